@@ -1,0 +1,101 @@
+//! Where the members live in the running kernel's structs. Resolved from BTF by the loader, read by the programs.
+
+/// An offset that this kernel does not have.
+pub const ABSENT: u32 = u32::MAX;
+
+/// Byte offsets into kernel structs; [`ABSENT`] where the kernel has no such member.
+///
+/// `struct mem_cgroup` starts with its css on every kernel (checked when the layout is resolved), so the css address is
+/// the memcg's address.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "loader", derive(serde::Serialize, serde::Deserialize))]
+pub struct Layout {
+    /// `cgroup_subsys_state.cgroup`
+    pub css_cgroup: u32,
+    /// `cgroup_subsys_state.ss`
+    pub css_ss: u32,
+    /// `cgroup_subsys_state.refcnt.percpu_count_ptr`
+    pub css_percpu_count_ptr: u32,
+    /// `cgroup_subsys_state.refcnt.data` (5.11, also in stable 5.10)
+    pub css_ref_data: u32,
+    /// `cgroup_subsys_state.id`
+    pub css_id: u32,
+    /// `cgroup_subsys_state.flags`
+    pub css_flags: u32,
+    /// `cgroup_subsys_state.serial_nr`
+    pub css_serial: u32,
+    /// `cgroup_subsys_state.parent`
+    pub css_parent: u32,
+    /// `percpu_ref_data.count`
+    pub ref_data_count: u32,
+    /// `mem_cgroup.id.id`
+    pub memcg_id: u32,
+    /// `mem_cgroup.id.ref`
+    pub memcg_id_ref: u32,
+    /// `mem_cgroup.memory.usage`, in pages
+    pub memcg_usage: u32,
+    /// `cgroup.level`
+    pub cgroup_level: u32,
+    /// `cgroup.kn`
+    pub cgroup_kn: u32,
+    /// `cgroup.root`
+    pub cgroup_root: u32,
+    /// `cgroup.subsys[memory_cgrp_id]`
+    pub cgroup_memory: u32,
+    /// `kernfs_node.id`, the inode number of the directory
+    pub kn_id: u32,
+    /// `kernfs_node.name`
+    pub kn_name: u32,
+    /// `kernfs_node.parent`, `__parent` since 6.15
+    pub kn_parent: u32,
+    /// `cgroup_subsys.name`
+    pub ss_name: u32,
+    /// `task_struct.cgroups`
+    pub task_cgroups: u32,
+    /// `css_set.subsys[memory_cgrp_id]`
+    pub css_set_memory: u32,
+}
+
+/// The one value of the `CONFIG` map.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// [`crate::ABI`] of the loader.
+    pub abi: u32,
+    pub reserved: u32,
+    /// Address of the `cgroup_root` that carries the memory controller; 0: not known, tracepoints of every hierarchy pass.
+    pub memory_root: u64,
+    pub layout: Layout,
+}
+
+impl Layout {
+    /// A layout in which nothing is known.
+    pub const UNKNOWN: Self = Self {
+        css_cgroup: ABSENT,
+        css_ss: ABSENT,
+        css_percpu_count_ptr: ABSENT,
+        css_ref_data: ABSENT,
+        css_id: ABSENT,
+        css_flags: ABSENT,
+        css_serial: ABSENT,
+        css_parent: ABSENT,
+        ref_data_count: ABSENT,
+        memcg_id: ABSENT,
+        memcg_id_ref: ABSENT,
+        memcg_usage: ABSENT,
+        cgroup_level: ABSENT,
+        cgroup_kn: ABSENT,
+        cgroup_root: ABSENT,
+        cgroup_memory: ABSENT,
+        kn_id: ABSENT,
+        kn_name: ABSENT,
+        kn_parent: ABSENT,
+        ss_name: ABSENT,
+        task_cgroups: ABSENT,
+        css_set_memory: ABSENT,
+    };
+}
+
+const _: () = assert!(size_of::<Layout>() == 22 * 4);
+const _: () = assert!(size_of::<Config>() == 16 + size_of::<Layout>());

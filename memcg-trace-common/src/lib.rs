@@ -1,0 +1,40 @@
+//! The contract between the eBPF programs and the loader: what travels through maps and the perf buffer.
+//!
+//! Everything here is `#[repr(C)]`, of fixed width and plain old data. Both sides are built from one commit, the object
+//! is embedded in the loader; [`ABI`] is checked all the same, because a recording may be older than its reader.
+#![no_std]
+
+mod event;
+mod layout;
+mod own;
+mod walk;
+
+pub use event::{Counters, CssFlag, EventHeader, Field, Hook, InFlight, NAME_MAX, NAME_SHORT, RawEvent};
+pub use layout::{ABSENT, Config, Layout};
+pub use own::{OWN_LEVELS, Own, PathStep};
+pub use walk::{BYTES_MAX, Bytes, Charges, KINDS, Kind, LEAF_SLOTS, Leaf, TABLE_LEVELS, WalkLayout, Walked};
+
+/// Version of everything in this crate; rises with every change of a type.
+pub const ABI: u32 = 2;
+
+#[cfg(feature = "loader")]
+mod pod {
+    use aya::Pod;
+
+    // SAFETY: `#[repr(C)]`, fixed-width integers and byte arrays only, every bit pattern is a value. So are the others.
+    unsafe impl Pod for crate::Config {}
+    // SAFETY: as above.
+    unsafe impl Pod for crate::Counters {}
+    // SAFETY: as above.
+    unsafe impl Pod for crate::Layout {}
+    // SAFETY: as above.
+    unsafe impl Pod for crate::Own {}
+    // SAFETY: as above.
+    unsafe impl Pod for crate::PathStep {}
+    // SAFETY: as above.
+    unsafe impl Pod for crate::Leaf {}
+    // SAFETY: as above.
+    unsafe impl Pod for crate::WalkLayout {}
+    // SAFETY: as above.
+    unsafe impl Pod for crate::Bytes {}
+}

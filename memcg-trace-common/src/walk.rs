@@ -1,0 +1,157 @@
+//! The walk: every css of the memory subsystem, read on demand.
+//!
+//! It goes through `cgroup_subsys.css_idr`, the table of all csses by css id, dying ones included (a css leaves it only in
+//! `css_release_work_fn`, kernel/cgroup/cgroup.c). Each run reads one leaf of that table inside one RCU section; between
+//! runs nothing is kept but the next id. So a css that lives through the whole walk is seen exactly once, whatever
+//! happens around it, and no pointer outlives its section.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::{ABSENT, Layout, RawEvent};
+
+/// Slots of one leaf (`XA_CHUNK_SIZE`).
+pub const LEAF_SLOTS: usize = 64;
+/// Levels of the table that are followed: 64^5 csses.
+pub const TABLE_LEVELS: u32 = 5;
+
+/// Longest run of bytes that is read at an address ([`Bytes`]).
+pub const BYTES_MAX: usize = 256;
+
+/// What pages are charged for; the index of [`Charges::kinds`].
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `NR_FILE_PAGES`: page cache, shmem included.
+    File = 0,
+    /// `NR_ANON_MAPPED`
+    Anon = 1,
+    /// `NR_SHMEM`
+    Shmem = 2,
+    /// `NR_SLAB_RECLAIMABLE_B`
+    SlabReclaimable = 3,
+    /// `NR_SLAB_UNRECLAIMABLE_B`
+    SlabUnreclaimable = 4,
+    /// `MEMCG_SOCK`
+    Sock = 5,
+    /// `MEMCG_PERCPU_B`
+    Percpu = 6,
+    /// `NR_PAGETABLE`
+    PageTables = 7,
+    /// `NR_KERNEL_STACK_KB`
+    KernelStack = 8,
+    /// `MEMCG_VMALLOC`
+    Vmalloc = 9,
+    /// `MEMCG_KMEM`: everything the kernel allocates for the memcg (5.18).
+    Kernel = 10,
+}
+
+/// How many [`Kind`]s there are.
+pub const KINDS: usize = 11;
+
+/// Where the walk finds what the hooks do not read.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "loader", derive(serde::Serialize, serde::Deserialize))]
+pub struct WalkLayout {
+    pub layout: Layout,
+    /// `cgroup_subsys.css_idr.idr_rt.xa_head`
+    pub css_idr: u32,
+    /// `xa_node.shift`
+    pub xa_shift: u32,
+    /// `xa_node.slots`
+    pub xa_slots: u32,
+    /// `mem_cgroup.swap.usage` (v2) or `mem_cgroup.memsw.usage` (v1), pages
+    pub swap: u32,
+    /// `mem_cgroup.kmem.usage`, pages; v1 alone charges it
+    pub kmem: u32,
+    /// `mem_cgroup.tcpmem.usage`, pages; v1 alone charges it
+    pub tcpmem: u32,
+    /// `mem_cgroup.vmstats`
+    pub vmstats: u32,
+    /// `memcg_vmstats.state`; [`ABSENT`]: `vmstats` is the array itself (before 5.16)
+    pub state: u32,
+    /// Byte offsets of each [`Kind`]'s counter in the array.
+    pub kinds: [u32; KINDS],
+    /// `cgroup.nr_descendants`
+    pub cgroup_descendants: u32,
+    /// `cgroup.nr_populated_csets`
+    pub cgroup_populated: u32,
+}
+
+/// What a memcg is charged for. The counters include its descendants.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Charges {
+    /// Bit n: `kinds[n]` is valid; then the bits [`Charges::SWAP`], [`Charges::KMEM`] and [`Charges::TCPMEM`].
+    pub known: u32,
+    pub reserved: u32,
+    pub swap_pages: u64,
+    pub kmem_pages: u64,
+    pub tcpmem_pages: u64,
+    /// In the unit that the kernel's name of the counter says: pages, bytes (`_B`) or KiB (`_KB`).
+    pub kinds: [i64; KINDS],
+}
+
+/// One memcg.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Walked {
+    pub event: RawEvent,
+    pub charges: Charges,
+}
+
+/// What was read at an address.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Bytes {
+    pub bytes: [u8; BYTES_MAX],
+}
+
+/// What one run brought.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Leaf {
+    /// Valid entries of `memcgs`.
+    pub count: u32,
+    /// 1: there is nothing behind this leaf.
+    pub last: u32,
+    /// The css id to go on with.
+    pub next: u64,
+    /// Members that could not be read.
+    pub unreadable: u64,
+    pub memcgs: [Walked; LEAF_SLOTS],
+}
+
+impl Charges {
+    pub const TCPMEM: u32 = 1 << 29;
+    pub const SWAP: u32 = 1 << 30;
+    pub const KMEM: u32 = 1 << 31;
+
+    /// Nothing is known.
+    pub const UNKNOWN: Self =
+        Self { known: 0, reserved: 0, swap_pages: 0, kmem_pages: 0, tcpmem_pages: 0, kinds: [0; KINDS] };
+}
+
+impl WalkLayout {
+    /// A layout in which nothing is known.
+    pub const UNKNOWN: Self = Self {
+        layout: Layout::UNKNOWN,
+        css_idr: ABSENT,
+        xa_shift: ABSENT,
+        xa_slots: ABSENT,
+        swap: ABSENT,
+        kmem: ABSENT,
+        tcpmem: ABSENT,
+        vmstats: ABSENT,
+        state: ABSENT,
+        kinds: [ABSENT; KINDS],
+        cgroup_descendants: ABSENT,
+        cgroup_populated: ABSENT,
+    };
+}
+
+const _: () = assert!(size_of::<WalkLayout>() == size_of::<Layout>() + 10 * 4 + KINDS * 4);
+const _: () = assert!(size_of::<Charges>() == 4 * 8 + KINDS * 8);
+const _: () = assert!(size_of::<Walked>() == size_of::<RawEvent>() + size_of::<Charges>());
+const _: () = assert!(size_of::<Bytes>() == BYTES_MAX);
+const _: () = assert!(size_of::<Leaf>() == 24 + LEAF_SLOTS * size_of::<Walked>());
