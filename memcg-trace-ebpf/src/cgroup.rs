@@ -1,0 +1,50 @@
+//! Raw tracepoints on cgroup directories. Their arguments are `(struct cgroup *, const char *path)`; unlike the
+//! formatted tracepoints they need no tracefs and reach the css. v1 fires once for each hierarchy: only the one that
+//! carries memory passes.
+
+use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use memcg_trace_common::Hook;
+
+use crate::firing::Firing;
+
+/// Fires in the thread of mkdir, after the css is online. A cgroup without a memcg (v2: the parent does not enable the
+/// controller) passes in silence. A missed firing: the memcg is first seen at its removal.
+#[raw_tracepoint]
+pub fn cgroup_mkdir(ctx: RawTracePointContext) -> i32 {
+    let Some(mut firing) = Firing::start(Hook::CgroupMkdir) else { return 0 };
+    match firing.memory_css(ctx.arg(0)) {
+        Some(0) => firing.not_memory(),
+        Some(css) => {
+            firing.facts.css(css);
+            firing.emit(&ctx);
+        }
+        None => {}
+    }
+    0
+}
+
+/// Fires in the thread of rmdir, before css_offline (both hold cgroup_mutex, so the css is still linked). Without a css
+/// the cgroup alone is reported: an older memcg of it may be dying. A missed firing: the remover stays unknown.
+#[raw_tracepoint]
+pub fn cgroup_rmdir(ctx: RawTracePointContext) -> i32 {
+    let Some(mut firing) = Firing::start(Hook::CgroupRmdir) else { return 0 };
+    match firing.memory_css(ctx.arg(0)) {
+        Some(0) => firing.facts.cgroup(ctx.arg(0)),
+        Some(css) => firing.facts.css(css),
+        None => return 0,
+    }
+    firing.emit(&ctx);
+    0
+}
+
+/// Fires in a kworker after every css of the cgroup was freed (css_free_rwork_fn puts the cgroup last). Valid: the
+/// cgroup. A missed firing makes a freed memcg look leaked.
+#[raw_tracepoint]
+pub fn cgroup_release(ctx: RawTracePointContext) -> i32 {
+    let Some(mut firing) = Firing::start(Hook::CgroupRelease) else { return 0 };
+    if firing.memory_css(ctx.arg(0)).is_some() {
+        firing.facts.cgroup(ctx.arg(0));
+        firing.emit(&ctx);
+    }
+    0
+}

@@ -1,0 +1,153 @@
+//! What is read of a css and its cgroup, whoever asks: a hook or the walk.
+
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
+use memcg_trace_common::{Field, Layout, NAME_MAX, RawEvent};
+
+use crate::memory;
+
+/// `percpu_ref.percpu_count_ptr`: the reference is dying (`__PERCPU_REF_DEAD`, percpu-refcount.h).
+const PERCPU_REF_DEAD: u64 = 2;
+/// Set in a dying reference's count until the counts of all CPUs are summed up in it (percpu-refcount.c).
+const PERCPU_COUNT_BIAS: u64 = 1 << 63;
+
+/// An event being filled.
+pub struct Facts<'a> {
+    pub event: &'a mut RawEvent,
+    pub layout: &'a Layout,
+    /// Members that could not be read although this kernel has them.
+    pub unreadable: u64,
+}
+
+impl Facts<'_> {
+    /// All facts of a css that is linked into its cgroup.
+    #[inline(always)]
+    pub fn css(&mut self, css: u64) {
+        let layout = self.layout;
+        self.memcg(css);
+        self.refs(css);
+        if let Some(parent) = self.read(css, layout.css_parent) {
+            self.parent(parent);
+        }
+        if let Some(cgroup) = self.read(css, layout.css_cgroup) {
+            self.cgroup(cgroup);
+        }
+    }
+
+    /// What a css has from its allocation on, before it is linked anywhere.
+    #[inline(always)]
+    pub fn memcg(&mut self, css: u64) {
+        let layout = self.layout;
+        self.event.header.css = css;
+        self.event.header.known |= Field::CSS;
+        if let Some(id) = self.read(css, layout.memcg_id) {
+            self.event.header.memcg_id = id;
+            self.event.header.known |= Field::MEMCG_ID;
+        }
+        if let Some(refs) = self.read(css, layout.memcg_id_ref) {
+            self.event.header.id_refs = refs;
+            self.event.header.known |= Field::ID_REFS;
+        }
+    }
+
+    /// The css that the new one hangs below; a root has none.
+    #[inline(always)]
+    pub fn parent(&mut self, parent: u64) {
+        if parent == 0 {
+            return;
+        }
+        let layout = self.layout;
+        self.event.header.parent_css = parent;
+        self.event.header.known |= Field::PARENT;
+        if let Some(serial) = self.read(parent, layout.css_serial) {
+            self.event.header.parent_serial = serial;
+            self.event.header.known |= Field::PARENT_SERIAL;
+        }
+        let cgroup: Option<u64> = self.read(parent, layout.css_cgroup);
+        let kn: Option<u64> = cgroup.and_then(|cgroup| self.read(cgroup, layout.cgroup_kn));
+        if let Some(id) = kn.and_then(|kn| self.read(kn, layout.kn_id)) {
+            self.event.header.parent_cgroup_id = id;
+            self.event.header.known |= Field::PARENT_CGROUP_ID;
+        }
+    }
+
+    /// Level, id and name of a cgroup.
+    #[inline(always)]
+    pub fn cgroup(&mut self, cgroup: u64) {
+        let layout = self.layout;
+        self.event.header.cgroup = cgroup;
+        if let Some(level) = self.read(cgroup, layout.cgroup_level) {
+            self.event.header.level = level;
+            self.event.header.known |= Field::LEVEL;
+        }
+        let Some(kn) = self.read::<u64>(cgroup, layout.cgroup_kn) else { return };
+        if let Some(id) = self.read(kn, layout.kn_id) {
+            self.event.header.cgroup_id = id;
+            self.event.header.known |= Field::CGROUP_ID;
+        }
+        if let Some(name) = self.read::<u64>(kn, layout.kn_name) {
+            self.name(name);
+        }
+    }
+
+    /// Serial number, id, flags, charge, and the reference count where it is exact.
+    #[inline(always)]
+    fn refs(&mut self, css: u64) {
+        let layout = self.layout;
+        if let Some(serial) = self.read(css, layout.css_serial) {
+            self.event.header.serial = serial;
+            self.event.header.known |= Field::SERIAL;
+        }
+        if let Some(id) = self.read(css, layout.css_id) {
+            self.event.header.css_id = id;
+            self.event.header.known |= Field::CSS_ID;
+        }
+        if let Some(flags) = self.read(css, layout.css_flags) {
+            self.event.header.css_flags = flags;
+            self.event.header.known |= Field::CSS_FLAGS;
+        }
+        if let Some(charged) = self.read(css, layout.memcg_usage) {
+            self.event.header.charged_pages = charged;
+            self.event.header.known |= Field::CHARGED;
+        }
+        let Some(pointer) = self.read::<u64>(css, layout.css_percpu_count_ptr) else { return };
+        if pointer & PERCPU_REF_DEAD == 0 {
+            return;
+        }
+        let Some(data) = self.read::<u64>(css, layout.css_ref_data) else { return };
+        match self.read::<u64>(data, layout.ref_data_count) {
+            Some(count) if count < PERCPU_COUNT_BIAS => {
+                self.event.header.css_refs = count;
+                self.event.header.known |= Field::CSS_REFS;
+            }
+            _ => {}
+        }
+    }
+
+    #[inline(always)]
+    fn name(&mut self, name: u64) {
+        let (slot, size) = (self.event.name.as_mut_ptr(), self.event.name.len() as u32);
+        // The safe wrapper bounds the length by an instruction that BPF v1 lacks; here nothing is accessed by it.
+        // SAFETY: probe_read tolerates any address; it writes at most the slot's 256 bytes, and counts the NUL.
+        let written = unsafe { bpf_probe_read_kernel_str(slot.cast(), size, name as *const _) };
+        if written <= 0 {
+            self.unreadable += 1;
+            return;
+        }
+        let length = written as usize - 1;
+        self.event.header.name_len = length as u16;
+        self.event.header.known |= Field::NAME;
+        if length == NAME_MAX && self.read::<u8>(name, NAME_MAX as u32) != Some(0) {
+            self.event.header.known |= Field::NAME_TRUNCATED;
+        }
+    }
+
+    /// Reads a member; `None` when this kernel has none, when the struct is NULL, or when the read faulted (counted).
+    #[inline(always)]
+    pub fn read<T: Copy>(&mut self, base: u64, offset: u32) -> Option<T> {
+        let value = memory::read(base, offset)?;
+        if value.is_err() {
+            self.unreadable += 1;
+        }
+        value.ok()
+    }
+}

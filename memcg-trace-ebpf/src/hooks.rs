@@ -1,0 +1,22 @@
+//! The hooks of memcg-trace: kprobes on the memory controller's css callbacks, raw tracepoints on cgroup directories.
+//!
+//! They read, fill and emit; no policy. They load on a verifier of the 4.14 class: no loops, no globals, no calls between
+//! programs and functions (everything is inlined), helpers of that age. `memcg-trace/tests/object.rs` proves it.
+#![no_std]
+#![no_main]
+
+mod cgroup;
+mod css;
+mod facts;
+mod firing;
+mod memory;
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

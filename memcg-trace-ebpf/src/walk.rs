@@ -1,0 +1,21 @@
+//! Programs that the loader runs on demand (raw_tracepoint test runs, Linux 5.10) to read kernel memory.
+//!
+//! They load apart from the hooks and may need a newer verifier: they use bounded loops (5.3).
+#![no_std]
+#![no_main]
+
+mod bytes;
+mod facts;
+mod memory;
+mod own;
+mod table;
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
