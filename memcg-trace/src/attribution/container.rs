@@ -1,0 +1,82 @@
+//! What a memcg belongs to.
+
+use serde::Serialize;
+
+/// The innermost container and pod around a memcg; serializes as the `container` object of the JSON output.
+///
+/// A pod's own cgroup has a `pod_uid` and no `id`; docker without Kubernetes has an `id` and no `pod_uid`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct Container {
+    /// As the runtime calls it: 64 hex digits, the step of a build, or the name of an LXC container.
+    pub id: Option<String>,
+    /// With dashes, as the API server writes it; a static pod has 32 hex digits and no dashes.
+    pub pod_uid: Option<String>,
+    pub runtime: Option<Runtime>,
+    pub driver: Option<Driver>,
+    pub pod: Option<String>,
+    pub namespace: Option<String>,
+    pub name: Option<String>,
+    pub image: Option<String>,
+    pub qos: Option<Qos>,
+    pub source: Source,
+}
+
+impl Container {
+    /// Length at which the command line tools of the runtimes cut an id.
+    const SHORT_ID: usize = 12;
+    /// First group of a UUID.
+    const SHORT_UID: usize = 8;
+
+    /// The id as `docker ps` and `crictl ps` show it; a name that is not hex stays whole.
+    pub fn short_id(&self) -> Option<&str> {
+        let id = self.id.as_deref()?;
+        let hex = id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        Some(if hex { id.get(..Self::SHORT_ID).unwrap_or(id) } else { id })
+    }
+
+    /// Enough of the pod's UID to tell it from others of the node.
+    pub fn short_pod_uid(&self) -> Option<&str> {
+        let uid = self.pod_uid.as_deref()?;
+        Some(uid.get(..Self::SHORT_UID).unwrap_or(uid))
+    }
+}
+
+/// Who runs the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Runtime {
+    Docker,
+    /// The CRI plugin or nerdctl.
+    Containerd,
+    #[serde(rename = "cri-o")]
+    CriO,
+    Podman,
+    BuildKit,
+    Lxc,
+}
+
+/// How kubelet or the runtime makes cgroups: by `mkdir`, or by asking systemd for a slice or scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Driver {
+    Cgroupfs,
+    Systemd,
+}
+
+/// Quality of service class of a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Qos {
+    BestEffort,
+    Burstable,
+    Guaranteed,
+}
+
+/// How the facts of a [`Container`] are known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// Read from the cgroup path alone.
+    #[default]
+    Path,
+}

@@ -1,0 +1,200 @@
+use super::super::{Container, Driver, Qos, Runtime};
+use super::container_of_path;
+use Driver::{Cgroupfs, Systemd};
+use Qos::{BestEffort, Burstable, Guaranteed};
+use Runtime::{BuildKit, Containerd, CriO, Docker, Lxc, Podman};
+use proptest::prelude::*;
+
+/// A container id as a runtime makes one, and another.
+const ID: &str = "17db96a24ae1e9f0c2b3a4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f70819";
+const IN: &str = "b2c7024b6f16aa00bb11cc22dd33ee44ff5566778899aabbccddeeff00112233";
+const UID: &str = "6a4ce4a0-ba47-11ea-b2a7-0cc47ac5979e";
+const UID_: &str = "6a4ce4a0_ba47_11ea_b2a7_0cc47ac5979e";
+const MD5: &str = "9729a196c4723b60ab401eaff722982d";
+
+type Facts<'a> = (Option<&'a str>, Option<&'a str>, Option<Runtime>, Option<Driver>, Option<Qos>);
+
+/// Reads a path in which ID, IN, UID, UID_ and MD5 are written as `{name}`.
+fn read(path: &str) -> Option<Container> {
+    let path = path.replace("{id}", ID).replace("{in}", IN).replace("{uid}", UID).replace("{uid_}", UID_);
+    container_of_path(path.replace("{md5}", MD5).as_bytes())
+}
+
+fn facts(container: &Container) -> Facts<'_> {
+    let Container { id, pod_uid, runtime, driver, qos, .. } = container;
+    (id.as_deref(), pod_uid.as_deref(), *runtime, *driver, *qos)
+}
+
+fn expect(path: &str, facts_expected: Facts<'_>) {
+    let container = read(path);
+    assert_eq!(container.as_ref().map(facts), Some(facts_expected), "{path}");
+}
+
+#[test]
+fn kubernetes() {
+    let table: &[(&str, Facts<'_>)] = &[
+        ("/kubepods/burstable/pod{uid}/{id}", (Some(ID), Some(UID), None, Some(Cgroupfs), Some(Burstable))),
+        ("/kubepods/besteffort/pod{uid}", (None, Some(UID), None, Some(Cgroupfs), Some(BestEffort))),
+        ("/kubepods/pod{uid}/{id}", (Some(ID), Some(UID), None, Some(Cgroupfs), Some(Guaranteed))),
+        ("/kubepods/burstable/pod{md5}/{id}", (Some(ID), Some(MD5), None, Some(Cgroupfs), Some(Burstable))),
+        ("/kubepods/pod{uid}/crio-{id}", (Some(ID), Some(UID), Some(CriO), Some(Cgroupfs), Some(Guaranteed))),
+        ("/other/root/kubepods/pod{uid}", (None, Some(UID), None, Some(Cgroupfs), Some(Guaranteed))),
+        (
+            "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{uid_}.slice/docker-{id}.scope",
+            (Some(ID), Some(UID), Some(Docker), Some(Systemd), Some(BestEffort)),
+        ),
+        (
+            "/kubepods.slice/kubepods-pod{uid_}.slice/cri-containerd-{id}.scope",
+            (Some(ID), Some(UID), Some(Containerd), Some(Systemd), Some(Guaranteed)),
+        ),
+        (
+            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{md5}.slice/cri-containerd-{id}",
+            (Some(ID), Some(MD5), Some(Containerd), Some(Systemd), Some(Burstable)),
+        ),
+        (
+            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{uid_}.slice/crio-{id}.scope",
+            (Some(ID), Some(UID), Some(CriO), Some(Systemd), Some(Burstable)),
+        ),
+        (
+            "/BestEffort.slice/BestEffort-pod_{uid_}.slice",
+            (None, Some(UID), None, Some(Systemd), Some(BestEffort)),
+        ),
+        (
+            "/system.slice/containerd.service/kubepods-burstable-pod{uid_}.slice:cri-containerd:{id}",
+            (Some(ID), Some(UID), Some(Containerd), Some(Systemd), Some(Burstable)),
+        ),
+        (
+            "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/\
+             kubelet-kubepods-burstable-pod{uid_}.slice/cri-containerd-{id}.scope",
+            (Some(ID), Some(UID), Some(Containerd), Some(Systemd), Some(Burstable)),
+        ),
+    ];
+    for (path, facts) in table {
+        expect(path, *facts);
+    }
+}
+
+#[test]
+fn without_kubernetes() {
+    let table: &[(&str, Facts<'_>)] = &[
+        ("/docker/{id}", (Some(ID), None, Some(Docker), Some(Cgroupfs), None)),
+        ("/system.slice/docker-{id}.scope", (Some(ID), None, Some(Docker), Some(Systemd), None)),
+        ("/../../../../system.slice/docker-{id}.scope", (Some(ID), None, Some(Docker), Some(Systemd), None)),
+        ("/{id}", (Some(ID), None, None, Some(Cgroupfs), None)),
+        ("/k8s.io/{id}", (Some(ID), None, None, Some(Cgroupfs), None)),
+        ("/libpod_parent/libpod-{id}", (Some(ID), None, Some(Podman), Some(Cgroupfs), None)),
+        ("/machine.slice/libpod-{id}.scope/container", (Some(ID), None, Some(Podman), Some(Systemd), None)),
+        (
+            "/user.slice/user-1000.slice/user@1000.service/redis.service/{id}",
+            (Some(ID), None, None, Some(Cgroupfs), None),
+        ),
+        (
+            "/system.slice/redis.service/libpod-payload-{id}",
+            (Some(ID), None, Some(Podman), Some(Cgroupfs), None),
+        ),
+        (
+            "/docker/buildkit/vy53ljgivqn5q9axwrx1mf40l",
+            (Some("vy53ljgivqn5q9axwrx1mf40l"), None, Some(BuildKit), Some(Cgroupfs), None),
+        ),
+        ("/lxc/mysql-primary-db", (Some("mysql-primary-db"), None, Some(Lxc), Some(Cgroupfs), None)),
+        (
+            "/lxc.payload.first/system.slice/systemd-logind.service",
+            (Some("first"), None, Some(Lxc), Some(Cgroupfs), None),
+        ),
+    ];
+    for (path, facts) in table {
+        expect(path, *facts);
+    }
+}
+
+#[test]
+fn the_innermost_wins() {
+    let minikube = "/system.slice/docker-{id}.scope/kubepods.slice/kubepods-burstable.slice/\
+                    kubepods-burstable-pod{uid_}.slice";
+    expect(minikube, (None, Some(UID), None, Some(Systemd), Some(Burstable)));
+    let inner = format!("{minikube}/docker-{{in}}.scope/init.scope");
+    expect(&inner, (Some(IN), Some(UID), Some(Docker), Some(Systemd), Some(Burstable)));
+    let in_pod = "/kubepods/burstable/pod{uid}/{id}/docker/{in}";
+    expect(in_pod, (Some(IN), Some(UID), Some(Docker), Some(Cgroupfs), Some(Burstable)));
+    expect("/docker/{id}/lxc/a/lxc/b", (Some("b"), None, Some(Lxc), Some(Cgroupfs), None));
+}
+
+#[test]
+fn a_monitor_is_not_the_workload() {
+    assert_eq!(read("/machine.slice/libpod-conmon-{id}.scope"), None);
+    assert_eq!(read("/lxc.monitor.hermes/system.slice/postfix.service"), None);
+    let pod = "/kubepods.slice/kubepods-pod{uid_}.slice/crio-conmon-{id}.scope";
+    expect(pod, (None, Some(UID), None, Some(Systemd), Some(Guaranteed)));
+}
+
+#[test]
+fn unknown_stays_unknown() {
+    for path in [
+        "",
+        "/",
+        "/kubepods",
+        "/kubepods/burstable",
+        "/kubepods/podX/a",
+        "/podruntime/runtime",
+        "/podruntime/kubelet",
+        "/system/dashboard",
+        "/init",
+        "/docker",
+        "/docker/buildkit",
+        "/containerd-namespace/redis-server-id",
+        "/machine.slice/machine-17db96.scope/payload/",
+        "/user.slice/user-1000.slice/user@1000.service/machine.slice/android-build.scope",
+        "/nomad/task",
+        "/nomad/reserve/task",
+        "/system.slice/garden.service/garden/6f265890-5165-7fab-6b52-18d1",
+        "/system.slice/system-postgresql.slice/postgresql@9.4-main.service",
+        "/system.slice/system-serial\\x2dgetty.slice",
+        "/_cpu.service",
+        "/user/1000.user/c2.session",
+        "/user.slice/lxc/name",
+        "/system.slice/{id}.service",
+        "/system.slice/var-lib-docker-containers-{id}-mounts-shm.mount",
+        "/a{id}",
+        "/docker-{id}0.scope",
+        "/somebody-{id}.scope",
+    ] {
+        assert_eq!(read(path), None, "{path}");
+    }
+}
+
+/// Bytes like those of cgroup paths, with wreckage in between.
+fn path() -> impl Strategy<Value = Vec<u8>> {
+    let word = prop_oneof![
+        Just(b"/".to_vec()),
+        Just(b"docker-".to_vec()),
+        Just(b"kubepods/burstable/pod".to_vec()),
+        Just(UID.as_bytes().to_vec()),
+        Just(ID.as_bytes().to_vec()),
+        Just(b".scope".to_vec()),
+        Just(b".slice".to_vec()),
+        Just(b"lxc".to_vec()),
+        proptest::collection::vec(any::<u8>(), 0..40),
+    ];
+    proptest::collection::vec(word, 0..12).prop_map(|words| words.concat())
+}
+
+proptest! {
+    /// An id is always a whole word of the path: never cut out of a longer one, never made up.
+    #[test]
+    fn an_id_stands_in_the_path(path in path()) {
+        if let Some(Container { id: Some(id), .. }) = container_of_path(&path) {
+            let id = id.as_bytes();
+            let alone = path.windows(id.len()).enumerate().any(|(at, window)| {
+                let before = at.checked_sub(1).and_then(|at| path.get(at));
+                let after = path.get(at + id.len());
+                window == id && [before, after].into_iter().flatten().all(|byte| !byte.is_ascii_alphanumeric())
+            });
+            prop_assert!(alone, "{:?} in {:?}", id, path);
+        }
+    }
+
+    #[test]
+    fn any_bytes(path in proptest::collection::vec(any::<u8>(), 0..300)) {
+        container_of_path(&path);
+    }
+}

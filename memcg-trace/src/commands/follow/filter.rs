@@ -1,0 +1,56 @@
+//! Which changes are shown. The ledger follows all of them.
+
+use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+
+use globset::GlobMatcher;
+
+use super::Shown;
+use crate::{
+    report::view::EventKind,
+    tracker::{Change, Memcg, What},
+};
+
+/// What `--cgroup`, `--min-age` and `--events` leave.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// Matches the whole path.
+    cgroup: Option<GlobMatcher>,
+    /// Shortest time that the memcg has been dying, ns.
+    min_age_ns: u64,
+    /// Empty: all.
+    events: Vec<EventKind>,
+}
+
+impl Filter {
+    pub fn new(shown: &Shown) -> Self {
+        Self {
+            cgroup: shown.cgroup.clone(),
+            min_age_ns: u64::try_from(shown.min_age.as_nanos()).unwrap_or(u64::MAX),
+            events: shown.events.clone(),
+        }
+    }
+
+    /// Whether a change is shown; `memcg` is the one it is about.
+    pub fn shows(&self, change: &Change, memcg: Option<&Memcg>) -> bool {
+        // Loss concerns every memcg: only --events may hide its lines, and nothing hides it from the summary.
+        if matches!(change.what, What::Lost { .. } | What::Missed { .. }) {
+            return self.shows_event(change);
+        }
+        self.shows_event(change) && self.shows_age(change, memcg) && self.shows_path(memcg)
+    }
+
+    fn shows_event(&self, change: &Change) -> bool {
+        self.events.is_empty() || self.events.contains(&EventKind::of(&change.what))
+    }
+
+    fn shows_age(&self, change: &Change, memcg: Option<&Memcg>) -> bool {
+        let since_ns = memcg.and_then(Memcg::dying_since_ns);
+        since_ns.map_or(0, |since_ns| change.t_ns.saturating_sub(since_ns)) >= self.min_age_ns
+    }
+
+    fn shows_path(&self, memcg: Option<&Memcg>) -> bool {
+        let Some(glob) = &self.cgroup else { return true };
+        let path = memcg.and_then(|memcg| memcg.path.as_deref());
+        path.is_some_and(|path| glob.is_match(OsStr::from_bytes(path)))
+    }
+}

@@ -1,0 +1,122 @@
+//! What is printed: live lines as they happen, then the summary; filtered, in the format asked for.
+
+use std::io::Write;
+
+use anyhow::Result;
+
+use super::{Filter, Shown};
+use crate::{
+    attribution::container_of_path,
+    commands::{Format, color},
+    report::{
+        json,
+        text::{self, Color},
+        view::{EventView, Run, SummaryView, Viewpoint, subject},
+    },
+    source::{End, Start},
+    tracker::{Change, Memcg, Tracker},
+};
+
+pub struct Output<W> {
+    out: W,
+    format: Format,
+    color: Color,
+    filter: Filter,
+    viewpoint: Viewpoint,
+    run: Run,
+    /// Live lines until `--count` is reached.
+    lines_left: u64,
+}
+
+impl<W: Write> Output<W> {
+    pub fn new(start: &Start, shown: &Shown, count: Option<u64>, out: W) -> Self {
+        Self {
+            out,
+            format: shown.output,
+            color: color(shown.color),
+            filter: Filter::new(shown),
+            viewpoint: Viewpoint {
+                clock: start.clock,
+                page_bytes: start.page_bytes,
+                dying_unseen: start.dying_unseen,
+            },
+            run: Run {
+                backend: start.backend,
+                backend_reason: start.backend_reason.clone(),
+                unknown: start.unknown.clone(),
+                started_ns: start.started_ns,
+                ended_ns: start.started_ns,
+                grace_ns: start.grace_ns,
+                undecodable: 0,
+                perf_pages: Some(start.perf_pages),
+                cut_off: false,
+            },
+            lines_left: count.unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Names the columns.
+    pub fn begin(&mut self) -> Result<()> {
+        if self.format == Format::Text {
+            text::header(&mut self.out)?;
+        }
+        self.flush()
+    }
+
+    /// `--count` is reached.
+    pub fn is_full(&self) -> bool {
+        self.lines_left == 0
+    }
+
+    /// Shows what passes the filter, up to `--count`, and empties `changes`.
+    pub fn show(&mut self, tracker: &Tracker, changes: &mut Vec<Change>) -> Result<()> {
+        for change in changes.drain(..) {
+            let memcg = subject(&change, tracker);
+            if self.is_full() || !self.filter.shows(&change, memcg) {
+                continue;
+            }
+            let container = memcg.and_then(|memcg| container_of_path(memcg.path.as_deref()?));
+            let view = EventView::new(&change, tracker, container.as_ref(), &self.viewpoint);
+            match self.format {
+                Format::Text => text::event(&mut self.out, &view, self.color)?,
+                Format::Json => json::event(&mut self.out, &view)?,
+            }
+            self.lines_left -= 1;
+        }
+        Ok(())
+    }
+
+    pub fn flush(&mut self) -> Result<()> {
+        Ok(self.out.flush()?)
+    }
+
+    /// The run is over.
+    pub fn end(&mut self, end: &End) {
+        self.run.ended_ns = end.ended_ns;
+        self.run.undecodable = end.undecodable;
+        self.viewpoint.clock = end.clock;
+    }
+
+    /// It went on, but is known until `known_ns` only.
+    pub fn cut_off(&mut self, known_ns: u64, reason: &str) {
+        self.run.ended_ns = known_ns;
+        self.run.cut_off = true;
+        self.run.unknown.push(("what happened from then on".to_owned(), reason.to_owned()));
+    }
+
+    /// Nothing is missing that the answer may depend on.
+    pub fn conclusive(&self, tracker: &Tracker) -> bool {
+        self.run.conclusive(tracker)
+    }
+
+    /// Prints the summary.
+    pub fn summary(&mut self, tracker: &Tracker) -> Result<()> {
+        let container = |memcg: &Memcg| container_of_path(memcg.path.as_deref()?);
+        let view = SummaryView::new(&self.run, tracker, &self.viewpoint, container);
+        match self.format {
+            Format::Text => text::summary(&mut self.out, &view, self.color)?,
+            Format::Json => json::summary(&mut self.out, &view)?,
+        }
+        self.flush()
+    }
+}

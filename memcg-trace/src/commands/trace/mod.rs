@@ -1,0 +1,97 @@
+//! `memcg-trace trace`: follow lifecycles live, sum up at the end.
+
+mod recorder;
+mod session;
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, Result};
+
+use self::session::Session;
+use super::follow::Shown;
+use crate::{exit::Exit, tracker::Backend};
+
+/// Follow memcgs live: one line for each step of a life, one for each leak, a summary at the end
+///
+/// Every memcg is followed from creation to release. A removed memcg that is still in the kernel after the grace time
+/// counts as leaked; if it is freed later, it was late. Stop with Ctrl-C, --duration or --count: then comes the summary.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// How long a removed memcg may stay before it counts as leaked
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub grace: Duration,
+
+    /// Stop after this time, for example 60s or 10m
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub duration: Option<Duration>,
+
+    /// Stop after this many lines
+    #[arg(long, value_name = "N")]
+    pub count: Option<u64>,
+
+    /// Where events come from; auto takes the best that this kernel allows and says which and why
+    #[arg(long, value_enum, default_value_t = BackendChoice::Auto)]
+    pub backend: BackendChoice,
+
+    /// Pages of each CPU's perf buffer, a power of two [default: up to 512, 64 MiB for all CPUs]
+    #[arg(long, value_name = "N", value_parser = power_of_two)]
+    pub perf_pages: Option<usize>,
+
+    /// Do not read what is already there: zombies of before the start stay unknown, and loss is not made good for
+    #[arg(long)]
+    pub no_walk: bool,
+
+    /// BTF file of exactly this kernel, where /sys/kernel/btf/vmlinux does not exist
+    #[arg(long, value_name = "FILE")]
+    pub btf: Option<PathBuf>,
+
+    /// Record the run to this file, for "memcg-trace replay"; it holds paths of cgroups and names of tasks, and only its
+    /// owner may read it
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub shown: Shown,
+}
+
+/// `--backend`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum BackendChoice {
+    Auto,
+    /// css callbacks of the memory controller: exact states, memcg IDs, failed allocations
+    Kprobe,
+    /// cgroup directories: zombies, names, ages; no ID release, no errno
+    Tracepoint,
+}
+
+impl BackendChoice {
+    fn only(self) -> Option<Backend> {
+        match self {
+            Self::Auto => None,
+            Self::Kprobe => Some(Backend::Kprobe),
+            Self::Tracepoint => Some(Backend::Tracepoint),
+        }
+    }
+}
+
+impl Args {
+    fn grace_ns(&self) -> u64 {
+        u64::try_from(self.grace.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Traces until it is told to stop.
+    pub fn run(self) -> Result<Exit> {
+        // One thread: capabilities are dropped by thread, and one is enough.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime
+            .context("cannot start the tokio runtime")?
+            .block_on(async { Session::start(self)?.run().await })
+    }
+}
+
+fn power_of_two(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(pages) if pages.is_power_of_two() => Ok(pages),
+        _ => Err("not a power of two".to_owned()),
+    }
+}

@@ -1,0 +1,201 @@
+//! Which hooks a backend wants, what each is needed for, and attaching them.
+
+use std::{fs, os::fd::OwnedFd, path::Path};
+
+use anyhow::Chain;
+use aya::{
+    Ebpf,
+    programs::{KProbe, Program, ProgramError, ProgramFd, links::FdLink},
+};
+use memcg_trace_common::Hook;
+use thiserror::Error;
+
+use super::missed;
+use crate::tracker::Backend;
+
+/// One hook of a plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Planned {
+    pub hook: Hook,
+    /// Name of the eBPF program.
+    program: &'static str,
+    /// Function or tracepoint.
+    target: &'static str,
+    /// What is not known without it; `None`: nothing works without it.
+    optional: Option<&'static str>,
+}
+
+/// The end of a life is attached before its beginning: a memcg that is seen to begin is seen to end. A return comes
+/// before its entry for the same reason.
+const KPROBES: &[Planned] = &[
+    Planned { hook: Hook::CssFree, program: "css_free", target: "mem_cgroup_css_free", optional: None },
+    Planned {
+        hook: Hook::CssReleased,
+        program: "css_released",
+        target: "mem_cgroup_css_released",
+        optional: Some("when the last reference of a memcg goes"),
+    },
+    Planned {
+        hook: Hook::CssOffline,
+        program: "css_offline",
+        target: "mem_cgroup_css_offline",
+        optional: None,
+    },
+    Planned {
+        hook: Hook::CssOfflineEnter,
+        program: "css_offline_enter",
+        target: "mem_cgroup_css_offline",
+        optional: None,
+    },
+    Planned {
+        hook: Hook::CgroupRmdir,
+        program: "cgroup_rmdir",
+        target: "cgroup_rmdir",
+        optional: Some("when and by whom directories are removed"),
+    },
+    Planned { hook: Hook::CssOnline, program: "css_online", target: "mem_cgroup_css_online", optional: None },
+    Planned {
+        hook: Hook::CssAlloc,
+        program: "css_alloc",
+        target: "mem_cgroup_css_alloc",
+        optional: Some("failed allocations"),
+    },
+    Planned {
+        hook: Hook::CssAllocEnter,
+        program: "css_alloc_enter",
+        target: "mem_cgroup_css_alloc",
+        optional: Some("the parent of a failed allocation"),
+    },
+];
+
+const TRACEPOINTS: &[Planned] = &[
+    Planned {
+        hook: Hook::CgroupRelease,
+        program: "cgroup_release",
+        target: "cgroup_release",
+        optional: None,
+    },
+    Planned { hook: Hook::CgroupRmdir, program: "cgroup_rmdir", target: "cgroup_rmdir", optional: None },
+    Planned { hook: Hook::CgroupMkdir, program: "cgroup_mkdir", target: "cgroup_mkdir", optional: None },
+];
+
+/// Why a backend cannot be used.
+#[derive(Debug, Error)]
+pub enum AttachError {
+    #[error("this kernel has no kprobes (CONFIG_KPROBE_EVENTS is not set)")]
+    NoKprobes,
+    #[error("kprobes are switched off; switch them on: echo 1 > {KPROBES_ENABLED}")]
+    KprobesOff,
+    #[error("cannot attach to {target}: {reason}")]
+    Refused { target: &'static str, reason: String },
+}
+
+const KPROBES_ENABLED: &str = "/sys/kernel/debug/kprobes/enabled";
+
+/// The hooks that are attached; dropping it detaches them.
+pub struct Attached {
+    pub hooks: Vec<AttachedHook>,
+    /// Optional hooks that could not be attached: what is not known, and why.
+    pub absent: Vec<(&'static str, AttachError)>,
+}
+
+/// One attached hook.
+pub struct AttachedHook {
+    pub hook: Hook,
+    program: ProgramFd,
+    link: Option<Link>,
+}
+
+/// A kprobe's link. Kernels before 5.15 have none: there the program holds the attachment.
+struct Link {
+    /// Holds the attachment.
+    _link: FdLink,
+    /// Holds it too; `None` without CAP_SYS_ADMIN.
+    descriptor: Option<OwnedFd>,
+}
+
+impl AttachedHook {
+    /// Firings that the kernel skipped so far; what it does not count is 0.
+    pub fn missed(&self) -> u64 {
+        let recursion = missed::recursion_misses(&self.program);
+        let link = self.link.as_ref().and_then(|link| link.descriptor.as_ref());
+        recursion.unwrap_or(0) + link.and_then(missed::kprobe_misses).unwrap_or(0)
+    }
+}
+
+/// Loads and attaches the hooks of `backend`.
+pub fn attach(ebpf: &mut Ebpf, backend: Backend) -> Result<Attached, AttachError> {
+    let plan = match backend {
+        Backend::Kprobe => {
+            kprobes_usable()?;
+            KPROBES
+        }
+        Backend::Tracepoint => TRACEPOINTS,
+    };
+    let mut attached = Attached { hooks: Vec::new(), absent: Vec::new() };
+    for planned in plan {
+        match (attach_one(ebpf, planned), planned.optional) {
+            (Ok(hook), _) => attached.hooks.push(hook),
+            (Err(error), Some(unknown)) => attached.absent.push((unknown, error)),
+            (Err(error), None) => return Err(error),
+        }
+    }
+    Ok(attached)
+}
+
+fn attach_one(ebpf: &mut Ebpf, planned: &Planned) -> Result<AttachedHook, AttachError> {
+    let refused =
+        |error: ProgramError| AttachError::Refused { target: planned.target, reason: reason(&error) };
+    let program = ebpf.program_mut(planned.program).ok_or_else(|| AttachError::Refused {
+        target: planned.target,
+        reason: format!("the eBPF object has no program {}", planned.program),
+    })?;
+    let link = match program {
+        Program::KProbe(program) => attach_kprobe(program, planned.target).map_err(refused)?,
+        Program::RawTracePoint(program) => {
+            program.load().map_err(refused)?;
+            program.attach(planned.target).map_err(refused)?;
+            None
+        }
+        _ => unreachable!("the object has kprobes and raw tracepoints only"),
+    };
+    let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(refused)?;
+    Ok(AttachedHook { hook: planned.hook, program: fd, link })
+}
+
+/// Attaches a kprobe; the link, where kprobes have one. Without one (before 5.15) it stays with the program.
+fn attach_kprobe(program: &mut KProbe, function: &str) -> Result<Option<Link>, ProgramError> {
+    program.load()?;
+    let id = program.attach(function, 0)?;
+    match FdLink::try_from(program.take_link(id)?) {
+        Ok(link) => {
+            let descriptor = link.info().ok().and_then(|info| missed::link_by_id(info.id()));
+            Ok(Some(Link { _link: link, descriptor }))
+        }
+        // The conversion took the attachment down with it.
+        Err(_) => program.attach(function, 0).map(|_| None),
+    }
+}
+
+fn kprobes_usable() -> Result<(), AttachError> {
+    let ways = [
+        "/sys/bus/event_source/devices/kprobe",
+        "/sys/kernel/tracing/kprobe_events",
+        "/sys/kernel/debug/tracing/kprobe_events",
+    ];
+    if !ways.iter().any(|way| Path::new(way).exists()) {
+        return Err(AttachError::NoKprobes);
+    }
+    match fs::read_to_string(KPROBES_ENABLED) {
+        Ok(enabled) if enabled.trim() == "0" => Err(AttachError::KprobesOff),
+        _ => Ok(()),
+    }
+}
+
+/// The whole chain of causes in one line: aya's outermost message seldom has the errno.
+fn reason(error: &ProgramError) -> String {
+    let mut parts: Vec<String> =
+        Chain::new(error).map(|error| error.to_string().replace('\n', " ")).collect();
+    parts.dedup();
+    parts.join(": ")
+}

@@ -1,0 +1,82 @@
+//! Everything that differs between kernels: what the structs look like, where the memory controller is, which hooks can
+//! be attached, what the process may do. Facts are probed; no version is ever compared. Nowhere else.
+
+pub mod attach;
+pub mod boot;
+pub mod clock;
+pub mod controller;
+pub mod counted;
+pub mod counters;
+pub mod kcore;
+pub mod layout;
+pub mod missed;
+pub mod objects;
+pub mod privileges;
+pub mod proof;
+pub mod wakeups;
+pub mod walk;
+
+use std::path::Path;
+
+use anyhow::Result;
+use memcg_trace_common::WalkLayout;
+use nix::unistd::{SysconfVar, sysconf};
+
+use self::{
+    controller::Controller,
+    counters::{CountersError, Packed},
+    layout::Resolved,
+    proof::ProofError,
+    walk::Walk,
+};
+
+/// What every command needs to know before it reads kernel memory.
+pub struct Kernel {
+    pub controller: Controller,
+    pub layout: WalkLayout,
+    packed: Option<Packed>,
+    /// Address of the `cgroup_root` that carries the memory controller; 0: not known.
+    pub memory_root: u64,
+}
+
+impl Kernel {
+    /// Checks privileges, finds the controller, resolves the layout (from `btf`, or from the kernel itself) and proves it.
+    pub fn probe(btf: Option<&Path>) -> Result<Self> {
+        privileges::check()?;
+        privileges::raise_memlock();
+        let controller = Controller::find()?;
+        let Resolved { layout, packed } = layout::resolve(btf)?;
+        let memory_root = match proof::prove(&layout.layout, &controller) {
+            Ok(proven) => proven.memory_root,
+            // The kernel's own description may be used without proof, a file may not.
+            Err(error @ ProofError::Impossible(_)) if btf.is_none() => {
+                log::warn!("the struct layout is not proven: {error}");
+                0
+            }
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Self { controller, layout, packed, memory_root })
+    }
+
+    /// Completes the layout with the counters of what memcgs are charged for, where no type tells. Reads all symbols of
+    /// the kernel.
+    pub fn find_counters(&mut self) -> Result<(), CountersError> {
+        if let Some(packed) = self.packed {
+            self.layout.kinds = packed.offsets()?;
+            self.packed = None;
+        }
+        Ok(())
+    }
+
+    /// The walk, where this kernel allows it; otherwise says why not.
+    pub fn walk(&self) -> Option<Walk> {
+        Walk::load(&self.layout)
+            .inspect_err(|error| log::warn!("what exists already is not known: {error}"))
+            .ok()
+    }
+}
+
+/// The unit of page counters; 4 KiB where sysconf does not tell: x86-64.
+pub fn page_bytes() -> usize {
+    sysconf(SysconfVar::PAGE_SIZE).ok().flatten().map_or(4096, |size| size as usize)
+}

@@ -1,0 +1,66 @@
+//! What the process may do: checked before, dropped after.
+
+use std::fs;
+
+use caps::{CapSet, Capability, CapsHashSet};
+use nix::sys::resource::{Resource, setrlimit};
+use thiserror::Error;
+
+/// Why the kernel would refuse.
+#[derive(Debug, Error)]
+pub enum PrivilegeError {
+    #[error(
+        "missing {0}: tracing the kernel needs CAP_BPF and CAP_PERFMON (before Linux 5.8: CAP_SYS_ADMIN); run it as root"
+    )]
+    Missing(String),
+    #[error(
+        "the kernel is locked down ({0}), which forbids eBPF programs to read kernel memory; boot without \
+         lockdown=confidentiality"
+    )]
+    Lockdown(&'static str),
+}
+
+/// Checks the capabilities and the lockdown state.
+pub fn check() -> Result<(), PrivilegeError> {
+    let has = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
+    if !has(Capability::CAP_SYS_ADMIN) {
+        let missing: Vec<_> = [Capability::CAP_BPF, Capability::CAP_PERFMON]
+            .into_iter()
+            .filter(|capability| !has(*capability))
+            .map(|capability| capability.to_string())
+            .collect();
+        if !missing.is_empty() {
+            return Err(PrivilegeError::Missing(missing.join(" and ")));
+        }
+    }
+    // "none integrity [confidentiality]"; absent where securityfs is not mounted or the LSM is off.
+    let lockdown = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
+    if lockdown.contains("[confidentiality]") {
+        return Err(PrivilegeError::Lockdown("confidentiality"));
+    }
+    Ok(())
+}
+
+/// Kernels before 5.11 charge maps and buffers to the memlock limit.
+pub fn raise_memlock() {
+    let unlimited = libc::RLIM_INFINITY;
+    if let Err(error) = setrlimit(Resource::RLIMIT_MEMLOCK, unlimited, unlimited) {
+        log::debug!("cannot raise the memlock limit: {error}");
+    }
+}
+
+/// Keeps only what reading maps takes. Kernels without CAP_BPF (before 5.8) need CAP_SYS_ADMIN for that.
+pub fn drop_unneeded() {
+    let permitted = caps::read(None, CapSet::Permitted).unwrap_or_default();
+    let wanted = [Capability::CAP_BPF, Capability::CAP_PERFMON];
+    let keep: CapsHashSet = if wanted.iter().all(|capability| permitted.contains(capability)) {
+        wanted.into_iter().collect()
+    } else {
+        [Capability::CAP_SYS_ADMIN].into_iter().filter(|capability| permitted.contains(capability)).collect()
+    };
+    let dropped =
+        caps::set(None, CapSet::Effective, &keep).and_then(|()| caps::set(None, CapSet::Permitted, &keep));
+    if let Err(error) = dropped {
+        log::warn!("cannot drop capabilities: {error}");
+    }
+}

@@ -1,0 +1,13 @@
+//! memcg-trace: follow memory cgroups from creation to release and name the ones that leak.
+//!
+//! One arrow: kernel hook → event → perf buffer → [`event`] (decode) → [`source`] (merge into one order) → [`tracker`]
+//! (the ledger) → [`attribution`] → [`report`]. ARCHITECTURE.md has the map and the invariants.
+
+pub mod attribution;
+pub mod commands;
+pub mod event;
+pub mod exit;
+pub mod kernel;
+pub mod report;
+pub mod source;
+pub mod tracker;

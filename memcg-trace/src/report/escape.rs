@@ -1,0 +1,131 @@
+//! Names from the kernel are hostile bytes: any but NUL and slash can be in a cgroup's name, any but NUL in a comm.
+//!
+//! - Text: a name with bytes that could move the cursor, forge a line or hide text is written as the shell's `$'…'`, so
+//!   it can be pasted; every other name stands as it is.
+//! - JSON: a name in UTF-8 stands as it is, so that it can be joined to a mount point (systemd's `\x2d` included). In any
+//!   other, backslashes are doubled and the bytes that are not UTF-8 become `\xNN`; the field `…_escaped` says so.
+
+use std::fmt::{self, Write as _};
+
+use serde::{Serialize, Serializer};
+
+/// A name; displays as text, serializes as JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Name<'a>(pub &'a [u8]);
+
+impl Name<'_> {
+    /// The JSON string is not the name itself.
+    pub fn is_escaped_in_json(&self) -> bool {
+        str::from_utf8(self.0).is_err()
+    }
+}
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match str::from_utf8(self.0) {
+            // What looks like an escaped name is one.
+            Ok(name) if !name.contains(is_deceptive) && !name.starts_with("$'") => f.write_str(name),
+            _ => quote(self.0, f),
+        }
+    }
+}
+
+impl Serialize for Name<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match str::from_utf8(self.0) {
+            Ok(name) => serializer.serialize_str(name),
+            Err(_) => serializer.collect_str(&Escaped(self.0)),
+        }
+    }
+}
+
+/// JSON form of a name that is not UTF-8.
+struct Escaped<'a>(&'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                if c == '\\' {
+                    f.write_char(c)?;
+                }
+                f.write_char(c)?;
+            }
+            hex(chunk.invalid(), f)?;
+        }
+        Ok(())
+    }
+}
+
+fn quote(name: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str("$'")?;
+    for chunk in name.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\\' | '\'' => write!(f, "\\{c}")?,
+                c if is_deceptive(c) => hex(c.encode_utf8(&mut [0; 4]).as_bytes(), f)?,
+                c => f.write_char(c)?,
+            }
+        }
+        hex(chunk.invalid(), f)?;
+    }
+    f.write_char('\'')
+}
+
+fn hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
+}
+
+/// Control characters, and what is invisible or turns the direction of text (Trojan Source, CVE-2021-42574).
+fn is_deceptive(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn text_is_pasteable_and_harmless() {
+        let table: &[(&[u8], &str)] = &[
+            (b"/system.slice/system-getty.slice", "/system.slice/system-getty.slice"),
+            (b"/a\\x2db", "/a\\x2db"),
+            ("/größe/日本".as_bytes(), "/größe/日本"),
+            (b"/a\nb", "$'/a\\x0ab'"),
+            (b"/\x1b[2Jit's\\", "$'/\\x1b[2Jit\\'s\\\\'"),
+            (b"/\xff\xfe", "$'/\\xff\\xfe'"),
+            ("/\u{202e}cba".as_bytes(), "$'/\\xe2\\x80\\xaecba'"),
+            (b"$'x'", "$'$\\'x\\''"),
+        ];
+        for (name, text) in table {
+            assert_eq!(Name(name).to_string(), *text);
+        }
+    }
+
+    #[test]
+    fn json_is_verbatim_where_it_can_be() {
+        let table: &[(&[u8], &str)] = &[
+            (b"/a\\x2db\n", r#""/a\\x2db\n""#),
+            (b"/a\\x2db\xff", r#""/a\\\\x2db\\xff""#),
+            (b"/\x1b", r#""/\u001b""#),
+        ];
+        for (name, json) in table {
+            assert_eq!(serde_json::to_string(&Name(name)).expect("a string serializes"), *json);
+        }
+    }
+
+    proptest! {
+        /// Two names never look the same, and no byte reaches the terminal that could do harm.
+        #[test]
+        fn text_is_unambiguous(a in proptest::collection::vec(any::<u8>(), 0..12),
+                               b in proptest::collection::vec(prop_oneof![Just(b'\\'), Just(b'x'), Just(b'\n'), any::<u8>()], 0..12)) {
+            let (text_a, text_b) = (Name(&a).to_string(), Name(&b).to_string());
+            prop_assert!(!text_a.contains(is_deceptive));
+            prop_assert_eq!(a == b, text_a == text_b);
+        }
+    }
+}

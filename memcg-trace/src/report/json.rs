@@ -1,0 +1,50 @@
+//! JSON, one object a line: `event` lines while it runs, a `memcg` line for each memcg that is listed or a `group` line for
+//! each group of them, then the `summary`.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::view::{EventView, Listed, ScanView, SummaryView};
+
+/// Fields may be added to a schema; a new one is needed to rename or remove any.
+pub const SCHEMA: u32 = 1;
+
+/// What all lines have in front.
+#[derive(Serialize)]
+struct Line<'a, T> {
+    schema: u32,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(flatten)]
+    view: &'a T,
+}
+
+pub fn event(out: &mut impl Write, event: &EventView<'_>) -> io::Result<()> {
+    line(out, "event", event)
+}
+
+/// A memcg that is there.
+pub fn memcg(out: &mut impl Write, listed: &Listed<'_>) -> io::Result<()> {
+    line(out, "memcg", listed)
+}
+
+/// Each memcg that a scan lists, or each group, then its summary: always the last line.
+pub fn scan(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
+    match &scan.groups {
+        Some(groups) => groups.iter().try_for_each(|group| line(out, "group", group))?,
+        None => scan.listed.iter().try_for_each(|listed| memcg(out, listed))?,
+    }
+    line(out, "summary", scan)
+}
+
+/// Each leaked memcg, then the summary: always the last line.
+pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
+    summary.survivors.iter().try_for_each(|survivor| memcg(out, survivor))?;
+    line(out, "summary", summary)
+}
+
+fn line<T: Serialize>(out: &mut impl Write, kind: &'static str, view: &T) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, &Line { schema: SCHEMA, kind, view })?;
+    out.write_all(b"\n")
+}

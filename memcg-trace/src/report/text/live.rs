@@ -1,0 +1,164 @@
+//! One line for each event.
+
+use std::{
+    fmt,
+    io::{self, Write},
+};
+
+use anstyle::Style;
+
+use super::{BAD, Color, WARN};
+use crate::report::{
+    units::{Count, Size, Time, TimeOfDay, UNKNOWN},
+    view::{Detail, EventKind, EventView, MemcgView, state_name},
+};
+
+/// A column in which there is nothing to know.
+const NONE: &str = "-";
+
+/// Names the columns.
+///
+/// ID is the memcg ID for as long as the memcg owns it, then `released`. AGE is how long the memcg was in the state that
+/// the event ended; for `released` and `LEAKED`, how long it has been dying.
+pub fn header(out: &mut impl Write) -> io::Result<()> {
+    columns(out, ["TIME(UTC)", "EVENT", "STATE", "ID", "AGE", "CONTAINER", "POD", "PATH"])
+}
+
+/// One line; a leak's says all that is known of it.
+pub fn event(out: &mut impl Write, event: &EventView<'_>, color: Color) -> io::Result<()> {
+    let style = color.style(style(event.event));
+    write!(out, "{style}")?;
+    match &event.detail {
+        Some(Detail::Lost { hook, cpu, events }) => {
+            write!(out, "{:<12} {:<12} ", time(event), name(event.event))?;
+            write!(out, "{} of {hook} on CPU {cpu} found no room in the buffer", many(*events, "event"))?;
+        }
+        Some(Detail::Missed { hook, firings }) => {
+            write!(out, "{:<12} {:<12} ", time(event), name(event.event))?;
+            write!(out, "{} of {hook} went unseen: the kernel skipped the hook", many(*firings, "firing"))?;
+        }
+        _ => step(out, event)?,
+    }
+    writeln!(out, "{style:#}")
+}
+
+/// A step in the life of a memcg.
+fn step(out: &mut impl Write, event: &EventView<'_>) -> io::Result<()> {
+    let memcg = event.memcg.as_ref();
+    let container = event.container;
+    let age = event.elapsed_ns.map(|ns| Time { ns });
+    write!(
+        out,
+        "{:<12} {:<12} {:<7} {:>8} {:>7}  {:<12} {:<8} ",
+        time(event),
+        name(event.event),
+        memcg.map_or(NONE, |memcg| state_name(memcg.state)),
+        memcg.map_or_else(|| NONE.to_owned(), id),
+        or(
+            age,
+            if matches!(event.event, EventKind::Online | EventKind::AllocFailed) { NONE } else { UNKNOWN }
+        ),
+        container.and_then(|container| container.short_id()).unwrap_or(NONE),
+        container.and_then(|container| container.short_pod_uid()).unwrap_or(NONE),
+    )?;
+    match &event.detail {
+        Some(Detail::AllocFailed { error, meaning, parent, .. }) => {
+            let parent = parent.as_ref().and_then(|parent| parent.path);
+            write!(out, "below {}: {error}, {meaning}", or(parent, UNKNOWN))
+        }
+        _ => {
+            write!(out, "{}", or(memcg.and_then(|memcg| memcg.path), UNKNOWN))?;
+            match memcg {
+                Some(memcg) if event.event == EventKind::Leaked => leak(out, event, memcg),
+                _ => Ok(()),
+            }
+        }
+    }
+}
+
+/// What else is known of a leaked memcg.
+fn leak(out: &mut impl Write, event: &EventView<'_>, memcg: &MemcgView<'_>) -> io::Result<()> {
+    let container = event.container;
+    if let Some(pod_uid) = container.and_then(|container| container.pod_uid.as_ref()) {
+        write!(out, " | pod {pod_uid}")?;
+    }
+    if let Some(id) = container.and_then(|container| container.id.as_ref()) {
+        write!(out, " | container {id}")?;
+    }
+    match (memcg.id_held, memcg.id_refs) {
+        (Some(true), Some(refs)) => write!(out, " | ID held by {}", many(refs.into(), "swapped-out page"))?,
+        (Some(true), None) => write!(out, " | ID held")?,
+        (Some(false), _) => write!(out, " | ID released")?,
+        (None, _) => {}
+    }
+    if let Some(bytes) = memcg.charged_bytes {
+        write!(out, " | {} charged", Size { bytes })?;
+    }
+    if let Some(refs) = memcg.css_refs {
+        write!(out, " | {}", many(refs, "css ref"))?;
+    }
+    if let Some(creator) = &memcg.creator {
+        write!(out, " | created by {} (pid {})", creator.comm, creator.tgid)?;
+    }
+    Ok(())
+}
+
+fn columns(
+    out: &mut impl Write,
+    [time, event, state, id, age, container, pod, path]: [&str; 8],
+) -> io::Result<()> {
+    writeln!(out, "{time:<12} {event:<12} {state:<7} {id:>8} {age:>7}  {container:<12} {pod:<8} {path}")
+}
+
+/// The number for as long as the memcg owns it.
+pub fn id(memcg: &MemcgView<'_>) -> String {
+    match (memcg.id, memcg.id_held) {
+        (Some(id), _) => id.to_string(),
+        (None, Some(false)) => "released".to_owned(),
+        (None, _) => UNKNOWN.to_owned(),
+    }
+}
+
+fn time(event: &EventView<'_>) -> String {
+    TimeOfDay { ns: event.time.as_nanosecond() }.to_string()
+}
+
+/// A leak must catch the eye without colour, too.
+fn name(kind: EventKind) -> &'static str {
+    match kind {
+        EventKind::Online => "online",
+        EventKind::Removed => "removed",
+        EventKind::Offline => "offline",
+        EventKind::Released => "released",
+        EventKind::Freed => "freed",
+        EventKind::AllocFailed => "alloc_failed",
+        EventKind::Leaked => "LEAKED",
+        EventKind::Late => "late",
+        EventKind::Lost => "lost",
+        EventKind::Missed => "missed",
+        EventKind::Reconciled => "reconciled",
+    }
+}
+
+fn style(kind: EventKind) -> Style {
+    match kind {
+        EventKind::Leaked | EventKind::AllocFailed => BAD,
+        EventKind::Late | EventKind::Lost | EventKind::Missed | EventKind::Reconciled => WARN,
+        EventKind::Online
+        | EventKind::Removed
+        | EventKind::Offline
+        | EventKind::Released
+        | EventKind::Freed => Style::new(),
+    }
+}
+
+/// `1 event`, `2 events`
+pub fn many(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", Count(count))
+}
+
+/// What is known, or a word for it.
+pub fn or(known: Option<impl fmt::Display>, word: &str) -> String {
+    known.map_or_else(|| word.to_owned(), |known| known.to_string())
+}

@@ -1,0 +1,33 @@
+//! Text for people: columns while it runs, then a summary that says the most at a glance.
+
+mod live;
+mod scan;
+mod summary;
+mod table;
+
+pub use live::{event, header};
+pub use scan::{counted, scan};
+pub use summary::summary;
+
+use anstyle::{AnsiColor, Style};
+
+/// Whether the output may hold escape sequences; names from the kernel never bring their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Color {
+    On,
+    Off,
+}
+
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const WARN: Style = AnsiColor::Yellow.on_default();
+const GOOD: Style = AnsiColor::Green.on_default();
+const HEADING: Style = Style::new().bold();
+
+impl Color {
+    fn style(self, style: Style) -> Style {
+        match self {
+            Self::On => style,
+            Self::Off => Style::new(),
+        }
+    }
+}

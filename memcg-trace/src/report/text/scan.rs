@@ -1,0 +1,195 @@
+//! What is in the kernel now: the list or the groups, the counts, one sentence.
+
+use std::{
+    cmp::Reverse,
+    io::{self, Write},
+};
+
+use anstyle::Style;
+
+use super::{
+    BAD, Color, GOOD, WARN,
+    live::{id, many, or},
+    table::{Columns, common, heading, owner, size},
+};
+use crate::{
+    kernel::counted::Counted,
+    report::{
+        units::{Count, Size, Time, UNKNOWN},
+        view::{ChargesView, ScanGroup, ScanView, Selection, state_name},
+    },
+};
+
+/// Kinds of charges that a row names, the largest.
+const KINDS: usize = 3;
+const NO_TOP: &str = "without --top: all";
+
+/// List or groups, counts, and the verdict.
+pub fn scan(out: &mut impl Write, scan: &ScanView<'_>, color: Color) -> io::Result<()> {
+    let what = match scan.selection {
+        Selection::Dying => "Dying",
+        Selection::All => "All memcgs",
+        Selection::Empty => "Live, without a process and without anything below",
+    };
+    match &scan.groups {
+        _ if scan.selected == 0 => {}
+        Some(groups) => {
+            heading(out, what, color)?;
+            grouped(out, scan, groups)?;
+        }
+        None => {
+            heading(out, what, color)?;
+            listed(out, scan)?;
+        }
+    }
+    writeln!(out)?;
+    counts(out, scan)?;
+    writeln!(out)?;
+    let (style, verdict) = verdict(scan);
+    let style = color.style(style);
+    writeln!(out, "{style}{verdict}{style:#}")
+}
+
+fn listed(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
+    let second = match scan.selection {
+        Selection::Dying => "REFS>",
+        Selection::All => "STATE",
+        Selection::Empty => "AGE>",
+    };
+    let mut table = Columns::new(["ID>", second, "CHARGED>", "CONTAINER", "POD", "PATH", "CHARGED FOR"]);
+    for listed in &scan.listed {
+        let memcg = &listed.memcg;
+        let (container, pod) = owner(listed.container.as_ref());
+        table.row([
+            id(memcg),
+            match scan.selection {
+                Selection::Dying => or(memcg.css_refs.map(Count), UNKNOWN),
+                Selection::All => state_name(memcg.state).to_owned(),
+                Selection::Empty => or(memcg.age_min_ns.map(|ns| format!("≥ {}", Time { ns })), UNKNOWN),
+            },
+            size(memcg.charged_bytes),
+            container,
+            pod,
+            or(memcg.path, UNKNOWN),
+            memcg.charges.as_ref().map_or_else(|| UNKNOWN.to_owned(), kinds),
+        ]);
+    }
+    table.print(out, scan.selected, NO_TOP)
+}
+
+/// The largest kinds; those of the kernel one by one where it tells.
+fn kinds(charges: &ChargesView) -> String {
+    let ChargesView { file, anon, shmem, slab, swap, sock, percpu, page_tables, kernel_stack, vmalloc, kmem } =
+        *charges;
+    let cache = file.zip(shmem).map(|(file, shmem)| file.saturating_sub(shmem));
+    let kernel = match slab {
+        Some(_) => None,
+        None => kmem,
+    };
+    let kinds = [
+        ("file", cache.or(file)),
+        ("anon", anon),
+        ("shmem", shmem),
+        ("slab", slab),
+        ("swap", swap),
+        ("sock", sock),
+        ("percpu", percpu),
+        ("page tables", page_tables),
+        ("kernel stacks", kernel_stack),
+        ("vmalloc", vmalloc),
+        ("kernel", kernel),
+    ];
+    if kinds.iter().all(|(_, bytes)| bytes.is_none()) {
+        return UNKNOWN.to_owned();
+    }
+    let mut kinds: Vec<_> = kinds
+        .into_iter()
+        .filter_map(|(name, bytes)| Some((name, bytes.filter(|&bytes| bytes > 0)?)))
+        .collect();
+    kinds.sort_by_key(|(_, bytes)| Reverse(*bytes));
+    let kinds = kinds.into_iter().take(KINDS).map(|(name, bytes)| format!("{name} {}", Size { bytes }));
+    kinds.collect::<Vec<_>>().join(", ")
+}
+
+fn grouped(out: &mut impl Write, scan: &ScanView<'_>, groups: &[ScanGroup<'_>]) -> io::Result<()> {
+    let mut table = Columns::new(["MEMCGS>", "DYING>", "IDS HELD>", "CHARGED>", "OF"]);
+    for group in groups {
+        table.row([
+            Count(group.memcgs).to_string(),
+            Count(group.dying).to_string(),
+            or(group.ids_held.map(Count), UNKNOWN),
+            size(group.charged_bytes),
+            common(&group.of),
+        ]);
+    }
+    table.print(out, scan.selected, NO_TOP)
+}
+
+fn counts(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
+    let mut row = |name: &str, value: String| writeln!(out, "  {name:<14} {value}");
+    row("live", Count(scan.live).to_string())?;
+    if scan.removed > 0 {
+        row("removed", format!("{}, not offline yet", Count(scan.removed)))?;
+    }
+    let mut dying = Count(scan.dying).to_string();
+    if scan.dying > 0 {
+        dying += &format!(", {} charged to them", size(scan.charged_to_dying_bytes));
+    }
+    row("dying", dying)?;
+    let used = or(scan.ids_used.map(Count), "not known how many");
+    let held = or(scan.ids_held_by_dying.map(Count), UNKNOWN);
+    row("memcg IDs", format!("{used} of {} in use, {held} held by dying memcgs", Count(scan.ids_limit)))?;
+    if scan.empty > 0 && scan.selection != Selection::Empty {
+        row(
+            "empty",
+            format!("{}, live but without a process and without anything below (--empty)", Count(scan.empty)),
+        )?;
+    }
+    row("kernel counts", kernel(scan))?;
+    for unknown in &scan.unknown {
+        row("not known", format!("{}: {}", unknown.what, unknown.reason))?;
+    }
+    Ok(())
+}
+
+/// What the kernel counts by itself.
+pub fn counted(counted: &Counted) -> String {
+    let counts = [
+        (counted.live_memcgs, "live memcg"),
+        (counted.dying_memcgs, "dying memcg"),
+        (counted.cgroups, "cgroup"),
+        (counted.dying_cgroups, "dying cgroup"),
+    ];
+    let counts = counts.into_iter().filter_map(|(count, noun)| Some(many(count?, noun)));
+    counts.collect::<Vec<_>>().join(", ")
+}
+
+/// Beside what was walked.
+fn kernel(scan: &ScanView<'_>) -> String {
+    let counts = counted(&scan.kernel);
+    let walked = Count(scan.memcgs);
+    match scan.kernel_agrees {
+        Some(true) if scan.moved > 0 => {
+            format!("{counts}: agrees but for {} that came or went", many(scan.moved, "memcg"))
+        }
+        Some(true) => format!("{counts}: agrees"),
+        Some(false) => format!("{counts}: DIFFERS from the {walked} that were walked"),
+        None => format!("{counts}: not comparable with the {walked} that were walked"),
+    }
+}
+
+fn verdict(scan: &ScanView<'_>) -> (Style, String) {
+    let are = if scan.dying == 1 { "is" } else { "are" };
+    let dying = format!("{} {are} dying", many(scan.dying, "memcg"));
+    if !scan.conclusive {
+        let walks = many(scan.walks, "walk");
+        return (
+            WARN,
+            format!("Inconclusive: {dying}, but after {walks} the kernel still counts otherwise."),
+        );
+    }
+    match scan.dying {
+        0 => (GOOD, "No memcg is dying.".to_owned()),
+        _ => (BAD, format!("{dying}.")),
+    }
+}

@@ -1,0 +1,208 @@
+//! The end of a run, most important last: it stays on the screen.
+
+use std::io::{self, Write};
+
+use anstyle::Style;
+
+use super::{
+    BAD, Color, GOOD, WARN,
+    live::{id, many, or},
+    table::{Columns, common, heading, owner, size, time},
+};
+use crate::report::{
+    units::{Count, Time, UNKNOWN},
+    view::{Common, Group, SummaryView},
+};
+
+/// Rows of a table; JSON has them all.
+const ROWS: usize = 20;
+const IN_JSON: &str = "-o json has all";
+/// A page buffer this much larger is worth a try.
+const LARGER: u64 = 4;
+
+/// Counts, leaked memcgs, and the verdict.
+pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, color: Color) -> io::Result<()> {
+    let reason = summary.backend_reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    let duration = Time { ns: summary.duration_ns };
+    writeln!(out)?;
+    writeln!(out, "Traced for {duration}, {} backend{reason}", summary.backend)?;
+    for unknown in &summary.unknown {
+        writeln!(out, "Not known: {} ({})", unknown.what, unknown.reason)?;
+    }
+    writeln!(out)?;
+    counts(out, summary)?;
+    loss(out, summary)?;
+    if !summary.survivors.is_empty() {
+        heading(out, "Leaked, longest dying first", color)?;
+        survivors(out, summary)?;
+        heading(out, "Leaked, by parent", color)?;
+        groups(out, "PARENT", &summary.leaked_by_parent)?;
+        let some = |group: &Group<'_>| !matches!(group.of, Common::Container(None));
+        if summary.leaked_by_container.iter().any(some) {
+            heading(out, "Leaked, by container", color)?;
+            groups(out, "CONTAINER", &summary.leaked_by_container)?;
+        }
+    }
+    writeln!(out)?;
+    let (style, verdict) = verdict(summary);
+    let style = color.style(style);
+    writeln!(out, "{style}{verdict}{style:#}")
+}
+
+fn counts(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
+    let mut row = |name: &str, value: String| writeln!(out, "  {name:<14} {value}");
+    row("created", Count(summary.created).to_string())?;
+    if summary.adopted > 0 {
+        row("older", format!("{}, created before the start or unseen", Count(summary.adopted)))?;
+    }
+    let mut freed = Count(summary.freed).to_string();
+    if summary.late > 0 {
+        freed += &format!(", of them {} late", Count(summary.late));
+        if let Some(ns) = summary.late_max_ns {
+            freed += &format!(" (after up to {})", Time { ns });
+        }
+    }
+    row("freed", freed)?;
+    if summary.removed > 0 {
+        row("removed", format!("{}, not offline yet", Count(summary.removed)))?;
+    }
+    let grace = Time { ns: summary.grace_ns };
+    row("dying", some(summary.dying.saturating_sub(summary.leaked), &format!(", not yet for {grace}")))?;
+    let mut leaked = some(summary.leaked, &format!(", dying for {grace} and longer"));
+    if summary.leaked > 0 && summary.dying_before_start > 0 {
+        leaked += &format!(", of them {} since before the start", Count(summary.dying_before_start));
+    }
+    row("leaked", leaked)?;
+    if let Some(before @ 1..) = summary.dying_unseen {
+        row(
+            "before start",
+            format!("{} were dying already, and count above only once freed", Count(before)),
+        )?;
+    }
+    for failure in &summary.alloc_failed_by_errno {
+        row("alloc failed", format!("{} with {}: {}", Count(failure.count), failure.error, failure.meaning))?;
+    }
+    row("memcg IDs", ids(summary))
+}
+
+/// A count, and more about it if there is any.
+fn some(count: u64, more: &str) -> String {
+    format!("{}{}", Count(count), if count > 0 { more } else { "" })
+}
+
+fn ids(summary: &SummaryView<'_>) -> String {
+    let limit = Count(summary.ids_limit);
+    let mut ids = match summary.ids_used {
+        Some(used) => format!("{} of {limit} in use", Count(used)),
+        None => format!("not known how many of {limit} are in use"),
+    };
+    if let Some(held) = summary.ids_held_by_dying {
+        ids += &format!(", {} held by dying memcgs", Count(held));
+    }
+    if let Some(ns) = summary.ids_exhausted_in_ns {
+        ids += &format!("; at the present rate mkdir fails in {}", Time { ns });
+    }
+    ids
+}
+
+fn loss(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
+    let lost = [
+        (summary.lost_events, "event", "lost"),
+        (summary.missed_firings, "firing", "missed"),
+        (summary.unidentified_events, "event", "without identity"),
+        (summary.undecodable_records, "record", "undecodable"),
+    ];
+    let lost: Vec<String> = lost
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, noun, what)| format!("{} {what}", many(count, noun)))
+        .collect();
+    let lost = if lost.is_empty() { "none".to_owned() } else { lost.join(", ") };
+    writeln!(out, "  {:<14} {lost}", "loss")?;
+    let (added, freed) = (summary.reconciled_added, summary.reconciled_freed);
+    if summary.conclusive && summary.lost_events + summary.missed_firings > 0 {
+        let (added, freed) = (Count(added), Count(freed));
+        writeln!(
+            out,
+            "  {:<14} made good by walks: {added} found, {freed} gone; the counts of created and freed are lower bounds",
+            ""
+        )?;
+    }
+    Ok(())
+}
+
+/// One sentence. Nothing is called clean that was not seen to the end.
+fn verdict(summary: &SummaryView<'_>) -> (Style, String) {
+    let leaked = many(summary.leaked, "memcg");
+    if !summary.conclusive {
+        let mut verdict = "Inconclusive: ".to_owned();
+        verdict += &match summary.leaked {
+            0 => "leaks may have gone unseen".to_owned(),
+            1 => "1 memcg looks leaked, but its end may have gone unseen".to_owned(),
+            _ => format!("{leaked} look leaked, but their end may have gone unseen"),
+        };
+        if summary.lost_events > 0 {
+            verdict += "; try a larger buffer, --perf-pages";
+            verdict += &summary.perf_pages.map(|pages| format!(" {}", pages * LARGER)).unwrap_or_default();
+        }
+        return (WARN, verdict);
+    }
+    // What died before the start is told, but not blamed on what was traced.
+    let before = summary.dying_before_start;
+    let leaks = summary.leaked.saturating_sub(before);
+    let pending = (summary.dying - before.min(summary.dying)).saturating_sub(leaks) + summary.removed;
+    let (style, mut verdict) = match (leaks, pending, summary.late) {
+        (1.., ..) => (BAD, format!("{} leaked.", many(leaks, "memcg"))),
+        (0, 1.., _) => (WARN, format!("No leak yet, but {} still dying.", were(pending))),
+        (0, 0, 1..) => (GOOD, format!("No leak, but {} late.", were(summary.late))),
+        (0, 0, 0) => (GOOD, "No leak: every memcg removed since the start was freed in time.".to_owned()),
+    };
+    if before > 0 {
+        verdict += &format!(" {} dying since before the start.", were(before));
+    }
+    if summary.alloc_failed > 0 {
+        verdict += &format!(" {} could not be created.", many(summary.alloc_failed, "memcg"));
+        return (BAD, verdict);
+    }
+    (style, verdict)
+}
+
+/// `1 memcg was`, `2 memcgs were`
+fn were(count: u64) -> String {
+    format!("{} {}", many(count, "memcg"), if count == 1 { "was" } else { "were" })
+}
+
+fn survivors(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
+    let mut table = Columns::new(["AGE>", "ID>", "CHARGED>", "REFS>", "CONTAINER", "POD", "PATH"]);
+    for survivor in summary.survivors.iter().take(ROWS) {
+        let memcg = &survivor.memcg;
+        let (container, pod) = owner(survivor.container.as_ref());
+        table.row([
+            match memcg.age_ns {
+                None if memcg.before_start => "before start".to_owned(),
+                age_ns => time(age_ns),
+            },
+            id(memcg),
+            size(memcg.charged_bytes),
+            or(memcg.css_refs.map(Count), UNKNOWN),
+            container,
+            pod,
+            or(memcg.path, UNKNOWN),
+        ]);
+    }
+    table.print(out, summary.survivors.len() as u64, IN_JSON)
+}
+
+fn groups(out: &mut impl Write, of: &str, groups: &[Group<'_>]) -> io::Result<()> {
+    let mut table = Columns::new(["LEAKED>", "IDS HELD>", "CHARGED>", "OLDEST>", of]);
+    for group in groups.iter().take(ROWS) {
+        table.row([
+            Count(group.leaked).to_string(),
+            or(group.ids_held.map(Count), UNKNOWN),
+            size(group.charged_bytes),
+            time(group.oldest_ns),
+            common(&group.of),
+        ]);
+    }
+    table.print(out, groups.len() as u64, IN_JSON)
+}

@@ -1,0 +1,86 @@
+//! Tables, and what their cells have in common.
+
+use std::io::{self, Write};
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use super::{Color, HEADING, live::or};
+use crate::{
+    attribution::Container,
+    report::{
+        units::{Count, Size, Time, UNKNOWN},
+        view::{Common, state_name},
+    },
+};
+
+/// Short names of container and pod.
+pub fn owner(container: Option<&Container>) -> (String, String) {
+    let id = container.and_then(|container| container.short_id());
+    let pod = container.and_then(|container| container.short_pod_uid());
+    (or(id, "-"), or(pod, "-"))
+}
+
+/// What the memcgs of a group have in common.
+pub fn common(of: &Common<'_>) -> String {
+    match of {
+        Common::ParentPath(path) => or(path.as_ref(), UNKNOWN),
+        Common::Container(None) | Common::PodUid(None) => "none that the path names".to_owned(),
+        Common::Container(Some(container)) => {
+            let pod = container.pod_uid.as_ref().map(|uid| format!("pod {uid}"));
+            let parts = [pod, container.id.clone()];
+            parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+        }
+        Common::PodUid(Some(uid)) => uid.clone(),
+        Common::State(state) => state_name(*state).to_owned(),
+    }
+}
+
+pub fn time(ns: Option<u64>) -> String {
+    or(ns.map(|ns| Time { ns }), UNKNOWN)
+}
+
+pub fn size(bytes: Option<u64>) -> String {
+    or(bytes.map(|bytes| Size { bytes }), UNKNOWN)
+}
+
+pub fn heading(out: &mut impl Write, text: &str, color: Color) -> io::Result<()> {
+    let style = color.style(HEADING);
+    writeln!(out, "\n{style}{text}{style:#}")
+}
+
+/// Columns without lines between them, as wide as they need to be.
+pub struct Columns {
+    table: Table,
+    rows: u64,
+}
+
+impl Columns {
+    /// `>` behind a name: a column of numbers.
+    pub fn new<const N: usize>(names: [&str; N]) -> Self {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(names.map(|name| name.trim_end_matches('>')));
+        for (column, name) in table.column_iter_mut().zip(names) {
+            column.set_padding((2, 0));
+            if name.ends_with('>') {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        Self { table, rows: 0 }
+    }
+
+    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
+        self.table.add_row(cells);
+        self.rows += 1;
+    }
+
+    /// `all`: how many rows there would be, and `how` to get them.
+    pub fn print(&self, out: &mut impl Write, all: u64, how: &str) -> io::Result<()> {
+        writeln!(out, "{}", self.table.trim_fmt())?;
+        match all.saturating_sub(self.rows) {
+            0 => Ok(()),
+            more => writeln!(out, "  and {} more ({how})", Count(more)),
+        }
+    }
+}

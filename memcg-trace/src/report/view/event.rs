@@ -1,0 +1,209 @@
+//! One live line.
+
+use jiff::Timestamp;
+use memcg_trace_common::Hook;
+use serde::Serialize;
+
+use super::{MemcgView, TaskView, Viewpoint, rfc3339};
+use crate::{
+    attribution::Container,
+    report::errno::AllocError,
+    tracker::{Change, Found, Memcg, State, Tracker, What},
+};
+
+/// What happened; named as in the JSON output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum EventKind {
+    /// A memcg can be used
+    Online,
+    /// Its directory was removed
+    Removed,
+    /// It is dying: offline, but not freed
+    Offline,
+    /// The last reference to it is gone
+    Released,
+    /// Its memory went back
+    Freed,
+    /// It could not be created
+    AllocFailed,
+    /// It has been dying for longer than the grace time
+    Leaked,
+    /// It was freed after the grace time
+    Late,
+    /// Events did not reach the tool
+    Lost,
+    /// The kernel skipped a hook
+    Missed,
+    /// A walk of the kernel made good for lost events
+    Reconciled,
+}
+
+impl EventKind {
+    pub fn of(what: &What) -> Self {
+        match what {
+            What::Online(_) => Self::Online,
+            What::Removed(_) => Self::Removed,
+            What::Offline(_) => Self::Offline,
+            What::Released(_) => Self::Released,
+            What::Freed { late: false, .. } => Self::Freed,
+            What::Freed { late: true, .. } => Self::Late,
+            What::AllocFailed { .. } => Self::AllocFailed,
+            What::Leaked(_) => Self::Leaked,
+            What::Lost { .. } => Self::Lost,
+            What::Missed { .. } => Self::Missed,
+            What::Reconciled { .. } => Self::Reconciled,
+        }
+    }
+}
+
+/// The memcg that a change is about, for a failed allocation its parent.
+pub fn subject<'a>(change: &'a Change, tracker: &'a Tracker) -> Option<&'a Memcg> {
+    match &change.what {
+        What::Online(key)
+        | What::Removed(key)
+        | What::Offline(key)
+        | What::Released(key)
+        | What::Leaked(key) => tracker.get(key),
+        What::Freed { memcg, .. } | What::Reconciled { memcg, .. } => Some(memcg),
+        What::AllocFailed { parent, .. } => parent.as_ref().and_then(|parent| tracker.get(parent)),
+        What::Lost { .. } | What::Missed { .. } => None,
+    }
+}
+
+/// One live line.
+#[derive(Clone, Debug, Serialize)]
+pub struct EventView<'a> {
+    pub event: EventKind,
+    #[serde(serialize_with = "rfc3339")]
+    pub time: Timestamp,
+    /// `CLOCK_BOOTTIME`.
+    pub t_ns: u64,
+    /// Null for a failed allocation, for lost and for missed events.
+    pub memcg: Option<MemcgView<'a>>,
+    /// What the memcg, or the parent of one that could not be allocated, belongs to.
+    pub container: Option<&'a Container>,
+    /// The thread that ran the hook.
+    pub task: Option<TaskView<'a>>,
+    #[serde(flatten)]
+    pub detail: Option<Detail<'a>>,
+    /// For how long the memcg was in the state that this step ended; for released and leaked: dying until now.
+    #[serde(skip)]
+    pub elapsed_ns: Option<u64>,
+}
+
+/// Fields that only some events have.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Detail<'a> {
+    /// Of `freed` and `late`.
+    Freed { dying_ns: Option<u64> },
+    /// Of `alloc_failed`.
+    AllocFailed {
+        errno: u32,
+        error: String,
+        /// All memcg IDs were in use; null: cannot be told.
+        ids_exhausted: Option<bool>,
+        #[serde(skip)]
+        meaning: &'static str,
+        parent: Option<Box<MemcgView<'a>>>,
+    },
+    /// Of `lost`.
+    Lost { hook: &'static str, cpu: u32, events: u64 },
+    /// Of `missed`.
+    Missed { hook: &'static str, firings: u64 },
+    /// Of `reconciled`: `added` (it exists, its birth went unseen) or `freed` (its end went unseen).
+    Reconciled { found: &'static str },
+}
+
+impl<'a> EventView<'a> {
+    pub fn new(
+        change: &'a Change,
+        tracker: &'a Tracker,
+        container: Option<&'a Container>,
+        viewpoint: &Viewpoint,
+    ) -> Self {
+        let Change { t_ns, task, what } = change;
+        let subject = subject(change, tracker);
+        let memcg = subject.map(|memcg| MemcgView::new(memcg, *t_ns, viewpoint));
+        let (memcg, detail) = match what {
+            What::Freed { dying_ns, .. } => (
+                memcg.map(|memcg| MemcgView { state: State::Freed, age_ns: None, leaked: false, ..memcg }),
+                Some(Detail::Freed { dying_ns: *dying_ns }),
+            ),
+            What::AllocFailed { errno, .. } => {
+                let error = AllocError::decode(*errno, &tracker.ids(), viewpoint.dying_unseen);
+                let failure = Detail::AllocFailed {
+                    errno: *errno,
+                    error: error.name,
+                    ids_exhausted: error.exhausted.known(),
+                    meaning: error.meaning,
+                    parent: memcg.map(Box::new),
+                };
+                (None, Some(failure))
+            }
+            What::Lost { hook, cpu, events } => {
+                (None, Some(Detail::Lost { hook: hook_name(*hook), cpu: *cpu, events: *events }))
+            }
+            What::Missed { hook, firings } => {
+                (None, Some(Detail::Missed { hook: hook_name(*hook), firings: *firings }))
+            }
+            What::Reconciled { found: Found::Added, .. } => {
+                (memcg, Some(Detail::Reconciled { found: "added" }))
+            }
+            What::Reconciled { found: Found::Freed, .. } => (
+                memcg.map(|memcg| MemcgView { state: State::Freed, age_ns: None, leaked: false, ..memcg }),
+                Some(Detail::Reconciled { found: "freed" }),
+            ),
+            // The tracepoint backend learns of both at once: this step is the first.
+            What::Removed(_) => {
+                (memcg.map(|memcg| MemcgView { state: State::Removed, age_ns: Some(0), ..memcg }), None)
+            }
+            What::Online(_) | What::Offline(_) | What::Released(_) | What::Leaked(_) => (memcg, None),
+        };
+        Self {
+            event: EventKind::of(what),
+            time: viewpoint.clock.utc(*t_ns),
+            t_ns: viewpoint.clock.boot_ns(*t_ns),
+            memcg,
+            container,
+            task: task.as_ref().map(TaskView::new),
+            detail,
+            elapsed_ns: subject.and_then(|memcg| elapsed_ns(what, memcg, *t_ns)),
+        }
+    }
+}
+
+/// See [`EventView::elapsed_ns`].
+fn elapsed_ns(what: &What, memcg: &Memcg, t_ns: u64) -> Option<u64> {
+    let since_ns = match what {
+        What::Removed(_) => memcg.online_ns,
+        What::Offline(_) => memcg.removed_ns.or(memcg.online_ns),
+        What::Released(_) | What::Leaked(_) => memcg.dying_since_ns(),
+        What::Freed { dying_ns, .. } => return *dying_ns,
+        What::Online(_)
+        | What::AllocFailed { .. }
+        | What::Lost { .. }
+        | What::Missed { .. }
+        | What::Reconciled { .. } => None,
+    };
+    Some(t_ns.saturating_sub(since_ns?))
+}
+
+/// The hook by the function or tracepoint that it is on.
+fn hook_name(hook: Hook) -> &'static str {
+    match hook {
+        Hook::CssAllocEnter => "css_alloc_enter",
+        Hook::CssAlloc => "css_alloc",
+        Hook::CssOnline => "css_online",
+        Hook::CssOfflineEnter => "css_offline_enter",
+        Hook::CssOffline => "css_offline",
+        Hook::CssReleased => "css_released",
+        Hook::CssFree => "css_free",
+        Hook::CgroupMkdir => "cgroup_mkdir",
+        Hook::CgroupRmdir => "cgroup_rmdir",
+        Hook::CgroupRelease => "cgroup_release",
+        Hook::Walk => "walk",
+    }
+}

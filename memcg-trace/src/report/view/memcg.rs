@@ -1,0 +1,134 @@
+//! One memcg at one instant.
+
+use serde::{Serialize, Serializer};
+
+use super::{ChargesView, Viewpoint};
+use crate::{
+    attribution::Container,
+    report::escape::Name,
+    tracker::{Id, Memcg, State, Task},
+};
+
+/// A memcg at one instant.
+#[derive(Clone, Debug, Serialize)]
+pub struct MemcgView<'a> {
+    /// Address, as `"0x…"`.
+    #[serde(serialize_with = "address")]
+    pub css: u64,
+    pub serial: Option<u64>,
+    /// The memcg ID; null once released.
+    pub id: Option<u16>,
+    pub id_held: Option<bool>,
+    /// Holders of the ID: one for each swapped-out page once dying.
+    pub id_refs: Option<u32>,
+    pub cgroup_id: Option<u64>,
+    pub level: Option<u32>,
+    /// Below the root of the hierarchy; a part that is not known reads `?`.
+    pub path: Option<Name<'a>>,
+    /// The path is not UTF-8: in the string, `\\` is a backslash and `\xNN` a byte.
+    pub path_escaped: bool,
+    /// A name in the path was longer than 255 bytes.
+    pub path_truncated: bool,
+    #[serde(serialize_with = "state")]
+    pub state: State,
+    /// In this state.
+    pub age_ns: Option<u64>,
+    /// Dying for longer than the grace time.
+    pub leaked: bool,
+    /// Known while dying, as of its last event.
+    pub css_refs: Option<u64>,
+    /// With everything below it, as of its last event.
+    pub charged_bytes: Option<u64>,
+    /// By kind; only a scan reads them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub charges: Option<ChargesView>,
+    /// It exists for at least this long; only a scan knows, of empty cgroups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_min_ns: Option<u64>,
+    pub before_start: bool,
+    /// The threads that made and that removed it.
+    pub creator: Option<TaskView<'a>>,
+    pub remover: Option<TaskView<'a>>,
+}
+
+/// A memcg and what it belongs to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Listed<'a> {
+    pub memcg: MemcgView<'a>,
+    pub container: Option<Container>,
+}
+
+/// A thread.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct TaskView<'a> {
+    pub pid: u32,
+    pub tgid: u32,
+    /// Its name; escaped as a path is if it is not UTF-8.
+    pub comm: Name<'a>,
+}
+
+impl<'a> MemcgView<'a> {
+    /// A memcg of the ledger as it is at `now_ns` (`CLOCK_MONOTONIC`).
+    pub fn new(memcg: &'a Memcg, now_ns: u64, viewpoint: &Viewpoint) -> Self {
+        let (id, id_held, id_refs) = match memcg.id {
+            Id::Held { id, refs } => (Some(id), Some(true), refs),
+            Id::Released => (None, Some(false), None),
+            Id::Unknown => (None, None, None),
+        };
+        let since_ns = match memcg.state {
+            State::Online => memcg.online_ns,
+            State::Removed => memcg.removed_ns,
+            State::Dying => memcg.dying_since_ns(),
+            State::Freed => None,
+        };
+        let path = memcg.path.as_deref().map(Name);
+        Self {
+            css: memcg.key.css,
+            // The ledger's stand-in for a serial number that could not be read.
+            serial: Some(memcg.key.serial).filter(|&serial| serial != 0),
+            id,
+            id_held,
+            id_refs,
+            cgroup_id: memcg.cgroup_id,
+            level: memcg.level,
+            path,
+            path_escaped: path.is_some_and(|path| path.is_escaped_in_json()),
+            path_truncated: memcg.path_truncated,
+            state: memcg.state,
+            age_ns: since_ns.map(|since_ns| now_ns.saturating_sub(since_ns)),
+            leaked: memcg.leaked,
+            css_refs: memcg.css_refs,
+            charged_bytes: memcg.charged_pages.map(|pages| pages.saturating_mul(viewpoint.page_bytes)),
+            charges: None,
+            age_min_ns: None,
+            before_start: memcg.before_start,
+            creator: memcg.creator.as_ref().map(TaskView::new),
+            remover: memcg.remover.as_ref().map(TaskView::new),
+        }
+    }
+}
+
+impl<'a> TaskView<'a> {
+    pub fn new(task: &'a Task) -> Self {
+        let end = task.comm.iter().position(|&byte| byte == 0).unwrap_or(task.comm.len());
+        Self { pid: task.pid, tgid: task.tgid, comm: Name(&task.comm[..end]) }
+    }
+}
+
+/// How outputs call a state.
+pub fn state_name(state: State) -> &'static str {
+    match state {
+        State::Online => "online",
+        State::Removed => "removed",
+        State::Dying => "dying",
+        State::Freed => "freed",
+    }
+}
+
+fn address<S: Serializer>(css: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{css:#x}"))
+}
+
+fn state<S: Serializer>(state: &State, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(state_name(*state))
+}

@@ -1,0 +1,244 @@
+//! What one walk of the kernel shows.
+
+use std::{cmp::Reverse, collections::HashMap};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{
+    Accounting, ChargesView, Common, Listed, MemcgView, Tally, Unknown, Viewpoint,
+    group::{parent, tally},
+    rfc3339,
+};
+use crate::{
+    attribution::Container,
+    kernel::counted::Counted,
+    source::Snapshot,
+    tracker::{ID_LIMIT, Key, Memcg, State, Tracker},
+};
+
+/// Which memcgs are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection {
+    Dying,
+    All,
+    /// Live, without processes and without anything below.
+    Empty,
+}
+
+/// `--sort`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Sort {
+    /// Created first, first
+    Age,
+    /// Most memory first
+    Charged,
+    /// Most references first
+    Refs,
+    /// By memcg ID; those that released theirs last
+    Id,
+    Path,
+}
+
+/// `--by`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum By {
+    Container,
+    Pod,
+    /// The cgroup above
+    Parent,
+    State,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    pub selection: Selection,
+    pub by: Option<By>,
+    pub sort: Sort,
+    /// Longest list.
+    pub top: Option<usize>,
+}
+
+/// What a scan found, beside the ledger.
+#[derive(Clone, Debug)]
+pub struct Scanned {
+    /// How the kernel was read, in a word.
+    pub backend: &'static str,
+    pub snapshot: Snapshot,
+    pub accounting: Accounting,
+    /// The kernel's own counts, as of the end of the walk.
+    pub counted: Counted,
+    /// They agree with the walk; `None`: the kernel counts nothing that says so.
+    pub agrees: Option<bool>,
+    pub walks: u64,
+    /// Memcgs that came or went between the last two walks.
+    pub moved: u64,
+    /// Live memcgs of cgroups that are empty and nobody's purpose; and for how long at least, ns.
+    pub empty: HashMap<Key, Option<u64>>,
+    /// What is not known, and why.
+    pub unknown: Vec<(String, String)>,
+}
+
+/// Serializes as the last line of the JSON output.
+#[derive(Clone, Debug, Serialize)]
+pub struct ScanView<'a> {
+    /// `walk`, or `kcore` where programs are not run on demand.
+    pub backend: &'static str,
+    #[serde(serialize_with = "rfc3339")]
+    pub time: Timestamp,
+    /// `CLOCK_BOOTTIME`
+    pub t_ns: u64,
+    /// Of the walk.
+    pub duration_ns: u64,
+    /// All that were walked: live, removed, dying, and those just being made.
+    pub memcgs: u64,
+    pub live: u64,
+    pub removed: u64,
+    pub dying: u64,
+    /// Of those live: no process, nothing below; see `--empty`.
+    pub empty: u64,
+    pub ids_used: Option<u64>,
+    pub ids_limit: u64,
+    /// Of those used.
+    pub ids_held_by_dying: Option<u64>,
+    /// What dying memcgs are charged with; a child of a dying one is in its parent's charge.
+    pub charged_to_dying_bytes: Option<u64>,
+    /// The kernel's own counts.
+    pub kernel: Counted,
+    /// They agree with the walk; null: this kernel does not count memcgs.
+    pub kernel_agrees: Option<bool>,
+    /// How often the kernel was walked until they did, and how many memcgs came or went between the last two.
+    pub walks: u64,
+    pub moved: u64,
+    pub conclusive: bool,
+    pub unknown: Vec<Unknown<'a>>,
+    #[serde(skip)]
+    pub selection: Selection,
+    /// In JSON, each is a line of its own before the summary.
+    #[serde(skip)]
+    pub listed: Vec<Listed<'a>>,
+    /// Instead of the list, where groups are asked for; in JSON as above.
+    #[serde(skip)]
+    pub groups: Option<Vec<ScanGroup<'a>>>,
+    /// Listed or grouped, if nothing cut it short.
+    #[serde(skip)]
+    pub selected: u64,
+}
+
+/// Memcgs with something in common.
+#[derive(Clone, Debug, Serialize)]
+pub struct ScanGroup<'a> {
+    /// What they have in common; null: not known.
+    #[serde(flatten)]
+    pub of: Common<'a>,
+    pub memcgs: u64,
+    /// Of these.
+    pub dying: u64,
+    /// Those that hold their memcg ID; null: not known of each.
+    pub ids_held: Option<u64>,
+    /// A memcg below another one of the group is in that one's charge; null: not known of each.
+    pub charged_bytes: Option<u64>,
+}
+
+impl<'a> ScanView<'a> {
+    /// `tracker` has taken the snapshot. `container` finds what a memcg belongs to.
+    pub fn new(
+        scanned: &'a Scanned,
+        tracker: &'a Tracker,
+        viewpoint: &Viewpoint,
+        request: Request,
+        container: impl Fn(&Memcg) -> Option<Container>,
+    ) -> Self {
+        let Scanned { snapshot, counted, agrees, walks, moved, .. } = scanned;
+        let view = |memcg: &'a Memcg| (memcg, scanned.listed(memcg, viewpoint, container(memcg)));
+        let totals = tracker.totals();
+        let dying: Vec<_> = tracker.dying().map(view).collect();
+        let dead = tally(&dying, |_| Common::State(State::Dying)).pop();
+        let mut listed = match request.selection {
+            Selection::Dying => dying,
+            Selection::All => tracker.memcgs().map(view).collect(),
+            Selection::Empty => {
+                tracker.memcgs().filter(|memcg| scanned.empty.contains_key(&memcg.key)).map(view).collect()
+            }
+        };
+        sort(&mut listed, request.sort);
+        let mut groups = request.by.map(|by| grouped(&listed, by));
+        let selected = groups.as_ref().map_or(listed.len(), Vec::len) as u64;
+        if let Some(top) = request.top {
+            listed.truncate(top);
+            groups.iter_mut().for_each(|groups| groups.truncate(top));
+        }
+        Self {
+            backend: scanned.backend,
+            time: viewpoint.clock.utc(snapshot.ended_ns),
+            t_ns: viewpoint.clock.boot_ns(snapshot.ended_ns),
+            duration_ns: snapshot.ended_ns.saturating_sub(snapshot.began_ns),
+            memcgs: snapshot.events.len() as u64,
+            live: totals.live,
+            removed: totals.removed,
+            dying: totals.dying,
+            empty: scanned.empty.len() as u64,
+            ids_used: ids_used(snapshot),
+            ids_limit: ID_LIMIT,
+            ids_held_by_dying: dead.as_ref().map_or(Some(0), |dead| dead.ids_held),
+            charged_to_dying_bytes: dead.map_or(Some(0), |dead| dead.charged_bytes),
+            kernel: *counted,
+            kernel_agrees: *agrees,
+            walks: *walks,
+            moved: *moved,
+            conclusive: *agrees != Some(false),
+            unknown: scanned.unknown.iter().map(|(what, reason)| Unknown { what, reason }).collect(),
+            selection: request.selection,
+            selected,
+            listed: listed.into_iter().map(|(_, listed)| listed).collect(),
+            groups,
+        }
+    }
+}
+
+impl Scanned {
+    fn listed<'a>(
+        &self,
+        memcg: &'a Memcg,
+        viewpoint: &Viewpoint,
+        container: Option<Container>,
+    ) -> Listed<'a> {
+        let charges = self.snapshot.charges.get(&memcg.key);
+        let charges = charges.map(|charges| ChargesView::new(charges, memcg.charged_pages, self.accounting));
+        let age_min_ns = self.empty.get(&memcg.key).copied().flatten();
+        let view = MemcgView::new(memcg, self.snapshot.ended_ns, viewpoint);
+        Listed { memcg: MemcgView { charges, age_min_ns, ..view }, container }
+    }
+}
+
+/// Memcg IDs are unique among those that own one.
+fn ids_used(snapshot: &Snapshot) -> Option<u64> {
+    snapshot.events.iter().try_fold(0, |used, event| Some(used + u64::from(event.memcg_id()? != 0)))
+}
+
+/// Among equals, the one that was created first comes first.
+fn sort(listed: &mut [(&Memcg, Listed<'_>)], by: Sort) {
+    listed.sort_unstable_by_key(|(memcg, _)| (memcg.key.serial, memcg.key.css));
+    match by {
+        Sort::Age => {}
+        Sort::Charged => listed.sort_by_key(|(memcg, _)| Reverse(memcg.charged_pages)),
+        Sort::Refs => listed.sort_by_key(|(memcg, _)| Reverse(memcg.css_refs)),
+        Sort::Id => listed.sort_by_key(|(_, listed)| (listed.memcg.id.is_none(), listed.memcg.id)),
+        Sort::Path => listed.sort_by(|(one, _), (other, _)| one.path.cmp(&other.path)),
+    }
+}
+
+fn grouped<'a>(listed: &[(&'a Memcg, Listed<'a>)], by: By) -> Vec<ScanGroup<'a>> {
+    let tallies = tally(listed, |listed| match by {
+        By::Container => Common::Container(listed.container.clone()),
+        By::Pod => Common::PodUid(listed.container.as_ref().and_then(|container| container.pod_uid.clone())),
+        By::Parent => Common::ParentPath(listed.memcg.path.map(parent)),
+        By::State => Common::State(listed.memcg.state),
+    });
+    let group = |tally| {
+        let Tally { of, memcgs, dying, ids_held, charged_bytes, .. } = tally;
+        ScanGroup { of, memcgs, dying, ids_held, charged_bytes }
+    };
+    tallies.into_iter().map(group).collect()
+}

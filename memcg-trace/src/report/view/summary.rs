@@ -1,0 +1,243 @@
+//! The end of a run: what was counted, what survived, and whether that is the whole truth.
+
+use std::cmp::Reverse;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{
+    Common, Listed, MemcgView, Tally, Viewpoint,
+    group::{parent, tally},
+    rfc3339,
+};
+use crate::{
+    attribution::Container,
+    report::errno::AllocError,
+    tracker::{Backend, Ids, Memcg, Tracker},
+};
+
+/// What a summary must know that is not in the ledger.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub backend: Backend,
+    /// Why this backend and no better one.
+    pub backend_reason: Option<String>,
+    /// What is not known and why, most often because an optional hook is missing.
+    pub unknown: Vec<(String, String)>,
+    /// `CLOCK_MONOTONIC`, ns.
+    pub started_ns: u64,
+    pub ended_ns: u64,
+    pub grace_ns: u64,
+    /// Records that were not events of this ABI.
+    pub undecodable: u64,
+    /// Pages of each CPU's perf buffer.
+    pub perf_pages: Option<u64>,
+    /// A recording that does not reach the end of its run.
+    pub cut_off: bool,
+}
+
+/// Serializes as the last line of the JSON output.
+#[derive(Clone, Debug, Serialize)]
+pub struct SummaryView<'a> {
+    pub backend: String,
+    /// Why no better one; null: it is the best.
+    pub backend_reason: Option<&'a str>,
+    /// The end.
+    #[serde(serialize_with = "rfc3339")]
+    pub time: Timestamp,
+    /// `CLOCK_BOOTTIME` of the end.
+    pub t_ns: u64,
+    pub duration_ns: u64,
+    pub grace_ns: u64,
+    pub created: u64,
+    /// Seen first after their birth; `created + adopted == live + removed + dying + freed`.
+    pub adopted: u64,
+    pub live: u64,
+    pub removed: u64,
+    pub dying: u64,
+    /// Of those dying.
+    pub leaked: u64,
+    pub freed: u64,
+    /// Of those freed.
+    pub late: u64,
+    pub late_max_ns: Option<u64>,
+    /// Of those dying: since before the start.
+    pub dying_before_start: u64,
+    /// Dying since before the start, and not in the other counts unless an event told of them: nothing was walked.
+    pub dying_unseen: Option<u64>,
+    pub alloc_failed: u64,
+    pub alloc_failed_by_errno: Vec<AllocFailure>,
+    pub ids_used: Option<u64>,
+    pub ids_limit: u64,
+    /// Of those used.
+    pub ids_held_by_dying: Option<u64>,
+    /// At the present rate.
+    pub ids_exhausted_in_ns: Option<u64>,
+    pub lost_events: u64,
+    pub missed_firings: u64,
+    pub unidentified_events: u64,
+    pub undecodable_records: u64,
+    /// What walks made good for after a loss: memcgs that exist and whose birth went unseen (among `adopted`), and
+    /// memcgs whose end went unseen (among `freed`).
+    pub reconciled_added: u64,
+    pub reconciled_freed: u64,
+    /// Nothing was lost or missed, or a walk made good for it: the memcgs that are shown are those that exist.
+    pub conclusive: bool,
+    /// What is not known because an optional hook is missing.
+    pub unknown: Vec<Unknown<'a>>,
+    pub leaked_by_parent: Vec<Group<'a>>,
+    pub leaked_by_container: Vec<Group<'a>>,
+    /// Longest dying first. In JSON, each is a line of its own before the summary.
+    #[serde(skip)]
+    pub survivors: Vec<Listed<'a>>,
+    /// See [`Run::perf_pages`].
+    #[serde(skip)]
+    pub perf_pages: Option<u64>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Unknown<'a> {
+    pub what: &'a str,
+    pub reason: &'a str,
+}
+
+/// Failed allocations of one errno.
+#[derive(Clone, Debug, Serialize)]
+pub struct AllocFailure {
+    pub errno: u32,
+    pub error: String,
+    pub count: u64,
+    /// All memcg IDs were in use; null: cannot be told.
+    pub ids_exhausted: Option<bool>,
+    #[serde(skip)]
+    pub meaning: &'static str,
+}
+
+/// Leaked memcgs with something in common.
+#[derive(Clone, Debug, Serialize)]
+pub struct Group<'a> {
+    /// What they have in common; null: not known.
+    #[serde(flatten)]
+    pub of: Common<'a>,
+    pub leaked: u64,
+    /// Those that hold their memcg ID; null: not known of each.
+    pub ids_held: Option<u64>,
+    /// A memcg below another one of the group is in that one's charge; null: not known of each.
+    pub charged_bytes: Option<u64>,
+    /// The longest dying.
+    pub oldest_ns: Option<u64>,
+}
+
+impl Run {
+    /// Nothing is missing that the answer may depend on.
+    pub fn conclusive(&self, tracker: &Tracker) -> bool {
+        tracker.conclusive() && self.undecodable == 0 && !self.cut_off
+    }
+}
+
+impl<'a> SummaryView<'a> {
+    /// `container` finds what a memcg belongs to.
+    pub fn new(
+        run: &'a Run,
+        tracker: &'a Tracker,
+        viewpoint: &Viewpoint,
+        container: impl Fn(&Memcg) -> Option<Container>,
+    ) -> Self {
+        let totals = tracker.totals();
+        let ids = tracker.ids();
+        let leaked = Leaked::new(tracker, run.ended_ns, viewpoint, container);
+        Self {
+            backend: run.backend.to_string(),
+            backend_reason: run.backend_reason.as_deref(),
+            time: viewpoint.clock.utc(run.ended_ns),
+            t_ns: viewpoint.clock.boot_ns(run.ended_ns),
+            duration_ns: run.ended_ns.saturating_sub(run.started_ns),
+            grace_ns: run.grace_ns,
+            created: totals.created,
+            adopted: totals.adopted,
+            live: totals.live,
+            removed: totals.removed,
+            dying: totals.dying,
+            leaked: totals.leaked,
+            freed: totals.freed,
+            late: totals.late,
+            late_max_ns: totals.late_max_ns,
+            dying_before_start: tracker.dying().filter(|memcg| memcg.died_before_start()).count() as u64,
+            dying_unseen: viewpoint.dying_unseen,
+            alloc_failed: totals.alloc_failed.values().sum(),
+            alloc_failed_by_errno: alloc_failures(tracker, &ids, viewpoint),
+            ids_used: ids.used,
+            ids_limit: ids.limit,
+            ids_held_by_dying: ids.held_by_dying,
+            ids_exhausted_in_ns: ids.exhausted_in_ns,
+            lost_events: totals.lost_events,
+            missed_firings: totals.missed_firings,
+            unidentified_events: totals.unidentified,
+            undecodable_records: run.undecodable,
+            reconciled_added: totals.reconciled_added,
+            reconciled_freed: totals.reconciled_freed,
+            conclusive: run.conclusive(tracker),
+            unknown: run.unknown.iter().map(|(what, reason)| Unknown { what, reason }).collect(),
+            leaked_by_parent: leaked.by_parent(),
+            leaked_by_container: leaked.by_container(),
+            survivors: leaked.survivors(),
+            perf_pages: run.perf_pages,
+        }
+    }
+}
+
+fn alloc_failures(tracker: &Tracker, ids: &Ids, viewpoint: &Viewpoint) -> Vec<AllocFailure> {
+    let failures = tracker.totals().alloc_failed.iter();
+    let failures = failures.map(|(&errno, &count)| {
+        let AllocError { name: error, exhausted, meaning } =
+            AllocError::decode(errno, ids, viewpoint.dying_unseen);
+        AllocFailure { errno, error, count, ids_exhausted: exhausted.known(), meaning }
+    });
+    failures.collect()
+}
+
+/// The leaked memcgs, longest dying first.
+struct Leaked<'a> {
+    memcgs: Vec<(&'a Memcg, Listed<'a>)>,
+}
+
+impl<'a> Leaked<'a> {
+    fn new(
+        tracker: &'a Tracker,
+        now_ns: u64,
+        viewpoint: &Viewpoint,
+        container: impl Fn(&Memcg) -> Option<Container>,
+    ) -> Self {
+        let survivor = |memcg| {
+            let survivor =
+                Listed { memcg: MemcgView::new(memcg, now_ns, viewpoint), container: container(memcg) };
+            (memcg, survivor)
+        };
+        let mut memcgs: Vec<_> = tracker.leaked().map(survivor).collect();
+        memcgs.sort_by_key(|(memcg, survivor)| (Reverse(survivor.memcg.age_ns), memcg.key));
+        Self { memcgs }
+    }
+
+    fn by_parent(&self) -> Vec<Group<'a>> {
+        self.groups(|survivor| Common::ParentPath(survivor.memcg.path.map(parent)))
+    }
+
+    fn by_container(&self) -> Vec<Group<'a>> {
+        self.groups(|survivor| Common::Container(survivor.container.clone()))
+    }
+
+    fn groups(&self, common: impl Fn(&Listed<'a>) -> Common<'a>) -> Vec<Group<'a>> {
+        tally(&self.memcgs, common).into_iter().map(Group::of_leaked).collect()
+    }
+
+    fn survivors(self) -> Vec<Listed<'a>> {
+        self.memcgs.into_iter().map(|(_, survivor)| survivor).collect()
+    }
+}
+
+impl<'a> Group<'a> {
+    fn of_leaked(tally: Tally<'a>) -> Self {
+        let Tally { of, memcgs: leaked, ids_held, charged_bytes, oldest_ns, .. } = tally;
+        Self { of, leaked, ids_held, charged_bytes, oldest_ns }
+    }
+}

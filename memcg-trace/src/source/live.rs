@@ -1,0 +1,330 @@
+//! The running kernel: load and attach the hooks, drain their perf buffers.
+
+use std::{io, mem, os::fd::AsFd as _, thread, time::Duration};
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{
+        Array, Map, MapData, MapError, PerCpuArray, PerCpuValues, PerfEventArray,
+        perf::{PerfBufferError, PerfEvent, PerfEventArrayBuffer},
+    },
+    util::online_cpus,
+};
+use aya_log::EbpfLogger;
+use bytes::BytesMut;
+use memcg_trace_common::{ABI, Config, Counters, Hook, Layout};
+use thiserror::Error;
+
+use super::Merge;
+use crate::{
+    event::Event,
+    kernel::{
+        attach::{self, AttachError, Attached},
+        objects, page_bytes, wakeups,
+    },
+    tracker::Backend,
+};
+
+/// What to load and attach.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    pub layout: Layout,
+    /// Address of the `cgroup_root` that carries the memory controller; 0 when not known.
+    pub memory_root: u64,
+    /// `None`: the best that this kernel allows.
+    pub backend: Option<Backend>,
+    /// Pages of each CPU's perf buffer, a power of two; `None`: by the number of CPUs.
+    pub perf_pages: Option<usize>,
+}
+
+/// Why there is no live stream.
+#[derive(Debug, Error)]
+pub enum LiveError {
+    #[error("cannot load the eBPF hooks: {0}")]
+    Load(#[from] aya::EbpfError),
+    #[error("cannot set up the map {map}: {error}")]
+    Map { map: &'static str, error: MapError },
+    #[error("cannot open a perf buffer of {pages} pages on CPU {cpu}: {error}; try a smaller --perf-pages")]
+    Buffer { pages: usize, cpu: u32, error: PerfBufferError },
+    #[error("cannot list the CPUs that are online ({path}): {error}")]
+    Cpus { path: &'static str, error: io::Error },
+    #[error("the {backend} backend does not work here: {error}")]
+    Backend { backend: Backend, error: AttachError },
+}
+
+/// The attached hooks and their buffers. Dropping it detaches them.
+pub struct Live {
+    backend: Backend,
+    /// Why a better backend was not taken.
+    fallback: Option<AttachError>,
+    attached: Attached,
+    buffers: Vec<PerfEventArrayBuffer<MapData>>,
+    buffer_bytes: usize,
+    page_bytes: usize,
+    counters: PerCpuArray<MapData, Counters>,
+    logger: Option<EbpfLogger<&'static dyn log::Log>>,
+    /// Missed firings that were reported, by hook.
+    missed: [u64; Hook::COUNT],
+    /// Where a record that straddles the end of a buffer is put together.
+    straddling: BytesMut,
+    /// Owns the programs and the raw tracepoints' attachments; `None` once detached.
+    ebpf: Option<Ebpf>,
+}
+
+/// What one [`Live::drain`] found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    pub events: u64,
+    /// Records that were no events of this ABI.
+    pub undecodable: u64,
+    /// The fullest buffer held at least an eighth of its size: come back at once.
+    pub pressed: bool,
+}
+
+/// Memory of all perf buffers together, unless `--perf-pages` says otherwise, and the bounds for one CPU's.
+const BUFFERS_BYTES: usize = 64 << 20;
+const PAGES_MAX: usize = 512;
+const PAGES_MIN: usize = 32;
+
+impl Live {
+    /// Loads and attaches the hooks and opens a buffer on every CPU that is online.
+    pub fn open(options: &Options) -> Result<Self, LiveError> {
+        let backends = options.backend.map_or(vec![Backend::Kprobe, Backend::Tracepoint], |only| vec![only]);
+        let page_bytes = page_bytes();
+        let mut fallback = None;
+        for backend in backends {
+            let mut ebpf = load(options)?;
+            let logger = EbpfLogger::init(&mut ebpf).ok();
+            // Buffers first: a hook without one would lose its first events.
+            let (buffers, buffer_bytes) = open_buffers(&mut ebpf, options.perf_pages, page_bytes)?;
+            match attach::attach(&mut ebpf, backend) {
+                Ok(attached) => {
+                    let mut live = Self {
+                        backend,
+                        fallback,
+                        attached,
+                        buffers,
+                        buffer_bytes,
+                        page_bytes,
+                        counters: map(&mut ebpf, "COUNTERS", PerCpuArray::try_from)?,
+                        logger,
+                        missed: [0; Hook::COUNT],
+                        straddling: BytesMut::new(),
+                        ebpf: Some(ebpf),
+                    };
+                    // A function that was running when its return was hooked has no entry: not a loss.
+                    thread::sleep(FUNCTION_RUNS);
+                    live.missed()?;
+                    return Ok(live);
+                }
+                Err(error) if options.backend.is_some() || backend == Backend::Tracepoint => {
+                    return Err(LiveError::Backend { backend, error });
+                }
+                Err(error) => fallback = Some(error),
+            }
+        }
+        unreachable!("the last backend returns")
+    }
+
+    pub fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// Why a better backend was not taken.
+    pub fn fallback(&self) -> Option<&AttachError> {
+        self.fallback.as_ref()
+    }
+
+    /// What is not known because an optional hook could not be attached.
+    pub fn absent(&self) -> impl Iterator<Item = (&'static str, &AttachError)> {
+        self.attached.absent.iter().map(|(unknown, error)| (*unknown, error))
+    }
+
+    /// Pages of one CPU's buffer.
+    pub fn perf_pages(&self) -> usize {
+        self.buffer_bytes / self.page_bytes
+    }
+
+    pub fn page_bytes(&self) -> usize {
+        self.page_bytes
+    }
+
+    /// Moves everything that the buffers hold into `merge`.
+    ///
+    /// Nobody waits on the buffers: the caller comes by on a timer, so that a storm costs the traced processes no
+    /// wake-ups.
+    pub fn drain(&mut self, merge: &mut Merge) -> Drained {
+        let mut drained = Drained::default();
+        for buffer in &mut self.buffers {
+            let mut bytes = 0;
+            buffer.for_each(|record| match record {
+                PerfEvent::Sample { head, tail } => {
+                    let record = if tail.is_empty() {
+                        head
+                    } else {
+                        self.straddling.clear();
+                        self.straddling.extend_from_slice(head);
+                        self.straddling.extend_from_slice(tail);
+                        &self.straddling
+                    };
+                    bytes += RECORD_OVERHEAD + record.len();
+                    match Event::decode(record) {
+                        Ok(event) => {
+                            drained.events += 1;
+                            merge.push(event);
+                        }
+                        Err(error) => {
+                            drained.undecodable += 1;
+                            log::warn!("cannot decode a record: {error}");
+                        }
+                    }
+                }
+                // The gaps in the sequence numbers tell which hook lost what; this is only a hint.
+                PerfEvent::Lost { count } => log::debug!("the perf buffer dropped {count} records"),
+            });
+            drained.pressed |= bytes >= self.buffer_bytes / 8;
+        }
+        if let Some(logger) = &mut self.logger {
+            logger.flush();
+        }
+        drained
+    }
+
+    /// Firings that are new since the last call and brought no event although they should have: skipped by the kernel, or
+    /// ended early because something could not be looked up.
+    pub fn missed(&mut self) -> Result<Vec<(Hook, u64)>, LiveError> {
+        let mut new = Vec::new();
+        for attached in &self.attached.hooks {
+            let early: u64 = self.counters(attached.hook)?.iter().map(|c| c.no_config + c.no_entry).sum();
+            let now = attached.missed() + early;
+            let seen = mem::replace(&mut self.missed[attached.hook as usize], now);
+            if now > seen {
+                new.push((attached.hook, now - seen));
+            }
+        }
+        Ok(new)
+    }
+
+    /// Detaches the hooks: entries of functions first, so that what entered returns. Gives how many events each hook
+    /// emitted on each CPU (what the buffers do not hold of them is lost), and the returns that never fired.
+    pub fn detach(&mut self) -> Result<Emitted, LiveError> {
+        let hooks: Vec<Hook> = self.attached.hooks.iter().map(|attached| attached.hook).collect();
+        self.attached.hooks.retain(|attached| !RETURNS.iter().any(|(enter, _)| attached.hook == *enter));
+        thread::sleep(FUNCTION_RUNS);
+        self.attached.hooks.clear();
+        self.ebpf = None;
+        let mut emitted = Emitted::default();
+        for hook in &hooks {
+            emitted.events.extend(self.emitted_by(*hook)?);
+        }
+        for (enter, exit) in
+            RETURNS.iter().filter(|(enter, exit)| hooks.contains(enter) && hooks.contains(exit))
+        {
+            let entered: u64 =
+                self.counters(*enter)?.iter().map(|c| c.fired - c.no_config - c.no_entry).sum();
+            let returned: u64 =
+                self.counters(*exit)?.iter().map(|c| c.fired - c.no_config - c.no_entry).sum();
+            if entered > returned {
+                emitted.unreturned.push((*exit, entered - returned));
+            }
+        }
+        Ok(emitted)
+    }
+
+    /// How many events each hook emitted on each CPU so far.
+    pub fn emitted(&self) -> Result<Vec<(Hook, u32, u64)>, LiveError> {
+        let hooks = self.attached.hooks.iter();
+        let emitted: Result<Vec<_>, _> = hooks.map(|attached| self.emitted_by(attached.hook)).collect();
+        Ok(emitted?.concat())
+    }
+
+    fn emitted_by(&self, hook: Hook) -> Result<Vec<(Hook, u32, u64)>, LiveError> {
+        let cpus = self.counters(hook)?;
+        Ok(cpus.iter().zip(0..).map(|(counters, cpu)| (hook, cpu, counters.emitted)).collect())
+    }
+
+    fn counters(&self, hook: Hook) -> Result<PerCpuValues<Counters>, LiveError> {
+        self.counters.get(&(hook as u32), 0).map_err(|error| LiveError::Map { map: "COUNTERS", error })
+    }
+}
+
+/// What the hooks did until they were detached.
+#[derive(Clone, Debug, Default)]
+pub struct Emitted {
+    /// Events by hook and CPU.
+    pub events: Vec<(Hook, u32, u64)>,
+    /// Returns that never fired although the function was entered, by hook.
+    pub unreturned: Vec<(Hook, u64)>,
+}
+
+/// Functions that are hooked at both ends.
+const RETURNS: &[(Hook, Hook)] =
+    &[(Hook::CssAllocEnter, Hook::CssAlloc), (Hook::CssOfflineEnter, Hook::CssOffline)];
+
+/// Longer than any hooked function takes.
+const FUNCTION_RUNS: Duration = Duration::from_millis(20);
+
+/// Header and length word that the perf buffer puts before a sample.
+const RECORD_OVERHEAD: usize = 12;
+
+fn load(options: &Options) -> Result<Ebpf, LiveError> {
+    let loader = |object| EbpfLoader::new().load(object);
+    let mut ebpf = if log::log_enabled!(target: "memcg_trace_ebpf", log::Level::Debug) {
+        loader(objects::HOOKS_LOG).or_else(|error| {
+            log::warn!("no log lines from the hooks: {error}");
+            loader(objects::HOOKS)
+        })?
+    } else {
+        loader(objects::HOOKS)?
+    };
+    let config = Config { abi: ABI, reserved: 0, memory_root: options.memory_root, layout: options.layout };
+    // Borrowed, not taken: the programs, which are not loaded yet, refer to it by its descriptor.
+    let configs = ebpf.map_mut("CONFIG").ok_or_else(|| absent("CONFIG"));
+    configs
+        .and_then(Array::<_, Config>::try_from)
+        .and_then(|mut configs| configs.set(0, config, 0))
+        .map_err(|error| LiveError::Map { map: "CONFIG", error })?;
+    Ok(ebpf)
+}
+
+fn open_buffers(
+    ebpf: &mut Ebpf,
+    pages: Option<usize>,
+    page_bytes: usize,
+) -> Result<(Vec<PerfEventArrayBuffer<MapData>>, usize), LiveError> {
+    let cpus = online_cpus().map_err(|(path, error)| LiveError::Cpus { path, error })?;
+    let pages = pages.unwrap_or_else(|| {
+        let share = BUFFERS_BYTES / page_bytes / cpus.len().max(1);
+        (1 << share.max(1).ilog2()).clamp(PAGES_MIN, PAGES_MAX)
+    });
+    // A copy of the very descriptor: the map forgets what was entered through another when that is closed.
+    let descriptor = match ebpf.map("EVENTS") {
+        Some(Map::PerfEventArray(map)) => map.fd().as_fd().try_clone_to_owned().ok(),
+        _ => None,
+    };
+    let mut events: PerfEventArray<MapData> = map(ebpf, "EVENTS", PerfEventArray::try_from)?;
+    let open = |cpu| {
+        let buffer =
+            events.open(cpu, Some(pages)).map_err(|error| LiveError::Buffer { pages, cpu, error })?;
+        if let Some(map) = &descriptor
+            && let Err(error) = wakeups::batch(map, &buffer, cpu)
+        {
+            log::warn!("each event on CPU {cpu} costs an interrupt: cannot batch the wake-ups: {error}");
+        }
+        Ok(buffer)
+    };
+    Ok((cpus.into_iter().map(open).collect::<Result<_, LiveError>>()?, pages * page_bytes))
+}
+
+fn map<T>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    convert: impl FnOnce(Map) -> Result<T, MapError>,
+) -> Result<T, LiveError> {
+    let map = ebpf.take_map(name).ok_or_else(|| absent(name));
+    map.and_then(convert).map_err(|error| LiveError::Map { map: name, error })
+}
+
+fn absent(name: &str) -> MapError {
+    MapError::InvalidName { name: name.to_owned() }
+}

@@ -1,0 +1,62 @@
+//! The kernel as it is: the walk's memcgs as events, in an order in which parents come first.
+
+use std::collections::HashMap;
+
+use memcg_trace_common::{Charges, CssFlag, EventHeader, Walked};
+
+use crate::{
+    event::Event,
+    kernel::{
+        clock,
+        walk::{Walk, WalkError},
+    },
+    tracker::Key,
+};
+
+/// Everything that one walk brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// `CLOCK_MONOTONIC`, ns.
+    pub began_ns: u64,
+    pub ended_ns: u64,
+    /// By level, so that a parent is known before its children; all stamped with the end of the walk, when each of them
+    /// was as it says or further.
+    pub events: Vec<Event>,
+    pub charges: HashMap<Key, Charges>,
+}
+
+impl Snapshot {
+    /// Walks and decodes.
+    pub fn take(walk: &mut Walk) -> Result<Self, WalkError> {
+        let began_ns = clock::monotonic_ns();
+        let mut seen = Vec::new();
+        let mut charges = HashMap::new();
+        let walks = walk.walk(|walked| {
+            let header = walked.event.header;
+            charges.insert(Key { css: header.css, serial: header.serial }, walked.charges);
+            seen.push((header, name(walked)));
+        })?;
+        log::debug!("{walks:?}");
+        let ended_ns = clock::monotonic_ns();
+        seen.sort_by_key(|(header, _)| header.level);
+        let event = |(header, name): (EventHeader, Box<[u8]>)| {
+            Event::new(EventHeader { t_ns: ended_ns, ..header }, &name)
+        };
+        let events = seen.into_iter().map(event).collect::<Result<_, _>>()?;
+        Ok(Self { began_ns, ended_ns, events, charges })
+    }
+}
+
+impl Snapshot {
+    /// How many of them are offline.
+    pub fn dying(&self) -> usize {
+        let state = |event: &Event| event.css_flags().map(|flags| flags & (CssFlag::ONLINE | CssFlag::DYING));
+        let dying = |event: &&Event| state(event) == Some(CssFlag::DYING);
+        self.events.iter().filter(dying).count()
+    }
+}
+
+fn name(walked: &Walked) -> Box<[u8]> {
+    let length = usize::from(walked.event.header.name_len).min(walked.event.name.len());
+    walked.event.name[..length].into()
+}

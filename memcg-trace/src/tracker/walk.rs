@@ -1,0 +1,134 @@
+//! What a walk of the kernel does to the ledger.
+//!
+//! A walk sees every memcg that exists, whatever the hooks told. The first one brings what is older than the start. A
+//! later one makes good for loss: what it sees is added, and what it does not see is gone, unless an event explains it
+//! within [`EXPLAINED_NS`].
+
+use std::collections::HashSet;
+
+use memcg_trace_common::CssFlag;
+
+use super::{Change, Found, Id, Key, Memcg, State, Tracker, What};
+use crate::{event::Event, source::Snapshot};
+
+/// Longer than it takes from a css's leaving the table that is walked to its free: an RCU grace period and a kworker.
+const EXPLAINED_NS: u64 = 1_000_000_000;
+
+/// What loss there was, and how much of it is made good.
+#[derive(Debug, Default)]
+pub(super) struct Loss {
+    /// When (ns) the latest was known that no walk has made good for.
+    open_ns: Option<u64>,
+    /// Memcgs that the latest walk did not see, and when (ns) their time to be explained is over.
+    absent: Vec<Key>,
+    explained_ns: u64,
+    /// When (ns) that walk began.
+    walked_ns: u64,
+}
+
+impl Loss {
+    /// Something was lost, as is known at `t_ns`.
+    pub fn happened(&mut self, t_ns: u64) {
+        self.open_ns = self.open_ns.max(Some(t_ns));
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.open_ns.is_some()
+    }
+}
+
+impl Tracker {
+    /// A walk could make good for something that was lost or missed since the last one.
+    pub fn wants_walk(&self) -> bool {
+        self.loss.open_ns.is_some_and(|open_ns| open_ns >= self.loss.walked_ns)
+    }
+
+    /// No more events will come: what the latest walk did not see is gone.
+    pub fn settle(&mut self, out: &mut Vec<Change>) {
+        self.reconcile(u64::MAX, out);
+    }
+
+    /// Takes a walk. All events up to its end were applied before.
+    pub fn walked(&mut self, snapshot: &Snapshot, out: &mut Vec<Change>) {
+        let mut seen = HashSet::with_capacity(snapshot.events.len());
+        let first = self.first_serial.is_none();
+        for event in &snapshot.events {
+            let Some(key) = Key::of(event) else { continue };
+            seen.insert(key);
+            self.found(&key, event, out);
+        }
+        if first {
+            // Whatever comes from now on and is older has been seen.
+            self.first_serial = seen.iter().map(|key| key.serial + 1).max();
+        }
+        self.loss.walked_ns = snapshot.began_ns;
+        self.loss.explained_ns = snapshot.ended_ns.saturating_add(EXPLAINED_NS);
+        self.loss.absent.clear();
+        if self.loss.is_open() {
+            let existed =
+                |memcg: &&Memcg| memcg.online_ns.is_none_or(|online_ns| online_ns < snapshot.began_ns);
+            let absent = self.ledger.memcgs().filter(existed).map(|memcg| memcg.key);
+            self.loss.absent = absent.filter(|key| !seen.contains(key)).collect();
+            // The ledger has no order of its own, and the same records must always give the same changes.
+            self.loss.absent.sort_unstable();
+        }
+    }
+
+    /// One memcg that exists.
+    fn found(&mut self, key: &Key, event: &Event, out: &mut Vec<Change>) {
+        let flags = event.css_flags().unwrap_or(CssFlag::ONLINE);
+        let state = match (flags & CssFlag::ONLINE != 0, flags & CssFlag::DYING != 0) {
+            (true, false) => State::Online,
+            (true, true) => State::Removed,
+            (false, true) => State::Dying,
+            // Being made: its birth is still to come.
+            (false, false) => return,
+        };
+        let new = self.ledger.get(key).is_none();
+        if !self.known(key, event) {
+            return;
+        }
+        let further = self.ledger.edit(key, |memcg| {
+            memcg.learn(event);
+            let further = memcg.reach(state);
+            if memcg.state == State::Dying {
+                memcg.id = Id::of(event);
+                if further {
+                    memcg.found_dying_ns = Some(event.t_ns());
+                }
+            }
+            further
+        });
+        let Some(memcg) = self.ledger.get(key) else { return };
+        let what = match (new, further) {
+            (true, _) if !memcg.before_start => {
+                let memcg = Box::new(memcg.clone());
+                self.ledger.totals_mut().reconciled_added += 1;
+                What::Reconciled { memcg, found: Found::Added }
+            }
+            // A controller that was switched off, on a backend that cannot see that.
+            (false, Some(true)) if state == State::Dying => What::Offline(*key),
+            (false, Some(true)) => What::Removed(*key),
+            _ => return,
+        };
+        out.push(Change { t_ns: event.t_ns(), task: None, what });
+    }
+
+    /// Closes the loss that the latest walk made good for, once what it did not see has had its time.
+    pub(super) fn reconcile(&mut self, now_ns: u64, out: &mut Vec<Change>) {
+        if !self.loss.is_open() || self.wants_walk() || now_ns < self.loss.explained_ns {
+            return;
+        }
+        self.loss.open_ns = None;
+        for key in std::mem::take(&mut self.loss.absent) {
+            let Some(memcg) = self.ledger.remove(&key) else { continue };
+            self.freed.remember(key, memcg.online_ns.is_none());
+            self.ledger.totals_mut().reconciled_freed += 1;
+            out.push(Change {
+                t_ns: now_ns,
+                task: None,
+                what: What::Reconciled { memcg, found: Found::Freed },
+            });
+        }
+    }
+}
