@@ -1,0 +1,9 @@
+//! What holds on any machine, with either backend.
+
+mod ends;
+mod failures;
+mod filters;
+mod names;
+mod recordings;
+mod scans;
+mod storms;

@@ -1,0 +1,51 @@
+//! `scan`: zombies that were there before the tool was.
+
+use crate::support::{
+    cgroup::Cgroup,
+    eventually, machine,
+    pins::{namespace, unreaped_task},
+    scan::Scan,
+};
+
+#[test]
+fn zombies_of_before_are_listed() {
+    let _machine = machine();
+    let home = Cgroup::home("scan");
+    let live = home.child("live");
+    let clean = home.child("clean");
+    let (first, second) = (home.child("first"), home.child("second"));
+    let pins = (unreaped_task(&first), namespace(&second));
+    clean.run_something();
+    let (live_id, zombies) = (live.id(), [first.id(), second.id()]);
+    for cgroup in [&first, &second, &clean] {
+        cgroup.remove();
+    }
+    let expected = zombies.map(|id| (id, "dying")).to_vec();
+    let scan = eventually("two zombies and no more", || {
+        let scan = Scan::run(&[]);
+        if scan.below(&home) == expected { Ok(scan) } else { Err(format!("{:?}", scan.below(&home))) }
+    });
+    scan.assert_agrees();
+    assert!(scan.count("dying") >= 2, "{}", scan.summary);
+    for line in scan.lines.iter().filter(|line| line["memcg"]["path"] == first.path()) {
+        assert!(line["memcg"]["css_refs"].as_u64() >= Some(1), "{line}");
+        assert_eq!(line["memcg"]["id_held"], false, "{line}");
+    }
+
+    let all = Scan::run(&["--all"]);
+    all.assert_agrees();
+    assert_eq!(all.below(&home), [vec![(live_id, "online")], expected.clone()].concat());
+    let empty = Scan::run(&["--empty"]);
+    assert_eq!(empty.below(&home), [(live_id, "online")]);
+    let groups = Scan::run(&["--by", "parent"]);
+    let group = groups.lines.iter().find(|line| line["parent_path"] == home.path());
+    assert_eq!(group.map(|group| &group["dying"]), Some(&2.into()), "{:?}", groups.lines);
+    assert_eq!(Scan::run(&["--fail-on-leak"]).code, Some(3));
+    assert_eq!(Scan::run(&["--top", "1"]).lines.len(), 1);
+
+    drop(pins);
+    eventually("the zombies to go", || {
+        let left = Scan::run(&[]);
+        if left.below(&home).is_empty() { Ok(()) } else { Err(format!("{:?}", left.below(&home))) }
+    });
+}

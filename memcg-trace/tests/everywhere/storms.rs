@@ -1,0 +1,100 @@
+//! Many cgroups at once: nothing is lost, or the loss is told.
+
+use nix::sys::signal::Signal;
+
+use crate::support::{
+    cgroup::Cgroup, eventually, evict_stocks, machine, oracle, storm::storm, tracer::Tracer,
+};
+
+#[test]
+fn storm_loses_nothing() {
+    const PROCESSES: u32 = 2;
+    const ROUNDS: u32 = 10_000;
+    const CGROUPS: usize = (PROCESSES * ROUNDS) as usize;
+
+    let _machine = machine();
+    let home = Cgroup::home("storm");
+    let before = oracle::dying();
+    let below = format!("{}/*", home.path());
+    let tracer = Tracer::start(&["--cgroup", &below, "--events", "online,freed,late,lost,missed"]);
+    storm(&home, PROCESSES, ROUNDS);
+    eventually("the kernel to free all of the storm", || match oracle::dying() {
+        dying if dying <= before => Ok(()),
+        dying => {
+            evict_stocks();
+            Err(format!("{dying} are dying, {before} were before"))
+        }
+    });
+
+    let outcome = tracer.stop();
+    outcome.assert_conclusive();
+    let freed = outcome.events_of("freed").len() + outcome.events_of("late").len();
+    assert_eq!((outcome.events_of("online").len(), freed), (CGROUPS, CGROUPS), "created and freed");
+    // On this machine other cgroups may come and go.
+    assert!(outcome.count("created") >= CGROUPS as u64, "{}", outcome.summary);
+}
+
+/// The tracer sleeps through a storm: its buffers overflow, whatever the machine.
+#[test]
+fn loss_is_told_and_inconclusive() {
+    let _machine = machine();
+    let home = Cgroup::home("loss");
+    let mut tracer = Tracer::start(&["--perf-pages", "1", "--no-walk"]);
+    tracer.signal(Signal::SIGSTOP);
+    storm(&home, 2, 500);
+    tracer.signal(Signal::SIGCONT);
+    let lost = tracer.event_where("\"lost\"", |event| event["event"] == "lost");
+    assert!(lost["events"].as_u64() > Some(0), "{lost}");
+
+    let outcome = tracer.stop();
+    let told: u64 = outcome.events_of("lost").iter().filter_map(|lost| lost["events"].as_u64()).sum();
+    assert_eq!(outcome.count("lost_events"), told, "the summary counts what the events tell");
+    assert_eq!(outcome.summary["conclusive"], false);
+    assert_eq!(outcome.code, Some(4), "{}", outcome.stderr);
+}
+
+/// What gets lost at the very end is known too, although no later event reveals it.
+#[test]
+fn loss_at_the_end_is_told() {
+    let _machine = machine();
+    let home = Cgroup::home("loss-at-end");
+    let tracer = Tracer::start(&["--perf-pages", "1", "--no-walk"]);
+    tracer.signal(Signal::SIGSTOP);
+    storm(&home, 2, 500);
+    // Pending until it goes on: then it ends at once.
+    tracer.signal(Signal::SIGINT);
+    tracer.signal(Signal::SIGCONT);
+
+    let outcome = tracer.finish();
+    assert!(outcome.count("lost_events") > 0, "{}", outcome.summary);
+    assert_eq!(outcome.code, Some(4), "{}", outcome.stderr);
+}
+
+/// A memcg that was born while nobody looked: a walk over the kernel's memcgs finds it, and makes the ledger whole again.
+/// What came and went meanwhile stays unknown.
+#[test]
+fn walk_makes_good_for_loss() {
+    let _machine = machine();
+    let home = Cgroup::home("made-good");
+    let mut tracer = Tracer::start(&["--perf-pages", "1"]);
+    tracer.signal(Signal::SIGSTOP);
+    storm(&home, 2, 500);
+    let victim = home.child("victim");
+    let id = victim.id();
+    tracer.signal(Signal::SIGCONT);
+    let found = tracer.event("reconciled", victim.path());
+    assert_eq!((&found["found"], &found["memcg"]["state"]), (&"added".into(), &"online".into()), "{found}");
+    assert_eq!(found["memcg"]["cgroup_id"], id, "{found}");
+    victim.remove();
+    // In a buffer this small its end may get lost as well: then the next walk tells.
+    tracer.event_where("the end of the victim", |event| {
+        let ended = matches!(event["event"].as_str(), Some("freed" | "late")) || event["found"] == "freed";
+        ended && event["memcg"]["cgroup_id"] == id
+    });
+
+    let outcome = tracer.stop();
+    assert!(outcome.count("lost_events") > 0, "{}", outcome.summary);
+    assert!(outcome.count("reconciled_added") > 0, "{}", outcome.summary);
+    assert_eq!(outcome.summary["conclusive"], true, "{}", outcome.summary);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+}

@@ -1,0 +1,319 @@
+//! Golden output: hand-made streams of events, through the real ledger, into every format.
+//!
+//! `UPDATE_GOLDEN=1 cargo test --test golden` writes the files anew; read the difference before committing it.
+
+mod events;
+#[path = "golden/compare.rs"]
+mod golden;
+
+use std::{collections::HashMap, time::Instant};
+
+use events::{Css, Fired, MS, css, key};
+use golden::{check_json, check_text, compare};
+use memcg_trace::{
+    attribution::{Container, container_of_path},
+    report::{
+        json,
+        text::{self, Color},
+        view::{Clock, EventView, Run, SummaryView, Viewpoint, subject},
+    },
+    source::Record,
+    tracker::{Backend, Change, Config, Memcg, Tracker},
+};
+use memcg_trace_common::{Field, Hook};
+
+const GRACE_MS: u64 = 30_000;
+const ID: &str = "17db96a24ae1e9f0c2b3a4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f70819";
+const UID: &str = "6a4ce4a0-ba47-11ea-b2a7-0cc47ac5979e";
+
+/// Ten minutes of suspend, and an evening in November 2023.
+const VIEWPOINT: Viewpoint = Viewpoint {
+    clock: Clock {
+        boottime_offset_ns: 600_000 * MS as i64,
+        realtime_offset_ns: 1_700_000_000_000 * MS as i64,
+    },
+    page_bytes: 4096,
+    dying_unseen: Some(0),
+};
+
+/// One run of the tool: what it would print, in both formats.
+struct Session {
+    name: &'static str,
+    tracker: Tracker,
+    viewpoint: Viewpoint,
+    run: Run,
+    color: Color,
+    text: Vec<u8>,
+    json: Vec<u8>,
+}
+
+impl Session {
+    fn new(name: &'static str) -> Self {
+        Self::on(name, Backend::Kprobe, Some(200))
+    }
+
+    fn on(name: &'static str, backend: Backend, live_at_start: Option<u64>) -> Self {
+        let paths = HashMap::from([(1, Box::from(*b"/"))]);
+        let config = Config { backend, grace_ns: GRACE_MS * MS, live_at_start, paths };
+        let run = Run {
+            backend,
+            backend_reason: None,
+            unknown: Vec::new(),
+            started_ns: 1_000 * MS,
+            ended_ns: 0,
+            grace_ns: config.grace_ns,
+            undecodable: 0,
+            perf_pages: Some(64),
+            cut_off: false,
+        };
+        let mut text = Vec::new();
+        text::header(&mut text).expect("a Vec takes all");
+        let tracker = Tracker::new(config);
+        Self { name, tracker, viewpoint: VIEWPOINT, run, color: Color::Off, text, json: Vec::new() }
+    }
+
+    fn record(&mut self, record: Record) {
+        let mut changes = Vec::new();
+        self.tracker.apply(&record, &mut changes);
+        self.show(&changes);
+    }
+
+    /// An event, `ms` after boot.
+    fn at(&mut self, ms: u64, fired: Fired) {
+        self.record(Record::Event(fired.at(ms)));
+    }
+
+    fn time(&mut self, ms: u64) {
+        let mut changes = Vec::new();
+        self.tracker.advance(ms * MS, &mut changes);
+        self.show(&changes);
+    }
+
+    fn show(&mut self, changes: &[Change]) {
+        for change in changes {
+            let container = subject(change, &self.tracker).and_then(container_of);
+            let view = EventView::new(change, &self.tracker, container.as_ref(), &self.viewpoint);
+            text::event(&mut self.text, &view, self.color).expect("a Vec takes all");
+            json::event(&mut self.json, &view).expect("a Vec takes all");
+        }
+    }
+
+    /// The summary, and the comparison.
+    fn end(mut self, ms: u64) {
+        self.time(ms);
+        self.run.ended_ns = ms * MS;
+        let view = SummaryView::new(&self.run, &self.tracker, &self.viewpoint, container_of);
+        text::summary(&mut self.text, &view, self.color).expect("a Vec takes all");
+        json::summary(&mut self.json, &view).expect("a Vec takes all");
+        check_json(&self.json);
+        check_text(&self.text, self.color);
+        compare(&format!("{}.txt", self.name), &self.text);
+        compare(&format!("{}.jsonl", self.name), &self.json);
+    }
+}
+
+fn container_of(memcg: &Memcg) -> Option<Container> {
+    memcg.path.as_deref().and_then(container_of_path)
+}
+
+/// A css as `css()` makes it, one level further down.
+fn child(serial: u64, name: impl AsRef<[u8]>, parent: &Css) -> Css {
+    css(serial, name).below(parent)
+}
+
+fn charged(mut fired: Fired, pages: u64, css_refs: u64) -> Fired {
+    (fired.header.charged_pages, fired.header.css_refs) = (pages, css_refs);
+    fired.header.known |= Field::CHARGED | Field::CSS_REFS;
+    fired
+}
+
+/// Directory removed, offline with the ID released; nothing else.
+fn remove(session: &mut Session, ms: u64, css: &Css) {
+    session.at(ms, css.rmdir().by("runc"));
+    session.at(ms, css.offline_enter().by("kworker/1:2"));
+    session.at(ms + 2, css.offline_id_released().by("kworker/1:2"));
+}
+
+fn free(session: &mut Session, ms: u64, css: &Css) {
+    session.at(ms, css.released().by("kworker/1:2"));
+    session.at(ms + 1, css.free().by("kworker/1:2"));
+}
+
+/// The cgroups above a container of a pod, as kubelet makes them.
+fn pod(session: &mut Session) -> Css {
+    let kubepods = css(10, "kubepods");
+    let besteffort = child(11, "besteffort", &kubepods);
+    let pod = child(12, format!("pod{UID}"), &besteffort);
+    for (ms, css) in [(1_000, &kubepods), (1_010, &besteffort), (1_020, &pod)] {
+        session.at(ms, css.online().by("kubelet"));
+    }
+    pod
+}
+
+#[test]
+fn clean() {
+    let mut session = Session::new("clean");
+    for serial in 20..23 {
+        let css = css(serial, format!("job{serial}"));
+        session.at(serial * 100, css.online());
+        remove(&mut session, serial * 100 + 50, &css);
+        free(&mut session, serial * 100 + 90, &css);
+    }
+    session.end(61_000);
+}
+
+#[test]
+fn container_leaks() {
+    let mut session = Session::new("container");
+    let pod = pod(&mut session);
+    let container = child(20, ID, &pod);
+    let below = child(21, "init.scope", &container);
+    session.at(1_100, container.online());
+    session.at(1_200, below.online().by("systemd"));
+    for (ms, css, pages) in [(5_000, &below, 256), (5_100, &container, 300)] {
+        session.at(ms, css.rmdir());
+        session.at(ms, css.offline_enter().by("kworker/0:1"));
+        session.at(ms + 1, charged(css.offline_id_released().by("kworker/0:1"), pages, 256));
+    }
+    session.time(36_000);
+    // Somebody deletes the file: the child is freed late, its parent stays.
+    free(&mut session, 50_000, &below);
+    session.end(3_700_000);
+}
+
+#[test]
+fn swap_holds_the_id() {
+    let mut session = Session::new("swap");
+    let css = css(20, "batch.service");
+    session.at(1_500, css.online().by("systemd"));
+    session.at(4_000, css.rmdir().by("systemd"));
+    session.at(4_000, css.offline_enter().by("kworker/0:1"));
+    session.at(4_001, charged(css.offline_id_held(6146).by("kworker/0:1"), 64, 17));
+    session.color = Color::On;
+    session.end(40_000);
+}
+
+#[test]
+fn controller_is_toggled() {
+    let mut session = Session::new("toggle");
+    let first = css(20, "user.slice");
+    let second = first.next_generation(25);
+    session.at(1_500, first.online().by("systemd"));
+    // -memory and +memory in the parent's cgroup.subtree_control: the cgroup stays and gets a new memcg.
+    session.at(2_000, first.offline_enter().by("kworker/0:1"));
+    session.at(2_001, charged(first.offline_id_released().by("kworker/0:1"), 256, 256));
+    session.at(2_500, second.online().by("systemd"));
+    session.end(40_000);
+}
+
+#[test]
+fn allocation_fails() {
+    let mut session = Session::new("alloc_failed");
+    let pod = pod(&mut session);
+    session.at(2_000, pod.alloc_child_fails(28));
+    session.at(2_001, pod.alloc_child_fails(16));
+    session.at(2_002, pod.alloc_child_fails(12));
+    // A parent that the ledger does not know.
+    session.at(2_003, css(90, "unseen").alloc_child_fails(12));
+    session.end(61_000);
+}
+
+#[test]
+fn enomem_is_ambiguous() {
+    let mut session = Session::on("enomem", Backend::Kprobe, None);
+    session.viewpoint.dying_unseen = Some(41_000);
+    session.at(2_000, css(90, "unseen").alloc_child_fails(12));
+    session.end(61_000);
+}
+
+#[test]
+fn events_are_lost() {
+    let mut session = Session::new("lost");
+    let seen = css(20, "seen");
+    session.at(1_500, seen.online());
+    remove(&mut session, 2_000, &seen);
+    session.record(Record::Lost { t_ns: 3_000 * MS, hook: Hook::CssFree, cpu: 1, events: 1204 });
+    session.record(Record::Missed { t_ns: 3_500 * MS, hook: Hook::CssOffline, firings: 1 });
+    session.end(40_000);
+}
+
+#[test]
+fn names_are_hostile() {
+    let mut session = Session::new("hostile");
+    let long = [b'x'; 255];
+    let names: [&[u8]; 7] = [
+        b"line\nfeed 00:00:00.000 LEAKED",
+        b"\x1b[2J\x1b[31mred",
+        b"not utf-8 \xff\xfe \\x2d",
+        &long,
+        b"system-getty\\x2dtty.slice",
+        "\u{202e}gnp.elif\u{200b}".as_bytes(),
+        b"$'quoted'",
+    ];
+    for (serial, name) in (20..).zip(names) {
+        let css = css(serial, name);
+        session.at(2_000 + serial, css.online().by("e\x1b]0;\u{fc}\n"));
+        remove(&mut session, 3_000 + serial, &css);
+    }
+    session.end(40_000);
+}
+
+#[test]
+fn tracepoint_backend() {
+    let mut session = Session::on("tracepoint", Backend::Tracepoint, Some(41));
+    session.run.backend_reason = Some("this kernel has no kprobes".to_owned());
+    session.run.unknown = vec![(
+        "when and by whom directories are removed".to_owned(),
+        "cgroup_rmdir: not traceable".to_owned(),
+    )];
+    session.viewpoint.dying_unseen = Some(3);
+    let scope = css(20, format!("docker-{ID}.scope"));
+    let older = css(5, "older");
+    session.at(1_500, scope.mkdir().by("systemd"));
+    session.at(2_000, scope.rmdir().by("systemd"));
+    session.at(2_500, older.rmdir().by("systemd"));
+    session.time(34_000);
+    session.at(35_000, older.cgroup_release().by("kworker/0:1"));
+    session.end(61_000);
+}
+
+#[test]
+fn many_leak() {
+    let mut session = Session::new("many");
+    let pod = pod(&mut session);
+    for serial in 100..130 {
+        let css = child(serial, format!("{:064x}", serial % 3), &pod);
+        session.at(2_000 + serial, css.online());
+        session.at(3_000 + serial, css.rmdir());
+        session.at(3_000 + serial, css.offline_enter().by("kworker/0:1"));
+        session.at(3_000 + serial, charged(css.offline_id_held(1).by("kworker/0:1"), serial, 1));
+    }
+    for ms in (4_000..20_000).step_by(1_000) {
+        session.time(ms);
+    }
+    session.end(61_000);
+}
+
+/// 20,000 lines of a storm. The time is printed, not judged: `cargo test --release --test golden speed -- --nocapture`.
+#[test]
+fn speed() {
+    let config = Config { backend: Backend::Kprobe, grace_ns: 1, live_at_start: None, paths: HashMap::new() };
+    let mut tracker = Tracker::new(config);
+    let css = css(20, ID);
+    let mut changes = Vec::new();
+    tracker.apply(&Record::Event(css.online().at(1)), &mut changes);
+    let container = container_of_path(format!("/kubepods/besteffort/pod{UID}/{ID}").as_bytes());
+    let view = EventView::new(&changes[0], &tracker, container.as_ref(), &VIEWPOINT);
+    assert_eq!(view.memcg.as_ref().map(|memcg| memcg.css), Some(key(20).css));
+    for (format, text) in [("JSON", false), ("text", true)] {
+        let mut out = Vec::new();
+        let start = Instant::now();
+        for _ in 0..20_000 {
+            let view = EventView::new(&changes[0], &tracker, container.as_ref(), &VIEWPOINT);
+            let written =
+                if text { text::event(&mut out, &view, Color::Off) } else { json::event(&mut out, &view) };
+            written.expect("a Vec takes all");
+        }
+        println!("{format}: 20,000 lines, {} bytes, in {:?}", out.len(), start.elapsed());
+    }
+}

@@ -1,0 +1,33 @@
+//! What all golden output is held against.
+
+use std::{env, fs, path::PathBuf};
+
+use memcg_trace::report::text::Color;
+use serde_json::Value;
+
+/// Each line an object of schema 1, the last and only the last one a summary.
+pub fn check_json(json: &[u8]) {
+    let json = str::from_utf8(json).expect("JSON is UTF-8");
+    let lines: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert!(lines.iter().all(|line| line["schema"] == 1));
+    let summaries = lines.iter().filter(|line| line["type"] == "summary").count();
+    assert_eq!((summaries, &lines.last().expect("a summary")["type"]), (1, &Value::from("summary")));
+}
+
+/// No byte of a name that could do harm.
+pub fn check_text(text: &[u8], color: Color) {
+    let text = str::from_utf8(text).expect("text is UTF-8");
+    let harmless = |c: char| c == '\n' || c == '\x1b' && color == Color::On || !c.is_control();
+    assert!(text.chars().all(harmless));
+}
+
+/// With the file of this name beside this one.
+pub fn compare(file: &str, output: &[u8]) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
+    if env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, output).expect("the golden files can be written");
+    }
+    let golden = fs::read(&path).unwrap_or_default();
+    let (output, golden) = (String::from_utf8_lossy(output), String::from_utf8_lossy(&golden));
+    assert_eq!(output, golden, "{file} differs; UPDATE_GOLDEN=1 writes it anew");
+}

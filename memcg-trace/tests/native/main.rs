@@ -1,0 +1,9 @@
+//! memcg-trace on this machine. Needs root; cgroups of others may come and go meanwhile.
+
+#[path = "../everywhere/mod.rs"]
+mod everywhere;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod container;
+mod scan;

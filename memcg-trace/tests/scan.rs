@@ -1,0 +1,199 @@
+//! Golden output of `scan`: hand-made walks, through the real ledger, into every format.
+//!
+//! `UPDATE_GOLDEN=1 cargo test --test scan` writes the files anew; read the difference before committing it.
+
+mod events;
+#[path = "golden/compare.rs"]
+mod golden;
+
+use std::collections::HashMap;
+
+use events::{Css, Fired, MS, css, key};
+use golden::{check_json, check_text, compare};
+use memcg_trace::{
+    attribution::{Container, container_of_path},
+    kernel::{controller::Version, counted::Counted},
+    report::{
+        json,
+        text::{self, Color},
+        view::{Accounting, By, Clock, Request, ScanView, Scanned, Selection, Sort, Viewpoint},
+    },
+    source::Snapshot,
+    tracker::{Backend, Config, Memcg, Tracker},
+};
+use memcg_trace_common::{Charges, Field, Kind};
+
+const ID: &str = "17db96a24ae1e9f0c2b3a4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f70819";
+const UID: &str = "6a4ce4a0-ba47-11ea-b2a7-0cc47ac5979e";
+const PAGE: u64 = 4096;
+
+/// Ten minutes of suspend, and an evening in November 2023.
+const VIEWPOINT: Viewpoint = Viewpoint {
+    clock: Clock {
+        boottime_offset_ns: 600_000 * MS as i64,
+        realtime_offset_ns: 1_700_000_000_000 * MS as i64,
+    },
+    page_bytes: PAGE,
+    dying_unseen: Some(0),
+};
+
+const DYING: Request = Request { selection: Selection::Dying, by: None, sort: Sort::Age, top: None };
+
+/// A walk, and what is said beside it.
+struct Scan(Scanned);
+
+impl Scan {
+    /// The root and these memcgs, and a kernel that counts as many.
+    fn of(version: Version, memcgs: impl IntoIterator<Item = Fired>) -> Self {
+        let root = css(1, "");
+        let root = Css { level: 0, parent: None, cgroup_id: 1, ..root };
+        let memcgs = [root.walked()].into_iter().chain(memcgs);
+        let events: Vec<_> = memcgs.map(|fired| fired.at(9_000)).collect();
+        let cgroups = Some(events.len() as u64);
+        let snapshot = Snapshot { began_ns: 8_995 * MS, ended_ns: 9_000 * MS, events, ..Snapshot::default() };
+        Self(Scanned {
+            backend: "walk",
+            snapshot,
+            accounting: Accounting { version, swap: true, page_bytes: PAGE },
+            counted: Counted { cgroups, ..Counted::default() },
+            agrees: Some(true),
+            walks: 1,
+            moved: 0,
+            empty: HashMap::new(),
+            unknown: Vec::new(),
+        })
+    }
+
+    /// Both formats of one request.
+    fn compare(&self, name: &str, request: Request) {
+        let config = Config {
+            backend: Backend::Kprobe,
+            grace_ns: u64::MAX,
+            live_at_start: Some(0),
+            paths: HashMap::new(),
+        };
+        let mut tracker = Tracker::new(config);
+        tracker.walked(&self.0.snapshot, &mut Vec::new());
+        let view = ScanView::new(&self.0, &tracker, &VIEWPOINT, request, container_of);
+        let (mut text, mut json) = (Vec::new(), Vec::new());
+        text::scan(&mut text, &view, Color::Off).expect("a Vec takes all");
+        json::scan(&mut json, &view).expect("a Vec takes all");
+        check_json(&json);
+        check_text(&text, Color::Off);
+        compare(&format!("scan-{name}.txt"), &text);
+        compare(&format!("scan-{name}.jsonl"), &json);
+    }
+}
+
+fn container_of(memcg: &Memcg) -> Option<Container> {
+    memcg.path.as_deref().and_then(container_of_path)
+}
+
+fn measured(mut fired: Fired, pages: u64, css_refs: Option<u64>) -> Fired {
+    fired.header.charged_pages = pages;
+    fired.header.known |= Field::CHARGED;
+    if let Some(refs) = css_refs {
+        fired.header.css_refs = refs;
+        fired.header.known |= Field::CSS_REFS;
+    }
+    fired
+}
+
+/// Dying, and its swapped-out pages hold its ID.
+fn swapped(css: &Css, pages: u32) -> Fired {
+    let mut fired = css.walked_dying();
+    (fired.header.memcg_id, fired.header.id_refs) = (css.memcg_id, pages);
+    fired
+}
+
+fn charges(swap_pages: u64, kinds: &[(Kind, i64)]) -> Charges {
+    let mut charges = Charges { known: Charges::SWAP, swap_pages, ..Charges::UNKNOWN };
+    for (kind, value) in kinds {
+        charges.kinds[*kind as usize] = *value;
+        charges.known |= 1 << *kind as u32;
+    }
+    charges
+}
+
+/// A pod with one live and two dying containers, of which one has a dying child; a service whose ID swap holds; a dying
+/// memcg of which little is known; a forgotten scope.
+fn node() -> Scan {
+    let pod = css(10, format!("pod{UID}"));
+    let live = css(20, "init").below(&pod);
+    let container = css(21, ID).below(&pod);
+    let child = css(22, "init.scope").below(&container);
+    let service = css(23, "batch.service");
+    let hostile = css(24, b"\x1b[2Jred\xff");
+    let scope = css(25, "run-r1.scope");
+    let mut scan = Scan::of(
+        Version::V2,
+        [
+            measured(pod.walked(), 900, None),
+            measured(live.walked(), 100, None),
+            measured(service.walked(), 0, None),
+            measured(container.walked_dying(), 300, Some(1)),
+            measured(child.walked_dying(), 256, Some(256)),
+            measured(swapped(&service.next_generation(30), 6146), 64, Some(17)),
+            hostile.walked_dying(),
+            measured(scope.walked(), 0, None),
+        ],
+    );
+    scan.0.counted =
+        Counted { cgroups: Some(9), dying_cgroups: Some(3), live_memcgs: Some(5), dying_memcgs: Some(4) };
+    scan.0.snapshot.charges = HashMap::from([
+        (
+            container.key,
+            charges(0, &[(Kind::File, 290), (Kind::Shmem, 256), (Kind::Anon, 4), (Kind::Percpu, 640)]),
+        ),
+        (child.key, charges(0, &[(Kind::File, 256), (Kind::Shmem, 256)])),
+        (key(30), charges(6146, &[(Kind::PageTables, 15), (Kind::KernelStack, 16)])),
+    ]);
+    scan.0.empty = HashMap::from([(scope.key, Some(7_500_000 * MS))]);
+    scan
+}
+
+#[test]
+fn dying() {
+    node().compare("dying", DYING);
+    node().compare("charged", Request { sort: Sort::Charged, top: Some(2), ..DYING });
+}
+
+#[test]
+fn all() {
+    node().compare("all", Request { selection: Selection::All, sort: Sort::Path, ..DYING });
+}
+
+#[test]
+fn empty() {
+    node().compare("empty", Request { selection: Selection::Empty, ..DYING });
+}
+
+#[test]
+fn groups() {
+    for (name, by) in
+        [("container", By::Container), ("pod", By::Pod), ("parent", By::Parent), ("state", By::State)]
+    {
+        node().compare(&format!("by-{name}"), Request { by: Some(by), selection: Selection::All, ..DYING });
+    }
+}
+
+#[test]
+fn clean() {
+    let scan =
+        Scan::of(Version::V1, [css(10, "system.slice").walked(), css(11, "unfinished").walked_unfinished()]);
+    scan.compare("clean", DYING);
+}
+
+#[test]
+fn the_kernel_counts_otherwise() {
+    let mut scan = Scan::of(Version::V1, [css(10, "a").walked_dying()]);
+    scan.0.counted.cgroups = Some(5);
+    (scan.0.agrees, scan.0.walks) = (Some(false), 4);
+    scan.0.unknown = vec![("what memcgs are charged for".to_owned(), "no symbol".to_owned())];
+    scan.compare("differs", DYING);
+    // On the move, and as far as that goes in agreement.
+    (scan.0.agrees, scan.0.walks, scan.0.moved) = (Some(true), 2, 3);
+    scan.compare("moved", DYING);
+    (scan.0.agrees, scan.0.walks, scan.0.moved) = (None, 1, 0);
+    scan.compare("not-comparable", DYING);
+}

@@ -1,0 +1,131 @@
+//! What keeps a removed memcg in the kernel. Dropping a pin lets it go.
+
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{self, Command, Stdio},
+};
+
+use super::{
+    cgroup::{Cgroup, Task, Version, hierarchy},
+    eventually,
+};
+
+pub const PAGE: u64 = 4096;
+
+/// A file on a tmpfs, written by a task of the cgroup that ended since: its pages stay charged.
+pub struct TmpfsFile(PathBuf);
+
+impl TmpfsFile {
+    pub const BYTES: u64 = 1 << 20;
+
+    pub fn written_in(cgroup: &Cgroup) -> Self {
+        let name = cgroup.path().replace('/', "-");
+        let file = Self(Path::new("/dev/shm").join(format!("pin{name}-{}", process::id())));
+        let mut of = std::ffi::OsString::from("of=");
+        of.push(&file.0);
+        let mut dd = Command::new("dd");
+        dd.args(["if=/dev/zero", "bs=65536", "count=16"]).arg(of).stderr(Stdio::null());
+        cgroup.run(&mut dd);
+        file
+    }
+}
+
+impl Drop for TmpfsFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// A task that has ended and that nobody has waited for.
+pub fn unreaped_task(cgroup: &Cgroup) -> Task {
+    let task = cgroup.spawn(&mut Command::new("true"));
+    eventually("a zombie task", || {
+        let stat =
+            fs::read_to_string(format!("/proc/{}/stat", task.pid())).map_err(|error| error.to_string())?;
+        if stat.contains(") Z ") { Ok(()) } else { Err(stat) }
+    });
+    task
+}
+
+/// A cgroup namespace whose root is the cgroup, with its only task moved out of the cgroup.
+pub fn namespace(cgroup: &Cgroup) -> Task {
+    let mut command = Command::new("sleep");
+    command.arg("100000").stdin(Stdio::null());
+    // SAFETY: the call takes no pointers.
+    let enter = || match unsafe { libc::unshare(libc::CLONE_NEWCGROUP) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    };
+    cgroup.hosts(&mut command);
+    // SAFETY: after the fork it makes a system call, nothing else.
+    unsafe { command.pre_exec(enter) };
+    let task = Task(command.spawn().expect("a task with a cgroup namespace"));
+    task.move_to_root();
+    task
+}
+
+/// A swap device in memory.
+pub struct Swap(());
+
+impl Swap {
+    const DEVICE: &str = "/dev/zram0";
+    const BYTES: u64 = 64 << 20;
+
+    pub fn on_zram() -> Self {
+        run("modprobe", &["zram"]);
+        let swap = Self(());
+        fs::write("/sys/block/zram0/disksize", Self::BYTES.to_string()).expect("size of the zram device");
+        run("mkswap", &[Self::DEVICE]);
+        run("swapon", &[Self::DEVICE]);
+        swap
+    }
+}
+
+impl Drop for Swap {
+    fn drop(&mut self) {
+        let _ = Command::new("swapoff").arg(Self::DEVICE).status();
+        let _ = fs::write("/sys/block/zram0/reset", "1");
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let output = Command::new(program).args(arguments).output();
+    let output = output.unwrap_or_else(|error| panic!("run {program}: {error}"));
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A task whose memory was swapped out while it was in the cgroup, and that was moved out since; and how many of the
+/// cgroup's pages are swapped.
+pub fn swapped_task(cgroup: &Cgroup, _: &Swap) -> (Task, u64) {
+    const BYTES: usize = 4 << 20;
+    // It keeps the end of its input in memory until the input ends.
+    let mut tail = Command::new("tail");
+    tail.args(["-c", &BYTES.to_string()]).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut task = cgroup.spawn(&mut tail);
+    let input = task.0.stdin.as_mut().expect("tail's input");
+    input.write_all(&vec![b'x'; BYTES]).expect("write to tail");
+    eventually("pages in swap", || {
+        // Reclaims all it can get, and reports an error if that was not enough.
+        let _ = match hierarchy().0 {
+            Version::V1 => cgroup.try_write("memory.force_empty", "0"),
+            Version::V2 => cgroup.try_write("memory.high", "0"),
+        };
+        let pages = swapped_pages(cgroup);
+        if pages * PAGE > BYTES as u64 / 2 { Ok(()) } else { Err(format!("{pages} pages swapped")) }
+    });
+    task.move_to_root();
+    (task, swapped_pages(cgroup))
+}
+
+/// Counted exactly, unlike memory.stat. v1 charges a swapped page to memsw alone.
+fn swapped_pages(cgroup: &Cgroup) -> u64 {
+    let bytes = |file| cgroup.read(file).trim().parse::<u64>().expect("a number of bytes");
+    let swapped = match hierarchy().0 {
+        Version::V1 => bytes("memory.memsw.usage_in_bytes").saturating_sub(bytes("memory.usage_in_bytes")),
+        Version::V2 => bytes("memory.swap.current"),
+    };
+    swapped / PAGE
+}

@@ -1,0 +1,53 @@
+//! A machine that lacks something, for one command: it runs with mounts of its own.
+
+use std::{ffi::CStr, io, os::unix::process::CommandExt as _, process::Command, ptr};
+
+/// Lets the command run where nothing is mounted at `places`.
+pub fn without_mounts(command: &mut Command, places: &'static [&'static CStr]) {
+    let enter = move || {
+        // SAFETY: C strings, and null pointers where the call takes none.
+        unsafe {
+            done(libc::unshare(libc::CLONE_NEWNS))?;
+            let private = libc::MS_REC | libc::MS_PRIVATE;
+            done(libc::mount(ptr::null(), c"/".as_ptr(), ptr::null(), private, ptr::null()))?;
+            for place in places {
+                done(libc::umount2(place.as_ptr(), libc::MNT_DETACH))?;
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: after the fork it makes system calls only.
+    unsafe { command.pre_exec(enter) };
+}
+
+fn done(result: libc::c_int) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Lets the command run where the kernel loads programs and does not run them on demand, as before Linux 5.10.
+pub fn without_test_runs(command: &mut Command) {
+    const BPF_PROG_TEST_RUN: u32 = 10;
+    /// What such a kernel says.
+    const ENOTSUPP: u32 = 524;
+    let (word, equal) =
+        (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K);
+    let ret = (libc::BPF_RET | libc::BPF_K) as u16;
+    let statement = |code, k| libc::sock_filter { code, jt: 0, jf: 0, k };
+    let unless = |k, jf| libc::sock_filter { code: equal as u16, jt: 0, jf, k };
+    // struct seccomp_data: the call's number at 0, its first argument at 16.
+    let mut filter = [
+        statement(word as u16, 0),
+        unless(libc::SYS_bpf as u32, 3),
+        statement(word as u16, 16),
+        unless(BPF_PROG_TEST_RUN, 1),
+        statement(ret, libc::SECCOMP_RET_ERRNO | ENOTSUPP),
+        statement(ret, libc::SECCOMP_RET_ALLOW),
+    ];
+    let enter = move || {
+        let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+        // SAFETY: the program and its instructions are there until the call returns.
+        done(unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) })
+    };
+    // SAFETY: after the fork it makes one system call.
+    unsafe { command.pre_exec(enter) };
+}

@@ -1,0 +1,104 @@
+//! What each kernel does with a removed memcg: seen on booted kernels, and not by this program.
+
+use std::{env, fs};
+
+use nix::errno::Errno;
+
+use crate::support::cgroup::{Version, hierarchy};
+
+/// What becomes of a memcg that is removed while something pins it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It stays until the pin is gone.
+    Leaks,
+    /// The kernel frees it all the same.
+    Freed,
+}
+
+use Fate::{Freed, Leaks};
+
+/// One kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernel {
+    pub series: &'static str,
+    /// Pages of a tmpfs file. Since 7.2 they move to the parent when the memcg goes offline.
+    pub tmpfs: Fate,
+    /// The same in a child, of which the parent was removed too.
+    pub nested: Fate,
+    /// The same after the controller was switched off, the cgroup still there.
+    pub toggled: Fate,
+    /// Pages in swap, which hold the memcg ID as well.
+    pub swap: Fate,
+    /// A task that nobody waited for.
+    pub task: Fate,
+    /// A cgroup namespace that began in the cgroup.
+    pub namespace: Fate,
+    /// What mkdir fails with when all memcg IDs are in use: idr_alloc's word, then xa_alloc's.
+    pub exhausted: Errno,
+    /// cgroup.stat counts dying memcgs, not only cgroups (ab0312526867, 6.12).
+    pub counts_dying_memcgs: bool,
+}
+
+const MATRIX: &[Kernel] = &[
+    Kernel {
+        series: "5.10",
+        tmpfs: Leaks,
+        nested: Leaks,
+        toggled: Leaks,
+        swap: Leaks,
+        task: Leaks,
+        namespace: Leaks,
+        exhausted: Errno::ENOSPC,
+        counts_dying_memcgs: false,
+    },
+    Kernel {
+        series: "6.1",
+        tmpfs: Leaks,
+        nested: Leaks,
+        toggled: Leaks,
+        swap: Leaks,
+        task: Leaks,
+        namespace: Leaks,
+        exhausted: Errno::ENOSPC,
+        counts_dying_memcgs: false,
+    },
+    Kernel {
+        series: "6.12",
+        tmpfs: Leaks,
+        nested: Leaks,
+        toggled: Leaks,
+        swap: Leaks,
+        task: Leaks,
+        namespace: Leaks,
+        exhausted: Errno::EBUSY,
+        counts_dying_memcgs: true,
+    },
+    Kernel {
+        series: "7.2",
+        tmpfs: Freed,
+        nested: Freed,
+        toggled: Freed,
+        swap: Leaks,
+        task: Leaks,
+        namespace: Leaks,
+        exhausted: Errno::EBUSY,
+        counts_dying_memcgs: true,
+    },
+];
+
+/// The kernel of this VM.
+pub fn kernel() -> &'static Kernel {
+    let variable = |name| {
+        env::var(name)
+            .unwrap_or_else(|_| panic!("{name} is not set: run this in a VM, by \"cargo xtask test\""))
+    };
+    let series = variable("MEMCG_TRACE_KERNEL");
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("the kernel's release");
+    let same =
+        release.strip_prefix(&series).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()));
+    assert!(same, "this is to be kernel {series}, but it is {release}");
+    let version = if variable("MEMCG_TRACE_CGROUP") == "v1" { Version::V1 } else { Version::V2 };
+    assert_eq!(hierarchy().0, version, "the hierarchy that carries the memory controller");
+    let row = MATRIX.iter().find(|kernel| kernel.series == series);
+    row.unwrap_or_else(|| panic!("nothing is known of kernel {series}: add it to the matrix"))
+}

@@ -1,0 +1,22 @@
+//! memcg-trace on the kernels of the matrix, each in a VM of its own: `cargo xtask test` boots them.
+
+#[path = "../everywhere/mod.rs"]
+mod everywhere;
+#[path = "../oracle/mod.rs"]
+mod oracle;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod attached;
+mod disabled;
+mod exhaustion;
+mod expectations;
+mod kprobes;
+mod matrix;
+mod walks;
+
+/// The VM for one test; fails elsewhere, before anything is upset.
+fn vm() -> support::Machine {
+    expectations::kernel();
+    support::machine()
+}
