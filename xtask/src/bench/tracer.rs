@@ -1,0 +1,165 @@
+//! What watches the churn.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::churn::Churn;
+
+/// A program that prints at least one line for each mkdir, rmdir and release.
+pub struct Tracer {
+    pub name: &'static str,
+    command: Vec<String>,
+}
+
+/// The same facts as ours, as far as the formatted tracepoints have them.
+const BPFTRACE: &str = r#"tracepoint:cgroup:cgroup_mkdir, tracepoint:cgroup:cgroup_rmdir, tracepoint:cgroup:cgroup_release {
+    printf("%llu %d %s %d %s\n", nsecs, pid, comm, args->id, str(args->path));
+}"#;
+/// Lines that the cheapest tracer prints for one cgroup.
+const LINES: usize = 3;
+
+/// bpftrace compiles its program first.
+const START: Duration = Duration::from_secs(60);
+const STOP: Duration = Duration::from_secs(30);
+
+impl Tracer {
+    pub fn memcg_trace(loader: &Path) -> Self {
+        let command = [&loader.to_string_lossy(), "trace", "--output", "json"];
+        Self { name: "memcg-trace", command: command.map(str::to_owned).to_vec() }
+    }
+
+    /// bpftrace, which needs tracefs, in a mount namespace of its own: the mount is gone with it.
+    pub fn bpftrace() -> Self {
+        let shell = r#"mount -t tracefs tracefs /sys/kernel/tracing && exec bpftrace -e "$0""#;
+        let command = ["unshare", "--mount", "sh", "-c", shell, BPFTRACE];
+        Self { name: "bpftrace", command: command.map(str::to_owned).to_vec() }
+    }
+
+    /// Watches a run: how long a cycle took (µs), and the tracer's resident memory after it (MiB).
+    pub fn observe(&self, churn: &Churn, cycles: usize) -> Result<(f64, f64)> {
+        let mut running = self.start()?;
+        running.await_ready(churn)?;
+        let cycle_us = churn.run(cycles)?;
+        let rss_mib = running.rss_mib()?;
+        let output = running.stop()?;
+        let told = count(&output, &churn.trail());
+        if told < LINES * cycles {
+            eprintln!("xtask: {} printed {told} lines about {cycles} cgroups: it lost some", self.name);
+        }
+        Ok((cycle_us, rss_mib))
+    }
+
+    fn start(&self) -> Result<Running> {
+        // In memory and without a name. A pipe would need a reader, and that would take a CPU from the churn.
+        let output = memfd_create(c"output", MFdFlags::MFD_CLOEXEC).context("cannot make a memfd")?;
+        let output = File::from(output);
+        let handle = || output.try_clone().context("cannot duplicate a descriptor");
+        // Ends with us, however we end.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "INT"]).args(self.command.iter().map(OsStr::new));
+        command.stdin(Stdio::null()).stdout(handle()?).stderr(handle()?);
+        let child = command.spawn().with_context(|| format!("cannot run {}", self.name))?;
+        Ok(Running { name: self.name, child, output })
+    }
+}
+
+/// A tracer at work; dropping it ends it.
+struct Running {
+    name: &'static str,
+    child: Child,
+    /// Its stdout and stderr.
+    output: File,
+}
+
+impl Running {
+    /// Makes and removes cgroups until the whole life of one was told: only then are all hooks attached.
+    fn await_ready(&mut self, churn: &Churn) -> Result<()> {
+        let start = Instant::now();
+        for attempt in 0_u64.. {
+            let name = format!("attempt-{attempt}.");
+            churn.cycle(&name)?;
+            thread::sleep(Duration::from_millis(150));
+            if count(&self.output()?, &name) >= LINES {
+                break;
+            }
+            if let Some(status) = self.child.try_wait().context("cannot wait")? {
+                bail!("{} ended at once: {status}: {}", self.name, self.last_words());
+            }
+            if start.elapsed() > START {
+                bail!("{} prints nothing about cgroups: {}", self.name, self.last_words());
+            }
+        }
+        Ok(())
+    }
+
+    fn rss_mib(&self) -> Result<f64> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB"));
+        let kib = rss.and_then(|rss| rss.trim().parse::<f64>().ok());
+        Ok(kib.with_context(|| format!("{path} has no VmRSS"))? / 1024.0)
+    }
+
+    /// Ends it as Ctrl-C does; what it printed.
+    fn stop(mut self) -> Result<String> {
+        let status = self.end()?;
+        if !status.is_some_and(|status| status.success()) {
+            let status = status.map_or("does not end".to_owned(), |status| status.to_string());
+            bail!("{}: {status}: {}", self.name, self.last_words());
+        }
+        self.output()
+    }
+
+    /// `None`: it did not listen and was killed.
+    fn end(&mut self) -> Result<Option<std::process::ExitStatus>> {
+        let start = Instant::now();
+        let mut asked = false;
+        while start.elapsed() < STOP {
+            if let Some(status) = self.child.try_wait().context("cannot wait")? {
+                return Ok(Some(status));
+            }
+            if !asked {
+                // Not waited for yet, so the number is still its own.
+                kill(Pid::from_raw(self.child.id() as i32), Signal::SIGINT).context("cannot send SIGINT")?;
+                asked = true;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        self.child.kill().and_then(|()| self.child.wait()).context("cannot kill")?;
+        Ok(None)
+    }
+
+    fn output(&self) -> Result<String> {
+        // Opened anew: the descriptor's offset is the one at which the tracer writes.
+        let output = fs::read(format!("/proc/self/fd/{}", self.output.as_raw_fd()));
+        Ok(String::from_utf8_lossy(&output.context("cannot read a memfd")?).into_owned())
+    }
+
+    fn last_words(&self) -> String {
+        let output = self.output().unwrap_or_default();
+        let lines: Vec<_> = output.lines().collect();
+        lines[lines.len().saturating_sub(3)..].join("\n")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            eprintln!("xtask: cannot end {}: {error:#}", self.name);
+        }
+    }
+}
+
+fn count(output: &str, name: &str) -> usize {
+    output.lines().filter(|line| line.contains(name)).count()
+}

@@ -1,0 +1,115 @@
+//! `cargo xtask build`: the eBPF objects, then the loader that embeds them.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::process::{self, step};
+use crate::setup;
+use crate::toolchain::{self, Toolchain, write_if_changed};
+use crate::workspace::{Workspace, cargo};
+
+/// Build the eBPF objects and target/release/memcg-trace: one static binary that runs on any x86-64 Linux.
+///
+/// With MEMCG_TRACE_EBPF_DIR set, the objects in that directory are embedded and no eBPF toolchain is needed.
+#[derive(clap::Args)]
+pub struct Args {}
+
+/// One eBPF object.
+struct Object {
+    file: &'static str,
+    bin: &'static str,
+    features: &'static str,
+}
+
+impl Object {
+    /// Adds what makes cargo build this object.
+    fn select<'a>(&self, command: &'a mut Command, workspace: &Workspace) -> &'a mut Command {
+        command.current_dir(&workspace.root).arg("--target-dir").arg(object_build_dir(workspace));
+        command.args(["--package", "memcg-trace-ebpf", "--profile", "ebpf"]);
+        command.args(["--bin", self.bin, "--features", self.features])
+    }
+}
+
+/// Apart from the host's target directory: another compiler must not make cargo forget what it built there.
+fn object_build_dir(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("ebpf-build")
+}
+
+/// All objects; the loader embeds each under the name that memcg-trace/build.rs gives it.
+const OBJECTS: &[Object] = &[
+    Object { file: "hooks.o", bin: "hooks", features: "" },
+    Object { file: "hooks-log.o", bin: "hooks", features: "log" },
+    Object { file: "walk.o", bin: "walk", features: "" },
+];
+
+/// What the loader runs on. The glibc target is on every machine that has cargo; musl's std is not.
+pub const HOST_TARGET: &str = "x86_64-unknown-linux-gnu";
+
+pub fn task(workspace: &Workspace, _: &Args) -> Result<ExitCode> {
+    build(workspace)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds everything and returns the path of the loader.
+pub fn build(workspace: &Workspace) -> Result<PathBuf> {
+    match env::var_os("MEMCG_TRACE_EBPF_DIR") {
+        Some(dir) => check_prebuilt(Path::new(&dir))?,
+        None => {
+            let toolchain = setup::ensure_toolchain(workspace)?;
+            step("build the eBPF objects", || {
+                OBJECTS.iter().try_for_each(|object| build_object(workspace, &toolchain, object))
+            })?;
+        }
+    }
+    step("build memcg-trace", || build_loader(workspace))
+}
+
+fn check_prebuilt(dir: &Path) -> Result<()> {
+    match OBJECTS.iter().find(|object| !dir.join(object.file).is_file()) {
+        None => Ok(()),
+        Some(missing) => bail!("MEMCG_TRACE_EBPF_DIR={} has no {}", dir.display(), missing.file),
+    }
+}
+
+fn build_object(workspace: &Workspace, toolchain: &Toolchain, object: &Object) -> Result<()> {
+    process::run(object.select(&mut toolchain.cargo_build(workspace)?, workspace))?;
+
+    let built = object_build_dir(workspace).join(toolchain::TARGET).join("ebpf").join(object.bin);
+    let content = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+    write_if_changed(&workspace.objects().join(object.file), &content)
+}
+
+/// Lints the programs of all objects.
+pub fn clippy_objects(workspace: &Workspace) -> Result<()> {
+    let toolchain = setup::ensure_toolchain(workspace)?;
+    OBJECTS.iter().try_for_each(|object| {
+        process::run(object.select(&mut toolchain.cargo_clippy(workspace)?, workspace))
+    })
+}
+
+/// `cargo` with arguments that make its output static, so that it needs nothing of the machine (or VM) it runs on.
+pub fn static_cargo(subcommand: &str) -> Command {
+    let mut command = cargo();
+    command.args([subcommand, "--target", HOST_TARGET]);
+    command.env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-Ctarget-feature=+crt-static");
+    command
+}
+
+fn build_loader(workspace: &Workspace) -> Result<PathBuf> {
+    let mut command = static_cargo("build");
+    process::run(command.current_dir(&workspace.root).args(["--release", "--package", "memcg-trace"]))?;
+
+    let built = workspace.target.join(HOST_TARGET).join("release/memcg-trace");
+    let loader = workspace.loader();
+    let context = || format!("cannot copy {} to {}", built.display(), loader.display());
+    fs::create_dir_all(workspace.target.join("release")).with_context(context)?;
+    // Replace, never write into: a running loader and cargo's own hard link to an older build stay as they are.
+    let fresh = loader.with_extension("new");
+    fs::copy(&built, &fresh).with_context(context)?;
+    fs::rename(&fresh, &loader).with_context(context)?;
+    Ok(loader)
+}

@@ -1,0 +1,119 @@
+//! Installing what is missing: by apt where there is one, the eBPF toolchain also by rustup.
+
+use std::env;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::process::{self, step};
+use crate::workspace::cargo;
+
+/// Debian's compilers that come with `core` for eBPF: rustc, that `core`, clippy. The first is kept new for Firefox.
+const DEBIAN_RUST: &[[&str; 3]] = &[
+    ["rustc-web", "libstd-rust-web-dev-bpf", "rust-web-clippy"],
+    ["rustc", "libstd-rust-dev-bpf", "rust-clippy"],
+];
+
+/// bpf-linker loads the LLVM of the compiler up to this release; later ones bring their own, which must be newer than
+/// the compiler's and can only be had ready-made.
+const LAST_BPF_LINKER_FOR_LLVM_22: &str = "bpf-linker@0.10.4";
+
+/// A way to get an eBPF toolchain.
+pub type Way = fn() -> Result<()>;
+
+/// What to try in turn until the probe succeeds.
+pub const TOOLCHAIN_WAYS: &[Way] = &[toolchain_by_apt, toolchain_by_rustup];
+
+/// For a person on a machine where nothing of that worked.
+pub const TOOLCHAIN_ADVICE: &str = "no compiler for eBPF works here: on Debian, install rustc-web, \
+    libstd-rust-web-dev-bpf and llvm-22 (or rustc, libstd-rust-dev-bpf and llvm of a later release); elsewhere, run \
+    `rustup toolchain install nightly --component rust-src` and install bpf-linker (`cargo binstall bpf-linker`)";
+
+/// Installs Debian packages.
+pub fn by_apt(packages: &[&str]) -> Result<()> {
+    let names = packages.join(" ");
+    step(&format!("install {names} by apt"), || {
+        process::capture(apt_get()?.args(["install", "--yes", "--no-install-recommends"]).args(packages))
+            .map(drop)
+    })
+}
+
+/// Whether apt is there and may install.
+pub fn apt_may_install() -> bool {
+    process::find("apt-get").is_some() && (process::is_root() || process::find("sudo").is_some())
+}
+
+/// Refreshes apt's index.
+pub fn update_apt() -> Result<()> {
+    step("update apt's index", || process::capture(apt_get()?.arg("update")).map(drop))
+}
+
+fn apt_get() -> Result<Command> {
+    let mut command = process::as_root("env")?;
+    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+    Ok(command)
+}
+
+fn toolchain_by_apt() -> Result<()> {
+    if !apt_may_install() {
+        bail!("apt is not here or may not install");
+    }
+    update_apt()?;
+    let Some(rust) =
+        DEBIAN_RUST.iter().find(|packages| packages.iter().all(|package| has_candidate(package)))
+    else {
+        bail!("this release has no rustc with core for eBPF");
+    };
+    // The newest llc reads the bitcode of every compiler here.
+    let names = process::capture(Command::new("apt-cache").args(["pkgnames", "llvm-"]))?;
+    let versions = names.lines().filter_map(|name| name.strip_prefix("llvm-")?.parse::<u32>().ok());
+    let llvm =
+        versions.max().map(|version| format!("llvm-{version}")).context("apt knows no llvm package")?;
+    by_apt(&[rust.as_slice(), &[&llvm]].concat())
+}
+
+/// The package of clippy for Debian's compiler with `core` for eBPF, if that is installed.
+pub fn debian_clippy() -> Option<&'static str> {
+    let installed = |package: &str| {
+        let mut query = Command::new("dpkg-query");
+        let status = process::capture(query.args(["--show", "--showformat=${db:Status-Status}", package]));
+        status.is_ok_and(|status| status == "installed")
+    };
+    DEBIAN_RUST.iter().find(|[_, core, _]| installed(core)).map(|[_, _, clippy]| *clippy)
+}
+
+/// Whether apt could install a package.
+fn has_candidate(package: &str) -> bool {
+    let policy = process::capture(Command::new("apt-cache").env("LC_ALL", "C").args(["policy", package]));
+    policy.is_ok_and(|policy| policy.contains("Candidate: ") && !policy.contains("Candidate: (none)"))
+}
+
+fn toolchain_by_rustup() -> Result<()> {
+    if process::find("rustup").is_none() {
+        bail!("rustup is not here");
+    }
+    if env::var_os("RUSTUP_AUTO_INSTALL").is_some_and(|value| value == "0") {
+        bail!("rustup may not install: RUSTUP_AUTO_INSTALL is 0");
+    }
+    step("install rustup's nightly with rust-src", || {
+        let mut rustup = Command::new("rustup");
+        rustup.args(["toolchain", "install", "nightly", "--profile", "minimal"]);
+        process::run(rustup.args(["--component", "rust-src", "--component", "clippy"]))
+    })?;
+    if process::find("bpf-linker").is_some() {
+        return Ok(());
+    }
+    let version = process::capture(Command::new("rustup").args(["run", "nightly", "rustc", "-vV"]))?;
+    let llvm = version.lines().find_map(|line| line.strip_prefix("LLVM version: "));
+    let llvm =
+        llvm.and_then(|llvm| llvm.split('.').next()?.parse::<u32>().ok()).context("rustc names no LLVM")?;
+    step("install bpf-linker", || {
+        if llvm <= 22 {
+            process::run(cargo().args(["install", "--locked", LAST_BPF_LINKER_FOR_LLVM_22]))
+        } else if process::find("cargo-binstall").is_some() {
+            process::run(cargo().args(["binstall", "--no-confirm", "bpf-linker"]))
+        } else {
+            bail!("bpf-linker for LLVM {llvm} comes ready-made: install cargo-binstall");
+        }
+    })
+}

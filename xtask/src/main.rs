@@ -1,0 +1,48 @@
+//! `cargo xtask`: one task a file, each documented by its `--help`.
+
+mod bench;
+mod build;
+mod install;
+mod process;
+mod run;
+mod setup;
+mod test;
+mod toolchain;
+mod vm;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::workspace::Workspace;
+
+/// Set up, build, run, test and measure memcg-trace.
+///
+/// Every task does what it needs first: on a machine with nothing but cargo, start with `cargo xtask run`.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Task {
+    Setup(setup::Args),
+    Build(build::Args),
+    Run(run::Args),
+    Test(test::Args),
+    Vm(vm::Args),
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let task = Task::parse();
+    let result = Workspace::find().and_then(|workspace| match task {
+        Task::Setup(args) => setup::task(&workspace, &args),
+        Task::Build(args) => build::task(&workspace, &args),
+        Task::Run(args) => run::task(&workspace, &args),
+        Task::Test(args) => test::task(&workspace, &args),
+        Task::Vm(args) => vm::task(&workspace, &args),
+        Task::Bench(args) => bench::task(&workspace, &args),
+    });
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

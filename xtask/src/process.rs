@@ -1,0 +1,99 @@
+//! Running other programs, and saying what is being done.
+
+use std::env;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+/// Does `work` and says on stderr what it is and how long it took.
+pub fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    eprintln!("xtask: {what} ...");
+    let start = Instant::now();
+    let result = work();
+    let verdict = if result.is_ok() { "done" } else { "failed" };
+    eprintln!("xtask: {what}: {verdict} in {:.1} s", start.elapsed().as_secs_f64());
+    result
+}
+
+/// Runs a command to success. Its output goes to stderr: stdout is for what the user asked for.
+pub fn run(command: &mut Command) -> Result<()> {
+    let status = command.stdout(io::stderr()).status().map_err(|error| cannot_run(command, &error))?;
+    if !status.success() {
+        bail!("`{}` failed: {status}", display(command));
+    }
+    Ok(())
+}
+
+/// Runs a command to success and returns what it printed; its error message becomes ours.
+pub fn capture(command: &mut Command) -> Result<String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|error| cannot_run(command, &error))?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        bail!("`{}` failed: {}: {}", display(command), output.status, reason(&stderr));
+    }
+    String::from_utf8(output.stdout)
+        .with_context(|| format!("the output of `{}` is not UTF-8", display(command)))
+}
+
+/// The line of a program's stderr that says why: the first error, else the last line.
+fn reason(stderr: &str) -> &str {
+    let mut lines = stderr.lines().map(str::trim).filter(|line| !line.is_empty());
+    let error = lines.clone().find(|line| line.starts_with("error") || line.starts_with("E:"));
+    error.or_else(|| lines.next_back()).unwrap_or("no message")
+}
+
+fn cannot_run(command: &Command, error: &io::Error) -> anyhow::Error {
+    let program = command.get_program().to_string_lossy();
+    match error.kind() {
+        ErrorKind::NotFound => anyhow!("cannot run `{program}`: it is not installed"),
+        _ => anyhow!("cannot run `{program}`: {error}"),
+    }
+}
+
+/// The command as a person would type it, without its environment.
+fn display(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+/// The directories programs are looked up in. A user's `PATH` often lacks sbin, where runc is.
+pub fn program_dirs() -> Vec<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut dirs: Vec<_> = env::split_paths(&path).collect();
+    dirs.extend(["/usr/bin", "/usr/sbin", "/sbin"].map(PathBuf::from));
+    dirs
+}
+
+/// The first program of that name.
+pub fn find(name: &str) -> Option<PathBuf> {
+    program_dirs().into_iter().map(|dir| dir.join(name)).find(|path| is_program(path))
+}
+
+/// Whether there is an executable file at `path`.
+pub fn is_program(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// Whether this process has the effective user id 0.
+pub fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
+}
+
+/// A command that runs as root: by sudo unless we are root already.
+pub fn as_root(program: impl AsRef<Path>) -> Result<Command> {
+    let program = program.as_ref();
+    if is_root() {
+        return Ok(Command::new(program));
+    }
+    let Some(sudo) = find("sudo") else {
+        bail!("`{}` must run as root: become root or install sudo", program.display());
+    };
+    let mut command = Command::new(sudo);
+    command.arg("--").arg(program);
+    Ok(command)
+}

@@ -1,0 +1,130 @@
+//! `cargo xtask setup`: finds or installs what building and testing need.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::install;
+use crate::process::{self, step};
+use crate::toolchain::Toolchain;
+use crate::workspace::Workspace;
+
+/// Find, or install, what building and testing need.
+///
+/// Building needs a compiler and a linker for eBPF. Each pair on this machine is tried on a small program; the first
+/// that works is remembered in the target directory. Testing and measuring need QEMU and some small tools.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only report what is there and what is missing
+    #[arg(long)]
+    check: bool,
+}
+
+/// A program, Debian's package of it, and who needs it.
+struct Tool {
+    program: &'static str,
+    package: &'static str,
+    needed_by: &'static str,
+}
+
+const TOOLS: &[Tool] = &[
+    Tool { program: "qemu-system-x86_64", package: "qemu-system-x86", needed_by: "vm, test" },
+    Tool { program: "busybox", package: "busybox-static", needed_by: "vm, test" },
+    Tool { program: "xz", package: "xz-utils", needed_by: "vm, test" },
+    Tool { program: "runc", package: "runc", needed_by: "test" },
+    Tool { program: "bpftrace", package: "bpftrace", needed_by: "bench" },
+];
+
+pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
+    if args.check {
+        return Ok(check(workspace));
+    }
+    let toolchain = ensure_toolchain(workspace)?;
+    eprintln!("xtask: eBPF toolchain: {}", toolchain.describe());
+    ensure_tools(&toolchain)?;
+    eprintln!("xtask: everything is there");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(workspace: &Workspace) -> ExitCode {
+    let toolchain = Toolchain::remembered(workspace).map_or_else(|| Toolchain::probe(workspace), Ok);
+    let mut missing = false;
+    let mut report = Vec::new();
+    match &toolchain {
+        Ok(toolchain) => {
+            report.push(format!("eBPF toolchain: {}", toolchain.describe()));
+            if !toolchain.has_clippy() {
+                missing = true;
+                report.push("clippy of the eBPF toolchain: missing (test)".to_owned());
+            }
+        }
+        Err(failures) => {
+            missing = true;
+            report.push("eBPF toolchain: missing (build, run)".to_owned());
+            report.extend(failures.iter().map(|failure| format!("  {failure}")));
+        }
+    }
+    for tool in TOOLS {
+        report.push(match process::find(tool.program) {
+            Some(path) => format!("{}: {}", tool.program, path.display()),
+            None => {
+                missing = true;
+                format!("{}: missing ({}); Debian: {}", tool.program, tool.needed_by, tool.package)
+            }
+        });
+    }
+    println!("{}", report.join("\n"));
+    if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// The eBPF toolchain: remembered, found, or installed.
+pub fn ensure_toolchain(workspace: &Workspace) -> Result<Toolchain> {
+    if let Some(toolchain) = Toolchain::remembered(workspace) {
+        return Ok(toolchain);
+    }
+    let mut failures = match find_toolchain(workspace) {
+        Ok(toolchain) => return Ok(toolchain),
+        Err(failures) => failures,
+    };
+    for install in install::TOOLCHAIN_WAYS {
+        match install() {
+            Ok(()) => match find_toolchain(workspace) {
+                Ok(toolchain) => return Ok(toolchain),
+                Err(now) => failures = now,
+            },
+            Err(error) => failures.push(format!("{error:#}")),
+        }
+    }
+    for failure in failures {
+        eprintln!("xtask: {failure}");
+    }
+    bail!(install::TOOLCHAIN_ADVICE)
+}
+
+fn find_toolchain(workspace: &Workspace) -> Result<Toolchain, Vec<String>> {
+    // A step can only fail with one error, the probe has one for each pair.
+    let found = step("look for a compiler and a linker for eBPF", || Ok(Toolchain::probe(workspace)));
+    found.unwrap_or_else(|error| Err(vec![format!("{error:#}")]))
+}
+
+/// The programs that testing and measuring need: found or installed.
+pub fn ensure_tools(toolchain: &Toolchain) -> Result<()> {
+    let missing = missing_packages(toolchain);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !install::apt_may_install() {
+        bail!(
+            "testing needs programs that are not here; Debian has them in the packages {}",
+            missing.join(" ")
+        );
+    }
+    install::update_apt()?;
+    install::by_apt(&missing)
+}
+
+fn missing_packages(toolchain: &Toolchain) -> Vec<&'static str> {
+    let missing = TOOLS.iter().filter(|tool| process::find(tool.program).is_none());
+    let clippy = if toolchain.has_clippy() { None } else { install::debian_clippy() };
+    missing.map(|tool| tool.package).chain(clippy).collect()
+}

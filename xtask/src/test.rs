@@ -1,0 +1,197 @@
+//! `cargo xtask test`: everything that must hold, cheapest first.
+
+use std::ffi::OsString;
+use std::io::BufReader;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
+
+use crate::process::{self, step};
+use crate::vm::{Cgroup, Kernel, Output, Vm};
+use crate::workspace::{Target, Workspace, cargo};
+use crate::{build, setup};
+
+/// Run everything CI runs: format, lints, unit, golden and property tests, tests on this machine and in VMs.
+///
+/// Tests on this machine need root, tests in VMs need QEMU. What is missing is installed or fails: nothing is skipped.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only steps whose name contains this, as in "vm 6.12"; may be given more than once
+    #[arg(long, value_name = "NAME")]
+    filter: Vec<String>,
+    /// Arguments for the test programs that run natively and in VMs, as in `-- storm`
+    #[arg(last = true)]
+    args: Vec<OsString>,
+}
+
+/// The kernels to test on. From 6.12 Debian builds without the memory controller of cgroup v1.
+const KERNELS: &[(&str, Cgroup)] = &[
+    ("5.10", Cgroup::V1),
+    ("5.10", Cgroup::V2),
+    ("6.1", Cgroup::V1),
+    ("6.1", Cgroup::V2),
+    ("6.12", Cgroup::V2),
+    ("7.2", Cgroup::V2),
+];
+
+/// Where all 65,535 memcg IDs are used up, which takes minutes: one kernel that then says ENOSPC, one that says EBUSY.
+const EXHAUSTED: &[(&str, Cgroup)] = &[("6.1", Cgroup::V2), ("6.12", Cgroup::V2)];
+
+/// Using up 65,535 memcg IDs takes that much; emulated memory costs nothing until it is touched.
+const VM_MEMORY_MB: u32 = 4096;
+const VM_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+/// Integration tests (`memcg-trace/tests/*.rs`) that need root on a machine they may upset.
+const NATIVE: &str = "native";
+const IN_VM: &str = "vm";
+
+pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
+    let mut report = Report { filter: &args.filter, passed: 0, failed: 0 };
+    report.step("setup", || {
+        let toolchain = setup::ensure_toolchain(workspace)?;
+        setup::ensure_tools(&toolchain)
+    });
+    report.step("fmt", || process::run(in_root(workspace, cargo()).args(["fmt", "--all", "--check"])));
+    // All that follows embeds the objects.
+    report.always("build", || build::build(workspace).map(drop));
+    report.step("clippy", || {
+        let mut clippy = in_root(workspace, cargo());
+        clippy.args(["clippy", "--workspace", "--exclude", "memcg-trace-ebpf", "--all-targets"]);
+        process::run(clippy.args(["--", "--deny", "warnings"]))
+    });
+    report.step("clippy-ebpf", || build::clippy_objects(workspace));
+    report.step("unit", || unit_tests(workspace));
+    report.step("native", || native_tests(workspace, &args.args));
+    // One after the other: two emulated machines at once are no faster on two CPUs, and upset tests that wait.
+    for (series, cgroup) in KERNELS {
+        report.step(&format!("vm {series} {}", cgroup.name()), || {
+            vm_tests(workspace, series, *cgroup, &args.args)
+        });
+    }
+    println!("{} passed, {} failed", report.passed, report.failed);
+    Ok(if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Counts the steps and goes on after a failure.
+struct Report<'a> {
+    filter: &'a [String],
+    passed: u32,
+    failed: u32,
+}
+
+impl Report<'_> {
+    fn step(&mut self, name: &str, work: impl FnOnce() -> Result<()>) {
+        if self.filter.is_empty() || self.filter.iter().any(|part| name.contains(part)) {
+            self.always(name, work);
+        }
+    }
+
+    fn always(&mut self, name: &str, work: impl FnOnce() -> Result<()>) {
+        match step(name, work) {
+            Ok(()) => self.passed += 1,
+            Err(error) => {
+                self.failed += 1;
+                eprintln!("xtask: {name}: {error:#}");
+            }
+        }
+    }
+}
+
+fn in_root(workspace: &Workspace, mut command: Command) -> Command {
+    command.current_dir(&workspace.root);
+    command
+}
+
+/// All tests that need neither root nor another kernel.
+fn unit_tests(workspace: &Workspace) -> Result<()> {
+    let mut tests = in_root(workspace, cargo());
+    tests.args(["test", "--workspace", "--exclude", "memcg-trace-ebpf", "--lib", "--bins"]);
+    for name in workspace.integration_tests().filter(|name| ![NATIVE, IN_VM].contains(name)) {
+        tests.args(["--test", name]);
+    }
+    process::run(&mut tests)?;
+    process::run(in_root(workspace, cargo()).args([
+        "test",
+        "--workspace",
+        "--exclude",
+        "memcg-trace-ebpf",
+        "--doc",
+    ]))
+}
+
+/// The tests that make real cgroups on this machine.
+fn native_tests(workspace: &Workspace, args: &[OsString]) -> Result<()> {
+    let program = build_test(workspace, NATIVE)?;
+    // sudo does not keep the environment, env brings it along.
+    let mut tests = process::as_root("env")?;
+    tests.arg(format!("MEMCG_TRACE={}", workspace.loader().display())).arg(program);
+    process::run(tests.arg("--test-threads=1").args(args))
+}
+
+/// The tests that need a kernel of their own, on one kernel.
+fn vm_tests(workspace: &Workspace, series: &str, cgroup: Cgroup, args: &[OsString]) -> Result<()> {
+    let program = build_test(workspace, IN_VM)?;
+    let environment = [("MEMCG_TRACE", "/bin/memcg-trace"), ("MEMCG_TRACE_KERNEL", series)];
+    let environment = environment.into_iter().chain([("MEMCG_TRACE_CGROUP", cgroup.name())]);
+    let mut command = vec!["/bin/vm-tests", "--test-threads=1"];
+    if !EXHAUSTED.contains(&(series, cgroup)) {
+        command.extend(["--skip", "exhaustion"]);
+    }
+    let vm = Vm {
+        kernel: Kernel::find(series, false)?,
+        cgroup,
+        memory_mb: VM_MEMORY_MB,
+        cpus: 2,
+        append: String::new(),
+        kvm: false,
+        modules: Vec::new(),
+        files: vec![(workspace.loader(), "/bin/memcg-trace".into()), (program, "/bin/vm-tests".into())],
+        environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        command: command.into_iter().map(OsString::from).chain(args.iter().cloned()).collect(),
+        timeout: VM_TIMEOUT,
+    };
+    let run = vm.run(workspace, Output::Inherit)?;
+    if run.code != 0 {
+        bail!(
+            "the tests failed on Linux {} with cgroup {}: exit code {}",
+            vm.kernel.version,
+            cgroup.name(),
+            run.code
+        );
+    }
+    Ok(())
+}
+
+/// A line of cargo's JSON messages: only a finished program has an executable.
+#[derive(Deserialize)]
+struct Message {
+    target: Option<Target>,
+    executable: Option<PathBuf>,
+}
+
+/// Builds an integration test of memcg-trace as a static program, and says where it is.
+fn build_test(workspace: &Workspace, name: &str) -> Result<PathBuf> {
+    if !workspace.integration_tests().any(|test| test == name) {
+        bail!("memcg-trace has no integration test \"{name}\"");
+    }
+    let mut command = in_root(workspace, build::static_cargo("test"));
+    command.args(["--release", "--package", "memcg-trace", "--test", name, "--no-run"]);
+    command.arg("--message-format=json-render-diagnostics").stdout(Stdio::piped());
+    let mut child = command.spawn().context("cannot run cargo")?;
+    let messages = child.stdout.take().context("cargo has no output")?;
+    let messages = serde_json::Deserializer::from_reader(BufReader::new(messages)).into_iter::<Message>();
+    let mut program = None;
+    for message in messages {
+        let message = message.context("cannot read cargo's messages")?;
+        if message.target.is_some_and(|target| target.is_integration_test() && target.name == name) {
+            program = program.or(message.executable);
+        }
+    }
+    if !child.wait().context("cannot wait for cargo")?.success() {
+        bail!("the integration test \"{name}\" does not build");
+    }
+    program.with_context(|| format!("cargo built no program for the integration test \"{name}\""))
+}

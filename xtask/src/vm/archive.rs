@@ -1,0 +1,237 @@
+//! Debian's archive, read through the machine's own mirror and its own trust in Debian's keys.
+//!
+//! apt does the work (mirrors, proxies, signatures), but in a directory of its own: nothing of it changes what is
+//! installed or known on this machine.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use crate::process;
+
+/// Where kernels are: in a release, its security updates and its backports. A mirror need not have them all.
+const SUITES: &[&str] = &["bullseye", "bookworm", "trixie", "trixie-backports", "forky", "sid"];
+const SECURITY_SUITES: &[&str] = &["bullseye-security", "bookworm-security", "trixie-security"];
+
+/// Debian's keys, as the package debian-archive-keyring installs them: today's name, then the older one.
+const KEYRINGS: &[&str] =
+    &["/usr/share/keyrings/debian-archive-keyring.pgp", "/usr/share/keyrings/debian-archive-keyring.gpg"];
+
+/// How long an index counts as fresh.
+const INDEX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A package of the archive.
+pub struct Package {
+    pub name: String,
+    pub version: String,
+}
+
+/// Debian's archive with a fresh index.
+pub struct Archive {
+    dir: PathBuf,
+    /// What `apt-get update` complained about.
+    complaints: String,
+}
+
+impl Archive {
+    /// Fetches the index into `dir`, unless the one there is fresh.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let mut archive = Self { dir: dir.to_owned(), complaints: String::new() };
+        let stamp = dir.join("updated");
+        let fresh = fs::metadata(&stamp).and_then(|meta| meta.modified()).ok();
+        if fresh.and_then(|time| time.elapsed().ok()).is_some_and(|age| age < INDEX_AGE) {
+            return Ok(archive);
+        }
+        for sub in ["state/lists/partial", "cache/archives/partial"] {
+            fs::create_dir_all(dir.join(sub)).with_context(|| format!("cannot create {}", dir.display()))?;
+        }
+        let mirrors = Mirrors::of_this_machine()?;
+        fs::write(dir.join("sources.list"), mirrors.sources()?)?;
+        fs::write(dir.join("apt.conf"), configuration(dir)?)?;
+
+        let update = archive.apt("apt-get").arg("update").output().context("cannot run apt-get update")?;
+        archive.complaints = String::from_utf8_lossy(&update.stderr).into_owned();
+        if update.status.success() && archive.complaints.is_empty() {
+            fs::write(stamp, "")?;
+        }
+        Ok(archive)
+    }
+
+    fn apt(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env("APT_CONFIG", self.dir.join("apt.conf")).env("LC_ALL", "C");
+        command
+    }
+
+    /// The newest cloud kernel of a series.
+    pub fn newest_kernel(&self, series: &str) -> Result<Package> {
+        let names = process::capture(self.apt("apt-cache").args(["pkgnames", "linux-image-"]))?;
+        let names: Vec<_> = names.lines().filter(|name| is_kernel_of(name, series)).collect();
+        let newest = match names.as_slice() {
+            [] => None,
+            names => self.versions(names)?.into_iter().max_by_key(|package| version_key(&package.version)),
+        };
+        newest.ok_or_else(|| {
+            let complaint = self.complaints.lines().find(|line| !line.is_empty());
+            anyhow!(
+                "Debian's archive has no cloud kernel {series}{}",
+                complaint.map(|line| format!(": apt-get update says: {line}")).unwrap_or_default()
+            )
+        })
+    }
+
+    fn versions(&self, names: &[&str]) -> Result<Vec<Package>> {
+        let table = process::capture(self.apt("apt-cache").arg("madison").args(names))?;
+        let rows = table.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+        let package = |row: Vec<&str>| match row.as_slice() {
+            [name, version, ..] => Some(Package { name: (*name).to_owned(), version: (*version).to_owned() }),
+            _ => None,
+        };
+        Ok(rows.filter_map(package).collect())
+    }
+
+    /// Unpacks a kernel into `dir`, which appears only when it is complete.
+    pub fn unpack(&self, kernel: &Package, dir: &Path) -> Result<()> {
+        let parent = dir.parent().context("the kernel cache has no parent directory")?;
+        let partial = parent.join(".partial");
+        let _ = fs::remove_dir_all(&partial);
+        fs::create_dir_all(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
+        for name in self.parts(kernel)? {
+            let spec = format!("{name}={}", kernel.version);
+            process::run(self.apt("apt-get").current_dir(&partial).args(["download", "--quiet", &spec]))?;
+        }
+        for entry in fs::read_dir(&partial)?.flatten() {
+            let deb = entry.path();
+            process::run(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(&partial))?;
+            fs::remove_file(&deb)?;
+        }
+        fs::rename(&partial, dir).with_context(|| format!("cannot create {}", dir.display()))
+    }
+
+    /// The packages that hold a kernel: its own, and in newer suites those it is divided into.
+    fn parts(&self, kernel: &Package) -> Result<Vec<String>> {
+        let spec = format!("{}={}", kernel.name, kernel.version);
+        let record = process::capture(self.apt("apt-cache").args(["show", &spec]))?;
+        let release = kernel.name.trim_start_matches("linux-image-");
+        let depends =
+            record.lines().filter_map(|line| line.strip_prefix("Depends: ")).flat_map(|line| line.split(','));
+        let names = depends.filter_map(|depend| depend.split_whitespace().next());
+        let mut parts: Vec<_> =
+            names.filter(|name| name.ends_with(release)).map(|name| name.to_owned()).collect();
+        parts.push(kernel.name.clone());
+        Ok(parts)
+    }
+}
+
+/// Whether a package is a kernel of the series, not its debug symbols or the name that follows the newest version.
+fn is_kernel_of(package: &str, series: &str) -> bool {
+    let release = package.strip_prefix("linux-image-").and_then(|name| name.strip_suffix("-cloud-amd64"));
+    let rest = release.and_then(|release| release.strip_prefix(series));
+    rest.is_some_and(|rest| rest.starts_with(['.', '-', '+']))
+}
+
+/// Orders versions of one package: by their numbers, a backport (`~`) before what it was made from.
+pub fn version_key(version: &str) -> (Vec<u64>, bool) {
+    let (base, backport) = match version.split_once('~') {
+        Some((base, _)) => (base, true),
+        None => (version, false),
+    };
+    let numbers = base.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok());
+    (numbers.collect(), !backport)
+}
+
+/// The machine's apt configuration (proxies, certificates), without its hooks, in a directory of our own.
+fn configuration(dir: &Path) -> Result<String> {
+    let machine = process::capture(Command::new("apt-config").arg("dump"))?;
+    let mut lines: Vec<_> =
+        machine.lines().filter(|line| !line.contains("-Invoke")).map(|line| line.to_owned()).collect();
+    let dir = dir.display();
+    lines.push(format!("Dir::State \"{dir}/state\";"));
+    lines.push(format!("Dir::Cache \"{dir}/cache\";"));
+    // Images of containers switch these caches off, and apt then reads 50 MB of index at each call.
+    lines.extend(["pkgcache", "srcpkgcache"].map(|key| format!("Dir::Cache::{key} \"{key}.bin\";")));
+    lines.push(format!("Dir::Etc::sourcelist \"{dir}/sources.list\";"));
+    lines.extend(["parts", "main", "sourceparts"].map(|key| format!("Dir::Etc::{key} \"/dev/null\";")));
+    // apt's download user cannot write into a home directory.
+    lines.push("APT::Sandbox::User \"root\";".to_owned());
+    Ok(lines.join("\n") + "\n")
+}
+
+/// Where this machine gets Debian from.
+struct Mirrors {
+    main: String,
+    security: Option<String>,
+}
+
+impl Mirrors {
+    /// Lets apt read its own configuration: it prints the address of each release file it would fetch.
+    fn of_this_machine() -> Result<Self> {
+        if let Ok(main) = env::var("MEMCG_TRACE_DEBIAN_MIRROR") {
+            return Ok(Self { main, security: None });
+        }
+        let mut command = Command::new("apt-get");
+        let printed = process::capture(command.args(["update", "--print-uris"]).env("LC_ALL", "C"))
+            .context("Debian's kernels come by apt; give --kernel the path of a kernel image instead")?;
+        let releases = printed.lines().filter_map(|line| {
+            let address = line.strip_prefix('\'')?.split('\'').next()?;
+            let (mirror, suite) = address.strip_suffix("/InRelease")?.rsplit_once("/dists/")?;
+            mirror.contains("debian").then_some((mirror, suite))
+        });
+        let find = |suites: &[&str]| {
+            let mut releases = releases.clone();
+            releases.find(|(_, suite)| suites.contains(suite)).map(|(mirror, _)| mirror.to_owned())
+        };
+        let names = ["stable", "oldstable", "testing", "unstable"];
+        let Some(main) = find(&[SUITES, &names].concat()) else {
+            bail!(
+                "apt on this machine knows no Debian mirror: set MEMCG_TRACE_DEBIAN_MIRROR to the address of one, \
+                 or give --kernel the path of a kernel image"
+            );
+        };
+        let security = find(&[SECURITY_SUITES, &["stable-security", "oldstable-security"]].concat());
+        Ok(Self { main, security })
+    }
+
+    /// The lines of our sources.list. Each is bound to Debian's keys.
+    fn sources(&self) -> Result<String> {
+        let Some(keyring) = KEYRINGS.iter().find(|path| Path::new(path).exists()) else {
+            bail!("Debian's keys are missing: install the package debian-archive-keyring");
+        };
+        let main = SUITES.iter().map(|suite| (&self.main, suite));
+        let security =
+            self.security.iter().flat_map(|mirror| SECURITY_SUITES.iter().map(move |suite| (mirror, suite)));
+        let line = |(mirror, suite)| {
+            format!("deb [arch=amd64 target=Packages signed-by={keyring}] {mirror} {suite} main\n")
+        };
+        Ok(main.chain(security).map(line).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_of_a_series() {
+        for (package, yes) in [
+            ("linux-image-6.12.117+deb13-cloud-amd64", true),
+            ("linux-image-6.12-cloud-amd64", false),
+            ("linux-image-6.1.0-56-cloud-amd64", false),
+            ("linux-image-6.12.117+deb13-cloud-amd64-dbg", false),
+        ] {
+            assert_eq!(is_kernel_of(package, "6.12"), yes, "{package}");
+        }
+        assert!(is_kernel_of("linux-image-6.1.0-56-cloud-amd64", "6.1"));
+    }
+
+    #[test]
+    fn newest_version() {
+        let mut versions = ["6.12.117-1", "6.12.9-2", "6.12.117-1~deb12u1", "6.12.101-3"];
+        versions.sort_by_key(|version| version_key(version));
+        assert_eq!(versions, ["6.12.9-2", "6.12.101-3", "6.12.117-1~deb12u1", "6.12.117-1"]);
+    }
+}

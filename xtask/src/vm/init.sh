@@ -1,0 +1,55 @@
+#!/bin/busybox sh
+# Process 1 of the VM. /vm/settings says what it shall be like, /vm/command is what to run.
+# Serial ports: 0 the kernel's console, 1 and 2 the command's output and errors, 3 a line of status for the host.
+
+export PATH=/bin:/sbin HOME=/ TERM=${TERM:-linux}
+/bin/busybox mkdir -p /proc /sys /dev /tmp /run /etc /sbin /lib/modules
+/bin/busybox --install -s /bin
+
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mkdir -p /dev/shm /dev/pts
+
+say() { echo "$*" >/dev/ttyS3; }
+leave() { say "$@"; sync; reboot -f; }
+must() { "$@" || leave "error in the VM: \`$*\` failed"; }
+
+must mount -t tmpfs tmpfs /tmp
+must mount -t tmpfs tmpfs /dev/shm
+must mount -t tmpfs tmpfs /run
+mount -t devpts devpts /dev/pts
+mount -t debugfs debugfs /sys/kernel/debug
+mount -t bpf bpf /sys/fs/bpf
+must mount -t tracefs tracefs /sys/kernel/tracing
+ip link set lo up
+
+ln -s /lib/vm-modules "/lib/modules/$(uname -r)"
+ln -s /bin/busybox /sbin/modprobe
+depmod
+
+. /vm/settings
+case $cgroup in
+v1)
+    must mount -t tmpfs tmpfs /sys/fs/cgroup
+    for controller in memory pids; do
+        mkdir /sys/fs/cgroup/$controller
+        must mount -t cgroup -o $controller cgroup /sys/fs/cgroup/$controller
+    done
+    ;;
+v2)
+    must mount -t cgroup2 cgroup2 /sys/fs/cgroup
+    must sh -c 'echo "+memory +pids" >/sys/fs/cgroup/cgroup.subtree_control'
+    ;;
+esac
+
+say "booted $(cut -d' ' -f1 /proc/uptime)"
+if [ "$interactive" ]; then
+    setsid -c sh -c "stty $size; exec sh -l" </dev/ttyS1 >/dev/ttyS1 2>&1
+else
+    # Raw: the terminal must not turn \n into \r\n, nor echo, nor wait for lines.
+    stty -F /dev/ttyS1 raw -echo
+    stty -F /dev/ttyS2 raw -echo
+    sh /vm/command </dev/null >/dev/ttyS1 2>/dev/ttyS2
+fi
+leave "exit $?"

@@ -1,0 +1,141 @@
+//! The root file system of a VM: busybox, the command, its files and the kernel's modules, as a cpio archive.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use cpio::newc;
+
+use crate::process;
+
+/// File types and permissions, as stat(2) has them.
+const DIRECTORY: u32 = 0o040_755;
+const PROGRAM: u32 = 0o100_755;
+
+/// A cpio archive in memory.
+#[derive(Default)]
+pub struct Initramfs {
+    archive: Vec<u8>,
+    directories: BTreeSet<PathBuf>,
+    entries: u32,
+}
+
+impl Initramfs {
+    /// The archive with a static busybox and our init.
+    pub fn new() -> Result<Self> {
+        let mut initramfs = Self::default();
+        initramfs.add_host_file(&static_busybox()?, "/bin/busybox")?;
+        initramfs.add("/init", include_bytes!("init.sh"))?;
+        Ok(initramfs)
+    }
+
+    /// Adds a file of the host.
+    pub fn add_host_file(&mut self, host: &Path, guest: impl AsRef<Path>) -> Result<()> {
+        let content = fs::read(host).with_context(|| format!("cannot read {}", host.display()))?;
+        self.add(guest, &content)
+    }
+
+    /// Adds a file; all are executable, as it costs nothing.
+    pub fn add(&mut self, guest: impl AsRef<Path>, content: &[u8]) -> Result<()> {
+        let guest = guest.as_ref();
+        let path = guest
+            .strip_prefix("/")
+            .with_context(|| format!("the path of a file in the VM must be absolute: {}", guest.display()))?;
+        let parents: Vec<_> = path.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty()).collect();
+        for dir in parents.into_iter().rev() {
+            if self.directories.insert(dir.to_owned()) {
+                self.entry(dir, DIRECTORY, &[])?;
+            }
+        }
+        self.entry(path, PROGRAM, content)
+    }
+
+    fn entry(&mut self, path: &Path, mode: u32, content: &[u8]) -> Result<()> {
+        let context = || format!("cannot put {} into the VM", path.display());
+        let name = path.to_str().with_context(context)?;
+        let size = u32::try_from(content.len()).with_context(context)?;
+        self.entries += 1;
+        let builder = newc::Builder::new(name).ino(self.entries).mode(mode);
+        let mut writer = builder.write(&mut self.archive, size);
+        std::io::Write::write_all(&mut writer, content).with_context(context)?;
+        writer.finish().with_context(context)?;
+        Ok(())
+    }
+
+    /// Adds the named modules that exist below `modules`, and those they depend on.
+    pub fn add_modules(&mut self, modules: &Path, names: &[String]) -> Result<()> {
+        let mut files = Vec::new();
+        find_modules(modules, &mut files)?;
+        let mut wanted: Vec<_> = names.iter().map(|name| name.replace('-', "_")).collect();
+        let mut done = BTreeSet::new();
+        while let Some(name) = wanted.pop() {
+            // A module may be built in, or be no part of this kernel: the command will notice what it misses.
+            let Some((_, file)) = files.iter().find(|(module, _)| *module == name) else { continue };
+            if !done.insert(name.clone()) {
+                continue;
+            }
+            let content = read_module(file)?;
+            wanted.extend(dependencies(&content));
+            self.add(format!("/lib/vm-modules/{name}.ko"), &content)?;
+        }
+        Ok(())
+    }
+
+    /// The finished archive.
+    pub fn finish(mut self) -> Result<Vec<u8>> {
+        newc::trailer(&mut self.archive).context("cannot finish the initramfs")?;
+        Ok(self.archive)
+    }
+}
+
+/// busybox, if it runs without the host's libraries.
+fn static_busybox() -> Result<PathBuf> {
+    let Some(busybox) = process::find("busybox") else {
+        bail!("busybox is missing: run \"cargo xtask setup\"");
+    };
+    // A program that needs a dynamic loader names it.
+    let program = fs::read(&busybox).with_context(|| format!("cannot read {}", busybox.display()))?;
+    if program.windows(9).any(|window| window == b"/ld-linux") {
+        bail!("{} is not static: install busybox-static", busybox.display());
+    }
+    Ok(busybox)
+}
+
+/// All modules below a directory, by the names the kernel has for them.
+fn find_modules(dir: &Path, found: &mut Vec<(String, PathBuf)>) -> Result<()> {
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            find_modules(&path, found)?;
+        } else if let Some((name, "" | ".xz")) =
+            path.file_name().and_then(|name| name.to_str()?.split_once(".ko"))
+        {
+            found.push((name.replace('-', "_"), path));
+        }
+    }
+    Ok(())
+}
+
+fn read_module(path: &Path) -> Result<Vec<u8>> {
+    if path.extension().is_some_and(|extension| extension == "ko") {
+        return fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    }
+    let output = Command::new("xz").arg("-dc").arg(path).output().context("cannot run xz")?;
+    if !output.status.success() {
+        bail!("cannot unpack {}: {}", path.display(), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(output.stdout)
+}
+
+/// What a module's `.modinfo` says it depends on.
+fn dependencies(module: &[u8]) -> Vec<String> {
+    let lists = module.split(|&byte| byte == 0).filter_map(|text| text.strip_prefix(b"depends="));
+    let names = lists.flat_map(|list| list.split(|&byte| byte == b','));
+    names
+        .map(|name| String::from_utf8_lossy(name).replace('-', "_"))
+        .filter(|name| !name.is_empty())
+        .collect()
+}

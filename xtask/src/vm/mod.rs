@@ -1,0 +1,103 @@
+//! `cargo xtask vm`: a command, or a person, on another kernel.
+
+mod archive;
+mod initramfs;
+mod kernel;
+mod machine;
+mod qemu;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+
+pub use self::kernel::Kernel;
+pub use self::machine::{Cgroup, Output, Vm};
+use crate::build;
+use crate::workspace::Workspace;
+
+/// Boot a Debian kernel in QEMU with memcg-trace in it and run a command there.
+///
+/// The command's stdout, stderr and exit code are those of the task. It runs as root in an initramfs with busybox;
+/// memcg-trace is in PATH, zram, loop and some file systems wait for modprobe, /tmp and /dev/shm are tmpfs.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask vm --kernel 5.10 --cgroup v1 -- memcg-trace trace --duration 10s
+  cargo xtask vm -- sh -c 'uname -r; cat /proc/cgroups'
+  cargo xtask vm --kernel 7.2 shell")]
+pub struct Args {
+    /// A series of Debian's cloud kernels (5.10, 6.1, 6.12, 7.2 ...), or IMAGE[:MODULES]
+    #[arg(long, value_name = "KERNEL", default_value = "6.12")]
+    kernel: String,
+    /// The hierarchy that carries the memory controller
+    #[arg(long, value_enum, default_value = "v2")]
+    cgroup: Cgroup,
+    /// Memory of the VM in MiB
+    #[arg(long, value_name = "MB", default_value_t = 1024)]
+    memory: u32,
+    /// CPUs of the VM
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    cpus: u32,
+    /// More parameters for the kernel
+    #[arg(long, value_name = "PARAMETERS", default_value = "", allow_hyphen_values = true)]
+    append: String,
+    /// A file to have in the VM; may be given more than once
+    #[arg(long = "file", value_name = "HOST:GUEST", value_parser = parse_file)]
+    files: Vec<(PathBuf, PathBuf)>,
+    /// A kernel module to have at hand for modprobe; may be given more than once
+    #[arg(long = "module", value_name = "NAME")]
+    modules: Vec<String>,
+    /// End the VM after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    timeout: u64,
+    /// Look for a newer kernel than the one in the cache
+    #[arg(long)]
+    refresh: bool,
+    /// Take target/release/memcg-trace as it is, or go without
+    #[arg(long)]
+    no_build: bool,
+    /// Use KVM instead of emulating the CPU
+    #[arg(long)]
+    kvm: bool,
+    /// A shell for a person instead of a command; leave it with `exit`, or Ctrl-A x
+    #[arg(value_name = "shell", value_parser = ["shell"], required_unless_present = "command")]
+    shell: Option<String>,
+    /// The command and its arguments
+    #[arg(last = true, conflicts_with = "shell")]
+    command: Vec<OsString>,
+}
+
+fn parse_file(argument: &str) -> Result<(PathBuf, PathBuf), String> {
+    match argument.split_once(':') {
+        Some((host, guest)) if guest.starts_with('/') => Ok((host.into(), guest.into())),
+        _ => Err("expected HOST:GUEST with an absolute path in the VM".to_owned()),
+    }
+}
+
+pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
+    let mut files = args.files.clone();
+    let loader = if args.no_build { workspace.loader() } else { build::build(workspace)? };
+    if loader.is_file() {
+        files.push((loader, "/bin/memcg-trace".into()));
+    }
+    let vm = Vm {
+        kernel: Kernel::find(&args.kernel, args.refresh)?,
+        cgroup: args.cgroup,
+        memory_mb: args.memory,
+        cpus: args.cpus,
+        append: args.append.clone(),
+        kvm: args.kvm,
+        modules: args.modules.clone(),
+        files,
+        environment: Vec::new(),
+        command: args.command.clone(),
+        timeout: Duration::from_secs(args.timeout),
+    };
+    eprintln!("xtask: boot Linux {} with cgroup {}", vm.kernel.version, vm.cgroup.name());
+    let output = if args.shell.is_some() { Output::Terminal } else { Output::Inherit };
+    let run = vm.run(workspace, output)?;
+    eprintln!("xtask: booted in {:.1} s, exit code {}", run.boot.as_secs_f64(), run.code);
+    Ok(run.code.into())
+}

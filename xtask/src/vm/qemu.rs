@@ -1,0 +1,129 @@
+//! QEMU: its command line, its serial ports, its end.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::machine::Vm;
+use crate::process;
+
+// Files in the directory of a VM.
+pub const INITRAMFS: &str = "initramfs";
+pub const CONSOLE: &str = "console";
+pub const STATUS: &str = "status";
+const MESSAGES: &str = "messages";
+
+/// Kernel parameters of every VM: an oops ends the VM at once, and cgroups account swap on kernels where that is a choice.
+const PARAMETERS: &str = "console=ttyS0 oops=panic panic=-1 swapaccount=1 mitigations=off";
+
+/// Runs the VM and passes on what its command writes, as it comes.
+pub fn stream(vm: &Vm, dir: &Path) -> Result<()> {
+    let pair = || UnixStream::pair().context("cannot make a socket pair");
+    let ((out, their_out), (err, their_err)) = (pair()?, pair()?);
+    let mut command = command(vm, dir)?;
+    // Sockets as stdin and stdout: the two descriptors a child gets without further ado, here both for its output.
+    command.args(["-chardev", "socket,id=out,fd=0", "-chardev", "socket,id=err,fd=1"]);
+    command.stdin(OwnedFd::from(their_out)).stdout(OwnedFd::from(their_err));
+    command.stderr(File::create(dir.join(MESSAGES)).context("cannot create a log file for QEMU")?);
+    let child = spawn(command)?;
+    thread::scope(|scope| {
+        scope.spawn(|| copy(out, &mut io::stdout()));
+        scope.spawn(|| copy(err, &mut io::stderr()));
+        wait(child, vm.timeout)
+    })
+}
+
+/// Runs the VM on our terminal.
+pub fn interact(vm: &Vm, dir: &Path) -> Result<()> {
+    let mut command = command(vm, dir)?;
+    command.args(["-chardev", "stdio,id=out,signal=off,mux=on", "-chardev", "null,id=err"]);
+    spawn(command)?.wait().context("cannot wait for QEMU")?;
+    Ok(())
+}
+
+/// QEMU with all that does not depend on where the output goes.
+fn command(vm: &Vm, dir: &Path) -> Result<Command> {
+    let Some(qemu) = process::find("qemu-system-x86_64") else {
+        bail!("qemu-system-x86_64 is missing: run \"cargo xtask setup\"");
+    };
+    // The VM ends with us, however we end.
+    let mut command = match process::find("setpriv") {
+        Some(setpriv) => {
+            let mut command = Command::new(setpriv);
+            command.args(["--pdeathsig", "KILL"]).arg(qemu);
+            command
+        }
+        None => Command::new(qemu),
+    };
+    // File names without a directory: QEMU takes commas in a path for its own.
+    command.current_dir(dir);
+    command.args(["-nodefaults", "-no-user-config", "-display", "none", "-nic", "none", "-no-reboot"]);
+    command.args(["-accel", if vm.kvm { "kvm" } else { "tcg,thread=multi" }, "-cpu", "max"]);
+    command.args(["-smp", &vm.cpus.to_string(), "-m", &vm.memory_mb.to_string()]);
+    let image = fs::canonicalize(&vm.kernel.image)
+        .with_context(|| format!("cannot find {}", vm.kernel.image.display()))?;
+    command.arg("-kernel").arg(image).args(["-initrd", INITRAMFS]);
+    command.args(["-append", &format!("{PARAMETERS} {}", vm.append)]);
+    command.args(["-chardev", &format!("file,id=console,path={CONSOLE}")]);
+    command.args(["-chardev", &format!("file,id=status,path={STATUS}")]);
+    for channel in ["console", "out", "err", "status"] {
+        command.args(["-serial", &format!("chardev:{channel}")]);
+    }
+    Ok(command)
+}
+
+fn spawn(mut command: Command) -> Result<Child> {
+    command.spawn().context("cannot run QEMU")
+}
+
+fn wait(mut child: Child, timeout: Duration) -> Result<()> {
+    let start = Instant::now();
+    while child.try_wait().context("cannot wait for QEMU")?.is_none() {
+        if start.elapsed() > timeout {
+            child.kill().context("cannot end QEMU")?;
+            child.wait().context("cannot wait for QEMU")?;
+            bail!("the command did not end within {} s: see --timeout", timeout.as_secs());
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// Copies without waiting for lines. When nobody reads any more the rest is dropped, and the VM goes on.
+fn copy(mut from: UnixStream, to: &mut dyn Write) {
+    let mut buffer = [0; 16 * 1024];
+    let mut wanted = true;
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        wanted = wanted && to.write_all(&buffer[..length]).and_then(|()| to.flush()).is_ok();
+    }
+}
+
+/// Why a VM ended, as far as QEMU and the kernel said.
+pub fn last_words(dir: &Path) -> String {
+    const LINES: usize = 25;
+    let read = |name| fs::read(dir.join(name)).unwrap_or_default();
+    let text = [read(MESSAGES), read(CONSOLE)].concat();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<_> = text.lines().collect();
+    let tail = &lines[lines.len().saturating_sub(LINES)..];
+    // The trace that follows a panic is often longer than what we show.
+    let panic = lines.iter().find(|line| line.contains("Kernel panic - not syncing"));
+    panic.into_iter().chain(tail).copied().collect::<Vec<_>>().join("\n")
+}
+
+/// Rows and columns of our terminal as arguments of stty in the VM.
+pub fn terminal_size() -> String {
+    let size = Command::new("stty").arg("size").stdin(Stdio::inherit()).output();
+    let size = size.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    match size.split_whitespace().collect::<Vec<_>>().as_slice() {
+        [rows, columns] => format!("rows {rows} cols {columns}"),
+        _ => String::new(),
+    }
+}

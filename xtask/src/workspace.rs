@@ -1,0 +1,75 @@
+//! Where things are in the checkout and in its target directory.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+
+use crate::process;
+
+/// The checkout and cargo's target directory, as cargo itself sees them.
+#[derive(Deserialize)]
+pub struct Workspace {
+    #[serde(rename = "workspace_root")]
+    pub root: PathBuf,
+    #[serde(rename = "target_directory")]
+    pub target: PathBuf,
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    targets: Vec<Target>,
+}
+
+/// Something cargo can build, as its JSON describes it.
+#[derive(Deserialize)]
+pub struct Target {
+    pub name: String,
+    kind: Vec<String>,
+}
+
+impl Target {
+    /// Whether it is a file in `tests/`.
+    pub fn is_integration_test(&self) -> bool {
+        self.kind.iter().any(|kind| kind == "test")
+    }
+}
+
+impl Workspace {
+    /// Asks cargo, which knows about `CARGO_TARGET_DIR` and `build.target-dir`.
+    pub fn find() -> Result<Self> {
+        let metadata = process::capture(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
+        serde_json::from_str(&metadata).context("cannot read the output of `cargo metadata`")
+    }
+
+    /// The integration tests of all packages (`tests/*.rs`).
+    pub fn integration_tests(&self) -> impl Iterator<Item = &str> {
+        let targets = self.packages.iter().flat_map(|package| &package.targets);
+        targets
+            .filter(|target| target.kind.iter().any(|kind| kind == "test"))
+            .map(|target| target.name.as_str())
+    }
+
+    /// What xtask keeps between calls.
+    pub fn scratch(&self) -> PathBuf {
+        self.target.join("xtask")
+    }
+
+    /// Where the eBPF objects are left for the loader to embed.
+    pub fn objects(&self) -> PathBuf {
+        self.target.join("ebpf")
+    }
+
+    /// The static loader with its objects embedded.
+    pub fn loader(&self) -> PathBuf {
+        self.target.join("release/memcg-trace")
+    }
+}
+
+/// The cargo that runs us.
+pub fn cargo() -> Command {
+    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
