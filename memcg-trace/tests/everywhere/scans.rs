@@ -2,7 +2,7 @@
 
 use crate::support::{
     cgroup::Cgroup,
-    eventually, machine,
+    eventually, evict_stocks, machine,
     pins::{namespace, unreaped_task},
     scan::Scan,
 };
@@ -23,7 +23,11 @@ fn zombies_of_before_are_listed() {
     let expected = zombies.map(|id| (id, "dying")).to_vec();
     let scan = eventually("two zombies and no more", || {
         let scan = Scan::run(&[]);
-        if scan.below(&home) == expected { Ok(scan) } else { Err(format!("{:?}", scan.below(&home))) }
+        if scan.below(&home) == expected {
+            return Ok(scan);
+        }
+        evict_stocks();
+        Err(format!("{:?}", scan.below(&home)))
     });
     scan.assert_agrees();
     assert!(scan.count("dying") >= 2, "{}", scan.summary);
@@ -46,6 +50,10 @@ fn zombies_of_before_are_listed() {
     drop(pins);
     eventually("the zombies to go", || {
         let left = Scan::run(&[]);
-        if left.below(&home).is_empty() { Ok(()) } else { Err(format!("{:?}", left.below(&home))) }
+        if left.below(&home).is_empty() {
+            return Ok(());
+        }
+        evict_stocks();
+        Err(format!("{:?}", left.below(&home)))
     });
 }
