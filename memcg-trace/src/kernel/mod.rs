@@ -13,6 +13,7 @@ pub mod missed;
 pub mod objects;
 pub mod privileges;
 pub mod proof;
+pub mod unpreempted;
 pub mod wakeups;
 pub mod walk;
 

@@ -49,15 +49,21 @@ pub fn raise_memlock() {
     }
 }
 
-/// Keeps only what reading maps takes. Kernels without CAP_BPF (before 5.8) need CAP_SYS_ADMIN for that.
+/// Keeps only what reading maps takes, and reading them unpreempted. Kernels without CAP_BPF (before 5.8) need
+/// CAP_SYS_ADMIN for that.
 pub fn drop_unneeded() {
     let permitted = caps::read(None, CapSet::Permitted).unwrap_or_default();
     let wanted = [Capability::CAP_BPF, Capability::CAP_PERFMON];
-    let keep: CapsHashSet = if wanted.iter().all(|capability| permitted.contains(capability)) {
-        wanted.into_iter().collect()
+    let reading = if wanted.iter().all(|capability| permitted.contains(capability)) {
+        wanted.to_vec()
     } else {
-        [Capability::CAP_SYS_ADMIN].into_iter().filter(|capability| permitted.contains(capability)).collect()
+        vec![Capability::CAP_SYS_ADMIN]
     };
+    let keep: CapsHashSet = reading
+        .into_iter()
+        .chain([Capability::CAP_SYS_NICE])
+        .filter(|capability| permitted.contains(capability))
+        .collect();
     let dropped =
         caps::set(None, CapSet::Effective, &keep).and_then(|()| caps::set(None, CapSet::Permitted, &keep));
     if let Err(error) = dropped {

@@ -20,7 +20,9 @@ use crate::{
     event::Event,
     kernel::{
         attach::{self, AttachError, Attached},
-        objects, page_bytes, wakeups,
+        objects, page_bytes,
+        unpreempted::unpreempted,
+        wakeups,
     },
     tracker::Backend,
 };
@@ -244,7 +246,8 @@ impl Live {
     }
 
     fn counters(&self, hook: Hook) -> Result<PerCpuValues<Counters>, LiveError> {
-        self.counters.get(&(hook as u32), 0).map_err(|error| LiveError::Map { map: "COUNTERS", error })
+        let counters = unpreempted(|| self.counters.get(&(hook as u32), 0));
+        counters.map_err(|error| LiveError::Map { map: "COUNTERS", error })
     }
 }
 

@@ -140,6 +140,19 @@ impl Session {
         self.finish()
     }
 
+    /// Walks. A walk that fails is the last one: the stream goes on, and what only a walk can make good for stays
+    /// inconclusive.
+    fn take_snapshot(&mut self) -> Option<Snapshot> {
+        match Snapshot::take(self.walk.as_mut()?) {
+            Ok(snapshot) => Some(snapshot),
+            Err(error) => {
+                log::warn!("no more walks: {error:#}");
+                self.walk = None;
+                None
+            }
+        }
+    }
+
     /// Drains, applies and shows; how long to wait until the next time.
     fn poll(&mut self) -> Result<Duration> {
         let now_ns = clock::monotonic_ns();
@@ -155,7 +168,7 @@ impl Session {
             let (t_ns, emitted) = mem::replace(&mut self.emitted, (now_ns, self.live.emitted()?));
             self.merge.expect(t_ns, emitted, |record| self.records.push(record));
             if self.follower.wants_walk() && self.snapshot.is_none() {
-                self.snapshot = self.walk.as_mut().map(Snapshot::take).transpose()?;
+                self.snapshot = self.take_snapshot();
             }
             self.recorder.iter_mut().for_each(Recorder::flush);
         }
@@ -195,7 +208,7 @@ impl Session {
         self.undecodable += self.live.drain(&mut self.merge).undecodable;
         self.release(end_ns);
         // References, charges and IDs of the survivors as they are now.
-        self.snapshot = self.walk.as_mut().map(Snapshot::take).transpose()?;
+        self.snapshot = self.take_snapshot();
         let emitted = self.live.detach()?;
         self.undecodable += self.live.drain(&mut self.merge).undecodable;
         self.release(u64::MAX);
@@ -204,9 +217,9 @@ impl Session {
         self.records.extend(missed.map(|(hook, firings)| Record::Missed { t_ns: end_ns, hook, firings }));
         self.apply(end_ns)?;
         if self.follower.wants_walk()
-            && let Some(walk) = &mut self.walk
+            && let Some(snapshot) = self.take_snapshot()
         {
-            self.records.push(Record::Walk(Snapshot::take(walk)?));
+            self.records.push(Record::Walk(snapshot));
             self.apply(end_ns)?;
         }
         let end = End { ended_ns: end_ns, clock: wall_clock(), undecodable: self.undecodable };
