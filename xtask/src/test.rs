@@ -44,6 +44,9 @@ const EXHAUSTED: &[(&str, Cgroup)] = &[("6.1", Cgroup::V2), ("6.12", Cgroup::V2)
 const VM_MEMORY_MB: u32 = 4096;
 const VM_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
+/// A boot parameter for which there are tests of their own.
+const DISABLED: &str = "cgroup_disable=memory";
+
 /// Integration tests (`memcg-trace/tests/*.rs`) that need root on a machine they may upset.
 const NATIVE: &str = "native";
 const IN_VM: &str = "vm";
@@ -69,6 +72,11 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     for (series, cgroup) in KERNELS {
         report.step(&format!("vm {series} {}", cgroup.name()), || {
             vm_tests(workspace, series, *cgroup, &args.args)
+        });
+    }
+    for (series, cgroup) in KERNELS {
+        report.step(&format!("vm {series} {} {DISABLED}", cgroup.name()), || {
+            in_vm(workspace, series, *cgroup, DISABLED, &["disabled".into(), "--ignored".into()])
         });
     }
     println!("{} passed, {} failed", report.passed, report.failed);
@@ -133,19 +141,24 @@ fn native_tests(workspace: &Workspace, args: &[OsString]) -> Result<()> {
 
 /// The tests that need a kernel of their own, on one kernel.
 fn vm_tests(workspace: &Workspace, series: &str, cgroup: Cgroup, args: &[OsString]) -> Result<()> {
+    let skipped: &[&str] =
+        if EXHAUSTED.contains(&(series, cgroup)) { &[] } else { &["--skip", "exhaustion"] };
+    let args: Vec<OsString> = skipped.iter().map(OsString::from).chain(args.iter().cloned()).collect();
+    in_vm(workspace, series, cgroup, "", &args)
+}
+
+/// Runs the VM tests that `args` select, with `append` on the kernel's command line.
+fn in_vm(workspace: &Workspace, series: &str, cgroup: Cgroup, append: &str, args: &[OsString]) -> Result<()> {
     let program = build_test(workspace, IN_VM)?;
     let environment = [("MEMCG_TRACE", "/bin/memcg-trace"), ("MEMCG_TRACE_KERNEL", series)];
     let environment = environment.into_iter().chain([("MEMCG_TRACE_CGROUP", cgroup.name())]);
-    let mut command = vec!["/bin/vm-tests", "--test-threads=1"];
-    if !EXHAUSTED.contains(&(series, cgroup)) {
-        command.extend(["--skip", "exhaustion"]);
-    }
+    let command = ["/bin/vm-tests", "--test-threads=1"];
     let vm = Vm {
         kernel: Kernel::find(series, false)?,
         cgroup,
         memory_mb: VM_MEMORY_MB,
         cpus: 2,
-        append: String::new(),
+        append: append.to_owned(),
         kvm: false,
         modules: Vec::new(),
         files: vec![(workspace.loader(), "/bin/memcg-trace".into()), (program, "/bin/vm-tests".into())],

@@ -3,7 +3,7 @@
 use crate::support::process::{command, run};
 
 #[test]
-#[ignore = "needs a kernel booted for it: cargo xtask vm --append cgroup_disable=memory"]
+#[ignore = "needs a kernel booted for it: cargo xtask test --filter cgroup_disable"]
 fn disabled_controller() {
     let output = run(command().args(["trace", "--duration", "1s"]));
     let stderr = String::from_utf8_lossy(&output.stderr);

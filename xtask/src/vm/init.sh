@@ -29,17 +29,21 @@ ln -s /bin/busybox /sbin/modprobe
 depmod
 
 . /vm/settings
+controllers="memory pids"
+grep -q cgroup_disable=memory /proc/cmdline && controllers=pids
 case $cgroup in
 v1)
     must mount -t tmpfs tmpfs /sys/fs/cgroup
-    for controller in memory pids; do
+    for controller in $controllers; do
         mkdir /sys/fs/cgroup/$controller
         must mount -t cgroup -o $controller cgroup /sys/fs/cgroup/$controller
     done
     ;;
 v2)
     must mount -t cgroup2 cgroup2 /sys/fs/cgroup
-    must sh -c 'echo "+memory +pids" >/sys/fs/cgroup/cgroup.subtree_control'
+    for controller in $controllers; do
+        must sh -c "echo +$controller >/sys/fs/cgroup/cgroup.subtree_control"
+    done
     ;;
 esac
 
