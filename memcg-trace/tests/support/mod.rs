@@ -18,6 +18,7 @@ pub mod tracer;
 pub use bystander::evict_stocks;
 
 use std::{
+    env, fs,
     sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -44,7 +45,19 @@ pub fn machine() -> Machine {
     );
     // A test that failed has cleaned up as well.
     let turn = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
+    cache_programs();
     Machine { _bystander: bystander::new(), _turn: turn }
+}
+
+/// Reads what the tests run inside of cgroups: the pages of a program stay charged to the memcg that first read them, and
+/// pin it.
+fn cache_programs() {
+    for directory in env::split_paths(&env::var_os("PATH").unwrap_or_default()) {
+        for program in ["dd", "sleep", "tail", "true"] {
+            // Not in each directory.
+            let _ = fs::read(directory.join(program));
+        }
+    }
 }
 
 /// Asks until there is an answer. `probe` says why there is none yet.
