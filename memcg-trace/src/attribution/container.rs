@@ -1,5 +1,7 @@
 //! What a memcg belongs to.
 
+use std::fmt;
+
 use serde::Serialize;
 
 /// The innermost container and pod around a memcg; serializes as the `container` object of the JSON output.
@@ -80,3 +82,16 @@ pub enum Source {
     #[default]
     Path,
 }
+
+/// As in the JSON output.
+macro_rules! display_as_serialized {
+    ($($type:ty),+) => {
+        $(impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.serialize(f)
+            }
+        })+
+    };
+}
+
+display_as_serialized!(Runtime, Driver, Qos, Source);

@@ -4,6 +4,7 @@ pub mod follow;
 pub mod replay;
 pub mod scan;
 pub mod trace;
+pub mod whois;
 
 use std::io::{self, IsTerminal as _};
 
@@ -35,6 +36,7 @@ enum Command {
     Trace(trace::Args),
     Replay(replay::Args),
     Scan(scan::Args),
+    Whois(whois::Args),
 }
 
 /// `--output`
@@ -66,6 +68,7 @@ impl Cli {
             Some(Command::Trace(args)) => args.run(),
             Some(Command::Replay(args)) => args.run(),
             Some(Command::Scan(args)) => args.run(),
+            Some(Command::Whois(args)) => args.run(),
             None => self.trace.run(),
         }
     }

@@ -158,6 +158,23 @@ impl Controller {
     }
 }
 
+/// The path in the memory controller's hierarchy, by the lines of /proc/PID/cgroup. cgroups(7): `hierarchy-ID:controllers:path`;
+/// v2's hierarchy names no controllers, and has the memory controller unless a v1 hierarchy does.
+pub fn memory_path(lines: &[u8]) -> Option<&[u8]> {
+    let path = |version| lines.split(|byte| *byte == b'\n').find_map(|line| path_in(version, line));
+    path(Version::V1).or_else(|| path(Version::V2))
+}
+
+/// The path of one line, if it is about the memory controller's hierarchy. The kernel marks a removed cgroup of v2.
+fn path_in(version: Version, line: &[u8]) -> Option<&[u8]> {
+    let mut fields = line.splitn(3, |byte| *byte == b':');
+    let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
+    match version {
+        Version::V1 => controllers.split(|byte| *byte == b',').any(|name| name == b"memory").then_some(path),
+        Version::V2 => controllers.is_empty().then(|| path.strip_suffix(b" (deleted)").unwrap_or(path)),
+    }
+}
+
 fn read(path: &'static str) -> Result<String, ControllerError> {
     fs::read_to_string(path).map_err(|error| ControllerError::Unreadable { path, error })
 }
@@ -176,4 +193,23 @@ fn mount_point(mounts: &str, fs_type: &str, accept: impl Fn(&str) -> bool) -> Op
         let found = fields.next() == Some(fs_type) && accept(fields.nth(1)?);
         found.then(|| PathBuf::from(mount.split(' ').nth(4).unwrap_or_default().replace("\\040", " ")))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::memory_path;
+
+    #[test]
+    fn the_line_of_the_memory_controller() {
+        let table: &[(&str, Option<&str>)] = &[
+            ("7:pids:/other\n4:cpu,memory:/a:b\n0::/unified\n", Some("/a:b")),
+            ("1:name=systemd:/init\n0::/unified\n", Some("/unified")),
+            ("0::/gone (deleted)\n", Some("/gone")),
+            ("1:name=memory:/no\n", None),
+            ("", None),
+        ];
+        for (lines, path) in table {
+            assert_eq!(memory_path(lines.as_bytes()), path.map(str::as_bytes), "{lines:?}");
+        }
+    }
 }

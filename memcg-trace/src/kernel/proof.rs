@@ -17,7 +17,7 @@ use memcg_trace_common::{CssFlag, EventHeader, Field, Layout, Own, PathStep};
 use thiserror::Error;
 
 use super::{
-    controller::{Controller, Version},
+    controller::{self, Controller},
     objects::{self, RunError},
 };
 
@@ -46,7 +46,7 @@ pub enum ProofError {
 /// Proves `layout`.
 pub fn prove(layout: &Layout, controller: &Controller) -> Result<Proven, ProofError> {
     let (own, path) = read_own(layout).map_err(|error| ProofError::Impossible(error.to_string()))?;
-    let is = own_path(controller.version);
+    let is = own_path();
     let refuted = |seen: String| ProofError::Refuted { seen, is: is.display().to_string() };
     let name = own.controller.split(|byte| *byte == 0).next().unwrap_or_default();
     if name != b"memory" {
@@ -100,17 +100,7 @@ fn read_own(layout: &Layout) -> Result<(Own, PathBuf), RunError> {
 }
 
 /// Our own path in the hierarchy of the memory controller, as /proc/self/cgroup has it.
-fn own_path(version: Version) -> PathBuf {
+fn own_path() -> PathBuf {
     let lines = fs::read("/proc/self/cgroup").unwrap_or_default();
-    let path = lines.split(|byte| *byte == b'\n').find_map(|line| {
-        // hierarchy-ID:controller-list:path
-        let mut fields = line.splitn(3, |byte| *byte == b':');
-        let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
-        let ours = match version {
-            Version::V1 => controllers.split(|byte| *byte == b',').any(|name| name == b"memory"),
-            Version::V2 => controllers.is_empty(),
-        };
-        ours.then(|| PathBuf::from(OsStr::from_bytes(path)))
-    });
-    path.unwrap_or_else(|| PathBuf::from("/"))
+    PathBuf::from(OsStr::from_bytes(controller::memory_path(&lines).unwrap_or(b"/")))
 }

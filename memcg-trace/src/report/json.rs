@@ -1,11 +1,11 @@
 //! JSON, one object a line: `event` lines while it runs, a `memcg` line for each memcg that is listed or a `group` line for
-//! each group of them, then the `summary`.
+//! each group of them, then the `summary`. A `whois` line for each question.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::view::{EventView, Listed, ScanView, SummaryView};
+use super::view::{EventView, Listed, ScanView, SummaryView, WhoisView};
 
 /// Fields may be added to a schema; a new one is needed to rename or remove any.
 pub const SCHEMA: u32 = 1;
@@ -42,6 +42,11 @@ pub fn scan(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
 pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
     summary.survivors.iter().try_for_each(|survivor| memcg(out, survivor))?;
     line(out, "summary", summary)
+}
+
+/// What a question was answered.
+pub fn whois(out: &mut impl Write, view: &WhoisView<'_>) -> io::Result<()> {
+    line(out, "whois", view)
 }
 
 fn line<T: Serialize>(out: &mut impl Write, kind: &'static str, view: &T) -> io::Result<()> {

@@ -4,7 +4,7 @@
 //! functions from a view to bytes. What is not known is `None` up to the last byte.
 
 mod errno;
-mod escape;
+pub mod escape;
 pub mod json;
 pub mod text;
 mod units;

@@ -4,10 +4,12 @@ mod live;
 mod scan;
 mod summary;
 mod table;
+mod whois;
 
 pub use live::{event, header};
 pub use scan::{counted, scan};
 pub use summary::summary;
+pub use whois::whois;
 
 use anstyle::{AnsiColor, Style};
 

@@ -8,6 +8,7 @@ mod group;
 mod memcg;
 mod scan;
 mod summary;
+mod whois;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
@@ -18,6 +19,7 @@ pub use group::{Common, Tally};
 pub use memcg::{Listed, MemcgView, TaskView, state_name};
 pub use scan::{By, Request, ScanGroup, ScanView, Scanned, Selection, Sort};
 pub use summary::{AllocFailure, Group, Run, SummaryView, Unknown};
+pub use whois::{PathSource, WhoisView};
 
 /// Turns `CLOCK_MONOTONIC`, in which events are stamped, into the clocks that people and other tools use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,158 @@
+//! `memcg-trace whois`: what a path, a process or a container id belongs to.
+
+use std::{
+    ffi::OsString,
+    io::{self, BufRead as _, BufWriter, Write},
+    os::unix::ffi::OsStrExt as _,
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{Format, color};
+use crate::{
+    attribution::container_of_path,
+    exit::Exit,
+    kernel::controller::{self, Controller},
+    report::{
+        escape::Name,
+        json, text,
+        view::{PathSource, WhoisView},
+    },
+};
+
+/// Say what a cgroup path, a process or a container id belongs to
+///
+/// Shows what memcg-trace makes of a path, and how it knows each fact. For plain paths it needs no privileges and no
+/// cgroups: a container that goes unrecognised can be reported in one line. A path starts with a slash, as in
+/// /proc/PID/cgroup; a number is a process; 12 to 64 hex digits are a container that runs on this node.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Cgroup path, process id, or container id; - reads them from standard input, one a line
+    #[arg(value_name = "PATH|PID|ID", required = true)]
+    pub queries: Vec<OsString>,
+
+    /// Output format; json is one object a line
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+
+    /// Colours; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, value_enum, default_value_t = clap::ColorChoice::Auto)]
+    pub color: clap::ColorChoice,
+}
+
+impl Args {
+    pub fn run(self) -> Result<Exit> {
+        let mut out = BufWriter::new(io::stdout());
+        let mut exit = Exit::Done;
+        for query in &self.queries {
+            if query != "-" {
+                exit = worse(exit, self.answer(&mut out, query.as_bytes())?);
+                continue;
+            }
+            for line in io::stdin().lock().split(b'\n') {
+                let line = line.context("cannot read standard input")?;
+                if !line.is_empty() {
+                    exit = worse(exit, self.answer(&mut out, &line)?);
+                }
+            }
+        }
+        out.flush()?;
+        Ok(exit)
+    }
+
+    /// One question that has no answer does not keep the others from theirs.
+    fn answer(&self, out: &mut impl Write, query: &[u8]) -> Result<Exit> {
+        let found = find(query);
+        let (path, error) = match &found {
+            Ok((path, source)) => (Some((path, *source)), None),
+            Err(error) => (None, Some(format!("{error:#}"))),
+        };
+        let exit = if error.is_some() { Exit::Failed } else { Exit::Done };
+        let view = WhoisView {
+            query: Name(query),
+            path: path.map(|(path, _)| Name(path)),
+            path_source: path.map(|(_, source)| source),
+            container: path.and_then(|(path, _)| container_of_path(path)),
+            error,
+        };
+        match self.output {
+            Format::Text => text::whois(out, &view, color(self.color))?,
+            Format::Json => json::whois(out, &view)?,
+        }
+        Ok(exit)
+    }
+}
+
+fn worse(exit: Exit, other: Exit) -> Exit {
+    if other == Exit::Done { exit } else { other }
+}
+
+/// The cgroup path that is meant.
+fn find(query: &[u8]) -> Result<(Vec<u8>, PathSource)> {
+    let hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    if query.starts_with(b"/") {
+        Ok((query.to_vec(), PathSource::Given))
+    } else if let Some(pid) = pid(query) {
+        Ok((path_of_process(pid)?, PathSource::Proc))
+    } else if SHORTEST_ID <= query.len() && query.len() <= LONGEST_ID && query.iter().all(hex) {
+        Ok((path_of_container(query)?, PathSource::Hierarchy))
+    } else {
+        bail!("neither a cgroup path (/…), nor a process id, nor 12 to 64 hex digits of a container id")
+    }
+}
+
+/// As `docker ps` cuts it, and whole.
+const SHORTEST_ID: usize = 12;
+const LONGEST_ID: usize = 64;
+
+/// Shorter than any container id.
+fn pid(query: &[u8]) -> Option<u32> {
+    let digits = query.len() < SHORTEST_ID && query.iter().all(u8::is_ascii_digit);
+    digits.then(|| str::from_utf8(query).ok()?.parse().ok())?
+}
+
+fn path_of_process(pid: u32) -> Result<Vec<u8>> {
+    let file = format!("/proc/{pid}/cgroup");
+    let lines = std::fs::read(&file).with_context(|| format!("cannot read {file}"))?;
+    let path = controller::memory_path(&lines).with_context(|| format!("{file} has no memory controller"))?;
+    Ok(path.to_vec())
+}
+
+/// The outermost cgroup that belongs to the container.
+fn path_of_container(id: &[u8]) -> Result<Vec<u8>> {
+    let controller = Controller::find()?;
+    let census = controller.census();
+    let belongs = |path: &[u8]| {
+        let container = container_of_path(path);
+        container.and_then(|c| c.id).is_some_and(|found| found.as_bytes().starts_with(id))
+    };
+    let path = census.paths.into_values().filter(|path| belongs(path)).min_by_key(|path| path.len());
+    let path = path.with_context(|| {
+        let mount = controller.mount.display();
+        format!(
+            "no cgroup below {mount} has this container id; for a container that is dead: memcg-trace scan"
+        )
+    })?;
+    Ok(path.into_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_of_questions() {
+        let own = find(std::process::id().to_string().as_bytes());
+        assert_eq!(own.expect("our own process").1, PathSource::Proc);
+        assert_eq!(find(b"/a/b").expect("a path"), (b"/a/b".to_vec(), PathSource::Given));
+        for wrong in ["", "a/b", "4194305000", "17db96", "17DB96A24AE1", "17db96a24ae1g"] {
+            assert!(find(wrong.as_bytes()).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn digits_alone_can_be_a_container() {
+        assert_eq!(pid(b"1234567"), Some(1_234_567));
+        assert_eq!(pid(b"123456789012"), None);
+    }
+}
