@@ -2,11 +2,13 @@
 //!
 //! Each CPU keeps a stock of pages charged ahead, with a reference to their memcg. What a task leaves behind is uncharged
 //! after css_offline has drained the stocks, and fills one again: a memcg that nothing else pins then stays until another
-//! memcg charges on that CPU (mm/memcontrol.c, refill_stock). On a busy machine that is soon, in a VM it is never.
+//! memcg charges on that CPU (mm/memcontrol.c, refill_stock). On a busy machine that is soon, in a VM it is never. Since
+//! 6.16 a stock has room for seven memcgs, and one bystander drives out none of them; but to empty a memcg the kernel drains
+//! the whole stock of every CPU that has pages for it (drain_all_stock).
 
 use std::{
+    fs,
     os::unix::process::CommandExt as _,
-    path::PathBuf,
     process::{self, Command},
     thread,
 };
@@ -16,7 +18,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::cgroup::{Cgroup, hierarchy, let_join};
+use super::cgroup::{Cgroup, Version, hierarchy, let_join};
 
 /// The bystander; it is there before anything is traced, and goes after.
 pub fn new() -> Cgroup {
@@ -27,9 +29,10 @@ fn name() -> String {
     format!("memcg-trace-test-bystander-{}", process::id())
 }
 
-/// Charges memory on every CPU.
+/// Charges memory on every CPU, then lets the kernel take it back.
 pub fn evict_stocks() {
-    let directory: PathBuf = hierarchy().1.join(name());
+    let (version, mount) = hierarchy();
+    let directory = mount.join(name());
     if !directory.exists() {
         return;
     }
@@ -46,4 +49,12 @@ pub fn evict_stocks() {
         // A CPU that is not ours has no stock of ours.
         let _ = command.status();
     }
+    // Fails if not all can be taken back: the stocks were drained before.
+    let _ = match version {
+        Version::V1 => fs::write(directory.join("memory.force_empty"), "0"),
+        Version::V2 => {
+            let high = directory.join("memory.high");
+            fs::write(&high, "0").and_then(|()| fs::write(&high, "max"))
+        }
+    };
 }
