@@ -27,6 +27,7 @@ fn zombies_of_before_are_listed() {
             return Ok(scan);
         }
         evict_stocks();
+        home.reclaim();
         Err(format!("{:?}", scan.below(&home)))
     });
     scan.assert_agrees();
@@ -54,6 +55,7 @@ fn zombies_of_before_are_listed() {
             return Ok(());
         }
         evict_stocks();
+        home.reclaim();
         Err(format!("{:?}", left.below(&home)))
     });
 }

@@ -7,7 +7,6 @@
 //! the whole stock of every CPU that has pages for it (drain_all_stock).
 
 use std::{
-    fs,
     os::unix::process::CommandExt as _,
     process::{self, Command},
     thread,
@@ -18,7 +17,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::cgroup::{Cgroup, Version, hierarchy, let_join};
+use super::cgroup::{Cgroup, hierarchy, let_join, reclaim};
 
 /// The bystander; it is there before anything is traced, and goes after.
 pub fn new() -> Cgroup {
@@ -31,8 +30,7 @@ fn name() -> String {
 
 /// Charges memory on every CPU, then lets the kernel take it back.
 pub fn evict_stocks() {
-    let (version, mount) = hierarchy();
-    let directory = mount.join(name());
+    let directory = hierarchy().1.join(name());
     if !directory.exists() {
         return;
     }
@@ -49,12 +47,6 @@ pub fn evict_stocks() {
         // A CPU that is not ours has no stock of ours.
         let _ = command.status();
     }
-    // Fails if not all can be taken back: the stocks were drained before.
-    let _ = match version {
-        Version::V1 => fs::write(directory.join("memory.force_empty"), "0"),
-        Version::V2 => {
-            let high = directory.join("memory.high");
-            fs::write(&high, "0").and_then(|()| fs::write(&high, "max"))
-        }
-    };
+    // Drains the stocks first.
+    reclaim(&directory);
 }

@@ -108,6 +108,12 @@ impl Cgroup {
         });
     }
 
+    /// Lets the kernel reclaim what it can: also pages of programs and libraries that were first read in here, which no pin
+    /// of a test is.
+    pub fn reclaim(&self) {
+        reclaim(&self.directory);
+    }
+
     /// Lets a command start inside.
     pub fn hosts<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         let_join(&self.directory, command)
@@ -132,6 +138,18 @@ impl Cgroup {
     pub fn run_something(&self) {
         self.run(&mut Command::new("true"));
     }
+}
+
+/// Lets the kernel reclaim from this cgroup and all below it, dead ones too.
+pub fn reclaim(directory: &Path) {
+    // Fails if not all can be reclaimed.
+    let _ = match hierarchy().0 {
+        Version::V1 => fs::write(directory.join("memory.force_empty"), "0"),
+        Version::V2 => {
+            let high = directory.join("memory.high");
+            fs::write(&high, "0").and_then(|()| fs::write(&high, "max"))
+        }
+    };
 }
 
 /// Lets a command start in the cgroup of this directory.

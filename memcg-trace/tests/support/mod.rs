@@ -18,8 +18,8 @@ pub mod tracer;
 pub use bystander::evict_stocks;
 
 use std::{
-    env, fs,
-    sync::{Mutex, MutexGuard, PoisonError},
+    process::Command,
+    sync::{Mutex, MutexGuard, Once, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -49,15 +49,22 @@ pub fn machine() -> Machine {
     Machine { _bystander: bystander::new(), _turn: turn }
 }
 
-/// Reads what the tests run inside of cgroups: the pages of a program stay charged to the memcg that first read them, and
-/// pin it.
+/// Runs what the tests run inside of cgroups: a page of a program or a library stays charged to the memcg that first read
+/// it, and pins it.
 fn cache_programs() {
-    for directory in env::split_paths(&env::var_os("PATH").unwrap_or_default()) {
-        for program in ["dd", "sleep", "tail", "true"] {
-            // Not in each directory.
-            let _ = fs::read(directory.join(program));
+    static ONCE: Once = Once::new();
+    let programs: [(&str, &[&str]); 4] = [
+        ("true", &[]),
+        ("sleep", &["0"]),
+        ("dd", &["if=/dev/null", "of=/dev/null"]),
+        ("tail", &["-c", "1", "/dev/null"]),
+    ];
+    ONCE.call_once(|| {
+        for (program, arguments) in programs {
+            let output = Command::new(program).args(arguments).output();
+            output.unwrap_or_else(|error| panic!("run {program}: {error}"));
         }
-    }
+    });
 }
 
 /// Asks until there is an answer. `probe` says why there is none yet.
