@@ -2,11 +2,16 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test replay` writes the outputs anew; tests/recordings/make.sh makes the recordings anew.
 
+#[path = "support/file.rs"]
+mod file;
+
 use std::{
     env, fs,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
+
+use file::File;
 
 fn recordings() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings")
@@ -47,23 +52,6 @@ fn compare(golden: &Path, output: &[u8]) {
     assert_eq!(output, expected, "{} differs; UPDATE_GOLDEN=1 writes it anew", golden.display());
 }
 
-/// A file that goes with the test.
-struct File(PathBuf);
-
-impl File {
-    fn new(name: &str, content: &[u8]) -> Self {
-        let file = Self(env::temp_dir().join(format!("memcg-trace-test-{name}-{}", std::process::id())));
-        fs::write(&file.0, content).expect("write a file");
-        file
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
 #[test]
 fn options_of_the_view() {
     let recording = recordings().join("6.12-v2.recording");
@@ -94,7 +82,7 @@ fn options_of_the_view() {
 fn cut_off() {
     let recording = recordings().join("6.12-v2.recording");
     let whole = fs::read(&recording).expect("a recording");
-    let file = File::new("cut-off", &whole[..whole.len() * 3 / 4]);
+    let file = File::with("cut-off", &whole[..whole.len() * 3 / 4]);
     let output = replay(&file.0, &["-o", "json"]);
     assert_eq!(output.status.code(), Some(4), "{}", said(&output));
     assert_eq!(said(&output).lines().filter(|line| line.contains("it was cut off")).count(), 1);
@@ -122,7 +110,7 @@ fn no_recording() {
         ("newer", &newer, "another memcg-trace wrote it"),
         ("beginning", &whole[..40], "its beginning is damaged"),
     ] {
-        let file = File::new(name, content);
+        let file = File::with(name, content);
         let output = replay(&file.0, &[]);
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));
         assert_eq!((output.stdout.len(), said(&output).lines().count()), (0, 1), "{}", said(&output));

@@ -116,7 +116,7 @@ impl Live {
                     };
                     // A function that was running when its return was hooked has no entry: not a loss.
                     thread::sleep(FUNCTION_RUNS);
-                    live.missed()?;
+                    live.check()?;
                     return Ok(live);
                 }
                 Err(error) if options.backend.is_some() || backend == Backend::Tracepoint => {
@@ -192,19 +192,21 @@ impl Live {
         drained
     }
 
-    /// Firings that are new since the last call and brought no event although they should have: skipped by the kernel, or
-    /// ended early because something could not be looked up.
-    pub fn missed(&mut self) -> Result<Vec<(Hook, u64)>, LiveError> {
-        let mut new = Vec::new();
+    /// Reads the counters of all hooks.
+    pub fn check(&mut self) -> Result<Checked, LiveError> {
+        let mut checked = Checked::default();
         for attached in &self.attached.hooks {
-            let early: u64 = self.counters(attached.hook)?.iter().map(|c| c.no_config + c.no_entry).sum();
+            let hook = attached.hook;
+            let counters = self.counters(hook)?;
+            let early: u64 = counters.iter().map(|c| c.no_config + c.no_entry).sum();
             let now = attached.missed() + early;
-            let seen = mem::replace(&mut self.missed[attached.hook as usize], now);
+            let seen = mem::replace(&mut self.missed[hook as usize], now);
             if now > seen {
-                new.push((attached.hook, now - seen));
+                checked.missed.push((hook, now - seen));
             }
+            checked.emitted.extend(emitted(hook, &counters));
         }
-        Ok(new)
+        Ok(checked)
     }
 
     /// Detaches the hooks: entries of functions first, so that what entered returns. Gives how many events each hook
@@ -215,9 +217,9 @@ impl Live {
         thread::sleep(FUNCTION_RUNS);
         self.attached.hooks.clear();
         self.ebpf = None;
-        let mut emitted = Emitted::default();
+        let mut end = Emitted::default();
         for hook in &hooks {
-            emitted.events.extend(self.emitted_by(*hook)?);
+            end.events.extend(emitted(*hook, &self.counters(*hook)?));
         }
         for (enter, exit) in
             RETURNS.iter().filter(|(enter, exit)| hooks.contains(enter) && hooks.contains(exit))
@@ -227,28 +229,30 @@ impl Live {
             let returned: u64 =
                 self.counters(*exit)?.iter().map(|c| c.fired - c.no_config - c.no_entry).sum();
             if entered > returned {
-                emitted.unreturned.push((*exit, entered - returned));
+                end.unreturned.push((*exit, entered - returned));
             }
         }
-        Ok(emitted)
-    }
-
-    /// How many events each hook emitted on each CPU so far.
-    pub fn emitted(&self) -> Result<Vec<(Hook, u32, u64)>, LiveError> {
-        let hooks = self.attached.hooks.iter();
-        let emitted: Result<Vec<_>, _> = hooks.map(|attached| self.emitted_by(attached.hook)).collect();
-        Ok(emitted?.concat())
-    }
-
-    fn emitted_by(&self, hook: Hook) -> Result<Vec<(Hook, u32, u64)>, LiveError> {
-        let cpus = self.counters(hook)?;
-        Ok(cpus.iter().zip(0..).map(|(counters, cpu)| (hook, cpu, counters.emitted)).collect())
+        Ok(end)
     }
 
     fn counters(&self, hook: Hook) -> Result<PerCpuValues<Counters>, LiveError> {
         let counters = unpreempted(|| self.counters.get(&(hook as u32), 0));
         counters.map_err(|error| LiveError::Map { map: "COUNTERS", error })
     }
+}
+
+/// What the hooks' counters tell.
+#[derive(Clone, Debug, Default)]
+pub struct Checked {
+    /// Firings that are new since the last check and brought no event although they should have: skipped by the kernel, or
+    /// ended early because something could not be looked up.
+    pub missed: Vec<(Hook, u64)>,
+    /// How many events each hook emitted on each CPU so far.
+    pub emitted: Vec<(Hook, u32, u64)>,
+}
+
+fn emitted(hook: Hook, counters: &PerCpuValues<Counters>) -> impl Iterator<Item = (Hook, u32, u64)> {
+    counters.iter().zip(0..).map(move |(counters, cpu)| (hook, cpu, counters.emitted))
 }
 
 /// What the hooks did until they were detached.

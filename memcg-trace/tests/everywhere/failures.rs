@@ -1,10 +1,11 @@
 //! What a machine may lack: one sentence that says what, and exit code 69.
 
-use std::{env, fs, os::unix::process::CommandExt as _, path::PathBuf, process};
+use std::{os::unix::process::CommandExt as _, process::Command};
 
 use crate::support::{
     btf,
     cgroup::Cgroup,
+    file::File,
     machine,
     process::{command, run},
     sandbox::without_mounts,
@@ -12,30 +13,13 @@ use crate::support::{
 };
 
 /// Runs a command that cannot work here, and returns its complaint. If it works after all, it ends by itself.
-fn complaint(command: &mut process::Command) -> String {
+fn complaint(command: &mut Command) -> String {
     let output = run(command);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(69), "{stderr}");
     assert_eq!(output.stdout, b"", "talk belongs on stderr");
     assert_eq!(stderr.lines().filter(|line| line.starts_with("memcg-trace: ")).count(), 1, "{stderr}");
     stderr
-}
-
-/// A file that goes with the test.
-struct File(PathBuf);
-
-impl File {
-    fn new(name: &str, content: &[u8]) -> Self {
-        let file = Self(env::temp_dir().join(format!("memcg-trace-test-{name}-{}", process::id())));
-        fs::write(&file.0, content).expect("write a file");
-        file
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
 }
 
 #[test]
@@ -65,7 +49,7 @@ fn without_btf_of_that_name() {
 #[test]
 fn with_a_file_that_is_no_btf() {
     let _machine = machine();
-    let file = File::new("no-btf", b"\x7fELF, perhaps");
+    let file = File::with("no-btf", b"\x7fELF, perhaps");
     let stderr = complaint(command().args(["trace", "--duration", "1s", "--btf"]).arg(&file.0));
     assert!(stderr.contains("no-btf"), "{stderr}");
 }
@@ -85,7 +69,7 @@ fn with_another_kernels_btf() {
         ("kernfs_node", "name"),
     ];
     for (owner, member) in members {
-        let file = File::new("other-btf", &btf::with_moved_member(owner, member));
+        let file = File::with("other-btf", &btf::with_moved_member(owner, member));
         let mut command = command();
         own.hosts(&mut command).args(["trace", "--duration", "1s", "--btf"]).arg(&file.0);
         let stderr = complaint(&mut command);
@@ -96,7 +80,7 @@ fn with_another_kernels_btf() {
 #[test]
 fn with_this_kernels_btf_in_a_file() {
     let _machine = machine();
-    let file = File::new("own-btf", &btf::own());
+    let file = File::with("own-btf", &btf::own());
     let mut command = command();
     let tracer = Tracer::spawn(command.args(["trace", "-o", "json", "--btf"]).arg(&file.0));
     tracer.stop().assert_conclusive();

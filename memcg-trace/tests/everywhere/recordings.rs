@@ -1,40 +1,22 @@
 //! A run and its recording.
 
-use std::{
-    env, fs,
-    os::unix::process::CommandExt as _,
-    path::{Path, PathBuf},
-    process::{self, Output},
-};
+use std::{fs, os::unix::process::CommandExt as _, path::Path, process::Output};
 
 use nix::sys::signal::Signal;
 
 use crate::support::{
     cgroup::Cgroup,
-    eventually, machine,
+    eventually,
+    file::File,
+    machine,
     pins::TmpfsFile,
     process::{Process, command, run},
     storm::storm,
     tracer::Tracer,
 };
 
-/// A file that the test names and the program makes; it goes with the test.
-struct File(PathBuf);
-
-impl File {
-    fn new(name: &str) -> Self {
-        Self(env::temp_dir().join(format!("memcg-trace-test-{name}-{}", process::id())))
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&fs::read(&self.0).unwrap_or_default()).into_owned()
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
+fn text(file: &File) -> String {
+    String::from_utf8_lossy(&fs::read(&file.0).unwrap_or_default()).into_owned()
 }
 
 fn replay(recording: &Path, format: &str) -> Output {
@@ -62,7 +44,7 @@ fn replay_shows_what_the_run_showed() {
     let _machine = machine();
     let home = Cgroup::home("record");
     for (format, leaked) in [("text", "LEAKED"), ("json", "\"leaked\"")] {
-        let (recording, shown) = (File::new("recording"), File::new("shown"));
+        let (recording, shown) = (File::named("recording"), File::named("shown"));
         let process = record(&recording, &shown, format);
         storm(&home, 2, 200);
         let victim = home.child(format);
@@ -70,7 +52,7 @@ fn replay_shows_what_the_run_showed() {
         let file = TmpfsFile::written_in(&victim);
         victim.remove();
         eventually("an end of the victim", || {
-            let shown = shown.text();
+            let shown = text(&shown);
             let ended = shown.contains(leaked)
                 || shown.lines().any(|line| line.contains("freed") && line.contains(victim.path()));
             if ended { Ok(()) } else { Err(shown) }
@@ -81,7 +63,7 @@ fn replay_shows_what_the_run_showed() {
         assert_eq!(code, Some(0), "{stderr}");
         let replayed = replay(&recording.0, format);
         assert_eq!(replayed.status.code(), Some(0), "{}", String::from_utf8_lossy(&replayed.stderr));
-        assert_eq!(String::from_utf8_lossy(&replayed.stdout), shown.text());
+        assert_eq!(String::from_utf8_lossy(&replayed.stdout), text(&shown));
     }
 }
 
@@ -89,7 +71,7 @@ fn replay_shows_what_the_run_showed() {
 fn a_killed_run_can_be_replayed() {
     let _machine = machine();
     let home = Cgroup::home("killed");
-    let (recording, shown) = (File::new("recording"), File::new("shown"));
+    let (recording, shown) = (File::named("recording"), File::named("shown"));
     let process = record(&recording, &shown, "text");
     let victim = home.child("victim");
     victim.remove();
@@ -106,7 +88,7 @@ fn a_killed_run_can_be_replayed() {
 fn a_full_disk_ends_the_recording_and_nothing_else() {
     let _machine = machine();
     let home = Cgroup::home("full");
-    let recording = File::new("recording");
+    let recording = File::named("recording");
     let mut command = command();
     command.args(["trace", "-o", "json", "--record"]).arg(&recording.0);
     let limit = || {

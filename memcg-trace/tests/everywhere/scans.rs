@@ -21,15 +21,7 @@ fn zombies_of_before_are_listed() {
         cgroup.remove();
     }
     let expected = zombies.map(|id| (id, "dying")).to_vec();
-    let scan = eventually("two zombies and no more", || {
-        let scan = Scan::run(&[]);
-        if scan.below(&home) == expected {
-            return Ok(scan);
-        }
-        evict_stocks();
-        home.reclaim();
-        Err(format!("{:?}", scan.below(&home)))
-    });
+    let scan = wait_for("two zombies and no more", &home, &expected);
     scan.assert_agrees();
     assert!(scan.count("dying") >= 2, "{}", scan.summary);
     for line in scan.lines.iter().filter(|line| line["memcg"]["path"] == first.path()) {
@@ -49,13 +41,20 @@ fn zombies_of_before_are_listed() {
     assert_eq!(Scan::run(&["--top", "1"]).lines.len(), 1);
 
     drop(pins);
-    eventually("the zombies to go", || {
-        let left = Scan::run(&[]);
-        if left.below(&home).is_empty() {
-            return Ok(());
+    wait_for("the zombies to go", &home, &[]);
+}
+
+/// Scans until it lists these memcgs below `home`. What happens to pin others, a charge stock or a page of a library that
+/// was first read there, is let go.
+fn wait_for(what: &str, home: &Cgroup, expected: &[(u64, &str)]) -> Scan {
+    eventually(what, || {
+        let scan = Scan::run(&[]);
+        let below = scan.below(home);
+        if below == expected {
+            return Ok(scan);
         }
         evict_stocks();
         home.reclaim();
-        Err(format!("{:?}", left.below(&home)))
-    });
+        Err(format!("{below:?}"))
+    })
 }

@@ -23,7 +23,7 @@ use crate::{
     kernel::{Kernel, boot, clock, privileges, walk::Walk},
     source::{
         End, Merge, Record, Snapshot, Start,
-        live::{Live, Options},
+        live::{Checked, Live, Options},
     },
     tracker::Backend,
 };
@@ -162,10 +162,11 @@ impl Session {
         self.release(settled_ns);
         if self.checked.elapsed() >= CHECK {
             self.checked = Instant::now();
-            let missed = self.live.missed()?.into_iter();
+            let Checked { missed, emitted } = self.live.check()?;
+            let missed = missed.into_iter();
             self.records.extend(missed.map(|(hook, firings)| Record::Missed { t_ns: now_ns, hook, firings }));
             // Emitted by the check before: drained by now, unless it was lost.
-            let (t_ns, emitted) = mem::replace(&mut self.emitted, (now_ns, self.live.emitted()?));
+            let (t_ns, emitted) = mem::replace(&mut self.emitted, (now_ns, emitted));
             self.merge.expect(t_ns, emitted, |record| self.records.push(record));
             if self.follower.wants_walk() && self.snapshot.is_none() {
                 self.snapshot = self.take_snapshot();
@@ -203,7 +204,7 @@ impl Session {
     /// Detaches, accounts for every event that was emitted, and sums up.
     fn finish(mut self) -> Result<Exit> {
         let end_ns = clock::monotonic_ns();
-        let missed = self.live.missed()?;
+        let missed = self.live.check()?.missed;
         // The first walk may still wait for the events before it.
         self.undecodable += self.live.drain(&mut self.merge).undecodable;
         self.release(end_ns);
@@ -247,7 +248,6 @@ fn announce(start: &Start, snapshot: Option<&Snapshot>) {
     }
 }
 
-/// The clocks against each other as they are now.
 impl Stop {
     fn new() -> Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");

@@ -1,0 +1,63 @@
+//! memcg IDs: held, in use, running out.
+
+use super::*;
+
+#[test]
+fn swapped_out_pages_hold_the_id_of_the_dead() {
+    let web = css(7, "web");
+    let ledger = kprobe().events([
+        web.online().at(1),
+        web.rmdir().at(2),
+        web.offline_enter().at(3),
+        web.offline_id_held(12).at(4),
+    ]);
+    assert_eq!(ledger.tracker.ids().held_by_dying, Some(1));
+    let ledger = ledger.holds(&["/web dying, id 7 refs 12"]).events([web.released().at(5)]);
+    assert_eq!(ledger.tracker.ids().held_by_dying, Some(0));
+    ledger.holds(&["/web dying, id released"]);
+}
+
+#[test]
+fn ids_in_use() {
+    let config =
+        Config { backend: Backend::Kprobe, grace_ns: 0, live_at_start: Some(100), paths: HashMap::new() };
+    let used = |ledger: &Ledger| ledger.tracker.ids().used;
+    let (old, zombie, new) = (css(2, "old"), css(3, "zombie"), css(7, "new"));
+    let ledger = Ledger::with(config).events([new.online().at(1)]);
+    assert_eq!(used(&ledger), Some(101));
+    // One of the hundred goes, and keeps its ID for a while.
+    let ledger = ledger.events([old.rmdir().at(2), old.offline_enter().at(3), old.offline_id_held(1).at(4)]);
+    assert_eq!(used(&ledger), Some(101));
+    let ledger = ledger.events([old.released().at(5)]);
+    assert_eq!(used(&ledger), Some(100));
+    // This one was dying at the start and is not one of the hundred.
+    let ledger = ledger.events([zombie.released().at(6), zombie.free().at(7)]);
+    assert_eq!(used(&ledger), Some(100));
+    assert_eq!(used(&kprobe()), None, "how many there were is not known");
+}
+
+#[test]
+fn time_until_the_ids_are_exhausted() {
+    let mut ledger = Ledger::with(Config {
+        backend: Backend::Tracepoint,
+        grace_ns: 0,
+        live_at_start: Some(65_535 - 1_000),
+        paths: HashMap::new(),
+    });
+    let forecast = |ledger: &Ledger| ledger.tracker.ids().exhausted_in_ns.map(|ns| ns / MS);
+    let mut serial = 1;
+    for second in 0..=20 {
+        ledger = ledger.time(1_000 * second);
+        assert_eq!(forecast(&ledger).is_some(), second >= 10, "after {second} s");
+        for _ in 0..10 {
+            serial += 1;
+            ledger = ledger.events([css(serial, "new").mkdir().at(1_000 * second + 1)]);
+        }
+    }
+    // 200 of the 1,000 were used in 20 s.
+    assert_eq!(forecast(&ledger), Some(80_000));
+    for second in 21..=400 {
+        ledger = ledger.time(1_000 * second);
+    }
+    assert_eq!(forecast(&ledger), None, "no growth in the last five minutes");
+}
