@@ -12,9 +12,13 @@ mod walk;
 pub use event::{Counters, CssFlag, EventHeader, Field, Hook, InFlight, NAME_MAX, NAME_SHORT, RawEvent};
 pub use layout::{ABSENT, Config, Layout};
 pub use own::{OWN_LEVELS, Own, PathStep};
-pub use walk::{BYTES_MAX, Bytes, Charges, KINDS, Kind, LEAF_SLOTS, Leaf, TABLE_LEVELS, WalkLayout, Walked};
+pub use walk::{
+    BYTES_MAX, Bytes, CGROUP_WORDS, COUNTER_WORDS, Charges, Copied, KINDS, KN_WORDS, Kind, LEAF_SLOTS, Leaf,
+    Lengths, MEMCG_WORDS, NAME_WORDS, TABLE_LEVELS, WalkConfig, WalkLayout,
+};
 
-/// Version of everything in this crate; rises with every change of a type.
+/// Version of the types that a recording holds ([`EventHeader`], [`Charges`], [`WalkLayout`]) and of [`Config`]; rises with
+/// every change of one of them.
 pub const ABI: u32 = 2;
 
 #[cfg(feature = "loader")]
@@ -34,7 +38,7 @@ mod pod {
     // SAFETY: as above.
     unsafe impl Pod for crate::Leaf {}
     // SAFETY: as above.
-    unsafe impl Pod for crate::WalkLayout {}
+    unsafe impl Pod for crate::WalkConfig {}
     // SAFETY: as above.
     unsafe impl Pod for crate::Bytes {}
 }

@@ -7,7 +7,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::{ABSENT, Layout, RawEvent};
+use crate::{ABSENT, Layout, NAME_MAX};
 
 /// Slots of one leaf (`XA_CHUNK_SIZE`).
 pub const LEAF_SLOTS: usize = 64;
@@ -92,12 +92,65 @@ pub struct Charges {
     pub kinds: [i64; KINDS],
 }
 
-/// One memcg.
+/// Words of each struct that a [`Copied`] has room for; powers of two, so that a mask keeps an index within.
+pub const MEMCG_WORDS: usize = 256;
+pub const COUNTER_WORDS: usize = 128;
+pub const CGROUP_WORDS: usize = 128;
+pub const KN_WORDS: usize = 32;
+/// One byte more than a name has, so that one that is too long shows, and the NUL.
+pub const NAME_WORDS: usize = (NAME_MAX + 1) / size_of::<u64>() + 1;
+
+/// How many of the first bytes of each struct are wanted: up to the farthest member.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lengths {
+    /// `struct mem_cgroup`
+    pub memcg: u32,
+    /// What `mem_cgroup.vmstats` points to; 0: nothing, the counters are in the memcg itself or not known.
+    pub counters: u32,
+    /// `struct cgroup`
+    pub cgroup: u32,
+    /// `struct kernfs_node`
+    pub kn: u32,
+}
+
+/// What the program `walk` has to know.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WalkConfig {
+    pub layout: WalkLayout,
+    pub lengths: Lengths,
+}
+
+/// One memcg as it is copied from the kernel, the first bytes of each struct; the loader looks for the members.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct Walked {
-    pub event: RawEvent,
-    pub charges: Charges,
+pub struct Copied {
+    pub css: u64,
+    /// Bits of this type: what could be copied. The rest is what it was before.
+    pub copied: u32,
+    /// Bytes of the name, the NUL not counted.
+    pub name_len: u32,
+    /// `percpu_ref_data.count` of a css whose reference is dying.
+    pub ref_count: u64,
+    pub parent_serial: u64,
+    pub parent_cgroup_id: u64,
+    pub memcg: [u64; MEMCG_WORDS],
+    pub counters: [u64; COUNTER_WORDS],
+    pub cgroup: [u64; CGROUP_WORDS],
+    pub kn: [u64; KN_WORDS],
+    pub name: [u64; NAME_WORDS],
+}
+
+impl Copied {
+    pub const MEMCG: u32 = 1 << 0;
+    pub const COUNTERS: u32 = 1 << 1;
+    pub const CGROUP: u32 = 1 << 2;
+    pub const KN: u32 = 1 << 3;
+    pub const NAME: u32 = 1 << 4;
+    pub const REF_COUNT: u32 = 1 << 5;
+    pub const PARENT_SERIAL: u32 = 1 << 6;
+    pub const PARENT_CGROUP_ID: u32 = 1 << 7;
 }
 
 /// What was read at an address.
@@ -117,9 +170,9 @@ pub struct Leaf {
     pub last: u32,
     /// The css id to go on with.
     pub next: u64,
-    /// Members that could not be read.
-    pub unreadable: u64,
-    pub memcgs: [Walked; LEAF_SLOTS],
+    /// `CLOCK_MONOTONIC`, ns, when the leaf was read.
+    pub t_ns: u64,
+    pub memcgs: [Copied; LEAF_SLOTS],
 }
 
 impl Charges {
@@ -152,6 +205,10 @@ impl WalkLayout {
 
 const _: () = assert!(size_of::<WalkLayout>() == size_of::<Layout>() + 10 * 4 + KINDS * 4);
 const _: () = assert!(size_of::<Charges>() == 4 * 8 + KINDS * 8);
-const _: () = assert!(size_of::<Walked>() == size_of::<RawEvent>() + size_of::<Charges>());
+const _: () =
+    assert!(MEMCG_WORDS.is_power_of_two() && CGROUP_WORDS.is_power_of_two() && KN_WORDS.is_power_of_two());
+const _: () = assert!(
+    size_of::<Copied>() == 8 * (5 + MEMCG_WORDS + COUNTER_WORDS + CGROUP_WORDS + KN_WORDS + NAME_WORDS)
+);
 const _: () = assert!(size_of::<Bytes>() == BYTES_MAX);
-const _: () = assert!(size_of::<Leaf>() == 24 + LEAF_SLOTS * size_of::<Walked>());
+const _: () = assert!(size_of::<Leaf>() == 24 + LEAF_SLOTS * size_of::<Copied>());

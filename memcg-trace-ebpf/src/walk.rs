@@ -5,6 +5,7 @@
 #![no_main]
 
 mod bytes;
+mod copy;
 mod facts;
 mod memory;
 mod object;

@@ -140,7 +140,7 @@ fn node() -> Scan {
     );
     scan.0.counted =
         Counted { cgroups: Some(9), dying_cgroups: Some(3), live_memcgs: Some(5), dying_memcgs: Some(4) };
-    scan.0.snapshot.charges = HashMap::from([
+    scan.0.snapshot.charges = foldhash::HashMap::from_iter([
         (
             container.key,
             charges(0, &[(Kind::File, 290), (Kind::Shmem, 256), (Kind::Anon, 4), (Kind::Percpu, 640)]),

@@ -43,7 +43,8 @@ struct Segment {
 }
 
 /// The first bytes of a struct, read at once.
-pub struct Struct(Vec<u8>);
+#[derive(Clone, Copy)]
+pub struct Struct<B>(pub B);
 
 impl Kcore {
     pub fn open() -> Result<Self, KcoreError> {
@@ -69,7 +70,7 @@ impl Kcore {
     }
 
     /// The `task_struct` of this thread, which the core carries as a note: a way into the kernel without any symbol.
-    pub fn own_task(&self) -> Result<Struct, KcoreError> {
+    pub fn own_task(&self) -> Result<Struct<Vec<u8>>, KcoreError> {
         let file = ReadCache::new(&self.file);
         let header = FileHeader64::<NativeEndian>::parse(&file)?;
         for segment in header.program_headers(NativeEndian, &file)? {
@@ -84,7 +85,7 @@ impl Kcore {
     }
 
     /// The first `length` bytes of the struct at `address`. `None`: there is no memory, or not as much.
-    pub fn read(&self, address: u64, length: usize) -> Option<Struct> {
+    pub fn read(&self, address: u64, length: usize) -> Option<Struct<Vec<u8>>> {
         let end = address.checked_add(length as u64)?;
         let within = |segment: &&Segment| segment.addresses.start <= address && end <= segment.addresses.end;
         let segment = self.segments.iter().find(within)?;
@@ -119,10 +120,14 @@ impl Kcore {
     }
 }
 
-impl Struct {
+impl<B: AsRef<[u8]>> Struct<B> {
+    pub fn borrow(&self) -> Struct<&[u8]> {
+        Struct(self.0.as_ref())
+    }
+
     /// The member at `offset`. `None`: it was not read.
     pub fn get<T: FromBytes>(&self, offset: u32) -> Option<T> {
-        let (value, _) = T::read_from_prefix(self.0.get(offset as usize..)?).ok()?;
+        let (value, _) = T::read_from_prefix(self.0.as_ref().get(offset as usize..)?).ok()?;
         Some(value)
     }
 }

@@ -1,8 +1,7 @@
 //! The kernel as it is: the walk's memcgs as events, in an order in which parents come first.
 
-use std::collections::HashMap;
-
-use memcg_trace_common::{Charges, CssFlag, EventHeader, Walked};
+use foldhash::{HashMap, HashMapExt as _};
+use memcg_trace_common::{Charges, CssFlag, EventHeader};
 
 use crate::{
     event::Event,
@@ -32,9 +31,9 @@ impl Snapshot {
         let mut seen = Vec::new();
         let mut charges = HashMap::new();
         let walks = walk.walk(|walked| {
-            let header = walked.event.header;
+            let header = walked.header;
             charges.insert(Key { css: header.css, serial: header.serial }, walked.charges);
-            seen.push((header, name(walked)));
+            seen.push((header, Box::from(walked.name)));
         })?;
         log::debug!("{walks:?}");
         let ended_ns = clock::monotonic_ns();
@@ -54,9 +53,4 @@ impl Snapshot {
         let dying = |event: &&Event| state(event) == Some(CssFlag::DYING);
         self.events.iter().filter(dying).count()
     }
-}
-
-fn name(walked: &Walked) -> Box<[u8]> {
-    let length = usize::from(walked.event.header.name_len).min(walked.event.name.len());
-    walked.event.name[..length].into()
 }

@@ -1,15 +1,18 @@
 //! The walk: every memcg of the kernel, dying ones included, read on demand.
 
-mod facts;
+mod decode;
+mod lengths;
+mod mapped;
 mod program;
 mod table;
 
 use std::time::{Duration, Instant};
 
 use aya::{maps::MapError, programs::ProgramError};
-use memcg_trace_common::{ABSENT, WalkLayout, Walked};
+use memcg_trace_common::{ABSENT, WalkLayout};
 use thiserror::Error;
 
+pub use self::decode::Walked;
 use self::{program::Program, table::Table};
 use super::kcore::KcoreError;
 use crate::event::DecodeError;
@@ -25,6 +28,10 @@ pub enum WalkError {
     Program(#[from] ProgramError),
     #[error("cannot use the maps of the walk: {0}")]
     Map(#[from] MapError),
+    #[error("cannot map the memory of the walk: {0}")]
+    Mapping(nix::Error),
+    #[error("this kernel's structs are larger than the walk has room for")]
+    TooLarge,
     #[error("the eBPF object has no {0}")]
     Absent(&'static str),
     #[error(transparent)]
@@ -53,7 +60,7 @@ pub struct Walks {
     pub memcgs: u64,
     /// Leaves of the table, each read by itself.
     pub runs: u64,
-    /// Members that could not be read.
+    /// Structs that could not be read.
     pub unreadable: u64,
     pub took: Duration,
 }
@@ -106,7 +113,7 @@ impl Walk {
     }
 
     /// Visits every css of the memory subsystem, in the order of css ids.
-    pub fn walk(&mut self, mut visit: impl FnMut(&Walked)) -> Result<Walks, WalkError> {
+    pub fn walk(&mut self, mut visit: impl FnMut(&Walked<'_>)) -> Result<Walks, WalkError> {
         let started = Instant::now();
         let mut walks = Walks::default();
         if let Means::Kcore(table) = &mut self.0 {

@@ -1,47 +1,92 @@
 //! The walk as an eBPF program: one run reads one leaf, inside one RCU section.
 
+use std::os::fd::AsFd as _;
+
 use aya::{
     Ebpf,
-    maps::{Array, MapData},
+    maps::{Array, Map},
     programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _},
 };
-use memcg_trace_common::{self as common, WalkLayout, Walked};
+use memcg_trace_common::{self as common, Copied, WalkConfig, WalkLayout};
+use zerocopy::IntoBytes as _;
 
-use super::{Leaf, WalkError};
-use crate::kernel::objects;
+use super::{
+    Leaf, WalkError,
+    decode::{Structs, Walked},
+    lengths,
+    mapped::Mapped,
+};
+use crate::kernel::{kcore::Struct, objects};
 
 /// The loaded program.
 pub struct Program {
     ebpf: Ebpf,
+    leaf: Mapped<common::Leaf>,
+    config: WalkConfig,
 }
 
 impl Program {
     pub fn load(layout: &WalkLayout) -> Result<Self, WalkError> {
+        let config = WalkConfig { layout: *layout, lengths: lengths::of(layout) };
+        if !lengths::fit(&config.lengths) {
+            return Err(WalkError::TooLarge);
+        }
         let mut ebpf = Ebpf::load(objects::WALK)?;
-        let map = ebpf.map_mut("WALK_LAYOUT").ok_or(WalkError::Absent("WALK_LAYOUT"))?;
-        Array::<_, WalkLayout>::try_from(map)?.set(0, layout, 0)?;
-        let mut program = Self { ebpf };
+        let map = ebpf.map_mut("WALK_CONFIG").ok_or(WalkError::Absent("WALK_CONFIG"))?;
+        Array::<_, WalkConfig>::try_from(map)?.set(0, config, 0)?;
+        let leaf = match ebpf.map("LEAF") {
+            Some(Map::Array(map)) => Mapped::new(map.fd().as_fd()).map_err(WalkError::Mapping)?,
+            _ => return Err(WalkError::Absent("LEAF")),
+        };
+        let mut program = Self { ebpf, leaf, config };
         program.walk()?.load()?;
         Ok(program)
     }
 
     /// Visits the leaf that holds css id `id`.
-    pub fn leaf(&mut self, id: u64, visit: impl FnMut(&Walked)) -> Result<Leaf, WalkError> {
+    pub fn leaf(&mut self, id: u64, mut visit: impl FnMut(&Walked<'_>)) -> Result<Leaf, WalkError> {
         let mut options = RawTracePointRunOptions::new();
         options.args[0] = id;
         let result = self.walk()?.test_run(options)?;
         if result.return_value != 0 {
             return Err(WalkError::Broken(id));
         }
-        let map = self.ebpf.map("LEAF").ok_or(WalkError::Absent("LEAF"))?;
-        let leaf = Array::<&MapData, common::Leaf>::try_from(map)?.get(&0, 0)?;
-        leaf.memcgs.iter().take(leaf.count as usize).for_each(visit);
-        let next = (leaf.last == 0).then_some(leaf.next);
-        Ok(Leaf { memcgs: leaf.count.into(), unreadable: leaf.unreadable, next })
+        // The run is over: nothing writes to it.
+        let read = self.leaf.get();
+        let next = (read.last == 0).then_some(read.next);
+        let mut leaf = Leaf { memcgs: 0, unreadable: 0, next };
+        for copied in read.memcgs.iter().take(read.count as usize) {
+            match structs(copied) {
+                Some(structs) => {
+                    let walked = structs.decode(&self.config.layout, read.t_ns);
+                    visit(&walked);
+                    leaf.memcgs += 1;
+                    leaf.unreadable += walked.unreadable;
+                }
+                None => leaf.unreadable += 1,
+            }
+        }
+        Ok(leaf)
     }
 
     fn walk(&mut self) -> Result<&mut RawTracePoint, WalkError> {
         let program = self.ebpf.program_mut("walk").ok_or(WalkError::Absent("walk"))?;
         Ok(program.try_into()?)
     }
+}
+
+/// What the program copied; `None`: not even the memcg.
+fn structs(copied: &Copied) -> Option<Structs<'_>> {
+    let has = |part: u32| copied.copied & part != 0;
+    Some(Structs {
+        css: copied.css,
+        memcg: has(Copied::MEMCG).then_some(Struct(copied.memcg.as_bytes()))?,
+        counters: has(Copied::COUNTERS).then_some(Struct(copied.counters.as_bytes())),
+        cgroup: has(Copied::CGROUP).then_some(Struct(copied.cgroup.as_bytes())),
+        kn: has(Copied::KN).then_some(Struct(copied.kn.as_bytes())),
+        name: copied.name.as_bytes().get(..copied.name_len as usize).filter(|_| has(Copied::NAME)),
+        ref_count: has(Copied::REF_COUNT).then_some(copied.ref_count),
+        parent_serial: has(Copied::PARENT_SERIAL).then_some(copied.parent_serial),
+        parent_cgroup_id: has(Copied::PARENT_CGROUP_ID).then_some(copied.parent_cgroup_id),
+    })
 }

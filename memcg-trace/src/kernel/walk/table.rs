@@ -5,13 +5,17 @@
 //! followed once more from its head, still has it in that place. A css that lives through the whole walk is confirmed;
 //! one that comes or goes meanwhile may be.
 
-use memcg_trace_common::{LEAF_SLOTS, NAME_MAX, TABLE_LEVELS, WalkLayout, Walked};
+use memcg_trace_common::{LEAF_SLOTS, Lengths, NAME_MAX, TABLE_LEVELS, WalkLayout};
 
 use super::{
     Leaf, WalkError,
-    facts::{Facts, Lengths},
+    decode::{Structs, Walked, is_dying},
+    lengths,
 };
-use crate::kernel::{clock, kcore::Kcore};
+use crate::kernel::{
+    clock,
+    kcore::{Kcore, Struct},
+};
 
 /// Bits that an index takes in one level of the table (`XA_CHUNK_SHIFT`).
 const CHUNK_SHIFT: u32 = 6;
@@ -24,6 +28,7 @@ pub struct Table {
     kcore: Kcore,
     layout: WalkLayout,
     lengths: Lengths,
+    node_length: usize,
     /// Address of `memory_cgrp_subsys`.
     subsystem: u64,
 }
@@ -55,7 +60,13 @@ impl Table {
         if name.as_deref() != Some(b"memory") {
             return Err(WalkError::NotMemory);
         }
-        Ok(Self { kcore, layout: *layout, lengths: Lengths::of(layout), subsystem })
+        Ok(Self {
+            kcore,
+            layout: *layout,
+            lengths: lengths::of(layout),
+            node_length: lengths::of_node(layout),
+            subsystem,
+        })
     }
 
     /// To be called before each walk.
@@ -64,7 +75,7 @@ impl Table {
     }
 
     /// Visits the leaf that holds css id `id`.
-    pub fn leaf(&self, id: u64, mut visit: impl FnMut(&Walked)) -> Result<Leaf, WalkError> {
+    pub fn leaf(&self, id: u64, mut visit: impl FnMut(&Walked<'_>)) -> Result<Leaf, WalkError> {
         let t_ns = clock::monotonic_ns();
         let mut leaf = Leaf { memcgs: 0, unreadable: 0, next: None };
         let mut read = [const { None }; LEAF_SLOTS];
@@ -73,7 +84,7 @@ impl Table {
             if let Some(Place::Leaf(slots)) = &place {
                 for ((read, css), id) in read.iter_mut().zip(slots).zip(id & !CHUNK_MASK..) {
                     if css_of(read) != *css {
-                        *read = self.css(*css, id, t_ns);
+                        *read = self.css(*css, id);
                     }
                 }
             }
@@ -95,10 +106,11 @@ impl Table {
                 leaf.next = Some((id | CHUNK_MASK) + 1);
                 for (read, css) in read.iter().zip(slots).filter(|(_, css)| *css != 0) {
                     match read {
-                        Some((walked, unreadable)) if walked.event.header.css == css => {
-                            visit(walked);
+                        Some(read) if read.css == css => {
+                            let walked = read.structs().decode(&self.layout, t_ns);
+                            visit(&walked);
                             leaf.memcgs += 1;
-                            leaf.unreadable += unreadable;
+                            leaf.unreadable += walked.unreadable;
                         }
                         // They come and go faster than they can be read.
                         _ => leaf.unreadable += 1,
@@ -114,7 +126,7 @@ impl Table {
         let mut entry: u64 = self.kcore.member(self.subsystem, self.layout.css_idr)?;
         let mut expected: Option<u32> = None;
         for _ in 0..TABLE_LEVELS {
-            let node = self.kcore.read(inner_node(entry)?, self.lengths.node)?;
+            let node = self.kcore.read(inner_node(entry)?, self.node_length)?;
             let shift = u32::from(node.get::<u8>(self.layout.xa_shift)?);
             let level = shift < CHUNK_SHIFT * TABLE_LEVELS && shift.is_multiple_of(CHUNK_SHIFT);
             if !level || expected.is_some_and(|expected| shift != expected) {
@@ -142,27 +154,84 @@ impl Table {
         None
     }
 
-    /// What `css` is, found in the table under `id`, and how many of its structs could not be read. `None`: it is not, or
-    /// no longer, the css with that id.
-    fn css(&self, css: u64, id: u64, t_ns: u64) -> Option<(Walked, u64)> {
+    /// What `css` is, found in the table under `id`. `None`: it is not, or no longer, the css with that id.
+    fn css(&self, css: u64, id: u64) -> Option<Read> {
         if css == 0 {
             return None;
         }
         let layout = &self.layout.layout;
-        let memcg = self.kcore.read(css, self.lengths.memcg)?;
+        let memcg = self.kcore.read(css, self.lengths.memcg as usize)?;
         let is = (memcg.get(layout.css_ss), memcg.get::<u32>(layout.css_id).map(u64::from));
         if is.0 != Some(self.subsystem) || is.1.is_some_and(|is| is != id) {
             return None;
         }
-        let mut facts = Facts::new(&self.kcore, &self.layout, &self.lengths);
-        let walked = facts.read(css, &memcg, t_ns);
-        let serial = self.kcore.member::<u64>(css, layout.css_serial)?;
-        (serial == walked.event.header.serial).then_some((walked, facts.unreadable))
+        let serial = memcg.get::<u64>(layout.css_serial)?;
+        let read = self.read(css, memcg);
+        (self.kcore.member::<u64>(css, layout.css_serial)? == serial).then_some(read)
+    }
+
+    /// Everything that the css at `css` leads to, of whose memcg the first bytes are `memcg`.
+    fn read(&self, css: u64, memcg: Struct<Vec<u8>>) -> Read {
+        let layout = &self.layout.layout;
+        let lengths = &self.lengths;
+        let object = |address: Option<u64>, length: u32| {
+            let address = address.filter(|address| *address != 0 && length != 0)?;
+            self.kcore.read(address, length as usize)
+        };
+        let cgroup = object(memcg.get(layout.css_cgroup), lengths.cgroup);
+        let kn_of =
+            |cgroup: &Option<Struct<Vec<u8>>>| object(cgroup.as_ref()?.get(layout.cgroup_kn), lengths.kn);
+        let kn = kn_of(&cgroup);
+        let name = kn.as_ref().and_then(|kn| self.kcore.string(kn.get(layout.kn_name)?, NAME_MAX + 1));
+        let data = memcg.get::<u64>(layout.css_ref_data).filter(|_| is_dying(&memcg, &self.layout));
+        let counters = object(memcg.get(self.layout.vmstats), lengths.counters);
+        let parent = memcg.get::<u64>(layout.css_parent).filter(|parent| *parent != 0);
+        let above = parent.and_then(|parent| self.kcore.member(parent, layout.css_cgroup));
+        Read {
+            css,
+            counters,
+            ref_count: data.and_then(|data| self.kcore.member(data, layout.ref_data_count)),
+            parent_serial: parent.and_then(|parent| self.kcore.member(parent, layout.css_serial)),
+            parent_cgroup_id: kn_of(&object(above, lengths.cgroup)).and_then(|kn| kn.get(layout.kn_id)),
+            memcg,
+            cgroup,
+            kn,
+            name,
+        }
     }
 }
 
-fn css_of(read: &Option<(Walked, u64)>) -> u64 {
-    read.as_ref().map_or(0, |(walked, _)| walked.event.header.css)
+/// What was read of a css.
+struct Read {
+    css: u64,
+    memcg: Struct<Vec<u8>>,
+    counters: Option<Struct<Vec<u8>>>,
+    cgroup: Option<Struct<Vec<u8>>>,
+    kn: Option<Struct<Vec<u8>>>,
+    name: Option<Vec<u8>>,
+    ref_count: Option<u64>,
+    parent_serial: Option<u64>,
+    parent_cgroup_id: Option<u64>,
+}
+
+impl Read {
+    fn structs(&self) -> Structs<'_> {
+        Structs {
+            css: self.css,
+            memcg: self.memcg.borrow(),
+            counters: self.counters.as_ref().map(Struct::borrow),
+            cgroup: self.cgroup.as_ref().map(Struct::borrow),
+            kn: self.kn.as_ref().map(Struct::borrow),
+            name: self.name.as_deref(),
+            ref_count: self.ref_count,
+            parent_serial: self.parent_serial,
+            parent_cgroup_id: self.parent_cgroup_id,
+        }
+    }
+}
+
+fn css_of(read: &Option<Read>) -> u64 {
+    read.as_ref().map_or(0, |read| read.css)
 }
 
 /// `xa_is_node` and `xa_to_node` (include/linux/xarray.h).

@@ -1,10 +1,8 @@
 //! Bytes to records. The bytes may be anything: memory follows what is there, never what a length claims.
 
-use std::{
-    collections::HashMap,
-    io::{self, BufReader, Read},
-};
+use std::io::{self, BufReader, Read};
 
+use foldhash::{HashMap, HashMapExt as _};
 use lz4_flex::frame::FrameDecoder;
 use memcg_trace_common::{ABI, Charges, EventHeader, Hook, NAME_MAX};
 use thiserror::Error;

@@ -1,0 +1,66 @@
+//! How much of each struct has to be read for the members that are wanted.
+
+use memcg_trace_common::{
+    ABSENT, CGROUP_WORDS, COUNTER_WORDS, KN_WORDS, LEAF_SLOTS, Lengths, MEMCG_WORDS, WalkLayout,
+};
+
+pub fn of(walk: &WalkLayout) -> Lengths {
+    let layout = &walk.layout;
+    let kinds = length(&walk.kinds);
+    // The counters are in the memcg itself, or behind a pointer.
+    let (inside, behind) = match (kinds, walk.vmstats, walk.state) {
+        (0, _, _) | (_, ABSENT, _) => (0, 0),
+        (kinds, vmstats, ABSENT) => (vmstats + kinds, 0),
+        (kinds, _, state) => (0, state + kinds),
+    };
+    let memcg = length(&[
+        layout.css_cgroup,
+        layout.css_ss,
+        layout.css_percpu_count_ptr,
+        layout.css_ref_data,
+        layout.css_id,
+        layout.css_flags,
+        layout.css_serial,
+        layout.css_parent,
+        layout.memcg_id,
+        layout.memcg_id_ref,
+        layout.memcg_usage,
+        walk.swap,
+        walk.kmem,
+        walk.tcpmem,
+        walk.vmstats,
+    ]);
+    Lengths {
+        memcg: memcg.max(inside),
+        counters: behind,
+        cgroup: length(&[
+            layout.cgroup_level,
+            layout.cgroup_kn,
+            walk.cgroup_descendants,
+            walk.cgroup_populated,
+        ]),
+        kn: length(&[layout.kn_id, layout.kn_name]),
+    }
+}
+
+/// Of a node of the table of csses.
+pub fn of_node(walk: &WalkLayout) -> usize {
+    length(&[walk.xa_shift, walk.xa_slots + 8 * (LEAF_SLOTS as u32 - 1)]) as usize
+}
+
+/// Whether the program has room for that much.
+pub fn fit(lengths: &Lengths) -> bool {
+    let rooms = [
+        (lengths.memcg, MEMCG_WORDS),
+        (lengths.counters, COUNTER_WORDS),
+        (lengths.cgroup, CGROUP_WORDS),
+        (lengths.kn, KN_WORDS),
+    ];
+    rooms.into_iter().all(|(length, words)| length as usize <= words * size_of::<u64>())
+}
+
+/// Up to the end of the farthest member; none is longer than a word.
+fn length(offsets: &[u32]) -> u32 {
+    let present = offsets.iter().filter(|offset| **offset != ABSENT);
+    present.max().map_or(0, |farthest| *farthest + size_of::<u64>() as u32)
+}
