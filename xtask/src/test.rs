@@ -76,7 +76,8 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     }
     for (series, cgroup) in KERNELS {
         report.step(&format!("vm {series} {} {DISABLED}", cgroup.name()), || {
-            in_vm(workspace, series, *cgroup, DISABLED, &["disabled".into(), "--ignored".into()])
+            let args = ["disabled".into(), "--ignored".into()];
+            in_vm(workspace, series, *cgroup, DISABLED, &args, Output::Inherit).map(drop)
         });
     }
     println!("{} passed, {} failed", report.passed, report.failed);
@@ -144,11 +145,18 @@ fn vm_tests(workspace: &Workspace, series: &str, cgroup: Cgroup, args: &[OsStrin
     let skipped: &[&str] =
         if EXHAUSTED.contains(&(series, cgroup)) { &[] } else { &["--skip", "exhaustion"] };
     let args: Vec<OsString> = skipped.iter().map(OsString::from).chain(args.iter().cloned()).collect();
-    in_vm(workspace, series, cgroup, "", &args)
+    in_vm(workspace, series, cgroup, "", &args, Output::Inherit).map(drop)
 }
 
-/// Runs the VM tests that `args` select, with `append` on the kernel's command line.
-fn in_vm(workspace: &Workspace, series: &str, cgroup: Cgroup, append: &str, args: &[OsString]) -> Result<()> {
+/// Runs the VM tests that `args` select, with `append` on the kernel's command line. Gives their stdout, if it is captured.
+pub fn in_vm(
+    workspace: &Workspace,
+    series: &str,
+    cgroup: Cgroup,
+    append: &str,
+    args: &[OsString],
+    output: Output,
+) -> Result<Vec<u8>> {
     let program = build_test(workspace, IN_VM)?;
     let environment = [("MEMCG_TRACE", "/bin/memcg-trace"), ("MEMCG_TRACE_KERNEL", series)];
     let environment = environment.into_iter().chain([("MEMCG_TRACE_CGROUP", cgroup.name())]);
@@ -166,7 +174,7 @@ fn in_vm(workspace: &Workspace, series: &str, cgroup: Cgroup, append: &str, args
         command: command.into_iter().map(OsString::from).chain(args.iter().cloned()).collect(),
         timeout: VM_TIMEOUT,
     };
-    let run = vm.run(workspace, Output::Inherit)?;
+    let run = vm.run(workspace, output)?;
     if run.code != 0 {
         bail!(
             "the tests failed on Linux {} with cgroup {}: exit code {}",
@@ -175,7 +183,7 @@ fn in_vm(workspace: &Workspace, series: &str, cgroup: Cgroup, append: &str, args
             run.code
         );
     }
-    Ok(())
+    Ok(run.stdout)
 }
 
 /// A line of cargo's JSON messages: only a finished program has an executable.

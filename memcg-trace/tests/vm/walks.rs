@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, thread,
+    time::{Duration, Instant},
 };
 
 use memcg_trace::{
@@ -252,10 +253,13 @@ fn zombies_of_a_storm_that_was_lost() {
     assert!(outcome.count("reconciled_added") > 0, "{}", outcome.summary);
 }
 
+/// A line for each sample, `walk_speed HOW MICROSECONDS`: the walk by each of its means, and the oracle's, which reads six
+/// words of each memcg one by one, where the walk reads all that a scan shows.
 #[test]
-#[ignore = "measures; run it by: cargo xtask test --filter \"vm 6.1 v2\" -- --ignored --nocapture walk_speed"]
+#[ignore = "measures; `cargo xtask bench` runs it"]
 fn walk_speed() {
-    const MEMCGS: u64 = 65_000;
+    const MEMCGS: usize = 65_000;
+    const ROUNDS: usize = 5;
 
     let _machine = vm();
     let home = Cgroup::home("speed");
@@ -263,14 +267,19 @@ fn walk_speed() {
         fs::create_dir(home.directory().join(number.to_string())).expect("mkdir");
     }
     let layout = Kernel::probe(None).expect("what every command needs").layout;
-    let walks = [Walk::program(&layout), Walk::kcore(&layout)].map(|walk| walk.expect("a way to walk"));
-    for mut walk in walks {
-        let mut walks: Vec<_> = (0..5).map(|_| walk.walk(|_| ()).expect("a walk")).collect();
-        walks.sort_by_key(|walks| walks.took);
-        let Walks { memcgs, runs, took, .. } = walks[walks.len() / 2];
-        assert!(memcgs > MEMCGS);
-        let each_us = took.as_secs_f64() * 1e6 / memcgs as f64;
-        println!("{:>5}: {memcgs} memcgs in {runs} leaves, {took:?}, {each_us:.1} µs each", walk.means());
+    let mut walks = [Walk::program(&layout), Walk::kcore(&layout)].map(|walk| walk.expect("a way to walk"));
+    let tell = |how: &str, took: Duration, memcgs: usize| {
+        assert!(memcgs > MEMCGS, "\"{how}\" sees {memcgs} memcgs");
+        println!("walk_speed {how} {:.3}", took.as_secs_f64() * 1e6 / memcgs as f64);
+    };
+    for _ in 0..ROUNDS {
+        for walk in &mut walks {
+            let Walks { memcgs, took, .. } = walk.walk(|_| ()).expect("a walk");
+            tell(walk.means(), took, memcgs as usize);
+        }
+        let start = Instant::now();
+        let memcgs = oracle::memcgs().len();
+        tell("words", start.elapsed(), memcgs);
     }
 }
 

@@ -26,7 +26,8 @@ use crate::workspace::Workspace;
 /// under memcg-trace, and under bpftrace with the equivalent three tracepoints. A round has all three, and ratios are
 /// taken within it, so that what else happens on the machine hits them alike. The cost for the loader: events a second
 /// through decode, merge and ledger, and resident memory when as many memcgs are tracked as there are memcg IDs. And one
-/// look at 20,000 memcgs: the walk through the kernel, and what a scan makes of it.
+/// look at 20,000 memcgs: the walk through the kernel, and what a scan makes of it; and in a VM at 65,000, beside
+/// /proc/kcore.
 ///
 /// A figure is the median of its samples, with the quartiles beside it. A missed goal is no failure.
 #[derive(clap::Args)]
@@ -71,6 +72,7 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let replay =
         step("replay", || Ok((ledger::replay(workspace, "summary")?, ledger::replay(workspace, "json")?)))?;
     let walk = step("scan", || walk::measure(&loader))?;
+    let in_vm = step("walks in a VM", || walk::in_vm(workspace))?;
 
     let mut table = Table::new();
     for side in &sides {
@@ -104,6 +106,14 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     table.add(Row::new(what, Unit::Microseconds, walk.memcg_us).at_most(Some(1.0)));
     let what = format!("CPU time of scan -o json of {} memcgs, once loaded", walk::MEMCGS);
     table.add(Row::new(what, Unit::Milliseconds, walk.scan_ms).at_most(Some(150.0)));
+    let what = |how| format!("walk of 65,000 memcgs in a VM ({}), each, {how}", walk::SERIES);
+    let ratios = |slower: &[f64]| slower.iter().zip(&in_vm.program).map(|(slow, fast)| slow / fast).collect();
+    let (kcore, words) = (ratios(&in_vm.kcore), ratios(&in_vm.words));
+    table.add(Row::new(what("by the program"), Unit::Microseconds, in_vm.program));
+    table.add(Row::new(what("/proc/kcore by struct"), Unit::Microseconds, in_vm.kcore));
+    table.add(Row::new(what("/proc/kcore by word"), Unit::Microseconds, in_vm.words));
+    table.add(Row::new("/proc/kcore by struct / program".to_owned(), Unit::Ratio, kcore));
+    table.add(Row::new("/proc/kcore by word / program".to_owned(), Unit::Ratio, words).at_least(Some(20.0)));
     print!("{table}");
     Ok(ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process;
@@ -60,6 +61,8 @@ pub struct Vm {
 pub enum Output {
     /// To our own stdout and stderr as it comes.
     Inherit,
+    /// Its stdout into [`Run::stdout`], its stderr to ours.
+    Capture,
     /// To and from our terminal, and a shell runs instead of the command.
     Terminal,
 }
@@ -70,6 +73,8 @@ pub struct Run {
     pub code: u8,
     /// From the kernel's start to the command's.
     pub boot: Duration,
+    /// What the command wrote, if it was captured.
+    pub stdout: Vec<u8>,
 }
 
 impl Vm {
@@ -98,9 +103,11 @@ impl Vm {
     }
 
     fn run_in(&self, dir: &Path, output: Output) -> Result<Run> {
+        let mut stdout = Vec::new();
         match output {
             Output::Terminal => qemu::interact(self, dir)?,
-            Output::Inherit => qemu::stream(self, dir)?,
+            Output::Inherit => qemu::stream(self, dir, &mut io::stdout())?,
+            Output::Capture => qemu::stream(self, dir, &mut stdout)?,
         }
         let status = fs::read_to_string(dir.join(qemu::STATUS)).unwrap_or_default();
         let after = |word| status.lines().find_map(|line| line.strip_prefix(word)).map(str::trim);
@@ -111,7 +118,7 @@ impl Vm {
             bail!("the VM ended before its command did\n{}", qemu::last_words(dir));
         };
         let boot = after("booted").and_then(|time| time.parse().ok()).unwrap_or_default();
-        Ok(Run { code, boot: Duration::from_secs_f64(boot) })
+        Ok(Run { code, boot: Duration::from_secs_f64(boot), stdout })
     }
 
     fn initramfs(&self, output: Output) -> Result<Vec<u8>> {

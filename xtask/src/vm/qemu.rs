@@ -24,7 +24,7 @@ const MESSAGES: &str = "messages";
 const PARAMETERS: &str = "console=ttyS0 oops=panic panic=-1 swapaccount=1 mitigations=off";
 
 /// Runs the VM and passes on what its command writes, as it comes.
-pub fn stream(vm: &Vm, dir: &Path) -> Result<()> {
+pub fn stream(vm: &Vm, dir: &Path, stdout: &mut (dyn Write + Send)) -> Result<()> {
     let pair = || UnixStream::pair().context("cannot make a socket pair");
     let ((out, their_out), (err, their_err)) = (pair()?, pair()?);
     let mut command = command(vm, dir)?;
@@ -34,7 +34,7 @@ pub fn stream(vm: &Vm, dir: &Path) -> Result<()> {
     command.stderr(File::create(dir.join(MESSAGES)).context("cannot create a log file for QEMU")?);
     let child = spawn(command)?;
     thread::scope(|scope| {
-        scope.spawn(|| copy(out, &mut io::stdout()));
+        scope.spawn(|| copy(out, stdout));
         scope.spawn(|| copy(err, &mut io::stderr()));
         wait(child, vm.timeout)
     })
