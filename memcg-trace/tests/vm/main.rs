@@ -8,6 +8,7 @@ mod oracle;
 mod support;
 
 mod attached;
+mod charges;
 mod disabled;
 mod exhaustion;
 mod expectations;

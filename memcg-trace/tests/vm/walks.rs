@@ -229,7 +229,7 @@ fn zombies_of_a_storm_that_was_lost() {
     expect_dying(0);
     let mut tracer = Tracer::start(&["--perf-pages", "1", "--grace", "1s"]);
     tracer.signal(Signal::SIGSTOP);
-    storm(&home, 2, 2500);
+    storm(&home, 2, 5000);
     let tasks: Vec<_> = (0..ZOMBIES)
         .map(|number| {
             let cgroup = home.child(format!("zombie-{number}"));
@@ -238,7 +238,7 @@ fn zombies_of_a_storm_that_was_lost() {
             (cgroup.path().to_owned(), task)
         })
         .collect();
-    storm(&home, 2, 2500);
+    storm(&home, 2, 5000);
     expect_dying(ZOMBIES as u64);
     tracer.signal(Signal::SIGCONT);
     // A loss shows in the events that come after it.
