@@ -5,6 +5,7 @@
 
 pub mod attribution;
 pub mod commands;
+pub mod diagnosis;
 pub mod event;
 pub mod exit;
 pub mod kernel;

@@ -1,5 +1,6 @@
 //! One file for each subcommand: what it is for, its arguments, its run.
 
+pub mod doctor;
 pub mod follow;
 pub mod replay;
 pub mod scan;
@@ -37,6 +38,7 @@ enum Command {
     Replay(replay::Args),
     Scan(scan::Args),
     Whois(whois::Args),
+    Doctor(doctor::Args),
 }
 
 /// `--output`
@@ -51,7 +53,7 @@ Exit codes:
   0   done
   1   failed
   2   wrong usage
-  3   a leak was found (with --fail-on-leak)
+  3   a leak was found (with --fail-on-leak), or the node is sick (doctor)
   4   inconclusive: events were lost or a hook is missing, or the kernel counts otherwise than it was walked
   69  this kernel or machine lacks something that is needed
 
@@ -69,6 +71,7 @@ impl Cli {
             Some(Command::Replay(args)) => args.run(),
             Some(Command::Scan(args)) => args.run(),
             Some(Command::Whois(args)) => args.run(),
+            Some(Command::Doctor(args)) => args.run(),
             None => self.trace.run(),
         }
     }

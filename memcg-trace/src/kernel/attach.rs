@@ -20,9 +20,17 @@ pub struct Planned {
     /// Name of the eBPF program.
     program: &'static str,
     /// Function or tracepoint.
-    target: &'static str,
+    pub target: &'static str,
     /// What is not known without it; `None`: nothing works without it.
-    optional: Option<&'static str>,
+    pub optional: Option<&'static str>,
+}
+
+impl Planned {
+    /// What it is attached to, as people call it.
+    pub fn place(&self) -> String {
+        let returns = matches!(self.hook, Hook::CssAlloc | Hook::CssOffline);
+        format!("{}{}", self.target, if returns { " (return)" } else { "" })
+    }
 }
 
 /// The end of a life is attached before its beginning: a memcg that is seen to begin is seen to end. A return comes
@@ -90,7 +98,7 @@ pub enum AttachError {
     Refused { target: &'static str, reason: String },
 }
 
-const KPROBES_ENABLED: &str = "/sys/kernel/debug/kprobes/enabled";
+pub(super) const KPROBES_ENABLED: &str = "/sys/kernel/debug/kprobes/enabled";
 
 /// The hooks that are attached; dropping it detaches them.
 pub struct Attached {
@@ -125,6 +133,22 @@ impl AttachedHook {
 
 /// Loads and attaches the hooks of `backend`.
 pub fn attach(ebpf: &mut Ebpf, backend: Backend) -> Result<Attached, AttachError> {
+    let mut attached = Attached { hooks: Vec::new(), absent: Vec::new() };
+    for (planned, result) in attach_each(ebpf, backend)? {
+        match (result, planned.optional) {
+            (Ok(hook), _) => attached.hooks.push(hook),
+            (Err(error), Some(unknown)) => attached.absent.push((unknown, error)),
+            (Err(error), None) => return Err(error),
+        }
+    }
+    Ok(attached)
+}
+
+/// Loads and attaches the hooks of `backend` one after the other, as the caller asks for them.
+pub fn attach_each(
+    ebpf: &mut Ebpf,
+    backend: Backend,
+) -> Result<impl Iterator<Item = (&'static Planned, Result<AttachedHook, AttachError>)>, AttachError> {
     let plan = match backend {
         Backend::Kprobe => {
             kprobes_usable()?;
@@ -132,15 +156,7 @@ pub fn attach(ebpf: &mut Ebpf, backend: Backend) -> Result<Attached, AttachError
         }
         Backend::Tracepoint => TRACEPOINTS,
     };
-    let mut attached = Attached { hooks: Vec::new(), absent: Vec::new() };
-    for planned in plan {
-        match (attach_one(ebpf, planned), planned.optional) {
-            (Ok(hook), _) => attached.hooks.push(hook),
-            (Err(error), Some(unknown)) => attached.absent.push((unknown, error)),
-            (Err(error), None) => return Err(error),
-        }
-    }
-    Ok(attached)
+    Ok(plan.iter().map(|planned| (planned, attach_one(ebpf, planned))))
 }
 
 fn attach_one(ebpf: &mut Ebpf, planned: &Planned) -> Result<AttachedHook, AttachError> {

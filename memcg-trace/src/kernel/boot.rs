@@ -1,10 +1,29 @@
-//! Which kernel runs, and since which boot.
+//! Which kernel runs, how it was booted, and on how large a machine.
 
 use std::fs;
 
 /// `uname -r`; empty if /proc does not tell.
 pub fn release() -> String {
     read("/proc/sys/kernel/osrelease").unwrap_or_default()
+}
+
+/// The boot parameters, in order.
+pub fn parameters() -> Vec<String> {
+    read("/proc/cmdline").unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+}
+
+/// Memory of the machine.
+pub fn memory_bytes() -> Option<u64> {
+    let meminfo = read("/proc/meminfo")?;
+    let kib = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.split_whitespace().next()?.parse::<u64>().ok());
+    Some(kib? << 10)
+}
+
+/// A sysctl, as /proc/sys has it.
+pub fn sysctl(name: &str) -> Option<String> {
+    read(&format!("/proc/sys/{}", name.replace('.', "/")))
 }
 
 /// Differs for every boot.

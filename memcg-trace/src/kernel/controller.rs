@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    fmt, fs, io,
+    fmt, fs, io, iter,
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
@@ -112,16 +112,12 @@ impl Controller {
     /// Walks the mounted hierarchy. Directories that come and go meanwhile may be missed; events bring them.
     pub fn census(&self) -> Census {
         let mut census = Census::default();
-        let mut pending = vec![self.mount.clone()];
-        while let Some(directory) = pending.pop() {
+        for directory in directories(&self.mount) {
             let Ok(metadata) = fs::metadata(&directory) else { continue };
             let below = directory.strip_prefix(&self.mount).unwrap_or(Path::new(""));
             let path = [b"/", below.as_os_str().as_bytes()].concat();
             census.paths.insert(metadata.ino(), path.into());
             census.live += u64::from(self.has_memcg(&directory));
-            let Ok(entries) = fs::read_dir(&directory) else { continue };
-            let directories = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|ty| ty.is_dir()));
-            pending.extend(directories.map(|entry| entry.path()));
         }
         census.dying = self.dying(census.live);
         census
@@ -158,6 +154,18 @@ impl Controller {
     }
 }
 
+/// A directory of a hierarchy and all below it; what comes and goes meanwhile may be missed.
+pub(super) fn directories(root: &Path) -> impl Iterator<Item = PathBuf> {
+    let mut pending = vec![root.to_owned()];
+    iter::from_fn(move || {
+        let directory = pending.pop()?;
+        let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
+        let below = entries.filter(|entry| entry.file_type().is_ok_and(|ty| ty.is_dir()));
+        pending.extend(below.map(|entry| entry.path()));
+        Some(directory)
+    })
+}
+
 /// The path in the memory controller's hierarchy, by the lines of /proc/PID/cgroup. cgroups(7): `hierarchy-ID:controllers:path`;
 /// v2's hierarchy names no controllers, and has the memory controller unless a v1 hierarchy does.
 pub fn memory_path(lines: &[u8]) -> Option<&[u8]> {
@@ -186,7 +194,7 @@ fn controls_memory(mount: &Path) -> bool {
 
 /// The mount point of the first mount of this file system type whose super options satisfy `accept`. mountinfo(5): the
 /// type and the super options stand behind the separator ` - `; spaces in paths are octal escapes.
-fn mount_point(mounts: &str, fs_type: &str, accept: impl Fn(&str) -> bool) -> Option<PathBuf> {
+pub(super) fn mount_point(mounts: &str, fs_type: &str, accept: impl Fn(&str) -> bool) -> Option<PathBuf> {
     mounts.lines().find_map(|line| {
         let (mount, file_system) = line.split_once(" - ")?;
         let mut fields = file_system.split(' ');

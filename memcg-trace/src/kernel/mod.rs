@@ -1,18 +1,22 @@
 //! Everything that differs between kernels: what the structs look like, where the memory controller is, which hooks can
 //! be attached, what the process may do. Facts are probed; no version is ever compared. Nowhere else.
 
+pub mod answer;
 pub mod attach;
 pub mod boot;
 pub mod clock;
 pub mod controller;
 pub mod counted;
 pub mod counters;
+pub mod hierarchies;
 pub mod kcore;
+pub mod kmem;
 pub mod layout;
 pub mod missed;
 pub mod objects;
 pub mod privileges;
 pub mod proof;
+pub mod traceable;
 pub mod unpreempted;
 pub mod wakeups;
 pub mod walk;
@@ -27,7 +31,7 @@ use self::{
     controller::Controller,
     counters::{CountersError, Packed},
     layout::Resolved,
-    proof::ProofError,
+    proof::{ProofError, Proven},
     walk::Walk,
 };
 
@@ -46,16 +50,29 @@ impl Kernel {
         privileges::check()?;
         privileges::raise_memlock();
         let controller = Controller::find()?;
-        let Resolved { layout, packed } = layout::resolve(btf)?;
-        let memory_root = match proof::prove(&layout.layout, &controller) {
+        let resolved = layout::resolve(btf)?;
+        let proof = proof::prove(&resolved.layout.layout, &controller);
+        if let Err(error @ ProofError::Impossible(_)) = &proof
+            && btf.is_none()
+        {
+            log::warn!("the struct layout is not proven: {error}");
+        }
+        Ok(Self::proven(controller, resolved, proof, btf.is_none())?)
+    }
+
+    /// What was probed, if it may be relied on: the kernel's `own` description also where it cannot be proven, a file not.
+    pub fn proven(
+        controller: Controller,
+        resolved: Resolved,
+        proof: Result<Proven, ProofError>,
+        own: bool,
+    ) -> Result<Self, ProofError> {
+        let memory_root = match proof {
             Ok(proven) => proven.memory_root,
-            // The kernel's own description may be used without proof, a file may not.
-            Err(error @ ProofError::Impossible(_)) if btf.is_none() => {
-                log::warn!("the struct layout is not proven: {error}");
-                0
-            }
-            Err(error) => return Err(error.into()),
+            Err(ProofError::Impossible(_)) if own => 0,
+            Err(error) => return Err(error),
         };
+        let Resolved { layout, packed } = resolved;
         Ok(Self { controller, layout, packed, memory_root })
     }
 

@@ -22,23 +22,53 @@ pub enum PrivilegeError {
 
 /// Checks the capabilities and the lockdown state.
 pub fn check() -> Result<(), PrivilegeError> {
+    capabilities()?;
+    match lockdown() {
+        Some(Lockdown::Confidentiality) => Err(PrivilegeError::Lockdown("confidentiality")),
+        _ => Ok(()),
+    }
+}
+
+/// How much the kernel hides from root (kernel_lockdown(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lockdown {
+    None,
+    /// Root cannot change the kernel: no /proc/kcore is in the way of that, reading is allowed.
+    Integrity,
+    /// Root cannot read it, either.
+    Confidentiality,
+}
+
+/// The lockdown state; `None`: not known, for securityfs is not mounted or hidden, or the kernel has no lockdown.
+pub fn lockdown() -> Option<Lockdown> {
+    // "none integrity [confidentiality]"
+    let state = fs::read_to_string("/sys/kernel/security/lockdown").ok()?;
+    let is = |name: &str| state.contains(&format!("[{name}]"));
+    [
+        ("none", Lockdown::None),
+        ("integrity", Lockdown::Integrity),
+        ("confidentiality", Lockdown::Confidentiality),
+    ]
+    .into_iter()
+    .find_map(|(name, lockdown)| is(name).then_some(lockdown))
+}
+
+/// Checks the capabilities; those that are used.
+pub fn capabilities() -> Result<&'static str, PrivilegeError> {
     let has = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
-    if !has(Capability::CAP_SYS_ADMIN) {
-        let missing: Vec<_> = [Capability::CAP_BPF, Capability::CAP_PERFMON]
-            .into_iter()
-            .filter(|capability| !has(*capability))
-            .map(|capability| capability.to_string())
-            .collect();
-        if !missing.is_empty() {
-            return Err(PrivilegeError::Missing(missing.join(" and ")));
-        }
+    if has(Capability::CAP_SYS_ADMIN) {
+        return Ok("CAP_SYS_ADMIN");
     }
-    // "none integrity [confidentiality]"; absent where securityfs is not mounted or the LSM is off.
-    let lockdown = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
-    if lockdown.contains("[confidentiality]") {
-        return Err(PrivilegeError::Lockdown("confidentiality"));
+    let missing: Vec<_> = [Capability::CAP_BPF, Capability::CAP_PERFMON]
+        .into_iter()
+        .filter(|capability| !has(*capability))
+        .map(|capability| capability.to_string())
+        .collect();
+    if missing.is_empty() {
+        Ok("CAP_BPF and CAP_PERFMON; without CAP_SYS_ADMIN, missed kprobes are not counted")
+    } else {
+        Err(PrivilegeError::Missing(missing.join(" and ")))
     }
-    Ok(())
 }
 
 /// Kernels before 5.11 charge maps and buffers to the memlock limit.

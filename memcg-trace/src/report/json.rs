@@ -1,11 +1,11 @@
 //! JSON, one object a line: `event` lines while it runs, a `memcg` line for each memcg that is listed or a `group` line for
-//! each group of them, then the `summary`. A `whois` line for each question.
+//! each group of them, then the `summary`. A `whois` line for each question. `doctor` has lines of its own.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::view::{EventView, Listed, ScanView, SummaryView, WhoisView};
+use super::view::{DoctorView, EventView, Listed, ScanView, SummaryView, WhoisView};
 
 /// Fields may be added to a schema; a new one is needed to rename or remove any.
 pub const SCHEMA: u32 = 1;
@@ -42,6 +42,15 @@ pub fn scan(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
 pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
     summary.survivors.iter().try_for_each(|survivor| memcg(out, survivor))?;
     line(out, "summary", summary)
+}
+
+/// What works, what is wrong, what is known and what helps, then the summary: always the last line.
+pub fn doctor(out: &mut impl Write, view: &DoctorView<'_>) -> io::Result<()> {
+    view.abilities.iter().try_for_each(|ability| line(out, "ability", ability))?;
+    view.findings.iter().try_for_each(|finding| line(out, "finding", finding))?;
+    view.known.iter().try_for_each(|known| line(out, "known_bug", known))?;
+    view.remedies.iter().try_for_each(|remedy| line(out, "remedy", remedy))?;
+    line(out, "summary", view)
 }
 
 /// What a question was answered.

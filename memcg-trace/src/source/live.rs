@@ -19,7 +19,8 @@ use super::Merge;
 use crate::{
     event::Event,
     kernel::{
-        attach::{self, AttachError, Attached},
+        answer::Lack,
+        attach::{self, AttachError, Attached, Planned},
         objects, page_bytes,
         unpreempted::unpreempted,
         wakeups,
@@ -54,6 +55,19 @@ pub enum LiveError {
     Backend { backend: Backend, error: AttachError },
 }
 
+impl Lack for LiveError {
+    fn next_step(&self) -> String {
+        match self {
+            Self::Load(_) | Self::Map { .. } => {
+                "raise the limit of locked memory (ulimit -l unlimited)".to_owned()
+            }
+            Self::Buffer { .. } => "try a smaller --perf-pages".to_owned(),
+            Self::Cpus { path, .. } => format!("mount /sys, and see who may read {path}"),
+            Self::Backend { error, .. } => error.next_step(),
+        }
+    }
+}
+
 /// The attached hooks and their buffers. Dropping it detaches them.
 pub struct Live {
     backend: Backend,
@@ -71,6 +85,30 @@ pub struct Live {
     straddling: BytesMut,
     /// Owns the programs and the raw tracepoints' attachments; `None` once detached.
     ebpf: Option<Ebpf>,
+}
+
+/// What [`Live::open`] would find with one backend.
+pub struct Trial {
+    /// Perf buffers, one for each CPU that is online, and the pages of each.
+    pub buffers: usize,
+    pub perf_pages: usize,
+    /// Every hook of the plan, and why it cannot be attached.
+    pub hooks: Vec<(&'static Planned, Option<AttachError>)>,
+}
+
+impl Trial {
+    /// Does the same as [`Live::open`] with this backend, but goes on behind a hook that cannot be attached, and detaches
+    /// them all.
+    pub fn run(options: &Options, backend: Backend) -> Result<Self, LiveError> {
+        let mut ebpf = load(options)?;
+        let page_bytes = page_bytes();
+        let (buffers, buffer_bytes) = open_buffers(&mut ebpf, options.perf_pages, page_bytes)?;
+        let tried = attach::attach_each(&mut ebpf, backend)
+            .map_err(|error| LiveError::Backend { backend, error })?
+            .map(|(planned, attached)| (planned, attached.err()));
+        let hooks = tried.collect();
+        Ok(Self { buffers: buffers.len(), perf_pages: buffer_bytes / page_bytes, hooks })
+    }
 }
 
 /// What one [`Live::drain`] found.
@@ -140,6 +178,11 @@ impl Live {
     /// What is not known because an optional hook could not be attached.
     pub fn absent(&self) -> impl Iterator<Item = (&'static str, &AttachError)> {
         self.attached.absent.iter().map(|(unknown, error)| (*unknown, error))
+    }
+
+    /// The hook is attached.
+    pub fn attached(&self, hook: Hook) -> bool {
+        self.attached.hooks.iter().any(|attached| attached.hook == hook)
     }
 
     /// Pages of one CPU's buffer.

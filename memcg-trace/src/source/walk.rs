@@ -47,10 +47,9 @@ impl Snapshot {
 }
 
 impl Snapshot {
-    /// How many of them are offline.
-    pub fn dying(&self) -> usize {
+    /// Those that are offline.
+    pub fn dying(&self) -> impl Iterator<Item = &Event> {
         let state = |event: &Event| event.css_flags().map(|flags| flags & (CssFlag::ONLINE | CssFlag::DYING));
-        let dying = |event: &&Event| state(event) == Some(CssFlag::DYING);
-        self.events.iter().filter(dying).count()
+        self.events.iter().filter(move |event| state(event) == Some(CssFlag::DYING))
     }
 }

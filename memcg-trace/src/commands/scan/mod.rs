@@ -1,7 +1,7 @@
 //! `memcg-trace scan`: what is in the kernel now, read once.
 
-mod empty;
-mod survey;
+pub(super) mod empty;
+pub(super) mod survey;
 
 use std::{
     collections::HashMap,

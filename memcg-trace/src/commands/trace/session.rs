@@ -240,7 +240,7 @@ fn announce(start: &Start, snapshot: Option<&Snapshot>) {
         );
     }
     if let Some(snapshot) = snapshot {
-        let (all, dying) = (snapshot.events.len(), snapshot.dying());
+        let (all, dying) = (snapshot.events.len(), snapshot.dying().count());
         eprintln!("memcg-trace: {all} memcgs are there already, {dying} of them dying");
     }
     for (what, error) in &start.unknown {

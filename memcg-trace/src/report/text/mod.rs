@@ -1,11 +1,13 @@
 //! Text for people: columns while it runs, then a summary that says the most at a glance.
 
+mod doctor;
 mod live;
 mod scan;
 mod summary;
 mod table;
 mod whois;
 
+pub use doctor::doctor;
 pub use live::{event, header};
 pub use scan::{counted, scan};
 pub use summary::summary;

@@ -3,6 +3,7 @@
 //! The fields of the JSON output are the fields of these structs: their names and order are part of its schema.
 
 mod charges;
+mod doctor;
 mod event;
 mod group;
 mod memcg;
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
 pub use charges::{Accounting, ChargesView};
+pub use doctor::{AbilityView, DoctorView, KnownView, NodeView, Verdict};
 pub use event::{Detail, EventKind, EventView, subject};
 pub use group::{Common, Tally};
 pub use memcg::{Listed, MemcgView, TaskView, state_name};

@@ -1,0 +1,246 @@
+//! What the tool can do here: the same code that the other commands run, asked step by step.
+
+use std::path::Path;
+
+use memcg_trace_common::Layout;
+
+use super::runtimes;
+use crate::{
+    kernel::{
+        Kernel,
+        answer::{Ability, Answer},
+        attach::{AttachError, Planned},
+        boot,
+        controller::Controller,
+        hierarchies::{self, Mode},
+        layout,
+        privileges::{self, Lockdown},
+        proof, traceable,
+        walk::Walk,
+    },
+    source::live::{LiveError, Options, Trial},
+    tracker::Backend,
+};
+
+/// Every answer, and what it takes to go on.
+#[derive(Default)]
+pub struct Abilities {
+    pub answers: Vec<Ability>,
+    pub controller: Option<Controller>,
+    /// The better way that works.
+    pub walk: Option<Walk>,
+    /// What `trace` would take.
+    pub backend: Option<Backend>,
+    /// For hooks that are told apart by what they read.
+    pub options: Option<Options>,
+}
+
+/// Settings of the kernel that explain a no.
+const SYSCTLS: &[&str] =
+    &["kernel.kptr_restrict", "kernel.perf_event_paranoid", "kernel.unprivileged_bpf_disabled"];
+
+impl Abilities {
+    /// Asks for everything, in the order in which one needs the other.
+    pub fn find(btf: Option<&Path>) -> Self {
+        let mut abilities = Self::default();
+        let capabilities = privileges::capabilities();
+        abilities.add("privileges", Answer::of(&capabilities, |used| (*used).to_owned()));
+        abilities.add("kernel not locked down", lockdown());
+        abilities.add("kernel settings", settings());
+        privileges::raise_memlock();
+        abilities.hierarchy();
+        abilities.add("container runtimes", runtimes::found());
+        let kernel = abilities.layout(btf);
+        if let Err(error) = privileges::check() {
+            // The kernel would refuse, and not say why.
+            for what in
+                ["walk by program", "walk through /proc/kcore", "kprobe backend", "tracepoint backend"]
+            {
+                abilities.add(what, Answer::unknown(format!("privileges: {error}")));
+            }
+        } else {
+            abilities.walks(kernel.as_ref());
+            abilities.hooks(kernel.as_ref());
+        }
+        abilities.commands();
+        abilities
+    }
+
+    pub fn add(&mut self, what: &str, answer: Answer) {
+        self.answers.push(Ability { what: what.to_owned(), answer });
+    }
+
+    fn hierarchy(&mut self) {
+        let controller = Controller::find();
+        let mode = match hierarchies::mode() {
+            Some(Mode::V1) => "; only v1 is mounted",
+            Some(Mode::V2) => "; only v2 is mounted",
+            Some(Mode::Hybrid) => "; v1 and v2 are mounted (hybrid)",
+            None => "",
+        };
+        self.add("memory controller", Answer::of(&controller, |found| format!("{found}{mode}")));
+        self.controller = controller.ok();
+    }
+
+    /// Type information, its proof, and the places of counters; `None`: no layout that may be used.
+    fn layout(&mut self, btf: Option<&Path>) -> Option<Kernel> {
+        let resolved = layout::resolve(btf);
+        let file = btf.unwrap_or(Path::new(layout::KERNEL_BTF)).display();
+        self.add("type information (BTF)", Answer::of(&resolved, |_| file.to_string()));
+        let without = |what: &str| Answer::unknown(format!("there is no {what} to prove it on"));
+        let kernel = match (resolved, self.controller.clone()) {
+            (Err(_), _) => {
+                self.add("layout of kernel structs", Answer::unknown("there is no type information"));
+                None
+            }
+            (Ok(_), None) => {
+                self.add("layout of kernel structs", without("memory controller"));
+                None
+            }
+            (Ok(_), Some(_)) if privileges::check().is_err() => {
+                self.add("layout of kernel structs", Answer::unknown("the proof takes privileges"));
+                None
+            }
+            (Ok(resolved), Some(controller)) => {
+                let proof = proof::prove(&resolved.layout.layout, &controller);
+                let proven = Answer::of(&proof, |_| "proven on our own cgroup".to_owned());
+                self.add("layout of kernel structs", proven);
+                Kernel::proven(controller, resolved, proof, btf.is_none()).ok()
+            }
+        };
+        let mut kernel = kernel?;
+        let counters = kernel.find_counters();
+        self.add(
+            "what memcgs are charged for",
+            Answer::of(&counters, |()| "kinds of memory, as in memory.stat".into()),
+        );
+        Some(kernel)
+    }
+
+    fn walks(&mut self, kernel: Option<&Kernel>) {
+        let ways = ["walk by program", "walk through /proc/kcore"];
+        let Some(kernel) = kernel else {
+            ways.into_iter().for_each(|way| self.add(way, Answer::unknown("there is no layout to walk by")));
+            return;
+        };
+        let walks = [Walk::program(&kernel.layout), Walk::kcore(&kernel.layout)];
+        for (way, walk) in ways.into_iter().zip(walks) {
+            self.add(way, Answer::of(&walk, |_| "every memcg, dying ones included".to_owned()));
+            self.walk = self.walk.take().or(walk.ok());
+        }
+    }
+
+    /// Without a layout hooks can be attached all the same, and see nothing.
+    fn hooks(&mut self, kernel: Option<&Kernel>) {
+        let options = Options {
+            layout: kernel.map_or(Layout::UNKNOWN, |kernel| kernel.layout.layout),
+            memory_root: kernel.map_or(0, |kernel| kernel.memory_root),
+            backend: None,
+            perf_pages: None,
+        };
+        for backend in [Backend::Kprobe, Backend::Tracepoint] {
+            let trial = Trial::run(&options, backend);
+            let whole = trial.as_ref().is_ok_and(|trial| {
+                trial.hooks.iter().all(|(planned, error)| error.is_none() || planned.optional.is_some())
+            });
+            self.trial(backend, trial);
+            if whole && kernel.is_some() {
+                self.backend = self.backend.or(Some(backend));
+                self.options = Some(options);
+            }
+        }
+    }
+
+    fn trial(&mut self, backend: Backend, trial: Result<Trial, LiveError>) {
+        let what = format!("{backend} backend");
+        let trial = match trial {
+            Ok(trial) => trial,
+            Err(LiveError::Backend { error, .. }) => return self.add(&what, Answer::no(&error)),
+            Err(error) => return self.add(&what, Answer::no(&error)),
+        };
+        let works = trial.hooks.iter().filter(|(_, error)| error.is_none()).count();
+        let pages = format!("{} perf buffers of {} pages", trial.buffers, trial.perf_pages);
+        self.add(&what, Answer::yes(format!("{works} of {} hooks, {pages}", trial.hooks.len())));
+        for (planned, error) in trial.hooks {
+            self.add(&format!("{backend}: {}", planned.place()), attached(backend, planned, error.as_ref()));
+        }
+    }
+
+    /// What it comes to, by command.
+    fn commands(&mut self) {
+        let trace = match self.backend {
+            Some(Backend::Kprobe) => Answer::yes("kprobe backend: every step, IDs and their release, errnos"),
+            Some(Backend::Tracepoint) => {
+                Answer::yes("tracepoint backend: no release of IDs, no reason for a failed mkdir")
+            }
+            None => lacking(&self.answers),
+        };
+        self.add("memcg-trace trace", trace);
+        let scan = match &self.walk {
+            Some(walk) => Answer::yes(format!("by {}", walk.means())),
+            None => lacking(&self.answers),
+        };
+        self.add("memcg-trace scan", scan);
+    }
+}
+
+/// Refers to the first thing that is needed and not there.
+fn lacking(answers: &[Ability]) -> Answer {
+    const NEEDED: [&str; 5] = [
+        "privileges",
+        "kernel not locked down",
+        "memory controller",
+        "type information (BTF)",
+        "layout of kernel structs",
+    ];
+    let lack = answers.iter().find_map(|ability| match &ability.answer {
+        Answer::No { reason, next } if NEEDED.contains(&&*ability.what) => Some((reason, next)),
+        _ => None,
+    });
+    match lack {
+        Some((reason, next)) => Answer::No { reason: reason.clone(), next: next.clone() },
+        None => Answer::No { reason: "none of its ways works".into(), next: "see the answers above".into() },
+    }
+}
+
+fn lockdown() -> Answer {
+    match privileges::lockdown() {
+        Some(Lockdown::None) => Answer::yes("none"),
+        Some(Lockdown::Integrity) => {
+            Answer::yes("integrity: reading kernel memory is allowed, /proc/kcore is not")
+        }
+        Some(Lockdown::Confidentiality) => {
+            Answer::no(&privileges::PrivilegeError::Lockdown("confidentiality"))
+        }
+        None => Answer::unknown(
+            "/sys/kernel/security/lockdown cannot be read; securityfs is not mounted, or it has no lockdown",
+        ),
+    }
+}
+
+fn settings() -> Answer {
+    let settings = SYSCTLS.iter().filter_map(|name| Some(format!("{name}={}", boot::sysctl(name)?)));
+    let settings: Vec<_> = settings.collect();
+    if settings.is_empty() {
+        Answer::unknown("/proc/sys tells nothing")
+    } else {
+        Answer::yes(settings.join(" "))
+    }
+}
+
+/// What attaching said, and what the kernel's lists say of a function that refused.
+fn attached(backend: Backend, planned: &Planned, error: Option<&AttachError>) -> Answer {
+    let Some(error) = error else { return Answer::yes("attached and detached") };
+    let why = match backend {
+        Backend::Kprobe => traceable::why_not(planned.target),
+        Backend::Tracepoint => None,
+    };
+    let why = why.map(|why| format!("; {why}")).unwrap_or_default();
+    let (without, next) = match planned.optional {
+        Some(unknown) => {
+            (format!(", so it is not known: {unknown}"), "none needed: the rest is traced".to_owned())
+        }
+        None => (String::new(), format!("the {backend} backend does not work without; use the other one")),
+    };
+    Answer::No { reason: format!("{error}{why}{without}"), next }
+}

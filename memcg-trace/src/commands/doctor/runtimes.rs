@@ -1,0 +1,35 @@
+//! Container runtimes of this node, by the sockets and directories that they leave behind.
+
+use std::path::Path;
+
+use crate::kernel::answer::Answer;
+
+/// Names of runtimes, and where one that is installed shows.
+const RUNTIMES: &[(&str, &[&str])] = &[
+    (
+        "containerd",
+        &["/run/containerd/containerd.sock", "/run/k3s/containerd/containerd.sock", "/run/containerd"],
+    ),
+    ("docker", &["/run/docker.sock", "/var/lib/docker"]),
+    ("cri-o", &["/run/crio/crio.sock", "/var/run/crio/crio.sock"]),
+    ("podman", &["/run/podman/podman.sock", "/run/libpod", "/var/lib/containers/storage"]),
+    ("kubelet", &["/var/lib/kubelet/config.yaml", "/var/lib/kubelet"]),
+    ("lxc", &["/var/lib/lxc", "/var/snap/lxd/common/lxd/unix.socket"]),
+];
+
+/// One answer for all of them.
+pub fn found() -> Answer {
+    let found = RUNTIMES.iter().filter_map(|(name, places)| {
+        let place = places.iter().find(|place| Path::new(place).exists())?;
+        Some(format!("{name} ({place})"))
+    });
+    let found: Vec<_> = found.collect();
+    if found.is_empty() {
+        let reason = "none at the usual places".to_owned();
+        return Answer::No {
+            reason,
+            next: "none needed: containers are recognised by their cgroup paths".to_owned(),
+        };
+    }
+    Answer::yes(found.join(", "))
+}

@@ -1,0 +1,294 @@
+//! What the node suffers from.
+
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use serde::Serialize;
+
+use super::{
+    node::{Memcgs, Node, Trend},
+    pins::Pin,
+};
+use crate::{
+    report::{
+        errno::AllocError,
+        units::{Count, Size, Time},
+    },
+    tracker::{ID_LIMIT, Ids},
+};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    Good,
+    /// Worth a look.
+    Note,
+    Sick,
+    /// Could not be told, and it could be a sickness.
+    Unknown,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub what: What,
+    pub severity: Severity,
+    pub text: String,
+}
+
+/// What was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    Live,
+    Dying,
+    HeldMemory,
+    MemcgIds,
+    Empty,
+    OtherControllers,
+    SlabCaches,
+    Kmem,
+    Mkdir,
+    Hooks,
+    Counts,
+}
+
+/// From where on a node is sick.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Cgroups that stay dying.
+    pub max_dying: u64,
+}
+
+impl Limits {
+    /// Several hundred zombies are usual where page cache keeps them, and harmless.
+    pub const MAX_DYING: u64 = 1_000;
+    /// IDs in use, in percent of all.
+    pub const IDS_PERCENT: u64 = 90;
+    /// Memory that zombies keep, in percent of the machine's.
+    pub const MEMORY_PERCENT: u64 = 5;
+}
+
+/// From here on it is worth a look.
+const IDS_NOTE_PERCENT: u64 = 50;
+const SLAB_CACHES_NOTE: u64 = 2_000;
+/// So many times more cgroups dying in another controller: it is not memory.
+const ELSEWHERE: u64 = 2;
+
+/// Everything that can be said of the node, in a fixed order.
+pub(super) fn of(node: &Node, limits: &Limits) -> Vec<Finding> {
+    let memcgs = &node.memcgs;
+    let findings = [
+        Some(live(memcgs)),
+        Some(dying(node, limits)),
+        memcgs.held_bytes.map(|held| memory(held, node.memory_bytes)),
+        Some(ids(node)),
+        memcgs.empty.map(|empty| forgotten(empty, limits)),
+        elsewhere(node, limits),
+        node.slab_caches.map(|caches| slab_caches(caches, node.trend)),
+        Some(kmem(node)),
+        node.mkdir_errno.map(|errno| mkdir(errno, memcgs)),
+        hooks(node),
+        counts(memcgs),
+    ];
+    findings.into_iter().flatten().collect()
+}
+
+fn finding(what: What, severity: Severity, text: impl Into<String>) -> Finding {
+    Finding { what, severity, text: text.into() }
+}
+
+fn live(memcgs: &Memcgs) -> Finding {
+    match memcgs.live {
+        Some(live) => {
+            let removed = memcgs.removed.filter(|&removed| removed > 0);
+            let removed = removed.map(|removed| format!(", and {} removed, not offline yet", Count(removed)));
+            finding(What::Live, Severity::Good, format!("{}{}", Count(live), removed.unwrap_or_default()))
+        }
+        None => finding(What::Live, Severity::Unknown, "not known how many"),
+    }
+}
+
+fn dying(node: &Node, limits: &Limits) -> Finding {
+    let Memcgs { dying, staying, pins, .. } = &node.memcgs;
+    let (Some(dying), Some(staying)) = (*dying, *staying) else {
+        return finding(What::Dying, Severity::Unknown, "not known how many");
+    };
+    let severity = match staying {
+        0 => Severity::Good,
+        _ if staying < limits.max_dying => Severity::Note,
+        _ => Severity::Sick,
+    };
+    let mut text = Count(dying).to_string();
+    if dying > 0 {
+        text += &format!(", of them {} stay", Count(staying));
+    }
+    if severity == Severity::Sick {
+        text += &format!(" (from {} on the node counts as sick)", Count(limits.max_dying));
+    }
+    if !pins.is_empty() {
+        text += &format!("; kept by {}", kept_by(pins));
+    }
+    text += &growth(node.trend, |trend| trend.dying);
+    finding(What::Dying, severity, text)
+}
+
+/// The most frequent one first.
+fn kept_by(pins: &BTreeMap<Pin, u64>) -> String {
+    let mut pins: Vec<_> = pins.iter().collect();
+    pins.sort_by_key(|(_, count)| Reverse(**count));
+    let pins = pins.into_iter().map(|(pin, count)| format!("{} ({})", pin.name(), Count(*count)));
+    pins.collect::<Vec<_>>().join(", ")
+}
+
+fn memory(held: u64, machine: Option<u64>) -> Finding {
+    let sick = machine.is_some_and(|machine| held >= machine / 100 * Limits::MEMORY_PERCENT && held > 0);
+    let mut text = match held {
+        0 => Size { bytes: 0 }.to_string(),
+        // One page for each reference; folios are larger.
+        _ => format!("at least {}", Size { bytes: held }),
+    };
+    if let Some(machine) = machine {
+        text += &format!(" of {}", Size { bytes: machine });
+    }
+    if sick {
+        text += &format!(" (from {} % on the node counts as sick)", Limits::MEMORY_PERCENT);
+    }
+    finding(What::HeldMemory, if sick { Severity::Sick } else { Severity::Good }, text)
+}
+
+fn ids(node: &Node) -> Finding {
+    let Memcgs { ids_used, ids_held_by_dying, live, .. } = node.memcgs;
+    let percent = |ids: u64| ids * 100 / ID_LIMIT;
+    // Every live memcg has one.
+    let at_least = ids_used.or(live).unwrap_or(0);
+    let severity = match (percent(at_least), ids_used) {
+        (Limits::IDS_PERCENT.., _) => Severity::Sick,
+        (_, None) => Severity::Unknown,
+        (IDS_NOTE_PERCENT.., _) => Severity::Note,
+        _ => Severity::Good,
+    };
+    let mut text = match ids_used {
+        Some(used) => format!("{} of {} in use", Count(used), Count(ID_LIMIT)),
+        None => format!(
+            "at least {} of {} in use, how many dying memcgs hold is not known",
+            Count(at_least),
+            Count(ID_LIMIT)
+        ),
+    };
+    if let Some(held) = ids_held_by_dying {
+        text += &format!(", {} held by dying memcgs", Count(held));
+    }
+    if severity == Severity::Sick {
+        text += &format!(" (from {} % on the node counts as sick)", Limits::IDS_PERCENT);
+    }
+    text += &growth(node.trend, |trend| trend.ids);
+    if let (Some(used), Some(trend)) = (ids_used, node.trend)
+        && let Some(grown @ 1..) = trend.ids
+    {
+        let left = u128::from(ID_LIMIT.saturating_sub(used));
+        let ns = left * u128::from(trend.span_ns) / u128::from(grown.unsigned_abs());
+        text +=
+            &format!("; at this rate mkdir fails in {}", Time { ns: u64::try_from(ns).unwrap_or(u64::MAX) });
+    }
+    finding(What::MemcgIds, severity, text)
+}
+
+fn forgotten(empty: u64, limits: &Limits) -> Finding {
+    let severity = if empty >= limits.max_dying { Severity::Note } else { Severity::Good };
+    finding(
+        What::Empty,
+        severity,
+        format!("{} live, without a process and without anything below", Count(empty)),
+    )
+}
+
+/// Zombies that are not the memory controller's.
+fn elsewhere(node: &Node, limits: &Limits) -> Option<Finding> {
+    let others = node.dying_by_controller.iter().filter(|(name, _)| *name != "memory");
+    let (name, &count) = others.max_by_key(|(_, count)| **count)?;
+    let memory = node.memcgs.staying.unwrap_or(0);
+    if count <= memory.saturating_mul(ELSEWHERE) || count < 10 {
+        return None;
+    }
+    let severity = if count >= limits.max_dying { Severity::Sick } else { Severity::Note };
+    let name = if name == "cgroup" { "a controller that this kernel does not name" } else { name };
+    let text = format!(
+        "not memory: {} cgroups are dying by {name}, and only {} memcgs",
+        Count(count),
+        Count(memory)
+    );
+    Some(finding(What::OtherControllers, severity, text))
+}
+
+fn slab_caches(caches: u64, trend: Option<Trend>) -> Finding {
+    let severity = if caches >= SLAB_CACHES_NOTE { Severity::Note } else { Severity::Good };
+    let many = if severity == Severity::Note { ", many: a few hundred are usual" } else { "" };
+    let growth = growth(trend, |trend| trend.slab_caches);
+    finding(What::SlabCaches, severity, format!("{} in /sys/kernel/slab{many}{growth}", Count(caches)))
+}
+
+fn kmem(node: &Node) -> Finding {
+    let kmem = node.kmem;
+    let (charged, cgroups) = (Count(kmem.charged), Count(kmem.cgroups));
+    let text = if kmem.nokmem {
+        "not accounted for: booted with cgroup.memory=nokmem".to_owned()
+    } else if kmem.cgroups == 0 {
+        "accounted for unless a cgroup says otherwise; none says".to_owned()
+    } else if kmem.charged == 0 {
+        format!("no sign of it: none of {cgroups} cgroups is charged for any")
+    } else {
+        let limited = match kmem.limited {
+            0 => String::new(),
+            limited => format!(", {} with a limit of its own", Count(limited)),
+        };
+        format!("accounted for in {charged} of {cgroups} cgroups{limited}")
+    };
+    finding(What::Kmem, Severity::Good, text)
+}
+
+fn mkdir(errno: u32, memcgs: &Memcgs) -> Finding {
+    let (used, held_by_dying) = (memcgs.ids_used, memcgs.ids_held_by_dying);
+    let ids = Ids { used, limit: ID_LIMIT, held_by_dying, exhausted_in_ns: None };
+    let AllocError { name, meaning, .. } = AllocError::decode(errno, &ids, memcgs.dying);
+    finding(What::Mkdir, Severity::Sick, format!("no cgroup can be created, {name}: {meaning}"))
+}
+
+fn hooks(node: &Node) -> Option<Finding> {
+    let text = "not every hook fired in the self-test: what is traced here may not be the whole truth";
+    (node.hooks_fired == Some(false)).then(|| finding(What::Hooks, Severity::Unknown, text))
+}
+
+fn counts(memcgs: &Memcgs) -> Option<Finding> {
+    let text = "the kernel counts otherwise than it was walked: look again";
+    if let Some(reason) = &memcgs.not_walked {
+        let text = format!("only what the kernel counts itself, for it could not be walked: {reason}");
+        return Some(finding(What::Counts, Severity::Note, text));
+    }
+    (memcgs.agrees == Some(false)).then(|| finding(What::Counts, Severity::Unknown, text))
+}
+
+/// `, +12 in 1m0s`
+fn growth(trend: Option<Trend>, of: impl Fn(&Trend) -> Option<i64>) -> String {
+    let grown = trend.and_then(|trend| Some((of(&trend)?, trend.span_ns)));
+    grown.map(|(grown, ns)| format!(", {grown:+} in {}", Time { ns })).unwrap_or_default()
+}
+
+impl What {
+    /// As people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live memcgs",
+            Self::Dying => "dying memcgs",
+            Self::HeldMemory => "held by them",
+            Self::MemcgIds => "memcg IDs",
+            Self::Empty => "empty",
+            Self::OtherControllers => "other controllers",
+            Self::SlabCaches => "slab caches",
+            Self::Kmem => "kernel memory",
+            Self::Mkdir => "mkdir",
+            Self::Hooks => "hooks",
+            Self::Counts => "counts",
+        }
+    }
+}

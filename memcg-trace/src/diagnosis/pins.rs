@@ -1,0 +1,147 @@
+//! What keeps a dying memcg, as a hint: by its memcg ID, its references and the largest of its charges.
+
+use memcg_trace_common::{Charges, Kind};
+use serde::Serialize;
+
+use crate::event::Event;
+
+/// What most likely keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pin {
+    /// It still owns its memcg ID: swapped-out pages.
+    Swap,
+    /// Pages of a tmpfs.
+    Tmpfs,
+    /// Pages of files.
+    PageCache,
+    /// Memory of processes that moved on.
+    Processes,
+    /// Buffers of sockets.
+    Sockets,
+    /// Kernel memory.
+    Kernel,
+    /// A few references and no page for each: a process that nobody reaped, a namespace, a child, an inode's writeback, a
+    /// CPU's stock of charges.
+    Reference,
+    /// Pages; of which kind is not known.
+    Pages,
+}
+
+/// Processes, namespaces and children are that many references; more are pages.
+const FEW: u64 = 3;
+
+impl Pin {
+    pub fn of(event: &Event, charges: Option<&Charges>, page_bytes: u64) -> Self {
+        if event.memcg_id().is_some_and(|id| id != 0) {
+            return Self::Swap;
+        }
+        // A folio that it holds is a reference. What else is in the counter is kernel memory and, since 7.2, pages: both
+        // moved to the parent and were not uncharged. Or it is a CPU's stock.
+        if let Some((refs, charged)) = event.css_refs().zip(event.charged_pages()) {
+            let kernel = charges.map_or(0, |charges| kernel_pages(charges, page_bytes));
+            let pages = charged.saturating_sub(kernel);
+            if refs <= FEW && (pages == 0 || pages > refs) {
+                return Self::Reference;
+            }
+        }
+        let Some(charges) = charges else { return Self::Pages };
+        let bytes = |kind: Kind, unit: u64| {
+            let known = charges.known & (1 << kind as u32) != 0;
+            if known {
+                u64::try_from(charges.kinds[kind as usize]).unwrap_or(0).saturating_mul(unit)
+            } else {
+                0
+            }
+        };
+        let (file, shmem) = (bytes(Kind::File, page_bytes), bytes(Kind::Shmem, page_bytes));
+        let slab = bytes(Kind::SlabReclaimable, 1) + bytes(Kind::SlabUnreclaimable, 1);
+        let largest = [
+            (shmem, Self::Tmpfs),
+            (file.saturating_sub(shmem), Self::PageCache),
+            (bytes(Kind::Anon, page_bytes), Self::Processes),
+            (bytes(Kind::Sock, page_bytes), Self::Sockets),
+            (slab + bytes(Kind::Percpu, 1), Self::Kernel),
+        ];
+        let largest = largest.into_iter().max_by_key(|(bytes, _)| *bytes).filter(|(bytes, _)| *bytes > 0);
+        largest.map_or(Self::Pages, |(_, pin)| pin)
+    }
+
+    /// As people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Swap => "swapped-out pages",
+            Self::Tmpfs => "files on a tmpfs",
+            Self::PageCache => "page cache",
+            Self::Processes => "memory of processes that moved on",
+            Self::Sockets => "sockets",
+            Self::Kernel => "kernel memory",
+            Self::Reference => "a process, a namespace or a child",
+            Self::Pages => "pages of a kind that is not known",
+        }
+    }
+}
+
+/// Kernel memory, by whichever counter this kernel has.
+fn kernel_pages(charges: &Charges, page_bytes: u64) -> u64 {
+    let counter = if charges.known & Charges::KMEM != 0 { charges.kmem_pages } else { 0 };
+    let known = charges.known & (1 << Kind::Kernel as u32) != 0;
+    let bytes = if known { u64::try_from(charges.kinds[Kind::Kernel as usize]).unwrap_or(0) } else { 0 };
+    counter.max(bytes / page_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use memcg_trace_common::{EventHeader, Field, Hook};
+    use zerocopy::FromZeros as _;
+
+    use super::*;
+
+    fn dying(memcg_id: u32, refs: u64, charged: u64) -> Event {
+        let known = Field::MEMCG_ID | Field::CSS_REFS | Field::CHARGED;
+        let header = EventHeader {
+            hook: Hook::Walk as u16,
+            known,
+            memcg_id,
+            css_refs: refs,
+            charged_pages: charged,
+            ..EventHeader::new_zeroed()
+        };
+        Event::new(header, b"").expect("an event")
+    }
+
+    fn charges(kinds: &[(Kind, i64)]) -> Charges {
+        let mut charges = Charges::UNKNOWN;
+        for (kind, value) in kinds {
+            charges.kinds[*kind as usize] = *value;
+            charges.known |= 1 << *kind as u32;
+        }
+        charges
+    }
+
+    #[test]
+    fn the_largest_charge_is_a_hint() {
+        let table: &[(Event, &[(Kind, i64)], Pin)] = &[
+            (dying(7, 6200, 54), &[(Kind::Anon, 54)], Pin::Swap),
+            (dying(0, 256, 256), &[(Kind::File, 256), (Kind::Shmem, 250)], Pin::Tmpfs),
+            (dying(0, 257, 257), &[(Kind::File, 256), (Kind::Shmem, 6)], Pin::PageCache),
+            (dying(0, 700, 700), &[(Kind::File, 2), (Kind::Sock, 650)], Pin::Sockets),
+            (dying(0, 90, 90), &[(Kind::SlabReclaimable, 300_000), (Kind::Anon, 1)], Pin::Kernel),
+            (dying(0, 1, 1), &[(Kind::File, 1), (Kind::Shmem, 1)], Pin::Tmpfs),
+            (dying(0, 1, 0), &[], Pin::Reference),
+            (dying(0, 1, 30), &[(Kind::Sock, 30)], Pin::Reference),
+            // 7.2: the pages went to the parent, and stay in the counter.
+            (dying(0, 1, 286), &[(Kind::File, 286)], Pin::Reference),
+            // Kernel memory that moved to the parent, and one page.
+            (dying(0, 1, 7), &[(Kind::Kernel, 24_576), (Kind::File, 1)], Pin::PageCache),
+            // Large folios.
+            (dying(0, 40, 900), &[(Kind::File, 880)], Pin::PageCache),
+            (dying(0, 90, 90), &[], Pin::Pages),
+        ];
+        for (event, kinds, pin) in table {
+            assert_eq!(Pin::of(event, Some(&charges(kinds)), 4096), *pin, "{kinds:?}");
+        }
+        let unknown = Event::new(EventHeader { hook: Hook::Walk as u16, ..EventHeader::new_zeroed() }, b"");
+        assert_eq!(Pin::of(&unknown.expect("an event"), None, 4096), Pin::Pages);
+    }
+}

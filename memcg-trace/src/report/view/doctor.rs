@@ -1,0 +1,193 @@
+//! What a node can do, what it suffers from, and what helps.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::{
+    diagnosis::{Diagnosis, Evidence, Finding, Known, Node, Pin, Remedy, Trend},
+    kernel::{
+        answer::{Ability, Answer},
+        kmem::Kmem,
+    },
+    tracker::{Backend, ID_LIMIT},
+};
+
+/// Serializes as the last line of the JSON output.
+#[derive(Clone, Debug, Serialize)]
+pub struct DoctorView<'a> {
+    /// `uname -r`
+    pub kernel: &'a str,
+    /// Version and mount point of the hierarchy that carries the memory controller; null: there is none.
+    pub controller: Option<String>,
+    /// What `trace` would use; null: nothing works.
+    pub backend: Option<Backend>,
+    pub verdict: Verdict,
+    /// Whatever makes a node sick could be told.
+    pub conclusive: bool,
+    /// null: there is no memory controller to ask.
+    pub node: Option<NodeView<'a>>,
+    /// In JSON, each of these is a line of its own before the summary.
+    #[serde(skip)]
+    pub abilities: Vec<AbilityView<'a>>,
+    #[serde(skip)]
+    pub findings: &'a [Finding],
+    #[serde(skip)]
+    pub known: Vec<KnownView<'a>>,
+    #[serde(skip)]
+    pub remedies: &'a [Remedy],
+}
+
+/// What it comes down to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Healthy,
+    Sick,
+    /// Not sick by what could be told, but not all could.
+    Inconclusive,
+    /// There is no memory controller to ask.
+    Unsupported,
+}
+
+/// The facts that the findings are about.
+#[derive(Clone, Debug, Serialize)]
+pub struct NodeView<'a> {
+    pub live: Option<u64>,
+    pub removed: Option<u64>,
+    pub dying: Option<u64>,
+    /// Dying at both looks.
+    pub staying: Option<u64>,
+    pub empty: Option<u64>,
+    pub ids_used: Option<u64>,
+    pub ids_limit: u64,
+    pub ids_held_by_dying: Option<u64>,
+    pub held_bytes: Option<u64>,
+    pub memory_bytes: Option<u64>,
+    pub slab_caches: Option<u64>,
+    pub kmem: Kmem,
+    pub dying_by_controller: &'a BTreeMap<String, u64>,
+    /// What keeps those that stay, as a hint.
+    pub pins: &'a BTreeMap<Pin, u64>,
+    /// Between the two looks; null: too close to each other to tell.
+    pub watched_ns: Option<u64>,
+    pub dying_grown: Option<i64>,
+    pub ids_grown: Option<i64>,
+    pub slab_caches_grown: Option<i64>,
+}
+
+/// Something that may work here.
+#[derive(Clone, Debug, Serialize)]
+pub struct AbilityView<'a> {
+    pub what: &'a str,
+    /// `yes`, `no` or `unknown`
+    pub answer: &'static str,
+    pub detail: Option<&'a str>,
+    pub reason: Option<&'a str>,
+    /// What to do about a no.
+    pub next: Option<&'a str>,
+}
+
+/// A bug that the kernel's release is known for.
+#[derive(Clone, Debug, Serialize)]
+pub struct KnownView<'a> {
+    pub id: &'a str,
+    /// false: the number of the release does not tell whether it has it.
+    pub certain: bool,
+    pub bug: &'a str,
+    pub symptom: &'a str,
+    /// null: no release that is known.
+    pub fixed_in: Option<&'a str>,
+    pub fixed_note: &'a str,
+    /// Scenarios of `memcg-trace verify`.
+    pub confirm: &'a [String],
+    pub evidence: Evidence,
+    pub sources: &'a [String],
+}
+
+impl<'a> DoctorView<'a> {
+    /// `node`: what was found and what it means; `None` without a memory controller.
+    pub fn new(
+        kernel: &'a str,
+        controller: Option<String>,
+        backend: Option<Backend>,
+        abilities: &'a [Ability],
+        node: Option<(&'a Node, &'a Diagnosis)>,
+    ) -> Self {
+        let diagnosis = node.map(|(_, diagnosis)| diagnosis);
+        let verdict = match diagnosis {
+            None => Verdict::Unsupported,
+            Some(diagnosis) if diagnosis.sick => Verdict::Sick,
+            Some(diagnosis) if !diagnosis.conclusive => Verdict::Inconclusive,
+            Some(_) => Verdict::Healthy,
+        };
+        Self {
+            kernel,
+            controller,
+            backend,
+            verdict,
+            conclusive: diagnosis.is_some_and(|diagnosis| diagnosis.conclusive),
+            node: node.map(|(node, _)| NodeView::new(node)),
+            abilities: abilities.iter().map(AbilityView::new).collect(),
+            findings: diagnosis.map_or(&[], |diagnosis| &diagnosis.findings),
+            known: diagnosis
+                .map_or_else(Vec::new, |diagnosis| diagnosis.known.iter().map(KnownView::new).collect()),
+            remedies: diagnosis.map_or(&[], |diagnosis| &diagnosis.remedies),
+        }
+    }
+}
+
+impl<'a> NodeView<'a> {
+    fn new(node: &'a Node) -> Self {
+        let Node { memory_bytes, memcgs, dying_by_controller, slab_caches, kmem, trend, .. } = node;
+        let grown = |of: fn(&Trend) -> Option<i64>| trend.as_ref().and_then(of);
+        Self {
+            live: memcgs.live,
+            removed: memcgs.removed,
+            dying: memcgs.dying,
+            staying: memcgs.staying,
+            empty: memcgs.empty,
+            ids_used: memcgs.ids_used,
+            ids_limit: ID_LIMIT,
+            ids_held_by_dying: memcgs.ids_held_by_dying,
+            held_bytes: memcgs.held_bytes,
+            memory_bytes: *memory_bytes,
+            slab_caches: *slab_caches,
+            kmem: *kmem,
+            dying_by_controller,
+            pins: &memcgs.pins,
+            watched_ns: trend.map(|trend| trend.span_ns),
+            dying_grown: grown(|trend| trend.dying),
+            ids_grown: grown(|trend| trend.ids),
+            slab_caches_grown: grown(|trend| trend.slab_caches),
+        }
+    }
+}
+
+impl<'a> AbilityView<'a> {
+    fn new(ability: &'a Ability) -> Self {
+        let (answer, detail, reason, next) = match &ability.answer {
+            Answer::Yes { detail } => ("yes", Some(&**detail), None, None),
+            Answer::No { reason, next } => ("no", None, Some(&**reason), Some(&**next)),
+            Answer::Unknown { reason } => ("unknown", None, Some(&**reason), None),
+        };
+        Self { what: &ability.what, answer, detail, reason, next }
+    }
+}
+
+impl<'a> KnownView<'a> {
+    fn new(known: &'a Known) -> Self {
+        let bug = known.bug;
+        Self {
+            id: &bug.id,
+            certain: known.certain,
+            bug: &bug.bug,
+            symptom: &bug.symptom,
+            fixed_in: bug.fixed_in.as_deref(),
+            fixed_note: &bug.fixed_note,
+            confirm: &bug.confirm,
+            evidence: bug.evidence,
+            sources: &bug.sources,
+        }
+    }
+}
