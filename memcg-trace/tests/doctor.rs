@@ -13,7 +13,7 @@ use memcg_trace::{
     kernel::{
         answer::{Ability, Answer},
         attach::AttachError,
-        controller::ControllerError,
+        controller::{ControllerError, Version},
         kmem::Kmem,
     },
     report::{
@@ -44,7 +44,7 @@ fn healthy() -> Node {
             ..Memcgs::default()
         },
         slab_caches: Some(180),
-        kmem: Kmem { nokmem: false, cgroups: 120, charged: 118, limited: 0 },
+        kmem: Kmem { cgroups: 120, charged: 118, ..Kmem::default() },
         ..Node::default()
     }
 }
@@ -53,6 +53,7 @@ fn healthy() -> Node {
 fn seed() -> Node {
     Node {
         release: "3.10.0-1062.12.1.el7.x86_64".to_owned(),
+        version: Some(Version::V1),
         memory_bytes: Some(64 << 30),
         memcgs: Memcgs {
             live: Some(412),
@@ -62,7 +63,13 @@ fn seed() -> Node {
             ..Memcgs::default()
         },
         slab_caches: Some(40_000),
-        kmem: Kmem { nokmem: false, cgroups: 411, charged: 260, limited: 0 },
+        kmem: Kmem {
+            cgroups: 411,
+            charged: 260,
+            containers: 250,
+            containers_charged: 248,
+            ..Kmem::default()
+        },
         mkdir_errno: Some(12),
         ..Node::default()
     }
@@ -81,7 +88,8 @@ fn exhausted() -> Node {
         pins: BTreeMap::from([(Pin::Swap, 60_500), (Pin::Tmpfs, 12)]),
         ..node.memcgs
     };
-    node.trend = Some(Trend { span_ns: 60_000_000_000, dying: Some(30), ids: Some(31), slab_caches: Some(0) });
+    node.trend =
+        Some(Trend { span_ns: 60_000_000_000, dying: Some(30), ids: Some(31), slab_caches: Some(0) });
     node
 }
 
@@ -134,7 +142,11 @@ fn who_is_sick() {
         (with(|node| node.memcgs.ids_used = Some(58_982)), What::MemcgIds, Severity::Sick),
         (with(|node| node.memcgs.ids_used = None), What::MemcgIds, Severity::Unknown),
         // Every live memcg has an ID, so it is sick whatever the dying ones have.
-        (with(|node| (node.memcgs.ids_used, node.memcgs.live) = (None, Some(60_000))), What::MemcgIds, Severity::Sick),
+        (
+            with(|node| (node.memcgs.ids_used, node.memcgs.live) = (None, Some(60_000))),
+            What::MemcgIds,
+            Severity::Sick,
+        ),
         (with(|node| node.memcgs.held_bytes = Some(700 << 20)), What::HeldMemory, Severity::Good),
         (with(|node| node.memcgs.held_bytes = Some(900 << 20)), What::HeldMemory, Severity::Sick),
         (with(|node| node.memcgs.empty = Some(6_000)), What::Empty, Severity::Note),
@@ -216,7 +228,6 @@ fn golden_output() {
         ability("kernel not locked down", Answer::unknown("/sys/kernel/security/lockdown cannot be read")),
         ability("kprobe backend", Answer::no(&AttachError::KprobesOff)),
     ];
-    let controller = Some("cgroup v2 at /sys/fs/cgroup");
     let table = [
         ("healthy", healthy(), Verdict::Healthy),
         ("seed", seed(), Verdict::Sick),
@@ -225,7 +236,11 @@ fn golden_output() {
         ("usual", usual(), Verdict::Healthy),
     ];
     for (name, node, verdict) in table {
-        assert_eq!(print(name, controller, &works, Some(&node)), verdict, "{name}");
+        let controller = match node.version {
+            Some(Version::V1) => "cgroup v1 at /sys/fs/cgroup/memory",
+            _ => "cgroup v2 at /sys/fs/cgroup",
+        };
+        assert_eq!(print(name, Some(controller), &works, Some(&node)), verdict, "{name}");
     }
     let lacks = [ability("memory controller", Answer::no(&ControllerError::Disabled))];
     assert_eq!(print("no-controller", None, &lacks, None), Verdict::Unsupported);

@@ -244,6 +244,13 @@ fn kmem(node: &Node) -> Finding {
         };
         format!("accounted for in {charged} of {cgroups} cgroups{limited}")
     };
+    let containers = match (kmem.containers_charged, kmem.containers) {
+        _ if kmem.nokmem => String::new(),
+        (_, 0) => String::new(),
+        (0, all) => format!("; in none of {} containers: their runtime does not ask for it", Count(all)),
+        (charged, all) => format!("; in {} of {} containers", Count(charged), Count(all)),
+    };
+    let text = text + &containers;
     finding(What::Kmem, Severity::Good, text)
 }
 

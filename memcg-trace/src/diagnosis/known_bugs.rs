@@ -10,6 +10,7 @@ use super::{
     release::{Match, Range, Release},
     remedies::RemedyKind,
 };
+use crate::kernel::controller::Version;
 
 /// One row of the table.
 #[derive(Clone, Debug, Deserialize)]
@@ -29,6 +30,12 @@ pub struct KnownBug {
     /// It takes kernel memory being accounted for.
     #[serde(default)]
     unless_nokmem: bool,
+    /// It takes the memory controller on a v2 hierarchy.
+    #[serde(default)]
+    v2_only: bool,
+    /// It is not the memory controller's.
+    #[serde(default)]
+    pub elsewhere: bool,
     /// Nothing shows before it is too late: the remedies are for healthy nodes, too.
     #[serde(default)]
     pub prevent: bool,
@@ -65,8 +72,9 @@ pub(super) fn of(node: &Node) -> Vec<Known> {
     let Some(release) = Release::parse(&node.release) else { return Vec::new() };
     let known = |bug: &'static KnownBug| {
         let has = bug.releases.iter().map(|range| range.has(&release)).max().unwrap_or(Match::No);
-        let possible = has != Match::No && !(bug.unless_nokmem && node.kmem.nokmem);
-        possible.then_some(Known { bug, certain: has == Match::Yes })
+        let prevented =
+            bug.unless_nokmem && node.kmem.nokmem || bug.v2_only && node.version == Some(Version::V1);
+        (has != Match::No && !prevented).then_some(Known { bug, certain: has == Match::Yes })
     };
     TABLE.iter().filter_map(known).collect()
 }

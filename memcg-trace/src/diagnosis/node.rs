@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::pins::Pin;
-use crate::kernel::kmem::Kmem;
+use crate::kernel::{controller::Version, kmem::Kmem};
 
 /// A node, looked at twice.
 #[derive(Clone, Debug, Default)]
 pub struct Node {
     /// `uname -r`
     pub release: String,
+    /// Of the hierarchy that carries the memory controller.
+    pub version: Option<Version>,
     /// Memory of the machine.
     pub memory_bytes: Option<u64>,
     pub memcgs: Memcgs,

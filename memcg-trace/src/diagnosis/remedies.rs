@@ -48,12 +48,13 @@ pub(super) fn of(node: &Node, findings: &[Finding], known: &[Known]) -> Vec<Reme
     };
     let sick = findings.iter().any(|finding| finding.severity == Severity::Sick);
     let zombies = bad(What::Dying) || bad(What::HeldMemory);
+    let elsewhere = bad(What::OtherControllers);
     let ill = zombies || sick || bad(What::MemcgIds) || bad(What::SlabCaches);
     let mut kinds = BTreeSet::new();
     if ill {
         kinds.insert(RemedyKind::Find);
     }
-    if bad(What::OtherControllers) {
+    if elsewhere {
         kinds.insert(RemedyKind::LookElsewhere);
     }
     if bad(What::Empty) {
@@ -63,7 +64,9 @@ pub(super) fn of(node: &Node, findings: &[Finding], known: &[Known]) -> Vec<Reme
         kinds.extend(node.memcgs.pins.keys().flat_map(|pin| against(*pin)));
     }
     // What only another kernel or another setting cures: where it is ill, and where it would not show.
-    for Known { bug, .. } in known.iter().filter(|known| known.bug.prevent || sick) {
+    for Known { bug, .. } in
+        known.iter().filter(|known| known.bug.prevent || sick && known.bug.elsewhere == elsewhere)
+    {
         let lasting = |kind: &&RemedyKind| **kind >= RemedyKind::RuntimeNokmem;
         kinds.extend(bug.remedies.iter().filter(lasting));
     }
@@ -166,7 +169,7 @@ fn upgrade(known: &[Known]) -> String {
     let bugs: Vec<_> = known.iter().filter(wants).collect();
     let fixes = bugs.iter().map(|known| match &known.bug.fixed_in {
         Some(release) => format!("{release} or later ({})", known.bug.id),
-        None => format!("another series ({}: {})", known.bug.id, known.bug.fixed_note),
+        None => format!("a series without {}", known.bug.id),
     });
     format!("upgrade the kernel to {}", fixes.collect::<Vec<_>>().join(", "))
 }

@@ -1,6 +1,6 @@
 //! Whether kernel memory is charged to memcgs: by the boot parameters, and by what the cgroups themselves say.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::ffi::OsStrExt as _, path::Path};
 
 use serde::Serialize;
 
@@ -11,13 +11,20 @@ use super::controller::{Controller, Version, directories};
 pub struct Kmem {
     /// Booted with `cgroup.memory=nokmem`.
     pub nokmem: bool,
-    /// Cgroups below the root that tell; 0: none does.
+    /// Cgroups below the root that tell, of those that were asked; 0: none does.
     pub cgroups: u64,
     /// Of these, charged for kernel memory.
     pub charged: u64,
-    /// Of these, with a limit of their own for kernel memory (v1; the file is gone since 6.12).
+    /// Cgroups of containers, and those of them that are charged for kernel memory: where a runtime has to ask for it
+    /// (before 4.5), this shows whether it does.
+    pub containers: u64,
+    pub containers_charged: u64,
+    /// Of all, with a limit of their own for kernel memory (v1; the file is gone since 6.12).
     pub limited: u64,
 }
+
+/// So many cgroups are asked: on a sick node each may take half a second.
+const ASKED: usize = 100;
 
 /// What one cgroup says.
 struct State {
@@ -26,15 +33,24 @@ struct State {
 }
 
 impl Kmem {
-    /// By these boot parameters and by every cgroup of the hierarchy.
-    pub fn find(parameters: &[String], controller: &Controller) -> Self {
+    /// By these boot parameters and by some cgroups of the hierarchy.
+    pub fn find(
+        parameters: &[String],
+        controller: &Controller,
+        is_container: impl Fn(&[u8]) -> bool,
+    ) -> Self {
         let mut kmem = Self { nokmem: nokmem(parameters), ..Self::default() };
         // The root is charged for nothing that tells.
-        for directory in directories(&controller.mount).skip(1) {
+        for directory in directories(&controller.mount).skip(1).take(ASKED) {
             if let Some(state) = state(&directory, controller.version) {
                 kmem.cgroups += 1;
                 kmem.charged += u64::from(state.charged);
                 kmem.limited += u64::from(state.limited);
+                let below = directory.strip_prefix(&controller.mount).unwrap_or(Path::new(""));
+                if is_container(&[b"/", below.as_os_str().as_bytes()].concat()) {
+                    kmem.containers += 1;
+                    kmem.containers_charged += u64::from(state.charged);
+                }
             }
         }
         kmem

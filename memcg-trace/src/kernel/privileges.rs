@@ -33,9 +33,9 @@ pub fn check() -> Result<(), PrivilegeError> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lockdown {
     None,
-    /// Root cannot change the kernel: no /proc/kcore is in the way of that, reading is allowed.
+    /// Root cannot change the running kernel.
     Integrity,
-    /// Root cannot read it, either.
+    /// Root cannot read its memory, either.
     Confidentiality,
 }
 

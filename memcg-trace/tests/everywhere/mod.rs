@@ -1,5 +1,6 @@
 //! What holds on any machine, with either backend.
 
+mod doctor;
 mod ends;
 mod failures;
 mod filters;

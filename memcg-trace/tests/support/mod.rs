@@ -7,6 +7,7 @@
 pub mod btf;
 mod bystander;
 pub mod cgroup;
+pub mod doctor;
 pub mod file;
 pub mod oracle;
 pub mod pins;

@@ -2,6 +2,25 @@
 
 use std::{ffi::CStr, io, os::unix::process::CommandExt as _, process::Command, ptr};
 
+/// Lets the command run where these directories are empty.
+pub fn hiding(command: &mut Command, places: &'static [&'static CStr]) {
+    let enter = move || {
+        // SAFETY: C strings, and null pointers where the call takes none.
+        unsafe {
+            done(libc::unshare(libc::CLONE_NEWNS))?;
+            let private = libc::MS_REC | libc::MS_PRIVATE;
+            done(libc::mount(ptr::null(), c"/".as_ptr(), ptr::null(), private, ptr::null()))?;
+            for place in places {
+                let tmpfs = c"tmpfs".as_ptr();
+                done(libc::mount(tmpfs, place.as_ptr(), tmpfs, 0, ptr::null()))?;
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: after the fork it makes system calls only.
+    unsafe { command.pre_exec(enter) };
+}
+
 /// Lets the command run where nothing is mounted at `places`.
 pub fn without_mounts(command: &mut Command, places: &'static [&'static CStr]) {
     let enter = move || {

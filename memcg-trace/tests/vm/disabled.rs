@@ -1,6 +1,12 @@
 //! A kernel whose memory controller was switched off at boot.
 
-use crate::support::process::{command, run};
+use crate::{
+    doctor,
+    support::{
+        doctor::Doctor,
+        process::{command, run},
+    },
+};
 
 #[test]
 #[ignore = "needs a kernel booted for it: cargo xtask test --filter cgroup_disable"]
@@ -10,4 +16,11 @@ fn disabled_controller() {
     assert_eq!(output.status.code(), Some(69), "{stderr}");
     assert!(stderr.contains("boot without cgroup_disable=memory"), "{stderr}");
     assert_eq!(output.stdout, b"");
+
+    let doctor = Doctor::run(&["--self-test"]);
+    assert_eq!(doctor.ability("memory controller").0, "no");
+    assert!(doctor.next_step("memory controller").contains("boot without cgroup_disable=memory"));
+    assert_eq!(doctor.ability("tracepoint backend").0, "yes", "it goes on: {:?}", doctor.lacks());
+    assert_eq!(doctor.code, Some(69));
+    doctor::locked_down();
 }

@@ -70,10 +70,10 @@ fn kprobes_are_taken_where_they_work() {
 }
 
 /// The switch of debugfs, thrown for one test.
-struct KprobesOff(PathBuf);
+pub struct KprobesOff(PathBuf);
 
 impl KprobesOff {
-    fn now() -> Self {
+    pub fn now() -> Self {
         let switch = PathBuf::from("/sys/kernel/debug/kprobes/enabled");
         fs::write(&switch, "0").expect("switch kprobes off");
         Self(switch)

@@ -10,6 +10,7 @@ mod support;
 mod attached;
 mod charges;
 mod disabled;
+mod doctor;
 mod exhaustion;
 mod expectations;
 mod kprobes;

@@ -56,7 +56,7 @@ impl Abilities {
             for what in
                 ["walk by program", "walk through /proc/kcore", "kprobe backend", "tracepoint backend"]
             {
-                abilities.add(what, Answer::unknown(format!("privileges: {error}")));
+                abilities.add(what, Answer::unknown(error.to_string()));
             }
         } else {
             abilities.walks(kernel.as_ref());
@@ -206,9 +206,7 @@ fn lacking(answers: &[Ability]) -> Answer {
 fn lockdown() -> Answer {
     match privileges::lockdown() {
         Some(Lockdown::None) => Answer::yes("none"),
-        Some(Lockdown::Integrity) => {
-            Answer::yes("integrity: reading kernel memory is allowed, /proc/kcore is not")
-        }
+        Some(Lockdown::Integrity) => Answer::yes("integrity, which allows to read kernel memory"),
         Some(Lockdown::Confidentiality) => {
             Answer::no(&privileges::PrivilegeError::Lockdown("confidentiality"))
         }

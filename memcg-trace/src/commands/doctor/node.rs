@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    attribution::container_of_path,
     commands::scan::{empty::Empty, survey::Survey},
     diagnosis::{Memcgs, Node, Pin, Trend},
     event::Event,
@@ -55,10 +56,11 @@ pub fn examine(controller: &Controller, walk: &mut Option<Walk>, release: &str, 
     let parameters = boot::parameters();
     Node {
         release: release.to_owned(),
+        version: Some(controller.version),
         memory_bytes: boot::memory_bytes(),
         dying_by_controller: lesser(&first.by_controller, &second.by_controller),
         slab_caches: second.slab_caches,
-        kmem: Kmem::find(&parameters, controller),
+        kmem: Kmem::find(&parameters, controller, |path| container_of_path(path).is_some()),
         trend,
         memcgs: second.after(&first),
         mkdir_errno: None,

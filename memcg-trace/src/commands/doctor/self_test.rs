@@ -136,19 +136,14 @@ fn watch(live: &mut Live, name: &[u8]) -> Answer {
 
 /// Hooks that fired for the memcg of the cgroup with this name, in order.
 fn fired(events: &[Event], name: &[u8]) -> Vec<Hook> {
-    let named = events.iter().find(|event| event.name() == Some(name));
-    let Some((css, cgroup)) = named.map(|event| (event.css(), event.cgroup_id())) else { return Vec::new() };
-    let ours = |event: &&Event| match event.name() {
-        Some(its) => its == name,
-        // Not linked to its cgroup yet.
-        None => css.is_some() && event.css() == css && event.hook() == Hook::CssAlloc,
-    };
-    let ours =
-        events.iter().filter(ours).filter(|event| event.cgroup_id().is_none() || event.cgroup_id() == cgroup);
-    ours.flat_map(|event| {
-        // The entry emits nothing; the return knows the parent from it.
-        let entered = event.hook() == Hook::CssAlloc && event.parent_css().is_some();
-        entered.then_some(Hook::CssAllocEnter).into_iter().chain([event.hook()])
-    })
-    .collect()
+    let Some(born) = events.iter().position(|event| event.name() == Some(name)) else { return Vec::new() };
+    let (before, after) = events.split_at(born);
+    // Not linked to its cgroup yet. Addresses are reused: the last one is ours.
+    let css = events[born].css();
+    let alloc =
+        before.iter().rfind(|event| event.hook() == Hook::CssAlloc && css.is_some() && event.css() == css);
+    // The entry emits nothing; the return knows the parent from it.
+    let enter = alloc.filter(|event| event.parent_css().is_some()).map(|_| Hook::CssAllocEnter);
+    let named = after.iter().filter(|event| event.name() == Some(name));
+    enter.into_iter().chain(alloc.into_iter().chain(named).map(Event::hook)).collect()
 }
