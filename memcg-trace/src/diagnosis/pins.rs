@@ -36,12 +36,13 @@ impl Pin {
         if event.memcg_id().is_some_and(|id| id != 0) {
             return Self::Swap;
         }
+        let few = event.css_refs().is_some_and(|refs| refs <= FEW);
         // A folio that it holds is a reference. What else is in the counter is kernel memory and, since 7.2, pages: both
         // moved to the parent and were not uncharged. Or it is a CPU's stock.
-        if let Some((refs, charged)) = event.css_refs().zip(event.charged_pages()) {
+        if let (true, Some((refs, charged))) = (few, event.css_refs().zip(event.charged_pages())) {
             let kernel = charges.map_or(0, |charges| kernel_pages(charges, page_bytes));
             let pages = charged.saturating_sub(kernel);
-            if refs <= FEW && (pages == 0 || pages > refs) {
+            if pages == 0 || pages > refs {
                 return Self::Reference;
             }
         }
@@ -64,7 +65,7 @@ impl Pin {
             (slab + bytes(Kind::Percpu, 1), Self::Kernel),
         ];
         let largest = largest.into_iter().max_by_key(|(bytes, _)| *bytes).filter(|(bytes, _)| *bytes > 0);
-        largest.map_or(Self::Pages, |(_, pin)| pin)
+        largest.map_or(if few { Self::Reference } else { Self::Pages }, |(_, pin)| pin)
     }
 
     /// As people call it.
@@ -130,6 +131,7 @@ mod tests {
             (dying(0, 1, 1), &[(Kind::File, 1), (Kind::Shmem, 1)], Pin::Tmpfs),
             (dying(0, 1, 0), &[], Pin::Reference),
             (dying(0, 1, 30), &[(Kind::Sock, 30)], Pin::Reference),
+            (dying(0, 1, 1), &[(Kind::File, 0)], Pin::Reference),
             // 7.2: the pages went to the parent, and stay in the counter.
             (dying(0, 1, 286), &[(Kind::File, 286)], Pin::Reference),
             // Kernel memory that moved to the parent, and one page.

@@ -1,43 +1,9 @@
-//! `doctor`: it goes on after a no, and ends with what could be told.
-
-use std::{fs, os::unix::process::CommandExt as _};
+//! `doctor`: it judges by what stays dying, and goes on after a no.
 
 use crate::support::{
-    cgroup::{Cgroup, hierarchy},
-    doctor::Doctor,
-    machine,
-    pins::unreaped_task,
-    process::command,
-    sandbox::{hiding, without_mounts, without_test_runs},
+    cgroup::Cgroup, doctor::Doctor, eventually, machine, pins::unreaped_task, process::command,
+    sandbox::hiding,
 };
-
-/// What is asked of every machine.
-const ALWAYS: &[&str] = &[
-    "privileges",
-    "kernel not locked down",
-    "memory controller",
-    "type information (BTF)",
-    "walk by program",
-    "walk through /proc/kcore",
-    "kprobe backend",
-    "tracepoint backend",
-    "memcg-trace trace",
-    "memcg-trace scan",
-];
-
-#[test]
-fn self_test_sees_every_hook_and_leaves_nothing() {
-    let _machine = machine();
-    let doctor = Doctor::run(&["--self-test"]);
-    let (answer, detail) = doctor.ability("self-test");
-    assert_eq!(answer, "yes", "{detail}");
-    assert_eq!(doctor.ability("layout of kernel structs").0, "yes");
-    assert_eq!(doctor.ability("tracepoint: cgroup_release").0, "yes");
-    let left = fs::read_dir(hierarchy().1).expect("the hierarchy's root");
-    let left: Vec<_> =
-        left.flatten().filter(|entry| entry.file_name().to_string_lossy().contains("doctor")).collect();
-    assert!(left.is_empty(), "{left:?}");
-}
 
 #[test]
 fn zombies_make_a_node_sick() {
@@ -46,35 +12,21 @@ fn zombies_make_a_node_sick() {
     let zombie = home.child("zombie");
     let task = unreaped_task(&zombie);
     zombie.remove();
-    let doctor = Doctor::run(&["--max-dying", "1", "--watch", "2s"]);
-    assert_eq!(doctor.severity("dying"), "sick");
-    assert!(doctor.summary["node"]["pins"]["reference"].as_u64() >= Some(1), "{}", doctor.summary);
-    assert_eq!(doctor.code, Some(3));
+    let doctor = eventually("the zombie to stay", || {
+        let doctor = Doctor::run(&["--max-dying", "1", "--watch", "0s"]);
+        let kept = doctor.summary["node"]["pins"]["reference"].as_u64();
+        if kept >= Some(1) { Ok(doctor) } else { Err(doctor.summary.to_string()) }
+    });
+    assert_eq!((doctor.code, doctor.severity("dying")), (Some(3), "sick"));
     assert!(doctor.remedies().contains(&"reap"), "{:?}", doctor.remedies());
     drop(task);
-}
-
-#[test]
-fn goes_on_without_privileges() {
-    let _machine = machine();
-    const NOBODY: u32 = 65534;
-    let doctor = Doctor::of(command().args(["doctor", "-o", "json", "--self-test"]).uid(NOBODY).gid(NOBODY));
-    let (answer, reason) = doctor.ability("privileges");
-    assert!(answer == "no" && reason.contains("CAP_BPF"), "{answer}: {reason}");
-    assert_eq!(doctor.next_step("memcg-trace trace"), "run it as root");
-    for what in ["walk by program", "kprobe backend", "layout of kernel structs", "self-test"] {
-        assert_eq!(doctor.ability(what).0, "unknown", "{what}");
-    }
-    assert_eq!(doctor.ability("type information (BTF)").0, "yes");
-    assert!(doctor.summary["node"]["live"].as_u64() >= Some(1), "the kernel's counts: {}", doctor.summary);
-    assert_eq!(doctor.code, Some(4), "how many IDs are used cannot be told");
 }
 
 #[test]
 fn goes_on_without_type_information() {
     let _machine = machine();
     let mut command = command();
-    hiding(command.args(["doctor", "-o", "json", "--self-test"]), &[c"/sys/kernel/btf"]);
+    hiding(command.args(["doctor", "-o", "json", "--self-test", "--watch", "0s"]), &[c"/sys/kernel/btf"]);
     let doctor = Doctor::of(&mut command);
     assert_eq!(doctor.ability("type information (BTF)").0, "no");
     assert!(
@@ -86,28 +38,4 @@ fn goes_on_without_type_information() {
     assert_eq!(doctor.ability("tracepoint: cgroup_release").0, "yes", "hooks attach without");
     assert_eq!(doctor.ability("self-test").0, "unknown");
     assert_eq!(doctor.code, Some(4));
-}
-
-#[test]
-fn goes_on_without_cgroups() {
-    let _machine = machine();
-    let mut command = command();
-    without_mounts(command.args(["doctor", "-o", "json", "--self-test"]), &[c"/sys/fs/cgroup"]);
-    let doctor = Doctor::of(&mut command);
-    ALWAYS.iter().for_each(|what| _ = doctor.ability(what));
-    assert!(doctor.next_step("memory controller").contains("mount -t cgroup2"));
-    assert_eq!(doctor.summary["node"], serde_json::Value::Null);
-    assert_eq!(doctor.code, Some(69));
-}
-
-#[test]
-fn goes_on_without_test_runs() {
-    let _machine = machine();
-    let mut command = command();
-    without_test_runs(command.args(["doctor", "-o", "json"]));
-    let doctor = Doctor::of(&mut command);
-    let (answer, reason) = doctor.ability("walk by program");
-    assert!(answer == "no" && reason.contains("5.10"), "{answer}: {reason}");
-    assert_eq!(doctor.ability("layout of kernel structs").0, "no");
-    assert_eq!(doctor.ability("tracepoint: cgroup_release").0, "yes");
 }

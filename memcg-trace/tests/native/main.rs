@@ -6,4 +6,5 @@ mod everywhere;
 mod support;
 
 mod container;
+mod doctor;
 mod scan;

@@ -17,7 +17,7 @@ fn disabled_controller() {
     assert!(stderr.contains("boot without cgroup_disable=memory"), "{stderr}");
     assert_eq!(output.stdout, b"");
 
-    let doctor = Doctor::run(&["--self-test"]);
+    let doctor = Doctor::run(&["--self-test", "--watch", "0s"]);
     assert_eq!(doctor.ability("memory controller").0, "no");
     assert!(doctor.next_step("memory controller").contains("boot without cgroup_disable=memory"));
     assert_eq!(doctor.ability("tracepoint backend").0, "yes", "it goes on: {:?}", doctor.lacks());

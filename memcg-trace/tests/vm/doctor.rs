@@ -43,7 +43,7 @@ fn says_yes_to_all_that_these_kernels_have() {
 fn kprobes_switched_off_leave_tracepoints() {
     let _machine = vm();
     let off = KprobesOff::now();
-    let doctor = Doctor::run(&["--self-test"]);
+    let doctor = Doctor::run(&["--self-test", "--watch", "0s"]);
     drop(off);
     assert_eq!(doctor.ability("kprobe backend"), ("no", "kprobes are switched off"));
     assert!(doctor.next_step("kprobe backend").contains("echo 1 >"));
