@@ -122,7 +122,8 @@ mod tests {
 
     #[test]
     fn the_largest_charge_is_a_hint() {
-        let table: &[(Event, &[(Kind, i64)], Pin)] = &[
+        type Row<'a> = (Event, &'a [(Kind, i64)], Pin);
+        let table: &[Row<'_>] = &[
             (dying(7, 6200, 54), &[(Kind::Anon, 54)], Pin::Swap),
             (dying(0, 256, 256), &[(Kind::File, 256), (Kind::Shmem, 250)], Pin::Tmpfs),
             (dying(0, 257, 257), &[(Kind::File, 256), (Kind::Shmem, 6)], Pin::PageCache),

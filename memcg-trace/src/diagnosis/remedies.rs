@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     findings::{Finding, Severity, What},
-    known_bugs::Known,
+    known_bugs::{Known, KnownBug},
     node::Node,
     pins::Pin,
 };
@@ -42,10 +42,9 @@ pub struct Remedy {
 /// What helps this node: everything if it is sick, otherwise how to look closer, and what prevents a bug that shows too
 /// late.
 pub(super) fn of(node: &Node, findings: &[Finding], known: &[Known]) -> Vec<Remedy> {
-    let bad = |what: What| {
-        let found = findings.iter().find(|finding| finding.what == what);
-        found.is_some_and(|finding| matches!(finding.severity, Severity::Note | Severity::Sick))
-    };
+    let is =
+        |what, severity| findings.iter().any(|finding| finding.what == what && finding.severity == severity);
+    let bad = |what| is(what, Severity::Note) || is(what, Severity::Sick);
     let sick = findings.iter().any(|finding| finding.severity == Severity::Sick);
     let zombies = bad(What::Dying) || bad(What::HeldMemory);
     let elsewhere = bad(What::OtherControllers);
@@ -63,17 +62,16 @@ pub(super) fn of(node: &Node, findings: &[Finding], known: &[Known]) -> Vec<Reme
     if sick {
         kinds.extend(node.memcgs.pins.keys().flat_map(|pin| against(*pin)));
     }
-    // What only another kernel or another setting cures: where it is ill, and where it would not show.
-    for Known { bug, .. } in
-        known.iter().filter(|known| known.bug.prevent || sick && known.bug.elsewhere == elsewhere)
-    {
-        let lasting = |kind: &&RemedyKind| **kind >= RemedyKind::RuntimeNokmem;
-        kinds.extend(bug.remedies.iter().filter(lasting));
-    }
+    // What only another kernel or another setting cures: where it leaks, and where it would not show.
+    let leaks = [What::Dying, What::HeldMemory].into_iter().any(|what| is(what, Severity::Sick));
+    let wanted = |bug: &KnownBug| bug.prevent || if bug.elsewhere { elsewhere } else { leaks };
+    let causes: Vec<&KnownBug> = known.iter().map(|known| known.bug).filter(|bug| wanted(bug)).collect();
+    let lasting = |kind: &&RemedyKind| **kind >= RemedyKind::RuntimeNokmem;
+    kinds.extend(causes.iter().flat_map(|bug| bug.remedies.iter().filter(lasting)));
     if sick {
         kinds.insert(RemedyKind::Reboot);
     }
-    kinds.into_iter().map(|kind| remedy(kind, node, known)).collect()
+    kinds.into_iter().map(|kind| remedy(kind, node, &causes)).collect()
 }
 
 fn against(pin: Pin) -> &'static [RemedyKind] {
@@ -87,7 +85,7 @@ fn against(pin: Pin) -> &'static [RemedyKind] {
     }
 }
 
-fn remedy(kind: RemedyKind, node: &Node, known: &[Known]) -> Remedy {
+fn remedy(kind: RemedyKind, node: &Node, causes: &[&KnownBug]) -> Remedy {
     let (action, helps, cost): (String, _, _) = match kind {
         RemedyKind::Find => (
             "memcg-trace scan --by container; --by parent; --sort charged --top 20".into(),
@@ -145,7 +143,7 @@ fn remedy(kind: RemedyKind, node: &Node, known: &[Known]) -> Remedy {
             "a reboot; kernel memory of containers has no limit any more",
         ),
         RemedyKind::Upgrade => (
-            upgrade(known),
+            upgrade(causes),
             "ends what is known for this release, and only that",
             "a reboot, and whatever a new kernel brings",
         ),
@@ -163,13 +161,12 @@ fn elsewhere(node: &Node) -> &str {
     others.max_by_key(|(_, count)| **count).map_or("?", |(name, _)| name)
 }
 
-/// Where to: the last of the fixes that there are.
-fn upgrade(known: &[Known]) -> String {
-    let wants = |known: &&Known| known.bug.remedies.contains(&RemedyKind::Upgrade);
-    let bugs: Vec<_> = known.iter().filter(wants).collect();
-    let fixes = bugs.iter().map(|known| match &known.bug.fixed_in {
-        Some(release) => format!("{release} or later ({})", known.bug.id),
-        None => format!("a series without {}", known.bug.id),
+/// Where to, for each bug that it cures.
+fn upgrade(causes: &[&KnownBug]) -> String {
+    let cured = causes.iter().filter(|bug| bug.remedies.contains(&RemedyKind::Upgrade));
+    let fixes = cured.map(|bug| match &bug.fixed_in {
+        Some(release) => format!("{release} or later ({})", bug.id),
+        None => format!("a series without {}", bug.id),
     });
     format!("upgrade the kernel to {}", fixes.collect::<Vec<_>>().join(", "))
 }

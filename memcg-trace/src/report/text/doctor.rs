@@ -89,7 +89,7 @@ fn known(out: &mut impl Write, known: &KnownView<'_>) -> io::Result<()> {
         known.fixed_note
     )?;
     let evidence = match known.evidence {
-        Evidence::Seen => "reproduced by us",
+        Evidence::Seen => "reproduced",
         Evidence::Source => "read in the source",
         Evidence::Reported => "reported by others",
     };
