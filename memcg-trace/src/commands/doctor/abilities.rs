@@ -14,7 +14,7 @@ use crate::{
         controller::Controller,
         hierarchies::{self, Mode},
         layout,
-        privileges::{self, Lockdown},
+        privileges::{self, Lockdown, PrivilegeError},
         proof, traceable,
         walk::Walk,
     },
@@ -51,12 +51,11 @@ impl Abilities {
         abilities.hierarchy();
         abilities.add("container runtimes", runtimes::found());
         let kernel = abilities.layout(btf);
-        if let Err(error) = privileges::check() {
-            // The kernel would refuse, and not say why.
+        if let Some(refused) = refused() {
             for what in
                 ["walk by program", "walk through /proc/kcore", "kprobe backend", "tracepoint backend"]
             {
-                abilities.add(what, Answer::unknown(error.to_string()));
+                abilities.add(what, Answer::unknown(refused));
             }
         } else {
             abilities.walks(kernel.as_ref());
@@ -97,11 +96,11 @@ impl Abilities {
                 self.add("layout of kernel structs", without("memory controller"));
                 None
             }
-            (Ok(_), Some(_)) if privileges::check().is_err() => {
-                self.add("layout of kernel structs", Answer::unknown("the proof takes privileges"));
-                None
-            }
             (Ok(resolved), Some(controller)) => {
+                if let Some(refused) = refused() {
+                    self.add("layout of kernel structs", Answer::unknown(refused));
+                    return None;
+                }
                 let proof = proof::prove(&resolved.layout.layout, &controller);
                 let proven = Answer::of(&proof, |_| "proven on our own cgroup".to_owned());
                 self.add("layout of kernel structs", proven);
@@ -177,7 +176,8 @@ impl Abilities {
         };
         self.add("memcg-trace trace", trace);
         let scan = match &self.walk {
-            Some(walk) => Answer::yes(format!("by {}", walk.means())),
+            Some(walk) if walk.means() == "kcore" => Answer::yes("through /proc/kcore"),
+            Some(_) => Answer::yes("by program"),
             None => lacking(&self.answers),
         };
         self.add("memcg-trace scan", scan);
@@ -203,13 +203,19 @@ fn lacking(answers: &[Ability]) -> Answer {
     }
 }
 
+/// Why nothing that takes privileges is tried: the kernel would refuse, and not say why.
+fn refused() -> Option<&'static str> {
+    privileges::check().err().map(|error| match error {
+        PrivilegeError::Missing(_) => "it takes the privileges that are missing",
+        PrivilegeError::Lockdown(_) => "the kernel is locked down",
+    })
+}
+
 fn lockdown() -> Answer {
     match privileges::lockdown() {
         Some(Lockdown::None) => Answer::yes("none"),
         Some(Lockdown::Integrity) => Answer::yes("integrity, which allows to read kernel memory"),
-        Some(Lockdown::Confidentiality) => {
-            Answer::no(&privileges::PrivilegeError::Lockdown("confidentiality"))
-        }
+        Some(Lockdown::Confidentiality) => Answer::no(&PrivilegeError::Lockdown("confidentiality")),
         None => Answer::unknown(
             "/sys/kernel/security/lockdown cannot be read; securityfs is not mounted, or it has no lockdown",
         ),

@@ -72,6 +72,15 @@ impl SelfTest {
         }
         Self { answer: watch(&mut live, name.as_bytes()), errno: None }
     }
+
+    /// Every hook did; `None`: there was no life to see.
+    pub fn fired(&self) -> Option<bool> {
+        match self.answer {
+            Answer::Yes { .. } => Some(true),
+            Answer::No { .. } if self.errno.is_none() => Some(false),
+            _ => None,
+        }
+    }
 }
 
 /// v2: cgroups below this one have memcgs.
