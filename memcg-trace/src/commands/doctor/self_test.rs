@@ -57,7 +57,7 @@ impl SelfTest {
                 "the root cgroup gives its children no memory controller (cgroup.subtree_control)",
             );
         }
-        let Some(options) = options else { return unknown("no backend works") };
+        let Some(options) = options else { return unknown("no backend can be used") };
         let mut live = match Live::open(options) {
             Ok(live) => live,
             Err(error) => return unknown(&error.to_string()),
