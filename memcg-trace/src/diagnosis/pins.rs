@@ -57,15 +57,22 @@ impl Pin {
         };
         let (file, shmem) = (bytes(Kind::File, page_bytes), bytes(Kind::Shmem, page_bytes));
         let slab = bytes(Kind::SlabReclaimable, 1) + bytes(Kind::SlabUnreclaimable, 1);
-        let largest = [
+        let kinds = [
             (shmem, Self::Tmpfs),
             (file.saturating_sub(shmem), Self::PageCache),
             (bytes(Kind::Anon, page_bytes), Self::Processes),
             (bytes(Kind::Sock, page_bytes), Self::Sockets),
             (slab + bytes(Kind::Percpu, 1), Self::Kernel),
         ];
-        let largest = largest.into_iter().max_by_key(|(bytes, _)| *bytes).filter(|(bytes, _)| *bytes > 0);
+        // A few references are at most a few pages.
+        let kinds = kinds.into_iter().filter(|(bytes, pin)| *bytes > 0 && !(few && pin.is_bytes()));
+        let largest = kinds.max_by_key(|(bytes, _)| *bytes);
         largest.map_or(if few { Self::Reference } else { Self::Pages }, |(_, pin)| pin)
+    }
+
+    /// Charged by bytes, which are no pages of the memcg.
+    fn is_bytes(self) -> bool {
+        matches!(self, Self::Sockets | Self::Kernel)
     }
 
     /// As people call it.
@@ -133,6 +140,7 @@ mod tests {
             (dying(0, 1, 0), &[], Pin::Reference),
             (dying(0, 1, 30), &[(Kind::Sock, 30)], Pin::Reference),
             (dying(0, 1, 1), &[(Kind::File, 0)], Pin::Reference),
+            (dying(0, 1, 1), &[(Kind::SlabReclaimable, 600)], Pin::Reference),
             // 7.2: the pages went to the parent, and stay in the counter.
             (dying(0, 1, 286), &[(Kind::File, 286)], Pin::Reference),
             // Kernel memory that moved to the parent, and one page.

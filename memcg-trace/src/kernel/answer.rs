@@ -101,7 +101,7 @@ impl Lack for LayoutError {
 impl Lack for ProofError {
     fn next_step(&self) -> String {
         match self {
-            Self::Impossible(_) => "none needed: the kernel's own type information is used unproven",
+            Self::Impossible(_) => "use the kernel's own type information, without --btf",
             Self::Refuted { .. } => "use the BTF file of exactly this kernel",
         }
         .to_owned()

@@ -59,7 +59,8 @@ impl Lack for LiveError {
     fn next_step(&self) -> String {
         match self {
             Self::Load(_) | Self::Map { .. } => {
-                "raise the limit of locked memory (ulimit -l unlimited)".to_owned()
+                "raise the limit of locked memory (ulimit -l unlimited); in a container, let it call bpf(2)"
+                    .to_owned()
             }
             Self::Buffer { .. } => "try a smaller --perf-pages".to_owned(),
             Self::Cpus { path, .. } => format!("mount /sys, and see who may read {path}"),

@@ -15,7 +15,8 @@ use crate::{
         hierarchies::{self, Mode},
         layout,
         privileges::{self, Lockdown, PrivilegeError},
-        proof, traceable,
+        proof::{self, ProofError},
+        traceable,
         walk::Walk,
     },
     source::live::{LiveError, Options, Trial},
@@ -86,28 +87,28 @@ impl Abilities {
         let resolved = layout::resolve(btf);
         let file = btf.unwrap_or(Path::new(layout::KERNEL_BTF)).display();
         self.add("type information (BTF)", Answer::of(&resolved, |_| file.to_string()));
-        let without = |what: &str| Answer::unknown(format!("there is no {what} to prove it on"));
-        let kernel = match (resolved, self.controller.clone()) {
-            (Err(_), _) => {
-                self.add("layout of kernel structs", Answer::unknown("there is no type information"));
-                None
-            }
-            (Ok(_), None) => {
-                self.add("layout of kernel structs", without("memory controller"));
-                None
-            }
-            (Ok(resolved), Some(controller)) => {
-                if let Some(refused) = refused() {
-                    self.add("layout of kernel structs", Answer::unknown(refused));
-                    return None;
-                }
-                let proof = proof::prove(&resolved.layout.layout, &controller);
-                let proven = Answer::of(&proof, |_| "proven on our own cgroup".to_owned());
-                self.add("layout of kernel structs", proven);
-                Kernel::proven(controller, resolved, proof, btf.is_none()).ok()
+        let provable = match (resolved, self.controller.clone(), refused()) {
+            (Err(_), ..) => Err("there is no type information"),
+            (_, None, _) => Err("there is no memory controller to prove it on"),
+            (_, _, Some(refused)) => Err(refused),
+            (Ok(resolved), Some(controller), None) => Ok((resolved, controller)),
+        };
+        let (resolved, controller) = match provable {
+            Ok(both) => both,
+            Err(reason) => {
+                self.add("layout of kernel structs", Answer::unknown(reason));
+                return None;
             }
         };
-        let mut kernel = kernel?;
+        let proof = proof::prove(&resolved.layout.layout, &controller);
+        let proven = match &proof {
+            Err(error @ ProofError::Impossible(_)) if btf.is_none() => {
+                Answer::unknown(format!("{error}; it is used unproven"))
+            }
+            proof => Answer::of(proof, |_| "proven on our own cgroup".to_owned()),
+        };
+        self.add("layout of kernel structs", proven);
+        let mut kernel = Kernel::proven(controller, resolved, proof, btf.is_none()).ok()?;
         let counters = kernel.find_counters();
         self.add(
             "what memcgs are charged for",

@@ -89,7 +89,7 @@ impl Args {
         let node = abilities.controller.as_ref().map(|controller| {
             let mut node = node::examine(controller, &mut abilities.walk, &release, self.watch);
             node.mkdir_errno = test.as_ref().and_then(|test| test.errno);
-            node.hooks_fired = test.as_ref().and_then(SelfTest::fired);
+            node.hooks_fired = test.as_ref().and_then(|test| test.fired);
             node
         });
         let limits = Limits { max_dying: self.max_dying };

@@ -2,13 +2,16 @@
 
 use std::{
     fs, io,
-    path::{Path, PathBuf},
+    path::Path,
     process, thread,
     time::{Duration, Instant},
 };
 
 use memcg_trace_common::Hook;
-use nix::sys::signal::SigSet;
+use nix::{
+    errno::Errno,
+    sys::signal::{SigSet, SigmaskHow},
+};
 
 use crate::{
     event::Event,
@@ -43,14 +46,16 @@ const TRACEPOINTS: &[Hook] = &[Hook::CgroupMkdir, Hook::CgroupRmdir, Hook::Cgrou
 /// What came of it.
 pub struct SelfTest {
     pub answer: Answer,
-    /// mkdir failed.
+    /// mkdir failed as it does on a node that lacks memcg IDs or memory.
     pub errno: Option<u32>,
+    /// Every hook fired, in order; `None`: there was no life to see.
+    pub fired: Option<bool>,
 }
 
 impl SelfTest {
     /// `options`: how to attach, if a backend works.
     pub fn run(options: Option<&Options>, controller: Option<&Controller>) -> Self {
-        let unknown = |reason: &str| Self { answer: Answer::unknown(reason), errno: None };
+        let unknown = |reason: &str| Self { answer: Answer::unknown(reason), errno: None, fired: None };
         let Some(controller) = controller else { return unknown("there is no memory controller") };
         if controller.version == Version::V2 && !gives_memory(&controller.mount) {
             return unknown(
@@ -63,23 +68,32 @@ impl SelfTest {
             Err(error) => return unknown(&error.to_string()),
         };
         let name = format!("memcg-trace-doctor-{}", process::id());
-        if let Err(error) = live_and_die(&controller.mount.join(&name)) {
-            let errno = error.raw_os_error().and_then(|errno| u32::try_from(errno).ok());
-            let directory = controller.mount.join(&name);
-            let reason = format!("cannot create and remove {}: {error}", directory.display());
-            let next = "see what this node suffers from".to_owned();
-            return Self { answer: Answer::No { reason, next }, errno };
+        let directory = controller.mount.join(&name);
+        match live_and_die(&directory) {
+            Ok(()) => watch(&mut live, name.as_bytes()),
+            Err(error) => Self::lifeless(&directory, error),
         }
-        Self { answer: watch(&mut live, name.as_bytes()), errno: None }
     }
 
-    /// Every hook did; `None`: there was no life to see.
-    pub fn fired(&self) -> Option<bool> {
-        match self.answer {
-            Answer::Yes { .. } => Some(true),
-            Answer::No { .. } if self.errno.is_none() => Some(false),
-            _ => None,
-        }
+    fn lifeless(directory: &Path, error: LifeError) -> Self {
+        let directory = directory.display();
+        let (reason, next, errno) = match error {
+            LifeError::Mkdir(error) => {
+                let errno = [Errno::ENOSPC, Errno::EBUSY, Errno::ENOMEM].map(|errno| errno as i32);
+                let errno = error.raw_os_error().filter(|raw| errno.contains(raw));
+                let next = match errno {
+                    Some(_) => "see what this node suffers from".to_owned(),
+                    None => {
+                        "see who may create cgroups there, and whether it is mounted read-only".to_owned()
+                    }
+                };
+                (format!("cannot create {directory}: {error}"), next, errno.map(i32::unsigned_abs))
+            }
+            LifeError::Rmdir(error) => {
+                (format!("cannot remove {directory}: {error}"), format!("remove it: rmdir {directory}"), None)
+            }
+        };
+        Self { answer: Answer::No { reason, next }, errno, fired: None }
     }
 }
 
@@ -89,29 +103,26 @@ fn gives_memory(directory: &Path) -> bool {
         .is_ok_and(|enabled| enabled.split_whitespace().any(|controller| controller == "memory"))
 }
 
-/// A directory that is there goes when this goes.
-struct Directory(PathBuf);
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.0);
-    }
+/// What a cgroup could not do.
+enum LifeError {
+    Mkdir(io::Error),
+    Rmdir(io::Error),
 }
 
 /// No signal comes between mkdir and rmdir.
-fn live_and_die(path: &Path) -> io::Result<()> {
-    let before = SigSet::thread_get_mask()?;
-    SigSet::all().thread_block()?;
-    let result = fs::create_dir(path).and_then(|()| {
-        let directory = Directory(path.to_owned());
-        fs::remove_dir(&directory.0)
-    });
-    before.thread_set_mask()?;
-    result
+fn live_and_die(path: &Path) -> Result<(), LifeError> {
+    let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK);
+    let lived = fs::create_dir(path).map_err(LifeError::Mkdir);
+    let lived = lived.and_then(|()| fs::remove_dir(path).map_err(LifeError::Rmdir));
+    if let Ok(before) = before {
+        // It was the mask before: nothing about it can be wrong.
+        let _ = before.thread_set_mask();
+    }
+    lived
 }
 
 /// Collects what the hooks say of the cgroup until its memcg is freed.
-fn watch(live: &mut Live, name: &[u8]) -> Answer {
+fn watch(live: &mut Live, name: &[u8]) -> SelfTest {
     let expected = match live.backend() {
         Backend::Kprobe => KPROBES,
         Backend::Tracepoint => TRACEPOINTS,
@@ -135,12 +146,13 @@ fn watch(live: &mut Live, name: &[u8]) -> Answer {
     };
     let expected: Vec<Hook> = expected.iter().copied().filter(|hook| !absent.contains(hook)).collect();
     if fired == expected {
-        return Answer::yes(format!("{} of {} hooks fired, in order", fired.len(), expected.len()));
+        let answer = Answer::yes(format!("{} of {} hooks fired, in order", fired.len(), expected.len()));
+        return SelfTest { answer, errno: None, fired: Some(true) };
     }
     let reason =
         format!("one cgroup was created and removed; expected were {expected:?}, seen were {fired:?}");
     let next = "run it once more; if it stays, report it with the output of RUST_LOG=debug".to_owned();
-    Answer::No { reason, next }
+    SelfTest { answer: Answer::No { reason, next }, errno: None, fired: Some(false) }
 }
 
 /// Hooks that fired for the memcg of the cgroup with this name, in order.
