@@ -4,8 +4,10 @@ pub mod live;
 mod merge;
 pub mod recording;
 mod run;
+mod stream;
 mod walk;
 
 pub use merge::{Merge, Record};
 pub use run::{End, Start};
+pub use stream::{Feed, Polled, Stream, Wanted};
 pub use walk::Snapshot;

@@ -2,55 +2,37 @@
 
 use std::{
     io::{self, BufWriter, Stdout},
-    mem,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result};
-use memcg_trace_common::Hook;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{Instant, sleep, sleep_until},
 };
 
 use super::{
-    super::{follow::Follower, wall_clock},
+    super::{follow::Follower, release_memory, wall_clock},
     Args,
     recorder::Recorder,
 };
 use crate::{
     exit::Exit,
-    kernel::{Kernel, boot, clock, privileges, walk::Walk},
-    source::{
-        End, Merge, Record, Snapshot, Start,
-        live::{Checked, Live, Options},
-    },
+    kernel::{Kernel, privileges},
+    source::{End, Feed as _, Polled, Record, Snapshot, Start, Stream, Wanted},
     tracker::Backend,
 };
 
 /// How often the buffers are drained; at once when one of them fills fast.
 const POLL: Duration = Duration::from_millis(50);
 const POLL_PRESSED: Duration = Duration::from_millis(1);
-/// How often the kernel is asked for missed firings.
-const CHECK: Duration = Duration::from_secs(1);
-/// An event is in its buffer this long after the instant it is stamped with.
-const SETTLED_NS: u64 = 10_000_000;
 
 pub struct Session {
     args: Args,
-    live: Live,
-    merge: Merge,
-    /// `None`: not wanted, or this kernel cannot be walked.
-    walk: Option<Walk>,
-    /// A walk that the events have not caught up with.
-    snapshot: Option<Snapshot>,
+    stream: Stream,
     follower: Follower<BufWriter<Stdout>>,
     recorder: Option<Recorder>,
     stop: Stop,
-    checked: Instant,
-    /// What the hooks had emitted at the last check, and when that was, ns.
-    emitted: (u64, Vec<(Hook, u32, u64)>),
-    undecodable: u64,
     /// Kept from call to call for its memory.
     records: Vec<Record>,
 }
@@ -65,61 +47,23 @@ impl Session {
     /// Checks what the machine has, attaches, and reads what is there already.
     pub fn start(args: Args) -> Result<Self> {
         let kernel = Kernel::probe(args.btf.as_deref())?;
-        let mut walk = if args.no_walk { None } else { kernel.walk() };
-        let live = Live::open(&Options {
-            layout: kernel.layout.layout,
-            memory_root: kernel.memory_root,
+        let wanted = Wanted {
             backend: args.backend.only(),
             perf_pages: args.perf_pages,
-        })?;
-        // After attaching: what comes later is in the stream, what was there before is in the walk, or in the census.
-        let snapshot = walk.as_mut().map(Snapshot::take).transpose()?;
-        let census = match snapshot {
-            Some(_) => None,
-            None => Some(kernel.controller.census()),
-        };
-        let dying_unseen = census.as_ref().map_or(Some(0), |census| census.dying);
-        let start = Start {
-            kernel: boot::release(),
-            boot_id: boot::id(),
-            controller: kernel.controller.to_string(),
-            backend: live.backend(),
-            backend_reason: live
-                .fallback()
-                .map(|error| format!("the kprobe backend does not work here: {error}")),
-            unknown: live.absent().map(|(what, error)| (what.to_owned(), error.to_string())).collect(),
-            page_bytes: live.page_bytes() as u64,
-            perf_pages: live.perf_pages() as u64,
-            layout: kernel.layout,
-            clock: wall_clock(),
-            started_ns: clock::monotonic_ns(),
+            walk: !args.no_walk,
             grace_ns: args.grace_ns(),
-            live: Some(census.as_ref().map_or(0, |census| census.live)),
-            dying_unseen,
-            paths: census.map(|census| census.paths).unwrap_or_default(),
+            clock: wall_clock(),
         };
+        let (stream, start) = Stream::open(&kernel, &wanted)?;
         let recorder = args.record.as_ref().map(|path| Recorder::start(path, &start)).transpose()?;
         privileges::drop_unneeded();
         release_memory();
         // Before it says that it traces: who reads that may send a signal.
         let stop = Stop::new()?;
-        announce(&start, snapshot.as_ref());
+        announce(&start, stream.snapshot());
         let out = BufWriter::new(io::stdout());
         let follower = Follower::new(start, &args.shown, args.count, out)?;
-        Ok(Self {
-            args,
-            live,
-            merge: Merge::new(),
-            walk,
-            snapshot,
-            follower,
-            recorder,
-            stop,
-            checked: Instant::now(),
-            emitted: (0, Vec::new()),
-            undecodable: 0,
-            records: Vec::new(),
-        })
+        Ok(Self { args, stream, follower, recorder, stop, records: Vec::new() })
     }
 
     /// Follows until a signal, `--duration` or `--count`, then sums up.
@@ -140,50 +84,15 @@ impl Session {
         self.finish()
     }
 
-    /// Walks. A walk that fails is the last one: the stream goes on, and what only a walk can make good for stays
-    /// inconclusive.
-    fn take_snapshot(&mut self) -> Option<Snapshot> {
-        match Snapshot::take(self.walk.as_mut()?) {
-            Ok(snapshot) => Some(snapshot),
-            Err(error) => {
-                log::warn!("no more walks: {error:#}");
-                self.walk = None;
-                None
-            }
-        }
-    }
-
     /// Drains, applies and shows; how long to wait until the next time.
     fn poll(&mut self) -> Result<Duration> {
-        let now_ns = clock::monotonic_ns();
-        let drained = self.live.drain(&mut self.merge);
-        self.undecodable += drained.undecodable;
-        let settled_ns = now_ns.saturating_sub(SETTLED_NS);
-        self.release(settled_ns);
-        if self.checked.elapsed() >= CHECK {
-            self.checked = Instant::now();
-            let Checked { missed, emitted } = self.live.check()?;
-            let missed = missed.into_iter();
-            self.records.extend(missed.map(|(hook, firings)| Record::Missed { t_ns: now_ns, hook, firings }));
-            // Emitted by the check before: drained by now, unless it was lost.
-            let (t_ns, emitted) = mem::replace(&mut self.emitted, (now_ns, emitted));
-            self.merge.expect(t_ns, emitted, |record| self.records.push(record));
-            if self.follower.wants_walk() && self.snapshot.is_none() {
-                self.snapshot = self.take_snapshot();
-            }
+        let Polled { settled_ns, pressed, checked } =
+            self.stream.poll(self.follower.wants_walk(), &mut self.records)?;
+        if checked {
             self.recorder.iter_mut().for_each(Recorder::flush);
         }
         self.apply(settled_ns)?;
-        Ok(if drained.pressed { POLL_PRESSED } else { POLL })
-    }
-
-    /// Takes what the merge has up to `settled_ns`, and a walk in its place among it.
-    fn release(&mut self, settled_ns: u64) {
-        if let Some(snapshot) = self.snapshot.take_if(|snapshot| snapshot.ended_ns <= settled_ns) {
-            self.merge.release(snapshot.ended_ns, |record| self.records.push(record));
-            self.records.push(Record::Walk(snapshot));
-        }
-        self.merge.release(settled_ns, |record| self.records.push(record));
+        Ok(if pressed { POLL_PRESSED } else { POLL })
     }
 
     /// Applies the records at hand; time then is `now_ns`.
@@ -203,27 +112,13 @@ impl Session {
 
     /// Detaches, accounts for every event that was emitted, and sums up.
     fn finish(mut self) -> Result<Exit> {
-        let end_ns = clock::monotonic_ns();
-        let missed = self.live.check()?.missed;
-        // The first walk may still wait for the events before it.
-        self.undecodable += self.live.drain(&mut self.merge).undecodable;
-        self.release(end_ns);
-        // References, charges and IDs of the survivors as they are now.
-        self.snapshot = self.take_snapshot();
-        let emitted = self.live.detach()?;
-        self.undecodable += self.live.drain(&mut self.merge).undecodable;
-        self.release(u64::MAX);
-        self.merge.finish(emitted.events, |record| self.records.push(record));
-        let missed = missed.into_iter().chain(emitted.unreturned);
-        self.records.extend(missed.map(|(hook, firings)| Record::Missed { t_ns: end_ns, hook, firings }));
+        let end_ns = self.stream.end(&mut self.records)?;
         self.apply(end_ns)?;
-        if self.follower.wants_walk()
-            && let Some(snapshot) = self.take_snapshot()
-        {
-            self.records.push(Record::Walk(snapshot));
+        if self.follower.wants_walk() {
+            self.stream.walk(&mut self.records);
             self.apply(end_ns)?;
         }
-        let end = End { ended_ns: end_ns, clock: wall_clock(), undecodable: self.undecodable };
+        let end = End { ended_ns: end_ns, clock: wall_clock(), undecodable: self.stream.undecodable() };
         let recorded = self.recorder.is_none_or(|recorder| recorder.finish(&end));
         let exit = self.follower.finish(&end)?;
         Ok(if recorded { exit } else { Exit::Failed })
@@ -260,13 +155,6 @@ impl Stop {
             _ = self.terminate.recv() => {}
         }
     }
-}
-
-/// Gives back what setting up left behind: the type information of a kernel takes some 45 MB while it is parsed, and the
-/// allocator keeps half of that.
-fn release_memory() {
-    // SAFETY: takes no pointers; glibc locks its arenas.
-    unsafe { libc::malloc_trim(0) };
 }
 
 /// Never, if there is no end.
