@@ -10,5 +10,7 @@ pub mod event;
 pub mod exit;
 pub mod kernel;
 pub mod report;
+pub mod scenarios;
 pub mod source;
 pub mod tracker;
+pub mod verdict;

@@ -5,6 +5,7 @@ pub mod follow;
 pub mod replay;
 pub mod scan;
 pub mod trace;
+pub mod verify;
 pub mod whois;
 
 use std::io::{self, IsTerminal as _};
@@ -37,6 +38,7 @@ enum Command {
     Trace(trace::Args),
     Replay(replay::Args),
     Scan(scan::Args),
+    Verify(verify::Args),
     Whois(whois::Args),
     Doctor(doctor::Args),
 }
@@ -53,7 +55,7 @@ Exit codes:
   0   done
   1   failed
   2   wrong usage
-  3   a leak was found (with --fail-on-leak), or the node is sick (doctor)
+  3   a leak was found (with --fail-on-leak, and by verify), or the node is sick (doctor)
   4   inconclusive: events were lost or a hook is missing, or the kernel counts otherwise than it was walked
   69  this kernel or machine lacks something that is needed
 
@@ -70,6 +72,7 @@ impl Cli {
             Some(Command::Trace(args)) => args.run(),
             Some(Command::Replay(args)) => args.run(),
             Some(Command::Scan(args)) => args.run(),
+            Some(Command::Verify(args)) => args.run(),
             Some(Command::Whois(args)) => args.run(),
             Some(Command::Doctor(args)) => args.run(),
             None => self.trace.run(),

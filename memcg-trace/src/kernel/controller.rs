@@ -38,6 +38,8 @@ pub enum ControllerError {
          mount -t cgroup2 none /sys/fs/cgroup"
     )]
     NotMounted,
+    #[error("the memory controller is in another hierarchy: {0}; a controller can be in one only")]
+    Elsewhere(String),
     #[error("cannot read {path}: {error}")]
     Unreadable { path: &'static str, error: io::Error },
 }

@@ -1,6 +1,6 @@
 //! The kernel's own counts of cgroups and memcgs, which a walk is compared with.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use serde::Serialize;
 
@@ -32,6 +32,17 @@ impl Counted {
             counted.live_memcgs = counted.live_memcgs.or_else(|| Some(controller.census().live));
         }
         counted
+    }
+
+    /// Asks what is below one cgroup; v2 alone counts that.
+    pub fn below(version: Version, directory: &Path) -> Self {
+        match version {
+            Version::V1 => Self::default(),
+            Version::V2 => {
+                let stat = fs::read_to_string(directory.join("cgroup.stat")).unwrap_or_default();
+                Self::parse(version, "", &stat)
+            }
+        }
     }
 
     fn parse(version: Version, proc: &str, stat: &str) -> Self {

@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod attach;
 pub mod boot;
+pub mod cgroup;
 pub mod clock;
 pub mod controller;
 pub mod counted;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::view::{DoctorView, EventView, Listed, ScanView, SummaryView, WhoisView};
+use super::view::{DoctorView, EventView, Listed, ScanView, SummaryView, VerifyView, WhoisView};
 
 /// Fields may be added to a schema; a new one is needed to rename or remove any.
 pub const SCHEMA: u32 = 1;
@@ -50,6 +50,13 @@ pub fn doctor(out: &mut impl Write, view: &DoctorView<'_>) -> io::Result<()> {
     view.findings.iter().try_for_each(|finding| line(out, "finding", finding))?;
     view.known.iter().try_for_each(|known| line(out, "known_bug", known))?;
     view.remedies.iter().try_for_each(|remedy| line(out, "remedy", remedy))?;
+    line(out, "summary", view)
+}
+
+/// Each verdict, each change since the baseline, then the summary: always the last line.
+pub fn verify(out: &mut impl Write, view: &VerifyView) -> io::Result<()> {
+    view.verdicts.iter().try_for_each(|verdict| line(out, "verdict", verdict))?;
+    view.changes.iter().flatten().try_for_each(|change| line(out, "change", change))?;
     line(out, "summary", view)
 }
 

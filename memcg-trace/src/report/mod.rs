@@ -6,6 +6,8 @@
 pub(crate) mod errno;
 pub mod escape;
 pub mod json;
+pub mod junit;
+pub mod tap;
 pub mod text;
 pub(crate) mod units;
 pub mod view;

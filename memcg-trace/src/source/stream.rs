@@ -45,6 +45,9 @@ pub trait Feed {
     /// Returns when (`CLOCK_MONOTONIC`, ns) the end was.
     fn end(&mut self, out: &mut Vec<Record>) -> Result<u64>;
 
+    /// Records of the perf buffers so far that were not events of this ABI.
+    fn undecodable(&self) -> u64;
+
     /// Appends one more walk, if the kernel can be walked.
     fn walk(&mut self, out: &mut Vec<Record>);
 }
@@ -127,11 +130,6 @@ impl Stream {
         self.snapshot.as_ref()
     }
 
-    /// Records of the perf buffers so far that were not events of this ABI.
-    pub fn undecodable(&self) -> u64 {
-        self.undecodable
-    }
-
     /// Walks. A walk that fails is the last one: the stream goes on, and what only a walk can make good for stays
     /// inconclusive.
     fn take_snapshot(&mut self) -> Option<Snapshot> {
@@ -198,6 +196,10 @@ impl Feed for Stream {
         let missed = missed.into_iter().chain(emitted.unreturned);
         out.extend(missed.map(|(hook, firings)| Record::Missed { t_ns: end_ns, hook, firings }));
         Ok(end_ns)
+    }
+
+    fn undecodable(&self) -> u64 {
+        self.undecodable
     }
 
     fn walk(&mut self, out: &mut Vec<Record>) {

@@ -65,7 +65,8 @@ pub enum BackendChoice {
 }
 
 impl BackendChoice {
-    fn only(self) -> Option<Backend> {
+    /// `None`: the best.
+    pub fn only(self) -> Option<Backend> {
         match self {
             Self::Auto => None,
             Self::Kprobe => Some(Backend::Kprobe),

@@ -5,12 +5,14 @@ mod live;
 mod scan;
 mod summary;
 mod table;
+mod verify;
 mod whois;
 
 pub use doctor::doctor;
 pub use live::{event, header};
 pub use scan::{counted, scan};
 pub use summary::summary;
+pub use verify::verify;
 pub use whois::whois;
 
 use anstyle::{AnsiColor, Style};

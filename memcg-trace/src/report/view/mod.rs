@@ -9,6 +9,7 @@ mod group;
 mod memcg;
 mod scan;
 mod summary;
+mod verify;
 mod whois;
 
 use jiff::Timestamp;
@@ -21,6 +22,7 @@ pub use group::{Common, Tally};
 pub use memcg::{Listed, MemcgView, TaskView, state_name};
 pub use scan::{By, Request, ScanGroup, ScanView, Scanned, Selection, Sort};
 pub use summary::{AllocFailure, Group, Run, SummaryView, Unknown};
+pub use verify::{Changed, Ground, VerdictView, VerifyView};
 pub use whois::{PathSource, WhoisView};
 
 /// Turns `CLOCK_MONOTONIC`, in which events are stamped, into the clocks that people and other tools use.

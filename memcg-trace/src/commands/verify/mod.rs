@@ -1,0 +1,309 @@
+//! `memcg-trace verify`: provoke what is known to leak, and judge this kernel by it.
+
+mod interrupt;
+pub mod oracle;
+pub mod round;
+pub mod witness;
+
+use std::{
+    collections::HashSet,
+    fs,
+    io::{self, BufWriter, Write as _},
+    path::PathBuf,
+    str::FromStr,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use self::{
+    oracle::KernelOracle,
+    round::{Round, Settings},
+    witness::Witness,
+};
+use super::{color, release_memory, trace::BackendChoice, wall_clock};
+use crate::{
+    attribution::container_of_path,
+    exit::Exit,
+    kernel::{
+        Kernel,
+        controller::{Controller, ControllerError, Version},
+    },
+    report::{
+        json, junit, tap, text,
+        view::{Ground, VerdictView, VerifyView},
+    },
+    scenarios::{Name, stage::Stage},
+    source::{Start, Stream, Wanted},
+    verdict::{Baseline, Evidence, Expectation, Played, Verdict, judge},
+};
+
+/// Provoke what is known to leak memcgs, and say whether this kernel does
+///
+/// Each scenario makes cgroups, does to them what may pin a memcg, and removes them; --help lists what they are. All run
+/// side by side, traced by the hooks, and are then waited for: with what pins them in place, after it was taken away, after
+/// drop_caches. A verdict needs two witnesses, the ledger of the events and the kernel's own counts with a walk:
+///
+///   CLEAN         every memcg went by itself
+///   LEAK          memcgs stayed, because something pins them; the table says how many, whether they hold their memcg IDs,
+///                 and after what they went
+///   LATE          every memcg went by itself, but took longer than half the settle time
+///   INCONCLUSIVE  something was lost, the witnesses disagree, or the leak could not be provoked
+///   SKIPPED       it cannot run here; that is no pass
+///
+/// It changes the node while it runs: it makes cgroups below one of its own, mounts and swaps, and drops the page cache.
+/// All of that is removed at the end, however it ends.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_long_help = NOTES)]
+pub struct Args {
+    /// Which ones [default: all]
+    #[arg(value_enum, value_name = "SCENARIO")]
+    pub scenarios: Vec<Name>,
+
+    /// How many cgroups each scenario makes
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub cgroups: u64,
+
+    /// How long memcgs may take to go: after removal, after the pin was taken away, after drop_caches
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    pub settle: Duration,
+
+    /// What must be seen: clean, leak, or a file with "SCENARIO VERDICT" on each line
+    #[arg(long, value_name = "clean|leak|FILE", default_value = "clean")]
+    pub expect: Expect,
+
+    /// An earlier run, recorded with -o json: say what changed since
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+
+    /// Fail unless the memory controller is in this hierarchy [default: whichever has it]
+    #[arg(long, value_enum)]
+    pub hierarchy: Option<Hierarchy>,
+
+    /// Also take all memcg IDs of this node for a while: nobody else can create a memory cgroup meanwhile
+    #[arg(long)]
+    pub exhaust: bool,
+
+    /// Run although pods run on this node
+    #[arg(long)]
+    pub yes: bool,
+
+    /// Where events come from; auto takes the best that this kernel allows and says which and why
+    #[arg(long, value_enum, default_value_t = BackendChoice::Auto)]
+    pub backend: BackendChoice,
+
+    /// BTF file of exactly this kernel, where /sys/kernel/btf/vmlinux does not exist
+    #[arg(long, value_name = "FILE")]
+    pub btf: Option<PathBuf>,
+
+    /// Output format; json is one object a line
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+
+    /// Colours; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, value_enum, default_value_t = clap::ColorChoice::Auto)]
+    pub color: clap::ColorChoice,
+}
+
+const NOTES: &str = "\
+Exit codes, the worst verdict decides:
+  0  all that was tried is as expected
+  3  a leak that was not expected
+  1  another verdict than expected, or verify failed
+  4  a verdict cannot be told, or a scenario that was asked for by name was skipped
+
+Examples:
+  memcg-trace verify                                        is this kernel clean?
+  memcg-trace verify kmem-limit slab-caches                 is it free of the leaks of RHEL 7?
+  memcg-trace verify -o json > before; …; memcg-trace verify --baseline before
+  memcg-trace verify --expect verdicts.txt -o junit > verify.xml";
+
+/// Pods that verify does not ask about.
+const FEW_PODS: usize = 3;
+
+/// `--output`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+    /// JUnit XML
+    Junit,
+    /// Test Anything Protocol
+    Tap,
+}
+
+/// `--hierarchy`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Hierarchy {
+    V1,
+    V2,
+}
+
+/// `--expect`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expect {
+    All(Verdict),
+    File(PathBuf),
+}
+
+impl FromStr for Expect {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "clean" => Self::All(Verdict::Clean),
+            "leak" => Self::All(Verdict::Leak),
+            file => Self::File(file.into()),
+        })
+    }
+}
+
+impl Expect {
+    fn read(&self) -> Result<Expectation> {
+        match self {
+            Self::All(verdict) => Ok(Expectation::all(*verdict)),
+            Self::File(path) => {
+                let text = fs::read_to_string(path);
+                let text = text.with_context(|| format!("cannot read expectations: {}", path.display()))?;
+                Expectation::parse(&text).with_context(|| format!("cannot use {}", path.display()))
+            }
+        }
+    }
+}
+
+impl Args {
+    /// Provokes, judges, cleans up, prints.
+    pub fn run(self) -> Result<Exit> {
+        // Files first: later, our mounts are our own.
+        let expectation = self.expect.read()?;
+        let baseline = self.baseline.as_ref().map(|path| {
+            let text = fs::read_to_string(path);
+            let text = text.with_context(|| format!("cannot read the baseline {}", path.display()))?;
+            Baseline::parse(&text).with_context(|| format!("cannot use {}", path.display()))
+        });
+        let baseline = baseline.transpose()?;
+        let kernel = Kernel::probe(self.btf.as_deref())?;
+        self.may_run_here(&kernel.controller)?;
+        release_memory();
+        interrupt::listen()?;
+        let (evidence, ground) = self.play(&kernel)?;
+
+        let verdicts = evidence.iter().map(|evidence| {
+            let judgement = judge(evidence, self.settle / 2);
+            let pin = match evidence.played {
+                Played::Done { pin, .. } => pin,
+                Played::Skipped(_) | Played::Failed(_) => None,
+            };
+            let wanted = self.scenarios.contains(&evidence.name);
+            VerdictView::new(evidence.name, wanted, pin, judgement, &expectation, &ground)
+        });
+        let view = VerifyView::new(verdicts.collect(), ground.clone(), baseline.as_ref());
+        self.print(&view)?;
+        Ok(view.exit())
+    }
+
+    fn may_run_here(&self, controller: &Controller) -> Result<()> {
+        let found = match controller.version {
+            Version::V1 => Hierarchy::V1,
+            Version::V2 => Hierarchy::V2,
+        };
+        if self.hierarchy.is_some_and(|wanted| wanted != found) {
+            return Err(ControllerError::Elsewhere(controller.to_string()).into());
+        }
+        let paths = controller.census().paths;
+        let pods: HashSet<_> = paths.values().filter_map(|path| container_of_path(path)?.pod_uid).collect();
+        if pods.len() > FEW_PODS && !self.yes {
+            bail!(
+                "{} pods run on this node, and verify makes zombies, swaps, and drops the page cache; drain the node, or \
+                 say --yes",
+                pods.len()
+            );
+        }
+        Ok(())
+    }
+
+    /// Plays all scenarios; when it returns, nothing is left of them.
+    fn play(&self, kernel: &Kernel) -> Result<(Vec<Evidence>, Ground)> {
+        let names: Vec<Name> = match self.scenarios.as_slice() {
+            [] => Name::all().to_vec(),
+            some => Name::all().iter().copied().filter(|name| some.contains(name)).collect(),
+        };
+        let (alone, together): (Vec<Name>, Vec<Name>) =
+            names.into_iter().partition(|name| name.is_exclusive());
+        let stage = Stage::new(&kernel.controller)?;
+        let mut evidence = Vec::new();
+        let mut ground = None;
+        let rounds = std::iter::once(together).chain(alone.into_iter().map(|name| vec![name]));
+        for names in rounds.filter(|names| !names.is_empty()) {
+            match names.as_slice() {
+                [Name::IdExhaustion] if !self.exhaust => {
+                    let reason = "it takes all memcg IDs of this node for a while: ask for it by --exhaust";
+                    let played = Played::Skipped(reason.to_owned());
+                    evidence.push(Evidence { name: names[0], cgroups: 0, played, loss: Vec::new() });
+                }
+                names => {
+                    let (seen, start) = self.round(kernel, &stage, names, ground.is_none())?;
+                    evidence.extend(seen);
+                    ground = Some(start);
+                }
+            }
+        }
+        let ground = ground.context("nothing to run: id-exhaustion needs --exhaust")?;
+        Ok((evidence, ground))
+    }
+
+    fn round(
+        &self,
+        kernel: &Kernel,
+        stage: &Stage,
+        names: &[Name],
+        first: bool,
+    ) -> Result<(Vec<Evidence>, Ground)> {
+        let wanted = Wanted {
+            backend: self.backend.only(),
+            perf_pages: None,
+            walk: true,
+            grace_ns: u64::MAX,
+            clock: wall_clock(),
+        };
+        let oracle = KernelOracle::new(&kernel.controller, kernel.walk());
+        let (stream, start) = Stream::open(kernel, &wanted)?;
+        if first {
+            announce(&start);
+        }
+        let settings = Settings { cgroups: self.cgroups, settle: self.settle };
+        let say = &mut |what: &str| eprintln!("memcg-trace: {what}");
+        let witness = Witness::new(stream, &start);
+        let round = Round { stage, witness, oracle, settings, interrupted: interrupt::check, say };
+        let evidence = round.play(names)?;
+        Ok((evidence, self.ground(start)))
+    }
+
+    fn ground(&self, start: Start) -> Ground {
+        Ground {
+            kernel: start.kernel,
+            controller: start.controller,
+            backend: start.backend,
+            backend_reason: start.backend_reason,
+            cgroups: self.cgroups,
+            settle_ns: u64::try_from(self.settle.as_nanos()).unwrap_or(u64::MAX),
+            page_bytes: start.page_bytes,
+        }
+    }
+
+    fn print(&self, view: &VerifyView) -> Result<()> {
+        let mut out = BufWriter::new(io::stdout());
+        match self.output {
+            Format::Text => text::verify(&mut out, view, color(self.color))?,
+            Format::Json => json::verify(&mut out, view)?,
+            Format::Junit => junit::verify(&mut out, view)?,
+            Format::Tap => tap::verify(&mut out, view)?,
+        }
+        Ok(out.flush()?)
+    }
+}
+
+fn announce(start: &Start) {
+    let why = start.backend_reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    eprintln!("memcg-trace: tracing {}, {} backend{why}", start.controller, start.backend);
+}

@@ -1,0 +1,110 @@
+//! The other witness: what the kernel itself counts, and a walk that no event has a part in.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use memcg_trace_common::CssFlag;
+
+use crate::{
+    event::Event,
+    kernel::{
+        cgroup::Cgroup,
+        controller::{Controller, Version},
+        counted,
+        walk::Walk,
+    },
+    source::Snapshot,
+    tracker::{Id, Key},
+    verdict::{Counted, Walked},
+};
+
+/// Says what there is below each of some cgroups. It need not be the kernel.
+pub trait Oracle {
+    fn count(&mut self, parents: &[&Cgroup]) -> Result<Vec<Counted>>;
+}
+
+/// The running kernel.
+pub struct KernelOracle {
+    controller: Controller,
+    walk: Option<Walk>,
+}
+
+impl KernelOracle {
+    pub fn new(controller: &Controller, walk: Option<Walk>) -> Self {
+        Self { controller: controller.clone(), walk }
+    }
+
+    /// Dying cgroups of the whole machine, where nothing is counted below a cgroup (v1).
+    fn dying_anywhere(&self) -> Option<u64> {
+        match self.controller.version {
+            Version::V1 => self.controller.census().dying,
+            Version::V2 => None,
+        }
+    }
+}
+
+impl Oracle for KernelOracle {
+    fn count(&mut self, parents: &[&Cgroup]) -> Result<Vec<Counted>> {
+        let snapshot = self.walk.as_mut().map(Snapshot::take).transpose()?;
+        let walked = snapshot.map(|snapshot| walked(&snapshot, parents));
+        let dying_anywhere = self.dying_anywhere();
+        let count = |(number, parent): (usize, &&Cgroup)| {
+            let below = counted::Counted::below(parent.version(), parent.directory());
+            Counted {
+                dying_cgroups: below.dying_cgroups,
+                dying_memcgs: below.dying_memcgs,
+                dying_anywhere,
+                walk: walked.as_ref().map(|walked| walked[number]),
+            }
+        };
+        Ok(parents.iter().enumerate().map(count).collect())
+    }
+}
+
+/// What a walk found below each of the cgroups.
+fn walked(snapshot: &Snapshot, parents: &[&Cgroup]) -> Vec<Walked> {
+    let start = Walked { ids_held: Some(0), charged_pages: Some(0), ..Walked::default() };
+    let mut walked = vec![start; parents.len()];
+    let by_id: HashMap<u64, usize> = parents.iter().map(|parent| parent.id()).zip(0..).collect();
+    let by_key: HashMap<Key, &Event> =
+        snapshot.events.iter().filter_map(|event| Some((Key::of(event)?, event))).collect();
+    for event in &snapshot.events {
+        let above = |event: &&Event| by_key.get(&parent_of(event)?).copied();
+        let ancestors = std::iter::successors(above(&event), above);
+        let found = ancestors
+            .enumerate()
+            .find_map(|(depth, ancestor)| Some((depth, *by_id.get(&ancestor.cgroup_id()?)?)));
+        if let Some((depth, number)) = found {
+            add(event, depth == 0, &mut walked[number]);
+        }
+    }
+    walked
+}
+
+fn parent_of(event: &Event) -> Option<Key> {
+    Some(Key { css: event.parent_css()?, serial: event.parent_serial().unwrap_or(0) })
+}
+
+/// Counters include what is below: only the topmost memcgs add to the charges.
+fn add(event: &Event, topmost: bool, walked: &mut Walked) {
+    let flags = event.css_flags().unwrap_or(CssFlag::ONLINE);
+    match (flags & CssFlag::ONLINE != 0, flags & CssFlag::DYING != 0) {
+        (true, false) => walked.live += 1,
+        (true, true) => walked.removed += 1,
+        (false, true) => {
+            walked.dying += 1;
+            let held = match Id::of(event) {
+                Id::Held { .. } => Some(1),
+                Id::Released => Some(0),
+                Id::Unknown => None,
+            };
+            walked.ids_held = walked.ids_held.zip(held).map(|(sum, held)| sum + held);
+            if topmost {
+                let pages = walked.charged_pages.zip(event.charged_pages());
+                walked.charged_pages = pages.map(|(sum, pages)| sum + pages);
+            }
+        }
+        // Being made.
+        (false, false) => {}
+    }
+}

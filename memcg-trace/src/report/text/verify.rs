@@ -1,0 +1,120 @@
+//! Verdicts as a table, what changed, and one sentence.
+
+use std::io::{self, Write};
+
+use anstyle::Style;
+
+use super::{
+    BAD, Color, GOOD, WARN,
+    live::or,
+    table::{Columns, heading, size},
+};
+use crate::{
+    report::{
+        units::{Count, Time},
+        view::{VerdictView, VerifyView},
+    },
+    verdict::{GoneAfter, Outcome, Verdict},
+};
+
+pub fn verify(out: &mut impl Write, view: &VerifyView, color: Color) -> io::Result<()> {
+    let ground = &view.ground;
+    let reason = ground.backend_reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    writeln!(out, "Linux {}, {}, {} backend{reason}", ground.kernel, ground.controller, ground.backend)?;
+    writeln!(
+        out,
+        "{} cgroups for each scenario, waited for up to {}\n",
+        Count(ground.cgroups),
+        Time { ns: ground.settle_ns }
+    )?;
+    let mut table =
+        Columns::new(["SCENARIO", "VERDICT", "STAYED>", "OF>", "IDS HELD>", "CHARGED>", "GONE AFTER"]);
+    for verdict in &view.verdicts {
+        let leak = verdict.verdict == Verdict::Leak;
+        let only = |text: String| if leak { text } else { String::new() };
+        table.row([
+            verdict.scenario.to_string(),
+            verdict.verdict.to_string(),
+            verdict.stayed.map(|count| Count(count).to_string()).unwrap_or_default(),
+            verdict.memcgs.map(|count| Count(count).to_string()).unwrap_or_default(),
+            only(or(verdict.ids_held.map(Count), "?")),
+            only(size(verdict.charged_bytes)),
+            verdict.gone_after.map(|after| gone(after, verdict.pin)).unwrap_or_default(),
+        ]);
+    }
+    table.print(out, view.verdicts.len() as u64, "")?;
+    reasons(out, view, color)?;
+    changes(out, view, color)?;
+    let (style, sentence) = sentence(view);
+    let style = color.style(style);
+    writeln!(out, "\n{style}{sentence}{style:#}")
+}
+
+fn gone(after: GoneAfter, pin: Option<&str>) -> String {
+    match after {
+        GoneAfter::PinRemoved => format!("{} was gone", pin.unwrap_or("the pin")),
+        GoneAfter::DropCaches => "drop_caches".to_owned(),
+        GoneAfter::Nothing => "nothing that was tried".to_owned(),
+    }
+}
+
+fn reasons(out: &mut impl Write, view: &VerifyView, color: Color) -> io::Result<()> {
+    let with_reason: Vec<(&VerdictView, &str)> =
+        view.verdicts.iter().filter_map(|verdict| Some((verdict, verdict.reason.as_deref()?))).collect();
+    if with_reason.is_empty() {
+        return Ok(());
+    }
+    heading(out, "Why", color)?;
+    for (verdict, reason) in with_reason {
+        writeln!(out, "  {} {}: {reason}", verdict.scenario, verdict.verdict)?;
+    }
+    Ok(())
+}
+
+fn changes(out: &mut impl Write, view: &VerifyView, color: Color) -> io::Result<()> {
+    let Some(changes) = &view.changes else { return Ok(()) };
+    heading(out, "Changed since the baseline", color)?;
+    if changes.is_empty() {
+        return writeln!(out, "  nothing");
+    }
+    let outcome = |outcome: &Option<Outcome>| match outcome {
+        None => "not tried".to_owned(),
+        Some(Outcome { verdict, ids_held, gone_after, kernel, .. }) => {
+            let ids = if ids_held.is_some_and(|held| held > 0) { ", IDs held" } else { "" };
+            let after = gone_after.map(|after| format!(", gone after: {}", gone(after, None)));
+            format!("{verdict}{ids}{} ({kernel})", after.unwrap_or_default())
+        }
+    };
+    let mut table = Columns::new(["SCENARIO", "BEFORE", "AFTER"]);
+    for change in changes {
+        table.row([change.scenario.to_string(), outcome(&change.before), outcome(&change.after)]);
+    }
+    table.print(out, changes.len() as u64, "")
+}
+
+fn sentence(view: &VerifyView) -> (Style, String) {
+    let counts = [
+        (view.clean, "clean"),
+        (view.leak, "leak"),
+        (view.late, "late"),
+        (view.inconclusive, "inconclusive"),
+        (view.skipped, "skipped"),
+    ];
+    let counts: Vec<String> = counts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    let differ: Vec<String> = view
+        .verdicts
+        .iter()
+        .filter(|verdict| verdict.as_expected == Some(false))
+        .map(|verdict| verdict.scenario.to_string())
+        .collect();
+    let (style, judged) = match view.as_expected {
+        Some(true) => (GOOD, "all that was tried is as expected".to_owned()),
+        Some(false) => (BAD, format!("not as expected: {}", differ.join(", "))),
+        None => (WARN, "not all could be told".to_owned()),
+    };
+    (style, format!("{}; {judged}.", counts.join(", ")))
+}

@@ -1,0 +1,182 @@
+//! Verdicts of `verify`, and what they add up to.
+
+use serde::Serialize;
+
+use crate::{
+    exit::Exit,
+    scenarios::Name,
+    tracker::Backend,
+    verdict::{Baseline, Differs, Expectation, GoneAfter, Judgement, Outcome, Verdict},
+};
+
+/// Where and how it was tried.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ground {
+    pub kernel: String,
+    pub controller: String,
+    pub backend: Backend,
+    pub backend_reason: Option<String>,
+    pub cgroups: u64,
+    pub settle_ns: u64,
+    #[serde(skip)]
+    pub page_bytes: u64,
+}
+
+/// One scenario.
+#[derive(Clone, Debug, Serialize)]
+pub struct VerdictView {
+    pub scenario: Name,
+    pub verdict: Verdict,
+    /// Why it was skipped, cannot be told, or is a leak that no memcg shows.
+    pub reason: Option<String>,
+    pub expected: Verdict,
+    /// Null: it cannot be told.
+    pub as_expected: Option<bool>,
+    pub kernel: String,
+    pub controller: String,
+    pub backend: Backend,
+    /// Memcgs that should have gone, and those of them that stayed while what pins them was there.
+    pub memcgs: Option<u64>,
+    pub stayed: Option<u64>,
+    /// Of those that stayed.
+    pub ids_held: Option<u64>,
+    pub charged_bytes: Option<u64>,
+    /// More than before.
+    pub slab_caches: Option<u64>,
+    pub gone_after: Option<GoneAfter>,
+    /// What was taken away when it says `pin_removed`.
+    pub pin: Option<&'static str>,
+    /// How long they took that all went by themselves.
+    pub took_ns: Option<u64>,
+    #[serde(skip)]
+    pub differs: Differs,
+}
+
+/// Something that an earlier run said otherwise.
+#[derive(Clone, Debug, Serialize)]
+pub struct Changed {
+    pub scenario: Name,
+    pub before: Option<Outcome>,
+    pub after: Option<Outcome>,
+}
+
+/// All of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct VerifyView {
+    #[serde(skip)]
+    pub verdicts: Vec<VerdictView>,
+    /// `None`: there is nothing to compare with.
+    #[serde(skip)]
+    pub changes: Option<Vec<Changed>>,
+    #[serde(flatten)]
+    pub ground: Ground,
+    pub clean: u64,
+    pub leak: u64,
+    pub late: u64,
+    pub inconclusive: u64,
+    pub skipped: u64,
+    /// No verdict differs from what was expected. Null: none does, but some cannot be told.
+    pub as_expected: Option<bool>,
+    pub conclusive: bool,
+}
+
+impl VerdictView {
+    /// `wanted`: the scenario was asked for by name.
+    pub fn new(
+        name: Name,
+        wanted: bool,
+        pin: Option<&'static str>,
+        judgement: Judgement,
+        expectation: &Expectation,
+        ground: &Ground,
+    ) -> Self {
+        let differs = expectation.compare(name, wanted, judgement.verdict);
+        Self {
+            scenario: name,
+            verdict: judgement.verdict,
+            reason: judgement.reason,
+            expected: expectation.of(name),
+            as_expected: match (differs, judgement.verdict) {
+                (Differs::Unknown, _) => None,
+                (Differs::No, Verdict::Skipped) if expectation.of(name) != Verdict::Skipped => None,
+                (Differs::No, _) => Some(true),
+                (Differs::Other | Differs::Leak, _) => Some(false),
+            },
+            kernel: ground.kernel.clone(),
+            controller: ground.controller.clone(),
+            backend: ground.backend,
+            memcgs: judgement.memcgs,
+            stayed: judgement.stayed,
+            ids_held: judgement.ids_held,
+            charged_bytes: judgement.charged_pages.map(|pages| pages * ground.page_bytes),
+            slab_caches: judgement.slab_caches,
+            gone_after: judgement.gone_after,
+            pin,
+            took_ns: judgement.took.map(|took| u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)),
+            differs,
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        Outcome {
+            kernel: self.kernel.clone(),
+            controller: self.controller.clone(),
+            verdict: self.verdict,
+            stayed: self.stayed,
+            memcgs: self.memcgs,
+            ids_held: self.ids_held,
+            gone_after: self.gone_after,
+        }
+    }
+}
+
+impl VerifyView {
+    pub fn new(verdicts: Vec<VerdictView>, ground: Ground, baseline: Option<&Baseline>) -> Self {
+        let count =
+            |verdict| verdicts.iter().filter(|view: &&VerdictView| view.verdict == verdict).count() as u64;
+        let worst = verdicts.iter().map(|view| view.differs).max().unwrap_or(Differs::No);
+        Self {
+            changes: baseline.map(|baseline| changes(&verdicts, baseline)),
+            clean: count(Verdict::Clean),
+            leak: count(Verdict::Leak),
+            late: count(Verdict::Late),
+            inconclusive: count(Verdict::Inconclusive),
+            skipped: count(Verdict::Skipped),
+            as_expected: match worst {
+                Differs::No => Some(true),
+                Differs::Unknown => None,
+                Differs::Other | Differs::Leak => Some(false),
+            },
+            conclusive: count(Verdict::Inconclusive) == 0,
+            ground,
+            verdicts,
+        }
+    }
+
+    /// The worst of all verdicts decides.
+    pub fn exit(&self) -> Exit {
+        match self.verdicts.iter().map(|view| view.differs).max() {
+            Some(Differs::Leak) => Exit::Leak,
+            Some(Differs::Other) => Exit::Failed,
+            Some(Differs::Unknown) => Exit::Inconclusive,
+            Some(Differs::No) | None => Exit::Done,
+        }
+    }
+}
+
+/// What differs from the earlier run, and what only one of the two has.
+fn changes(verdicts: &[VerdictView], baseline: &Baseline) -> Vec<Changed> {
+    let mut changes = Vec::new();
+    for name in Name::all() {
+        let before = baseline.0.get(name).cloned();
+        let after = verdicts.iter().find(|view| view.scenario == *name).map(VerdictView::outcome);
+        let changed = match (&before, &after) {
+            (Some(before), Some(after)) => before.differs(after),
+            (before, after) => before.is_some() || after.is_some(),
+        };
+        if changed {
+            changes.push(Changed { scenario: *name, before, after });
+        }
+    }
+    changes
+}

@@ -1,0 +1,42 @@
+//! A task makes a cgroup namespace and is moved to another cgroup.
+//!
+//! The namespace's root is the css_set that the task had then (`cgroup_namespace.root_cset`), with a reference to the css
+//! of every controller, on every kernel. It lives as long as a task in it, or a file descriptor of it: container runtimes
+//! give each container such a namespace, and an `nsenter` that hangs keeps it.
+
+use std::io;
+
+use anyhow::Result;
+use nix::sched::{CloneFlags, unshare};
+
+use super::{
+    Pump, Scenario,
+    stage::{Stage, Task},
+};
+use crate::kernel::cgroup::Cgroup;
+
+#[derive(Default)]
+pub struct CgroupNamespace {
+    tasks: Vec<Task>,
+}
+
+impl Scenario for CgroupNamespace {
+    fn provoke(&mut self, victim: Cgroup, stage: &Stage, _: Pump<'_>) -> Result<()> {
+        let task = Task::start(&victim, |ready| {
+            unshare(CloneFlags::CLONE_NEWCGROUP).map_err(io::Error::from)?;
+            ready.stay()
+        })?;
+        stage.move_out(&task)?;
+        self.tasks.push(task);
+        victim.remove()
+    }
+
+    fn unpin(&mut self, _: Pump<'_>) -> Result<()> {
+        self.tasks.clear();
+        Ok(())
+    }
+
+    fn pin(&self) -> Option<&'static str> {
+        Some("the namespace")
+    }
+}

@@ -1,0 +1,50 @@
+//! A task makes empty files that stay: inodes and dentries, slab objects that are charged to its memcg.
+//!
+//! Until 5.2 one such object kept the slab cache of the memcg, and with it the memcg; a container that only ran `find` left
+//! a zombie. 5.3 gives the caches to the parent (fb2f2b0adb98), and since 5.9 objects are charged through an obj_cgroup that
+//! goes to the parent when the memcg goes offline (bf4f059954dc): nothing is pinned.
+
+use std::{fs, path::PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::{
+    Pump, Scenario,
+    stage::{Stage, Task},
+};
+use crate::kernel::cgroup::Cgroup;
+
+/// For each cgroup: more than one slab holds.
+const FILES: u32 = 64;
+
+#[derive(Default)]
+pub struct Dentries {
+    directory: PathBuf,
+    cgroups: u64,
+}
+
+impl Scenario for Dentries {
+    fn set_up(&mut self, stage: &Stage, _: u64) -> Result<()> {
+        self.directory = stage.directory("dentries")?;
+        Ok(())
+    }
+
+    fn provoke(&mut self, victim: Cgroup, _: &Stage, _: Pump<'_>) -> Result<()> {
+        self.cgroups += 1;
+        let directory = self.directory.join(self.cgroups.to_string());
+        Task::run(&victim, || {
+            fs::create_dir(&directory)?;
+            (0..FILES).try_for_each(|file| fs::File::create(directory.join(file.to_string())).map(drop))
+        })?;
+        victim.remove()
+    }
+
+    fn unpin(&mut self, _: Pump<'_>) -> Result<()> {
+        let directory = self.directory.display();
+        fs::remove_dir_all(&self.directory).with_context(|| format!("cannot remove {directory}"))
+    }
+
+    fn pin(&self) -> Option<&'static str> {
+        Some("the files")
+    }
+}

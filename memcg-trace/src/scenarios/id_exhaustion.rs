@@ -1,0 +1,125 @@
+//! All 65,535 memcg IDs are used up, one cgroup is removed, another one is created: its ID must be free again.
+//!
+//! The check of the article that started this project: fill up with cgroups, let one of them go as in kmem-limit, and try
+//! mkdir again. On RHEL 7 a removed memcg keeps its ID until `__mem_cgroup_free`, so mkdir fails ("cannot allocate memory");
+//! since 73f576c04b94 (4.7) the ID is released at css_offline unless swap holds it. While it runs nobody on the node can
+//! create a memory cgroup, and it takes some 2 GB of kernel memory; so it must be asked for.
+
+use std::{fs, io, time::Duration};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::{
+    Pump, Scenario, Sign,
+    kmem_limit::make_kernel_objects,
+    stage::{Stage, Task},
+};
+use crate::{kernel::cgroup::Cgroup, tracker::ID_LIMIT};
+
+const LIMIT: &str = "memory.kmem.limit_in_bytes";
+/// Between two looks at what memory is left, and two breaths of the tracer.
+const BATCH: u64 = 256;
+/// What one cgroup takes at least, and what must stay available.
+const CGROUP_KB: u64 = 24;
+const RESERVE_KB: u64 = 128 << 10;
+/// The kernel offlines a removed memcg in a worker, on a busy machine after a while.
+const ATTEMPTS: u32 = 1_000;
+const PAUSE: Duration = Duration::from_millis(10);
+
+#[derive(Default)]
+pub struct IdExhaustion {
+    /// Holds the cgroups that fill up.
+    fill: Option<Cgroup>,
+    filled: u64,
+}
+
+impl Scenario for IdExhaustion {
+    fn set_up(&mut self, stage: &Stage, _: u64) -> Result<()> {
+        let (needed_kb, available_kb) = (ID_LIMIT * CGROUP_KB + RESERVE_KB, available_kb()?);
+        ensure!(
+            available_kb > needed_kb,
+            "using up the memcg IDs takes {} MiB of memory, {} MiB are available",
+            needed_kb >> 10,
+            available_kb >> 10
+        );
+        let fill = stage.home().child("fill")?;
+        fill.enable_memory()?;
+        self.fill = Some(fill);
+        Ok(())
+    }
+
+    fn provoke(&mut self, victim: Cgroup, _: &Stage, pump: Pump<'_>) -> Result<()> {
+        let exhausted = self.fill_up(pump)?;
+        log::debug!("mkdir after {} cgroups: {exhausted}", self.filled);
+        if victim.has(LIMIT) {
+            victim.write(LIMIT, "1")?;
+            victim.write(LIMIT, "-1")?;
+        }
+        Task::run(&victim, make_kernel_objects)?;
+        victim.remove()
+    }
+
+    fn unpin(&mut self, pump: Pump<'_>) -> Result<()> {
+        let fill = self.fill.as_ref().context("the scenario was not set up")?;
+        for number in 0..self.filled {
+            fs::remove_dir(fill.directory().join(number.to_string())).context("cannot remove a cgroup")?;
+            if number % BATCH == 0 {
+                pump()?;
+            }
+        }
+        self.filled = 0;
+        Ok(())
+    }
+
+    fn cgroups(&self, _: u64) -> u64 {
+        1
+    }
+
+    /// Creates the one that must be possible again.
+    fn sign(&mut self) -> Result<Option<Sign>> {
+        let mut said = String::new();
+        for _ in 0..ATTEMPTS {
+            match self.create_one() {
+                Ok(()) => return Ok(None),
+                Err(error) => said = error.to_string(),
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(Some(Sign::IdGone(said)))
+    }
+}
+
+impl IdExhaustion {
+    /// Creates cgroups until mkdir fails, and says how it does.
+    fn fill_up(&mut self, pump: Pump<'_>) -> Result<io::Error> {
+        for number in 0..=ID_LIMIT {
+            if let Err(error) = self.create_one() {
+                return Ok(error);
+            }
+            if number % BATCH == 0 {
+                pump()?;
+                let left_kb = available_kb()?;
+                ensure!(
+                    left_kb > RESERVE_KB,
+                    "memory ran short after {number} cgroups: {left_kb} KiB are left"
+                );
+            }
+        }
+        bail!("{} cgroups could be created although there are {ID_LIMIT} memcg IDs", self.filled)
+    }
+
+    fn create_one(&mut self) -> io::Result<()> {
+        let fill = self.fill.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        fs::create_dir(fill.directory().join(self.filled.to_string()))?;
+        self.filled += 1;
+        Ok(())
+    }
+}
+
+/// `MemAvailable` of /proc/meminfo.
+fn available_kb() -> Result<u64> {
+    let info = fs::read_to_string("/proc/meminfo").context("cannot read /proc/meminfo")?;
+    let value = info.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let value = value.and_then(|value| value.trim().strip_suffix(" kB")?.parse().ok());
+    value.context("/proc/meminfo has no MemAvailable")
+}

@@ -1,0 +1,50 @@
+//! A task is the first to read a file on a disk; a task outside of the cgroup maps it.
+//!
+//! The pages stay charged to the memcg that read them first, and those that are mapped cannot be dropped: drop_caches does
+//! not help as long as the other task lives. A shared library that a container's start brought into memory, then used by
+//! every other container, is such a file. When it is unmapped the pages are page cache like any other (see page-cache), and
+//! drop_caches frees them. Since 7.2 pages move to the parent when a memcg goes offline, and nothing is pinned.
+
+use anyhow::Result;
+
+use super::{
+    Pump, Scenario,
+    page_cache::next_file,
+    pages::{FILE_BYTES, Mapping, read_file, write_uncached_file},
+    stage::{Disk, Stage, Task},
+};
+use crate::kernel::cgroup::Cgroup;
+
+#[derive(Default)]
+pub struct MappedFile {
+    /// Before the disk: what is mapped keeps it busy. The task outside is we.
+    mappings: Vec<Mapping>,
+    disk: Option<Disk>,
+    files: u64,
+}
+
+impl Scenario for MappedFile {
+    fn set_up(&mut self, stage: &Stage, cgroups: u64) -> Result<()> {
+        self.disk = Some(Disk::mount(&stage.directory("mapped-file")?, cgroups * FILE_BYTES as u64)?);
+        Ok(())
+    }
+
+    fn provoke(&mut self, victim: Cgroup, _: &Stage, _: Pump<'_>) -> Result<()> {
+        let file = next_file(self.disk.as_ref(), &mut self.files)?;
+        write_uncached_file(&file)?;
+        Task::run(&victim, || read_file(&file))?;
+        let mapping = Mapping::of(&file)?;
+        mapping.touch();
+        self.mappings.push(mapping);
+        victim.remove()
+    }
+
+    fn unpin(&mut self, _: Pump<'_>) -> Result<()> {
+        self.mappings.clear();
+        Ok(())
+    }
+
+    fn pin(&self) -> Option<&'static str> {
+        Some("the mapping")
+    }
+}

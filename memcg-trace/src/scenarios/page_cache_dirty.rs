@@ -1,0 +1,35 @@
+//! A task writes a file on a disk and ends; nobody writes it back.
+//!
+//! As in page-cache the pages pin the memcg, here until they were written to the disk as well: `sync`, then drop_caches. On
+//! v2 the kernel also accounts the writing (cgroup writeback): the inode belongs to a `bdi_writeback` of the cgroup, which
+//! holds the css. That is what is left since 7.2, one reference; it goes when the inode is clean and either evicted or, when
+//! another memcg goes offline, switched to the parent (c22d70a162d3, 5.14).
+
+use anyhow::Result;
+
+use super::{
+    Pump, Scenario,
+    page_cache::next_file,
+    pages::{FILE_BYTES, write_file},
+    stage::{Disk, Stage, Task},
+};
+use crate::kernel::cgroup::Cgroup;
+
+#[derive(Default)]
+pub struct PageCacheDirty {
+    disk: Option<Disk>,
+    files: u64,
+}
+
+impl Scenario for PageCacheDirty {
+    fn set_up(&mut self, stage: &Stage, cgroups: u64) -> Result<()> {
+        self.disk = Some(Disk::mount(&stage.directory("page-cache-dirty")?, cgroups * FILE_BYTES as u64)?);
+        Ok(())
+    }
+
+    fn provoke(&mut self, victim: Cgroup, _: &Stage, _: Pump<'_>) -> Result<()> {
+        let file = next_file(self.disk.as_ref(), &mut self.files)?;
+        Task::run(&victim, || write_file(&file))?;
+        victim.remove()
+    }
+}

@@ -1,0 +1,89 @@
+//! Files and their pages, as several scenarios need them.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    ptr::{self, NonNull},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use nix::{
+    fcntl::{PosixFadviseAdvice, posix_fadvise},
+    sys::mman::{MapFlags, ProtFlags, mmap, munmap},
+};
+
+use crate::kernel::page_bytes;
+
+/// Of each file; 16 pages on x86-64.
+pub const FILE_BYTES: usize = 64 << 10;
+
+/// Writes a new file of [`FILE_BYTES`].
+pub fn write_file(path: &Path) -> io::Result<()> {
+    File::create_new(path)?.write_all(&[b'm'; FILE_BYTES])
+}
+
+/// Reads a file to its end.
+pub fn read_file(path: &Path) -> io::Result<()> {
+    File::open(path)?.read_exact(&mut [0; FILE_BYTES])
+}
+
+/// Makes a file of [`FILE_BYTES`] that is on the disk and not in the page cache: whoever reads it first is charged.
+pub fn write_uncached_file(path: &Path) -> Result<()> {
+    let context = || format!("cannot make {}", path.display());
+    write_file(path).with_context(context)?;
+    let file = File::open(path).with_context(context)?;
+    file.sync_all().with_context(context)?;
+    posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).with_context(context)?;
+    let cached = Mapping::of(path)?.cached_pages()?;
+    ensure!(cached == 0, "{} stays in the page cache ({cached} pages)", path.display());
+    Ok(())
+}
+
+/// Removes files that are in the way of nobody any more.
+pub fn remove_files(files: &mut Vec<PathBuf>) -> Result<()> {
+    for file in files.drain(..) {
+        fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// A file of [`FILE_BYTES`], mapped to be read.
+#[derive(Debug)]
+pub struct Mapping(NonNull<libc::c_void>);
+
+impl Mapping {
+    pub fn of(path: &Path) -> Result<Self> {
+        let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        let length = NonZeroUsize::new(FILE_BYTES).context("a file has pages")?;
+        // SAFETY: the kernel chooses the place.
+        let at = unsafe { mmap(None, length, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, &file, 0) };
+        Ok(Self(at.with_context(|| format!("cannot map {}", path.display()))?))
+    }
+
+    /// Maps each page for real.
+    pub fn touch(&self) {
+        for page in (0..FILE_BYTES).step_by(page_bytes()) {
+            // SAFETY: within the mapping, whose file keeps its length.
+            unsafe { ptr::read_volatile(self.0.as_ptr().cast::<u8>().add(page)) };
+        }
+    }
+
+    fn cached_pages(&self) -> Result<usize> {
+        let mut pages = vec![0_u8; FILE_BYTES.div_ceil(page_bytes())];
+        // SAFETY: the mapping, and a byte for each of its pages.
+        let known = unsafe { libc::mincore(self.0.as_ptr(), FILE_BYTES, pages.as_mut_ptr()) };
+        nix::errno::Errno::result(known).context("cannot ask for pages (mincore)")?;
+        Ok(pages.iter().filter(|page| **page & 1 == 1).count())
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: nothing refers into the mapping.
+        if let Err(error) = unsafe { munmap(self.0, FILE_BYTES) } {
+            log::error!("cannot unmap: {error}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Tasks have the kernel allocate objects of many kinds; when the cgroups are gone, /sys/kernel/slab must hold as many slab
+//! caches as before.
+//!
+//! Until 5.8 each memcg with kmem accounting got its own copy of every slab cache it used (memcg_create_kmem_cache). On
+//! RHEL 7 these copies outlived the memcg: slab caches by the hundred thousand, and "SLUB: Unable to allocate memory on
+//! node -1" (runc#1725; fixed in 3.10.0-1062.12.1.el7). Since 5.9 memcgs share the caches (10befea91b61). Between, in 5.3 to
+//! 5.8, the copies go to the parent when the memcg goes offline (fb2f2b0adb98).
+//!
+//! Modules that come meanwhile bring caches as well, so a surplus of less than one for each cgroup proves nothing.
+
+use std::{fs, path::Path, thread, time::Duration};
+
+use anyhow::{Context as _, Result};
+
+use super::{
+    Pump, Scenario, Sign,
+    kmem_limit::make_kernel_objects,
+    stage::{Stage, Task},
+};
+use crate::kernel::cgroup::Cgroup;
+
+const CACHES: &str = "/sys/kernel/slab";
+/// Copies for memcgs, below the cache they are of (4.x).
+const COPIES: &str = "cgroup";
+/// v1 before 4.5: kernel memory is accounted once there is a limit.
+const LIMIT: &str = "memory.kmem.limit_in_bytes";
+
+/// Slab caches are destroyed by a worker, later than the memcg.
+const ATTEMPTS: u32 = 200;
+const PAUSE: Duration = Duration::from_millis(10);
+
+#[derive(Default)]
+pub struct SlabCaches {
+    /// Before the first cgroup, when every other scenario has loaded the modules it needs.
+    before: Option<u64>,
+}
+
+impl Scenario for SlabCaches {
+    fn set_up(&mut self, _: &Stage, _: u64) -> Result<()> {
+        count().map(drop)
+    }
+
+    fn provoke(&mut self, victim: Cgroup, _: &Stage, _: Pump<'_>) -> Result<()> {
+        if self.before.is_none() {
+            self.before = Some(count()?);
+        }
+        if victim.has(LIMIT) {
+            victim.write(LIMIT, "1073741824")?;
+        }
+        Task::run(&victim, make_kernel_objects)?;
+        victim.remove()
+    }
+
+    fn sign(&mut self) -> Result<Option<Sign>> {
+        let Some(before) = self.before else { return Ok(None) };
+        let mut more = 0;
+        for _ in 0..ATTEMPTS {
+            more = count()?.saturating_sub(before);
+            if more == 0 {
+                return Ok(None);
+            }
+            thread::sleep(PAUSE);
+        }
+        Ok(Some(Sign::SlabCaches(more)))
+    }
+}
+
+/// Slab caches that there are, copies for memcgs included.
+fn count() -> Result<u64> {
+    let entries = |directory: &Path| fs::read_dir(directory).map(|entries| entries.flatten());
+    let caches = entries(Path::new(CACHES)).with_context(|| format!("cannot count slab caches: {CACHES}"))?;
+    let copies = |cache: &Path| entries(&cache.join(COPIES)).map_or(0, Iterator::count);
+    Ok(caches.map(|cache| 1 + copies(&cache.path()) as u64).sum())
+}

@@ -1,0 +1,115 @@
+//! Where scenarios play: one cgroup of our own, a tmpfs that nobody else sees, and what they need besides.
+
+mod bystander;
+mod disk;
+mod swap;
+mod task;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process,
+};
+
+use anyhow::{Context as _, Result};
+use nix::{
+    mount::{MntFlags, MsFlags, mount, umount2},
+    sched::{CloneFlags, unshare},
+    sys::mman::{MlockAllFlags, mlockall},
+};
+
+use self::bystander::Bystander;
+pub use self::{disk::Disk, swap::Swap, task::Task};
+use crate::kernel::{
+    cgroup::{Cgroup, move_to_root, remove_tree},
+    controller::Controller,
+};
+
+const NAME: &str = "memcg-trace-verify-";
+
+/// Mounted over, for us alone.
+const FILES: &str = "/tmp";
+
+/// The stage. All of it goes when it is dropped; what is mounted also goes if we are killed.
+#[derive(Debug)]
+pub struct Stage {
+    controller: Controller,
+    bystander: Bystander,
+    home: Cgroup,
+    _files: Files,
+}
+
+impl Stage {
+    /// Takes the calling thread into a mount namespace of its own, for good.
+    pub fn new(controller: &Controller) -> Result<Self> {
+        remove_leftovers(controller);
+        // What tasks of ours run is in memory: none of them is the first to read a page of it, and charged for that.
+        if let Err(error) = mlockall(MlockAllFlags::MCL_CURRENT) {
+            log::warn!("cannot lock the program in memory, its pages may be charged to a scenario: {error}");
+        }
+        let files = Files::mount()?;
+        let home = Cgroup::below_root(controller, &format!("{NAME}{}", process::id()))?;
+        home.enable_memory()?;
+        let bystander = Bystander::new(&home)?;
+        Ok(Self { controller: controller.clone(), bystander, home, _files: files })
+    }
+
+    /// The cgroup that everything is made below.
+    pub fn home(&self) -> &Cgroup {
+        &self.home
+    }
+
+    /// A directory on our tmpfs for one scenario.
+    pub fn directory(&self, scenario: &str) -> Result<PathBuf> {
+        let directory = Path::new(FILES).join(scenario);
+        fs::create_dir(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
+        Ok(directory)
+    }
+
+    /// Out of its cgroup, to the root of the hierarchy.
+    pub fn move_out(&self, task: &Task) -> Result<()> {
+        move_to_root(&self.controller, task.pid())
+    }
+
+    /// See [`Bystander`].
+    pub fn evict_stocks(&self) -> Result<()> {
+        self.bystander.evict_stocks()
+    }
+}
+
+/// A tmpfs in a mount namespace of our own.
+#[derive(Debug)]
+struct Files;
+
+impl Files {
+    fn mount() -> Result<Self> {
+        let none = None::<&str>;
+        unshare(CloneFlags::CLONE_NEWNS).context("cannot have a mount namespace")?;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
+            .context("cannot make mounts private")?;
+        mount(Some("tmpfs"), FILES, Some("tmpfs"), MsFlags::empty(), none)
+            .with_context(|| format!("cannot mount a tmpfs on {FILES}"))?;
+        Ok(Self)
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        if let Err(error) = umount2(FILES, MntFlags::MNT_DETACH) {
+            log::error!("cannot unmount our {FILES}: {error}");
+        }
+    }
+}
+
+/// Removes the cgroups of runs that were killed: each is named after its process.
+fn remove_leftovers(controller: &Controller) {
+    for entry in fs::read_dir(&controller.mount).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(NAME)?.parse::<u32>().ok());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists())
+            && let Err(error) = remove_tree(&entry.path())
+        {
+            log::warn!("{error:#}");
+        }
+    }
+}

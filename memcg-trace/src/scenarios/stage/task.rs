@@ -1,0 +1,124 @@
+//! Tasks that do something in a cgroup. They are forked, not executed: no program or library is read in the cgroup, whose
+//! pages would be one more thing that pins it. They end with us, however we end.
+
+use std::{
+    fs,
+    io::{self, Read as _, Write as _},
+    os::fd::{AsRawFd as _, RawFd},
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use anyhow::{Context as _, Result, bail};
+use nix::{
+    errno::Errno,
+    sys::{
+        prctl,
+        signal::{Signal, kill},
+        wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
+    },
+    unistd::{ForkResult, Pid, fork, getpid, getppid},
+};
+
+use crate::kernel::cgroup::{Cgroup, Door};
+
+/// A child of ours. Dropping it ends it and reaps it.
+#[derive(Debug)]
+pub struct Task(Pid);
+
+/// How a task says that it has done its work and stays.
+pub struct Ready(io::PipeWriter);
+
+/// What a task sends when it stays. One that fails sends the reason.
+const STAYS: u8 = 0;
+
+impl Task {
+    /// Starts a task in the cgroup and waits until it stays or has ended; then it is a zombie, as nobody reaps it.
+    pub fn start(cgroup: &Cgroup, work: impl FnOnce(&mut Ready) -> io::Result<()>) -> Result<Self> {
+        let door = cgroup.door()?;
+        let (mut ours, theirs) = io::pipe().context("cannot make a pipe")?;
+        let parent = getpid();
+        // SAFETY: verify has a single thread, so the child may do what it likes. (Where tests have more, glibc leaves its
+        // allocator usable after a fork, and the child takes no other lock.)
+        let task = match unsafe { fork() }.context("cannot fork")? {
+            ForkResult::Parent { child } => Self(child),
+            ForkResult::Child => {
+                let done = catch_unwind(AssertUnwindSafe(|| run(parent, door, Ready(theirs), work)));
+                // SAFETY: takes no pointer. Nothing that belongs to the parent may be dropped here.
+                unsafe { libc::_exit(i32::from(!done.unwrap_or(false))) }
+            }
+        };
+        drop(theirs);
+        let mut first = [0];
+        if ours.read(&mut first).context("cannot read from a pipe")? == 1 && first == [STAYS] {
+            return Ok(task);
+        }
+        let mut said = Vec::from(first);
+        ours.read_to_end(&mut said).context("cannot read from a pipe")?;
+        let status = waitid(Id::Pid(task.0), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+        if !matches!(status, Ok(WaitStatus::Exited(_, 0))) {
+            let said = String::from_utf8_lossy(&said);
+            bail!("a task in {} failed ({status:?}): {said}", cgroup.directory().display());
+        }
+        Ok(task)
+    }
+
+    /// Runs a task in the cgroup to its end.
+    pub fn run(cgroup: &Cgroup, work: impl FnOnce() -> io::Result<()>) -> Result<()> {
+        Self::start(cgroup, |_| work()).map(drop)
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.0.as_raw()
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        // Fails if it has ended: that is what is wanted.
+        let _ = kill(self.0, Signal::SIGKILL);
+        while waitpid(self.0, None) == Err(Errno::EINTR) {}
+    }
+}
+
+impl Ready {
+    /// Stays until it is killed.
+    pub fn stay(&mut self) -> io::Result<()> {
+        self.0.write_all(&[STAYS])?;
+        loop {
+            nix::unistd::pause();
+        }
+    }
+}
+
+/// The child: true if all went well.
+fn run(
+    parent: Pid,
+    mut door: Door,
+    mut ready: Ready,
+    work: impl FnOnce(&mut Ready) -> io::Result<()>,
+) -> bool {
+    // The parent's descriptors of programs and maps would keep them attached.
+    close_all_but(&[ready.0.as_raw_fd(), door.as_raw_fd()]);
+    let mut begin = || {
+        prctl::set_pdeathsig(Signal::SIGKILL)?;
+        if getppid() != parent {
+            // It ended just before.
+            return Err(io::Error::from(Errno::ESRCH));
+        }
+        door.enter()
+    };
+    let done = begin().and_then(|()| work(&mut ready));
+    if let Err(error) = &done {
+        let _ = write!(ready.0, "{error}");
+    }
+    done.is_ok()
+}
+
+fn close_all_but(kept: &[RawFd]) {
+    let numbers = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let open: Vec<RawFd> = numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for fd in open.into_iter().filter(|fd| *fd > 2 && !kept.contains(fd)) {
+        // SAFETY: the child uses none of the parent's descriptors but those that are kept.
+        unsafe { libc::close(fd) };
+    }
+}

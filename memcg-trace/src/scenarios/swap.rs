@@ -1,0 +1,68 @@
+//! Memory of a task is swapped out, then the task is moved to another cgroup.
+//!
+//! A swapped-out page has no page to be charged by: the swap record holds the memcg ID instead, and the ID the memcg. So
+//! this is the one zombie that still takes one of the 65,535 IDs since 73f576c04b94 (4.7), on every kernel up to today's.
+//! It goes when the pages do: the task ends, reads them, or swapoff. Up to 6.12 a CPU keeps slots that were freed in its
+//! cache, and the ID with them, until swapoff.
+
+use std::{hint::black_box, time::Duration};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::{
+    Pump, Scenario,
+    stage::{self, Stage, Task},
+};
+use crate::kernel::cgroup::Cgroup;
+
+const BYTES: usize = 256 << 10;
+const ATTEMPTS: u32 = 500;
+const PAUSE: Duration = Duration::from_millis(10);
+
+#[derive(Default)]
+pub struct Swap {
+    tasks: Vec<Task>,
+    device: Option<stage::Swap>,
+}
+
+impl Scenario for Swap {
+    fn set_up(&mut self, stage: &Stage, cgroups: u64) -> Result<()> {
+        ensure!(
+            stage.home().accounts_swap(),
+            "this kernel does not account swap; boot it with swapaccount=1"
+        );
+        let bytes = 2 * cgroups * BYTES as u64;
+        self.device = Some(stage::Swap::on_zram(bytes.max(16 << 20))?);
+        Ok(())
+    }
+
+    fn provoke(&mut self, victim: Cgroup, stage: &Stage, pump: Pump<'_>) -> Result<()> {
+        let task = Task::start(&victim, |ready| {
+            // Not zeros: no page of its own is needed for those.
+            let _memory = black_box(vec![b'm'; BYTES]);
+            ready.stay()
+        })?;
+        self.tasks.push(task);
+        let mut swapped = 0;
+        for _ in 0..ATTEMPTS {
+            victim.reclaim();
+            swapped = victim.swapped_bytes()?;
+            if swapped >= BYTES as u64 / 2 {
+                stage.move_out(self.tasks.last().context("a task")?)?;
+                return victim.remove();
+            }
+            pump()?;
+            std::thread::sleep(PAUSE);
+        }
+        bail!("only {swapped} of {BYTES} bytes could be swapped out")
+    }
+
+    fn unpin(&mut self, _: Pump<'_>) -> Result<()> {
+        self.tasks.clear();
+        self.device.as_mut().map_or(Ok(()), stage::Swap::off)
+    }
+
+    fn pin(&self) -> Option<&'static str> {
+        Some("the swapped memory")
+    }
+}

@@ -1,0 +1,34 @@
+//! A task ends and its parent does not wait for it.
+//!
+//! The zombie task still belongs to its cgroups: its css_set holds a reference to the css of every controller, on every
+//! kernel. rmdir works all the same, for a cgroup counts as empty when its last task has ended. A container whose first
+//! process is not an init, or a runtime's shim that hangs, leaves such tasks.
+
+use anyhow::Result;
+
+use super::{
+    Pump, Scenario,
+    stage::{Stage, Task},
+};
+use crate::kernel::cgroup::Cgroup;
+
+#[derive(Default)]
+pub struct UnreapedTask {
+    tasks: Vec<Task>,
+}
+
+impl Scenario for UnreapedTask {
+    fn provoke(&mut self, victim: Cgroup, _: &Stage, _: Pump<'_>) -> Result<()> {
+        self.tasks.push(Task::start(&victim, |_| Ok(()))?);
+        victim.remove()
+    }
+
+    fn unpin(&mut self, _: Pump<'_>) -> Result<()> {
+        self.tasks.clear();
+        Ok(())
+    }
+
+    fn pin(&self) -> Option<&'static str> {
+        Some("the zombie task")
+    }
+}

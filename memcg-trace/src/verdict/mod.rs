@@ -1,0 +1,18 @@
+//! Verdicts of `verify`: evidence in, judgement out. Pure: no I/O, no clock.
+//!
+//! What it guarantees:
+//!
+//! - **Two witnesses.** Only what the ledger and the kernel's own counts agree on is CLEAN, LATE or LEAK.
+//! - **No false calm.** Whatever was lost, not counted, or not provoked makes the verdict INCONCLUSIVE, with the reason.
+//! - **A pin counts.** A memcg that stays because something pins it is a LEAK: that is what is asked about a kernel. The
+//!   judgement says what made it go.
+
+mod baseline;
+mod evidence;
+mod expectation;
+mod judge;
+
+pub use baseline::{Baseline, BaselineError, Outcome};
+pub use evidence::{Counted, Evidence, Family, Moment, Played, Reading, Walked};
+pub use expectation::{Differs, Expectation, ParseError};
+pub use judge::{GoneAfter, Judgement, Verdict, judge};
