@@ -27,7 +27,7 @@ enum Task {
     Build(build::Args),
     Run(run::Args),
     Test(test::Args),
-    Vm(vm::Args),
+    Vm(Box<vm::Args>),
     Bench(bench::Args),
 }
 

@@ -27,7 +27,7 @@ pub enum Played {
         memcgs: u64,
         /// What pinned them until [`Moment::Unpinned`], if it could be taken away.
         pin: Option<&'static str>,
-        /// In the order of [`Moment`]s. The last may be missing: nothing was left.
+        /// In the order of [`Moment`]s; those for which nothing was left are missing.
         readings: Vec<Reading>,
         sign: Option<Sign>,
     },
@@ -38,10 +38,12 @@ pub enum Played {
 pub enum Moment {
     /// The memcgs were taken away, what pins them is there.
     Removed,
+    /// What can be written back and dropped was, what pins them is still there.
+    Dropped,
     /// What pins them was taken away.
     Unpinned,
-    /// What can be written back and dropped was.
-    Dropped,
+    /// What can be written back and dropped was once more.
+    DroppedAgain,
 }
 
 /// What there was at the end of a wait.

@@ -27,8 +27,10 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GoneAfter {
-    PinRemoved,
     DropCaches,
+    PinRemoved,
+    /// Neither alone.
+    PinRemovedAndDropCaches,
     Nothing,
 }
 
@@ -81,17 +83,18 @@ pub fn judge(evidence: &Evidence, late_after: Duration) -> Judgement {
         return judgement;
     }
     let gone = later.iter().find(|reading| reading.ledger.staying() == 0).map(|reading| reading.moment);
-    judgement.verdict = match (stayed, gone) {
-        (0, _) if removed.waited <= late_after => Verdict::Clean,
-        (0, _) => Verdict::Late,
-        // Nothing was done meanwhile that it could be due to.
-        (_, Some(Moment::Unpinned)) if !pinned => Verdict::Late,
+    judgement.verdict = match stayed {
+        0 if removed.waited <= late_after => Verdict::Clean,
+        0 => Verdict::Late,
         _ => Verdict::Leak,
     };
     if judgement.verdict == Verdict::Leak {
         judgement.gone_after = Some(match gone {
-            Some(Moment::Unpinned) => GoneAfter::PinRemoved,
             Some(Moment::Dropped) => GoneAfter::DropCaches,
+            Some(Moment::Unpinned) if pinned => GoneAfter::PinRemoved,
+            Some(Moment::DroppedAgain) if pinned => GoneAfter::PinRemovedAndDropCaches,
+            // Nothing was pinned that could be taken away: what was dropped took its time.
+            Some(Moment::Unpinned | Moment::DroppedAgain) => GoneAfter::DropCaches,
             Some(Moment::Removed) | None => GoneAfter::Nothing,
         });
     }
@@ -194,8 +197,9 @@ impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Removed => "after removal",
-            Self::Unpinned => "after the pin was taken away",
             Self::Dropped => "after drop_caches",
+            Self::Unpinned => "after the pins were taken away",
+            Self::DroppedAgain => "after drop_caches once more",
         })
     }
 }

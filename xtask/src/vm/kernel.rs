@@ -86,6 +86,11 @@ impl Kernel {
         let config = self.config.as_ref().and_then(|path| fs::read_to_string(path).ok());
         config.is_some_and(|config| config.contains("# CONFIG_MEMCG_V1 is not set"))
     }
+
+    /// Whether its configuration is known and has the memory controller of cgroup v1.
+    pub fn may_have_memcg_v1(&self) -> bool {
+        self.config.is_some() && !self.lacks_memcg_v1()
+    }
 }
 
 fn entry_with_prefix(dir: &Path, prefix: &str) -> Option<PathBuf> {

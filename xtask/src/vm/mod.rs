@@ -5,6 +5,7 @@ mod initramfs;
 mod kernel;
 mod machine;
 mod qemu;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,11 +24,14 @@ use crate::workspace::Workspace;
 /// The command's stdout, stderr and exit code are those of the task. It runs as root in an initramfs with busybox;
 /// memcg-trace is in PATH, zram, loop and some file systems wait for modprobe, /tmp and /dev/shm are tmpfs.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_help = "Examples:
   cargo xtask vm --kernel 5.10 --cgroup v1 -- memcg-trace trace --duration 10s
   cargo xtask vm -- sh -c 'uname -r; cat /proc/cgroups'
   cargo xtask vm --kernel 7.2 shell")]
 pub struct Args {
+    #[command(subcommand)]
+    task: Option<Task>,
     /// A series of Debian's cloud kernels (5.10, 6.1, 6.12, 7.2 ...), or IMAGE[:MODULES]
     #[arg(long, value_name = "KERNEL", default_value = "6.12")]
     kernel: String,
@@ -69,6 +73,11 @@ pub struct Args {
     command: Vec<OsString>,
 }
 
+#[derive(clap::Subcommand)]
+enum Task {
+    Verify(verify::Args),
+}
+
 fn parse_file(argument: &str) -> Result<(PathBuf, PathBuf), String> {
     match argument.split_once(':') {
         Some((host, guest)) if guest.starts_with('/') => Ok((host.into(), guest.into())),
@@ -77,6 +86,9 @@ fn parse_file(argument: &str) -> Result<(PathBuf, PathBuf), String> {
 }
 
 pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
+    if let Some(Task::Verify(args)) = &args.task {
+        return verify::task(workspace, args);
+    }
     let mut files = args.files.clone();
     let loader = if args.no_build { workspace.loader() } else { build::build(workspace)? };
     if loader.is_file() {

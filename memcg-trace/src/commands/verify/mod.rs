@@ -41,8 +41,8 @@ use crate::{
 /// Provoke what is known to leak memcgs, and say whether this kernel does
 ///
 /// Each scenario makes cgroups, does to them what may pin a memcg, and removes them; --help lists what they are. All run
-/// side by side, traced by the hooks, and are then waited for: with what pins them in place, after it was taken away, after
-/// drop_caches. A verdict needs two witnesses, the ledger of the events and the kernel's own counts with a walk:
+/// side by side, traced by the hooks, and are then waited for: with what pins them in place, after drop_caches, after what
+/// pins them was taken away, and after both. A verdict needs two witnesses, the ledger of the events and the kernel's own counts with a walk:
 ///
 ///   CLEAN         every memcg went by itself
 ///   LEAK          memcgs stayed, because something pins them; the table says how many, whether they hold their memcg IDs,
@@ -64,7 +64,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub cgroups: u64,
 
-    /// How long memcgs may take to go: after removal, after the pin was taken away, after drop_caches
+    /// How long memcgs may take to go: after removal, and after each action that may help
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     pub settle: Duration,
 

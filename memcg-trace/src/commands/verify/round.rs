@@ -1,5 +1,5 @@
 //! One round: scenarios side by side. All are provoked, then all are waited for, then all pins are taken away …, so that
-//! a round takes three times the settle time, however many scenarios there are.
+//! a round takes a few times the settle time, however many scenarios there are.
 
 use std::{
     fs, thread,
@@ -72,11 +72,18 @@ impl<F: Feed, O: Oracle> Round<'_, F, O> {
             let sign = actor.scenario.sign();
             actor.keep(sign, |actor, sign| actor.sign = sign);
         }
-        self.unpin(&mut actors)?;
-        self.read(&mut actors, Moment::Unpinned)?;
-        if actors.iter().any(|actor| self.family(actor).staying() > 0) {
+        if self.any_stays(&actors) {
             drop_caches(self.say);
             self.read(&mut actors, Moment::Dropped)?;
+        }
+        // Also where nothing stays: what is there to pin goes before the hooks.
+        self.unpin(&mut actors)?;
+        if self.any_stays(&actors) {
+            self.read(&mut actors, Moment::Unpinned)?;
+        }
+        if self.any_stays(&actors) {
+            drop_caches(self.say);
+            self.read(&mut actors, Moment::DroppedAgain)?;
         }
         let loss = self.witness.finish()?;
         Ok(actors.into_iter().map(|actor| actor.evidence(loss.clone())).collect())
@@ -89,6 +96,10 @@ impl<F: Feed, O: Oracle> Round<'_, F, O> {
 
     fn family(&self, actor: &Actor) -> Family {
         self.witness.family(actor.family)
+    }
+
+    fn any_stays(&self, actors: &[Actor]) -> bool {
+        actors.iter().any(|actor| self.family(actor).staying() > 0)
     }
 
     fn set_up(&mut self, name: Name) -> Result<Actor> {

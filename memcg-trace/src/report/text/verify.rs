@@ -52,8 +52,11 @@ pub fn verify(out: &mut impl Write, view: &VerifyView, color: Color) -> io::Resu
 
 fn gone(after: GoneAfter, pin: Option<&str>) -> String {
     match after {
-        GoneAfter::PinRemoved => format!("{} was gone", pin.unwrap_or("the pin")),
         GoneAfter::DropCaches => "drop_caches".to_owned(),
+        GoneAfter::PinRemoved => format!("{} was gone", pin.unwrap_or("the pin")),
+        GoneAfter::PinRemovedAndDropCaches => {
+            format!("{} was gone, and drop_caches", pin.unwrap_or("the pin"))
+        }
         GoneAfter::Nothing => "nothing that was tried".to_owned(),
     }
 }

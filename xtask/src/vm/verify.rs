@@ -1,0 +1,103 @@
+//! `cargo xtask vm verify`: the verdicts of several kernels in one matrix.
+
+mod matrix;
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use self::matrix::{Column, Matrix};
+use super::{Cgroup, Kernel, Output, Vm};
+use crate::build;
+use crate::workspace::Workspace;
+
+/// Boot kernels, run `memcg-trace verify` in each, and print one matrix of scenarios and kernels.
+///
+/// Each kernel is booted with either hierarchy that has its memory controller. The matrix is also written as Markdown.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask vm verify
+  cargo xtask vm verify --kernel 6.12 --kernel ./bzImage:./modules -- --cgroups 20
+  cargo xtask vm verify --kernel ~/linux/arch/x86/boot/bzImage --out /dev/null -- tmpfs swap")]
+pub struct Args {
+    /// Series of Debian's cloud kernels, or IMAGE[:MODULES]; separated by commas, or given more than once
+    #[arg(
+        long = "kernel",
+        value_name = "KERNEL,…",
+        value_delimiter = ',',
+        default_value = "5.10,6.1,6.12,7.2"
+    )]
+    kernels: Vec<String>,
+    /// Only this hierarchy [default: v1 and v2 where the kernel's configuration has both, else v2]
+    #[arg(long, value_enum)]
+    cgroup: Option<Cgroup>,
+    /// Where the matrix goes
+    #[arg(long, value_name = "FILE", default_value = "docs/VERIFIED.md")]
+    out: PathBuf,
+    /// Memory of each VM in MiB; using up all memcg IDs takes 4096
+    #[arg(long, value_name = "MB", default_value_t = 4096)]
+    memory: u32,
+    /// End a VM after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
+    timeout: u64,
+    /// Take target/release/memcg-trace as it is
+    #[arg(long)]
+    no_build: bool,
+    /// Arguments of memcg-trace verify
+    #[arg(last = true)]
+    args: Vec<OsString>,
+}
+
+pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
+    let loader = if args.no_build { workspace.loader() } else { build::build(workspace)? };
+    let mut matrix = Matrix::default();
+    for spec in &args.kernels {
+        let kernel = Kernel::find(spec, false)?;
+        for cgroup in hierarchies(&kernel, args.cgroup) {
+            eprintln!("xtask: verify on Linux {} with cgroup {}", kernel.version, cgroup.name());
+            let command = ["memcg-trace", "verify", "-o", "json"].map(OsString::from);
+            let vm = Vm {
+                kernel: kernel.clone(),
+                cgroup,
+                memory_mb: args.memory,
+                cpus: 2,
+                append: String::new(),
+                kvm: false,
+                modules: Vec::new(),
+                files: vec![(loader.clone(), "/bin/memcg-trace".into())],
+                environment: Vec::new(),
+                command: command.into_iter().chain(args.args.iter().cloned()).collect(),
+                timeout: Duration::from_secs(args.timeout),
+            };
+            let run = vm.run(workspace, Output::Capture)?;
+            let column = Column::parse(&run.stdout, cgroup.name());
+            matrix.columns.push(column.with_context(|| {
+                format!("verify failed on Linux {} with exit code {}", kernel.version, run.code)
+            })?);
+        }
+    }
+    if matrix.columns.is_empty() {
+        bail!("none of these kernels has the memory controller in that hierarchy");
+    }
+    println!("{}", matrix.text());
+    let out = workspace.root.join(&args.out);
+    if let Some(directory) = out.parent() {
+        fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
+    }
+    fs::write(&out, matrix.markdown()).with_context(|| format!("cannot write {}", out.display()))?;
+    eprintln!("xtask: written to {}", out.display());
+    Ok(if matrix.is_conclusive() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Of a kernel whose configuration is not at hand nobody knows whether it has v1.
+fn hierarchies(kernel: &Kernel, only: Option<Cgroup>) -> Vec<Cgroup> {
+    match only {
+        Some(cgroup) => vec![cgroup],
+        None if kernel.may_have_memcg_v1() => vec![Cgroup::V1, Cgroup::V2],
+        None => vec![Cgroup::V2],
+    }
+}

@@ -1,0 +1,196 @@
+//! The matrix: what `memcg-trace verify -o json` said on each kernel.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+
+/// Verdicts of several kernels; the scenarios are the same in each.
+#[derive(Default)]
+pub struct Matrix {
+    pub columns: Vec<Column>,
+}
+
+/// One kernel with one hierarchy.
+pub struct Column {
+    /// Its release and the hierarchy.
+    kernel: String,
+    hierarchy: String,
+    verdicts: Vec<Verdict>,
+    summary: Summary,
+}
+
+/// A `verdict` line.
+#[derive(Deserialize)]
+struct Verdict {
+    scenario: String,
+    verdict: String,
+    reason: Option<String>,
+    stayed: Option<u64>,
+    memcgs: Option<u64>,
+    ids_held: Option<u64>,
+    gone_after: Option<String>,
+}
+
+/// The `summary` line.
+#[derive(Deserialize)]
+struct Summary {
+    kernel: String,
+    cgroups: u64,
+    settle_ns: u64,
+    conclusive: bool,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+impl Column {
+    pub fn parse(output: &[u8], hierarchy: &str) -> Result<Self> {
+        let text = String::from_utf8_lossy(output);
+        let mut verdicts = Vec::new();
+        let mut summary = None;
+        for line in text.lines() {
+            let Ok(Line { kind }) = serde_json::from_str(line) else { continue };
+            match kind.as_str() {
+                "verdict" => verdicts.push(serde_json::from_str(line).context("cannot read a verdict")?),
+                "summary" => summary = serde_json::from_str(line).context("cannot read the summary")?,
+                _ => {}
+            }
+        }
+        let summary: Summary = summary.with_context(|| format!("it has no summary: {text:?}"))?;
+        Ok(Self { kernel: summary.kernel.clone(), hierarchy: hierarchy.to_owned(), verdicts, summary })
+    }
+
+    fn verdict(&self, scenario: &str) -> Option<&Verdict> {
+        self.verdicts.iter().find(|verdict| verdict.scenario == scenario)
+    }
+
+    fn name(&self) -> String {
+        format!("{} {}", self.kernel, self.hierarchy)
+    }
+}
+
+impl Verdict {
+    /// In a word or two.
+    fn cell(&self) -> String {
+        let mut cell = self.verdict.to_uppercase();
+        if self.verdict == "leak" {
+            if self.ids_held.is_some_and(|held| held > 0) {
+                cell += " +ID";
+            }
+            // Part of them: how many is worth a look.
+            if let (Some(stayed), Some(memcgs)) = (self.stayed, self.memcgs)
+                && stayed < memcgs
+            {
+                let _ = write!(cell, " {stayed}/{memcgs}");
+            }
+        }
+        cell
+    }
+
+    fn gone_after(&self) -> Option<&'static str> {
+        Some(match self.gone_after.as_deref()? {
+            "drop_caches" => "drop_caches",
+            "pin_removed" => "pin removed",
+            "pin_removed_and_drop_caches" => "pin removed, then drop_caches",
+            _ => "nothing that was tried",
+        })
+    }
+}
+
+impl Matrix {
+    pub fn is_conclusive(&self) -> bool {
+        self.columns.iter().all(|column| column.summary.conclusive)
+    }
+
+    /// In the order of the first column; others have the same.
+    fn scenarios(&self) -> impl Iterator<Item = &str> {
+        self.columns
+            .first()
+            .into_iter()
+            .flat_map(|column| column.verdicts.iter().map(|v| v.scenario.as_str()))
+    }
+
+    /// Each scenario's cells, and after what it went, which is told by kernel only where kernels differ.
+    fn rows(&self) -> Vec<Vec<String>> {
+        let row = |scenario: &str| {
+            let verdicts: Vec<_> = self.columns.iter().map(|column| column.verdict(scenario)).collect();
+            let cells = verdicts.iter().map(|verdict| verdict.map_or("-".to_owned(), Verdict::cell));
+            let mut after: Vec<&str> =
+                verdicts.iter().filter_map(|verdict| verdict.and_then(Verdict::gone_after)).collect();
+            after.sort_unstable();
+            after.dedup();
+            let ends = [after.join(" or ")];
+            std::iter::once(scenario.to_owned()).chain(cells).chain(ends).collect()
+        };
+        self.scenarios().map(row).collect()
+    }
+
+    fn header(&self) -> Vec<String> {
+        let kernels = self.columns.iter().map(Column::name);
+        std::iter::once("scenario".to_owned()).chain(kernels).chain(["gone after".to_owned()]).collect()
+    }
+
+    /// Aligned columns for a terminal.
+    pub fn text(&self) -> String {
+        let mut lines = vec![self.header()];
+        lines.extend(self.rows());
+        let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
+        let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let line = |cells: &Vec<String>| {
+            let padded: Vec<_> =
+                cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            padded.join("  ").trim_end().to_owned()
+        };
+        lines.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The page that is kept.
+    pub fn markdown(&self) -> String {
+        let mut page = "# Which kernels leak what\n\n".to_owned();
+        page +=
+            "Written by `cargo xtask vm verify`, which boots each kernel and runs `memcg-trace verify` there";
+        if let Some(Column { summary, .. }) = self.columns.first() {
+            let seconds = summary.settle_ns / 1_000_000_000;
+            let _ = write!(
+                page,
+                " with {} cgroups for each scenario and {seconds} s for them to go",
+                summary.cgroups
+            );
+        }
+        page += ".\n\nLEAK: memcgs stayed, because something pins them; `+ID`: they hold their memcg IDs as well. `gone after`: \
+                 what it took until the last one went. `memcg-trace verify --help` explains the words, and each scenario is \
+                 explained in its file in `memcg-trace/src/scenarios/`.\n\n";
+        let header = self.header();
+        let _ = writeln!(page, "| {} |", header.join(" | "));
+        let _ = writeln!(page, "|{}", "---|".repeat(header.len()));
+        for row in self.rows() {
+            let _ = writeln!(page, "| {} |", row.join(" | "));
+        }
+        let reasons = self.reasons();
+        if !reasons.is_empty() {
+            let _ = writeln!(page, "\n{}", reasons.join("\n"));
+        }
+        page
+    }
+
+    /// Why something was skipped or cannot be told; once for all kernels that say the same.
+    fn reasons(&self) -> Vec<String> {
+        let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
+        for column in &self.columns {
+            for verdict in &column.verdicts {
+                let Some(reason) = &verdict.reason else { continue };
+                let text = format!("{} {}: {reason}", verdict.scenario, verdict.verdict.to_uppercase());
+                match reasons.iter_mut().find(|(known, _)| *known == text) {
+                    Some((_, kernels)) => kernels.push(column.name()),
+                    None => reasons.push((text, vec![column.name()])),
+                }
+            }
+        }
+        reasons.into_iter().map(|(text, kernels)| format!("- {text} ({})", kernels.join(", "))).collect()
+    }
+}
