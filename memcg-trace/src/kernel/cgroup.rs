@@ -136,6 +136,19 @@ impl Cgroup {
         };
     }
 
+    /// Lets the kernel swap out what it can of the tasks inside. (force_empty would try for seconds to get at their kernel
+    /// memory as well.)
+    pub fn swap_out(&self) {
+        // Fails if not all can be swapped out.
+        let _ = match self.version {
+            Version::V1 => {
+                let limited = self.write("memory.limit_in_bytes", "0");
+                limited.and_then(|()| self.write("memory.limit_in_bytes", "-1"))
+            }
+            Version::V2 => self.write("memory.high", "0").and_then(|()| self.write("memory.high", "max")),
+        };
+    }
+
     /// Buffers of sockets are charged to it. v2 always does; v1 does so for a cgroup whose limit was ever set.
     pub fn charge_sockets(&self) -> Result<()> {
         match self.version {

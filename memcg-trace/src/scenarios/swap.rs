@@ -45,7 +45,7 @@ impl Scenario for Swap {
         self.tasks.push(task);
         let mut swapped = 0;
         for _ in 0..ATTEMPTS {
-            victim.reclaim();
+            victim.swap_out();
             swapped = victim.swapped_bytes()?;
             if swapped >= BYTES as u64 / 2 {
                 stage.move_out(self.tasks.last().context("a task")?)?;

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     report::{
+        escape::Name,
         units::{Count, Time},
         view::{VerdictView, VerifyView},
     },
@@ -69,6 +70,7 @@ fn reasons(out: &mut impl Write, view: &VerifyView, color: Color) -> io::Result<
     }
     heading(out, "Why", color)?;
     for (verdict, reason) in with_reason {
+        let reason = Name(reason.as_bytes());
         writeln!(out, "  {} {}: {reason}", verdict.scenario, verdict.verdict)?;
     }
     Ok(())

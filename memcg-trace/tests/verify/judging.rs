@@ -1,0 +1,233 @@
+//! From evidence to a verdict.
+
+use std::time::Duration;
+
+use memcg_trace::{
+    scenarios::{Name, Sign},
+    verdict::{
+        Counted, Differs, Evidence, Expectation, Family, GoneAfter, ParseError, Played, Verdict, Walked,
+    },
+};
+use proptest::prelude::*;
+
+use super::{LATE, evidence, readings, verdict};
+
+const PIN: Option<&str> = Some("the file");
+
+#[test]
+fn what_stays_is_a_leak_and_went_after_something() {
+    use GoneAfter::{DropCaches, Nothing, PinRemoved, PinRemovedAndDropCaches};
+    let table: &[(Option<&'static str>, &[u64], Verdict, Option<GoneAfter>)] = &[
+        (None, &[0], Verdict::Clean, None),
+        (PIN, &[0, 0, 0, 0], Verdict::Clean, None),
+        (PIN, &[100, 0, 0], Verdict::Leak, Some(DropCaches)),
+        (PIN, &[100, 100, 0], Verdict::Leak, Some(PinRemoved)),
+        (PIN, &[100, 100, 100, 0], Verdict::Leak, Some(PinRemovedAndDropCaches)),
+        (PIN, &[100, 100, 100, 3], Verdict::Leak, Some(Nothing)),
+        (PIN, &[1, 1, 0], Verdict::Leak, Some(PinRemoved)),
+        (None, &[100, 0], Verdict::Leak, Some(DropCaches)),
+        // Nothing of it was pinned by what was taken away.
+        (None, &[100, 1, 0], Verdict::Leak, Some(DropCaches)),
+        (None, &[2, 2, 2, 2], Verdict::Leak, Some(Nothing)),
+    ];
+    for (pin, dying, expected, gone_after) in table {
+        let judgement = verdict(&evidence(Name::Tmpfs, *pin, dying));
+        assert_eq!((judgement.verdict, judgement.gone_after), (*expected, *gone_after), "{dying:?}");
+        assert_eq!(judgement.stayed, Some(dying[0]));
+        assert_eq!(judgement.charged_pages, Some(17 * dying[0]));
+        assert_eq!(judgement.reason, None);
+    }
+}
+
+#[test]
+fn late_is_neither_clean_nor_a_leak() {
+    let mut late = evidence(Name::Churn, None, &[0]);
+    readings(&mut late)[0].waited = LATE + Duration::from_millis(1);
+    assert_eq!(verdict(&late).verdict, Verdict::Late);
+}
+
+#[test]
+fn a_backend_without_ids_takes_them_from_the_walk() {
+    let mut swap = evidence(Name::Swap, PIN, &[100, 100, 0]);
+    for reading in readings(&mut swap) {
+        reading.ledger.ids_held = None;
+        reading.counted.walk.as_mut().expect("a walk").ids_held = Some(99);
+    }
+    assert_eq!(verdict(&swap).ids_held, Some(99));
+}
+
+#[test]
+fn signs_that_no_memcg_shows() {
+    let table = [
+        (Sign::SlabCaches(100), Verdict::Leak),
+        (Sign::SlabCaches(2_000), Verdict::Leak),
+        (Sign::SlabCaches(99), Verdict::Inconclusive),
+        (Sign::IdGone("ENOSPC".to_owned()), Verdict::Leak),
+    ];
+    for (shown, expected) in table {
+        let mut clean = evidence(Name::SlabCaches, None, &[0]);
+        if let Played::Done { sign, .. } = &mut clean.played {
+            *sign = Some(shown.clone());
+        }
+        let judgement = verdict(&clean);
+        assert_eq!(judgement.verdict, expected, "{shown:?}");
+        assert!(judgement.reason.is_some(), "{shown:?}");
+        // Doubt is stronger than a sign.
+        clean.loss.push("2 events were lost".to_owned());
+        assert_eq!(verdict(&clean).verdict, Verdict::Inconclusive);
+    }
+}
+
+#[test]
+fn neither_skipped_nor_failed_is_a_pass() {
+    for (played, expected) in [
+        (Played::Skipped("no zram".to_owned()), Verdict::Skipped),
+        (Played::Failed("no memory".to_owned()), Verdict::Inconclusive),
+    ] {
+        let evidence = Evidence { played, ..evidence(Name::Swap, None, &[]) };
+        assert_eq!(verdict(&evidence).verdict, expected);
+    }
+    assert_eq!(verdict(&evidence(Name::Swap, None, &[])).verdict, Verdict::Inconclusive);
+}
+
+/// Each of these makes one witness say something else, or nothing: a clean scenario and a leak, no verdict on either.
+#[test]
+fn witnesses_that_disagree() {
+    let mutations: &[(&str, fn(&mut Family, &mut Counted))] = &[
+        ("the walk sees one more dying", |_, counted| walk(counted).dying += 1),
+        ("the walk sees one online", |_, counted| walk(counted).live += 1),
+        ("the walk sees one removed", |_, counted| walk(counted).removed += 1),
+        ("the walk sees an ID held", |_, counted| walk(counted).ids_held = Some(77)),
+        ("cgroup.stat counts another cgroup", |_, counted| counted.dying_cgroups = Some(101)),
+        ("cgroup.stat counts another memcg", |_, counted| counted.dying_memcgs = Some(101)),
+        ("nothing to compare with", |_, counted| *counted = Counted::default()),
+        ("only the machine's count", |_, counted| {
+            *counted = Counted { dying_anywhere: Some(500), ..Counted::default() };
+        }),
+        ("a birth was not seen", |ledger, _| ledger.created -= 1),
+        ("too many births", |ledger, _| ledger.created += 1),
+        ("an end was seen twice", |ledger, _| ledger.freed += 1),
+        ("offline was not seen", |ledger, _| {
+            ledger.removed += ledger.dying.max(1);
+            ledger.dying = 0;
+        }),
+        ("rmdir was not seen", |ledger, _| ledger.live += 1),
+    ];
+    for (what, mutate) in mutations {
+        for dying in [[0, 0, 0], [100, 100, 0], [100, 0, 0]] {
+            for at in 0..dying.len() {
+                let mut evidence = evidence(Name::Tmpfs, PIN, &dying);
+                let reading = &mut readings(&mut evidence)[at];
+                mutate(&mut reading.ledger, &mut reading.counted);
+                let judgement = verdict(&evidence);
+                assert_eq!(judgement.verdict, Verdict::Inconclusive, "{what}, reading {at} of {dying:?}");
+                assert!(judgement.reason.is_some(), "{what}");
+            }
+        }
+    }
+}
+
+fn walk(counted: &mut Counted) -> &mut Walked {
+    counted.walk.as_mut().expect("a walk")
+}
+
+#[test]
+fn memcgs_that_are_dying_without_their_cgroup() {
+    let mut toggled = evidence(Name::ControllerToggle, PIN, &[100, 100, 0]);
+    for reading in readings(&mut toggled) {
+        reading.ledger.without_directory = 0;
+        reading.counted.dying_cgroups = Some(0);
+    }
+    assert_eq!(verdict(&toggled).verdict, Verdict::Leak);
+}
+
+/// v1: fewer cgroups are dying on the whole machine than the ledger claims.
+#[test]
+fn the_machine_has_fewer() {
+    let mut leak = evidence(Name::Tmpfs, PIN, &[100, 100, 0]);
+    for reading in readings(&mut leak) {
+        reading.counted.dying_cgroups = None;
+        reading.counted.dying_memcgs = None;
+        reading.counted.dying_anywhere = Some(120);
+    }
+    assert_eq!(verdict(&leak).verdict, Verdict::Leak);
+    readings(&mut leak)[0].counted.dying_anywhere = Some(99);
+    assert_eq!(verdict(&leak).verdict, Verdict::Inconclusive);
+}
+
+proptest! {
+    /// Whatever the witnesses say: a verdict on memcgs needs both to say the same, and CLEAN that none stays.
+    #[test]
+    fn no_verdict_without_agreement(
+        ledger in proptest::array::uniform5(0_u64..3),
+        walked in proptest::array::uniform3(0_u64..3),
+        cgroups in proptest::option::of(0_u64..3),
+        memcgs in proptest::option::of(0_u64..3),
+        lost in any::<bool>(),
+    ) {
+        let [created, freed, live, removed, dying] = ledger;
+        let family = Family { created, freed, live, removed, dying, without_directory: removed + dying, ids_held: None };
+        let mut evidence = evidence(Name::Churn, None, &[0]);
+        let reading = &mut readings(&mut evidence)[0];
+        reading.ledger = family;
+        let walk = Walked { live: walked[0], removed: walked[1], dying: walked[2], ids_held: None, charged_pages: None };
+        reading.counted =
+            Counted { dying_cgroups: cgroups, dying_memcgs: memcgs, dying_anywhere: None, walk: Some(walk) };
+        if let Played::Done { memcgs, .. } = &mut evidence.played {
+            *memcgs = 2;
+        }
+        if lost {
+            evidence.loss.push("1 event was lost".to_owned());
+        }
+        let stays = removed + dying;
+        let sound = !lost && created == 2 && live == 0 && freed + stays == 2
+            && (walk.live, walk.removed, walk.dying) == (live, removed, dying)
+            && cgroups.is_none_or(|cgroups| cgroups == stays)
+            && memcgs.is_none_or(|memcgs| memcgs == dying || memcgs == stays);
+        let expected = match (sound, stays) {
+            (false, _) => Verdict::Inconclusive,
+            (true, 0) => Verdict::Clean,
+            (true, _) => Verdict::Leak,
+        };
+        prop_assert_eq!(verdict(&evidence).verdict, expected);
+    }
+}
+
+#[test]
+fn expectations_of_a_file() {
+    let text = "# of 6.12\ntmpfs leak\n\n  swap   LEAK # and the ID\nkmem-limit skipped\n";
+    let expectation = Expectation::parse(text).expect("a file");
+    let table = [
+        (Name::Tmpfs, Verdict::Leak, Differs::No),
+        (Name::Tmpfs, Verdict::Clean, Differs::Other),
+        (Name::Tmpfs, Verdict::Inconclusive, Differs::Unknown),
+        (Name::Tmpfs, Verdict::Skipped, Differs::Unknown),
+        (Name::KmemLimit, Verdict::Skipped, Differs::No),
+        (Name::KmemLimit, Verdict::Clean, Differs::Other),
+        (Name::Churn, Verdict::Clean, Differs::No),
+        (Name::Churn, Verdict::Late, Differs::Other),
+        (Name::Churn, Verdict::Leak, Differs::Leak),
+        (Name::Churn, Verdict::Skipped, Differs::No),
+    ];
+    for (name, verdict, differs) in table {
+        assert_eq!(expectation.compare(name, false, verdict), differs, "{name} {verdict}");
+    }
+    assert_eq!(expectation.compare(Name::Churn, true, Verdict::Skipped), Differs::Unknown);
+    let leaks = Expectation::all(Verdict::Leak);
+    assert_eq!(leaks.compare(Name::Churn, false, Verdict::Clean), Differs::Other);
+}
+
+#[test]
+fn files_that_are_no_expectations() {
+    let table = [
+        ("tmpfs", ParseError::Form { line: 1 }),
+        ("\ntmpfs leak now", ParseError::Form { line: 2 }),
+        ("tmpsf leak", ParseError::Scenario { line: 1, name: "tmpsf".to_owned() }),
+        ("tmpfs leaks", ParseError::Verdict { line: 1, verdict: "leaks".to_owned() }),
+        // Nobody may ask for it.
+        ("tmpfs inconclusive", ParseError::Verdict { line: 1, verdict: "inconclusive".to_owned() }),
+    ];
+    for (text, error) in table {
+        assert_eq!(Expectation::parse(text), Err(error), "{text:?}");
+    }
+}

@@ -1,0 +1,142 @@
+//! Golden output of every format, the exit code, and a baseline made of it.
+
+use memcg_trace::{
+    exit::Exit,
+    report::{
+        json, junit, tap,
+        text::{self, Color},
+        view::{Ground, VerdictView, VerifyView},
+    },
+    scenarios::Name,
+    tracker::Backend,
+    verdict::{Baseline, Evidence, Expectation, Played, Verdict},
+};
+
+use super::{evidence, golden, readings, verdict};
+
+fn ground(kernel: &str) -> Ground {
+    Ground {
+        kernel: kernel.to_owned(),
+        controller: "cgroup v2 at /sys/fs/cgroup".to_owned(),
+        backend: Backend::Kprobe,
+        backend_reason: None,
+        cgroups: 100,
+        settle_ns: 10_000_000_000,
+        page_bytes: 4096,
+    }
+}
+
+/// One of each verdict.
+fn run() -> Vec<Evidence> {
+    let mut swap = evidence(Name::Swap, Some("the swapped memory"), &[100, 100, 0]);
+    for reading in readings(&mut swap) {
+        let held = Some(reading.ledger.dying);
+        reading.ledger.ids_held = held;
+        reading.counted.walk.as_mut().expect("a walk").ids_held = held;
+    }
+    let mut late = evidence(Name::Dentries, Some("the files"), &[0]);
+    readings(&mut late)[0].waited = super::SETTLE;
+    let skipped = "there is no memory.kmem.limit_in_bytes here: <v1> & \"v1\" alone has it # \u{1b}[2J";
+    let lost =
+        Evidence { loss: vec!["12 events were lost".to_owned()], ..evidence(Name::Socket, None, &[5]) };
+    vec![
+        evidence(Name::Churn, None, &[0]),
+        Evidence { played: Played::Skipped(skipped.to_owned()), ..evidence(Name::KmemLimit, None, &[]) },
+        evidence(Name::Tmpfs, Some("the file"), &[100, 100, 0]),
+        evidence(Name::PageCache, None, &[100, 0, 0]),
+        swap,
+        lost,
+        late,
+    ]
+}
+
+fn view(
+    evidence: &[Evidence],
+    kernel: &str,
+    expectation: &Expectation,
+    baseline: Option<&Baseline>,
+) -> VerifyView {
+    let ground = ground(kernel);
+    let verdicts = evidence.iter().map(|evidence| {
+        let pin = match evidence.played {
+            Played::Done { pin, .. } => pin,
+            _ => None,
+        };
+        VerdictView::new(evidence.name, false, pin, verdict(evidence), expectation, &ground)
+    });
+    VerifyView::new(verdicts.collect(), ground.clone(), baseline)
+}
+
+fn as_json(view: &VerifyView) -> Vec<u8> {
+    let mut out = Vec::new();
+    json::verify(&mut out, view).expect("JSON");
+    out
+}
+
+#[test]
+fn every_format() {
+    let expected = Expectation::parse("tmpfs leak\nswap leak").expect("expectations");
+    let view = view(&run(), "6.12.117", &expected, None);
+    assert_eq!(view.exit(), Exit::Leak, "page-cache leaks and should not");
+    let json = as_json(&view);
+    golden::check_json(&json);
+    golden::compare("verify.jsonl", &json);
+    let mut out = Vec::new();
+    text::verify(&mut out, &view, Color::Off).expect("text");
+    golden::check_text(&out, Color::Off);
+    golden::compare("verify.txt", &out);
+    let mut out = Vec::new();
+    junit::verify(&mut out, &view).expect("XML");
+    golden::check_text(&out, Color::Off);
+    golden::compare("verify.xml", &out);
+    let mut out = Vec::new();
+    tap::verify(&mut out, &view).expect("TAP");
+    golden::check_text(&out, Color::Off);
+    golden::compare("verify.tap", &out);
+}
+
+#[test]
+fn the_worst_verdict_decides_the_exit_code() {
+    let clean = Expectation::all(Verdict::Clean);
+    let of =
+        |evidence: Vec<Evidence>, expectation: &Expectation| view(&evidence, "1", expectation, None).exit();
+    let [churn, skipped, tmpfs, cache, swap, lost, late] = run().try_into().expect("seven");
+    assert_eq!(of(vec![churn.clone(), skipped.clone()], &clean), Exit::Done);
+    assert_eq!(of(vec![churn.clone(), lost.clone()], &clean), Exit::Inconclusive);
+    assert_eq!(of(vec![lost.clone(), late.clone()], &clean), Exit::Failed);
+    assert_eq!(of(vec![late, lost, cache], &clean), Exit::Leak);
+    assert_eq!(of(vec![tmpfs.clone(), swap], &Expectation::all(Verdict::Leak)), Exit::Done);
+    assert_eq!(of(vec![tmpfs, churn], &Expectation::all(Verdict::Leak)), Exit::Failed);
+}
+
+#[test]
+fn changes_since_a_baseline() {
+    let expected = Expectation::default();
+    let before = as_json(&view(&run(), "6.12.117", &expected, None));
+    let baseline = Baseline::parse(str::from_utf8(&before).expect("UTF-8")).expect("a baseline");
+    let same = view(&run(), "6.12.118", &expected, Some(&baseline));
+    assert_eq!(same.changes.as_ref().map(Vec::len), Some(0), "{:?}", same.changes);
+
+    let mut after = run();
+    after[2] = evidence(Name::Tmpfs, Some("the file"), &[0]);
+    after[3] = evidence(Name::PageCache, None, &[17, 0]);
+    after.remove(6);
+    after.push(evidence(Name::Nested, Some("the file"), &[100, 100, 0]));
+    let view = view(&after, "7.2.12", &expected, Some(&baseline));
+    let changed: Vec<_> = view.changes.iter().flatten().map(|change| change.scenario).collect();
+    assert_eq!(changed, [Name::Tmpfs, Name::Nested, Name::Dentries]);
+    let mut out = as_json(&view);
+    golden::check_json(&out);
+    text::verify(&mut out, &view, Color::Off).expect("text");
+    golden::compare("verify-changed.txt", &out);
+}
+
+#[test]
+fn files_that_are_no_baseline() {
+    for (text, complaint) in
+        [("", "no verdict"), ("{\"type\":\"summary\"}\n", "no verdict"), ("nonsense", "line 1")]
+    {
+        let error = Baseline::parse(text).expect_err(text).to_string();
+        assert!(error.contains(complaint), "{error}");
+    }
+}
