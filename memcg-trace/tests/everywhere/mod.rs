@@ -4,6 +4,8 @@ mod doctor;
 mod ends;
 mod failures;
 mod filters;
+mod interruptions;
+mod mutations;
 mod names;
 mod recordings;
 mod scans;

@@ -8,3 +8,4 @@ mod support;
 mod container;
 mod doctor;
 mod scan;
+mod verify;

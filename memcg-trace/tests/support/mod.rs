@@ -16,6 +16,7 @@ pub mod sandbox;
 pub mod scan;
 pub mod storm;
 pub mod tracer;
+pub mod verify;
 
 pub use bystander::evict_stocks;
 

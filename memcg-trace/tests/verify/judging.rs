@@ -17,7 +17,8 @@ const PIN: Option<&str> = Some("the file");
 #[test]
 fn what_stays_is_a_leak_and_went_after_something() {
     use GoneAfter::{DropCaches, Nothing, PinRemoved, PinRemovedAndDropCaches};
-    let table: &[(Option<&'static str>, &[u64], Verdict, Option<GoneAfter>)] = &[
+    type Row = (Option<&'static str>, &'static [u64], Verdict, Option<GoneAfter>);
+    let table: &[Row] = &[
         (None, &[0], Verdict::Clean, None),
         (PIN, &[0, 0, 0, 0], Verdict::Clean, None),
         (PIN, &[100, 0, 0], Verdict::Leak, Some(DropCaches)),
@@ -93,7 +94,8 @@ fn neither_skipped_nor_failed_is_a_pass() {
 /// Each of these makes one witness say something else, or nothing: a clean scenario and a leak, no verdict on either.
 #[test]
 fn witnesses_that_disagree() {
-    let mutations: &[(&str, fn(&mut Family, &mut Counted))] = &[
+    type Mutation = (&'static str, fn(&mut Family, &mut Counted));
+    let mutations: &[Mutation] = &[
         ("the walk sees one more dying", |_, counted| walk(counted).dying += 1),
         ("the walk sees one online", |_, counted| walk(counted).live += 1),
         ("the walk sees one removed", |_, counted| walk(counted).removed += 1),

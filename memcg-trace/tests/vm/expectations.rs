@@ -39,6 +39,42 @@ pub struct Kernel {
     pub counts_dying_memcgs: bool,
 }
 
+/// Scenario, verdict, what it was gone after, and whether the memcg ID was held.
+pub type Known = (&'static str, &'static str, Option<&'static str>, bool);
+
+impl Kernel {
+    /// What `verify` says here.
+    pub fn verdicts(&self, version: Version) -> Vec<Known> {
+        let judged = |name, fate, gone_after| match fate {
+            Leaks => (name, "leak", Some(gone_after), false),
+            Freed => (name, "clean", None, false),
+        };
+        let only = |name, on, row: Known| if version == on { row } else { (name, "skipped", None, false) };
+        let (drop, unpin, both) = ("drop_caches", "pin_removed", "pin_removed_and_drop_caches");
+        vec![
+            judged("churn", Freed, ""),
+            only("kmem-limit", Version::V1, judged("kmem-limit", Freed, "")),
+            judged("slab-caches", Freed, ""),
+            judged("tmpfs", self.tmpfs, unpin),
+            // Pages are pages.
+            judged("page-cache", self.tmpfs, drop),
+            // Where pages pin nothing, the writing back of them does.
+            judged("page-cache-dirty", Leaks, drop),
+            judged("mapped-file", self.tmpfs, both),
+            judged("moved-task", self.tmpfs, unpin),
+            ("swap", "leak", Some(unpin), true),
+            judged("socket", Leaks, unpin),
+            judged("unreaped-task", self.task, unpin),
+            judged("cgroup-namespace", self.namespace, unpin),
+            only("controller-toggle", Version::V2, judged("controller-toggle", self.toggled, unpin)),
+            judged("nested", self.nested, unpin),
+            judged("dentries", Freed, ""),
+            // It must be asked for.
+            ("id-exhaustion", "skipped", None, false),
+        ]
+    }
+}
+
 const MATRIX: &[Kernel] = &[
     Kernel {
         series: "5.10",

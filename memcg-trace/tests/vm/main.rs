@@ -15,6 +15,7 @@ mod exhaustion;
 mod expectations;
 mod kprobes;
 mod matrix;
+mod verify;
 mod walks;
 
 /// The VM for one test; fails elsewhere, before anything is upset.

@@ -118,6 +118,9 @@ Examples:
   memcg-trace verify -o json > before; …; memcg-trace verify --baseline before
   memcg-trace verify --expect verdicts.txt -o junit > verify.xml";
 
+/// See [`Settings::agree`].
+const AGREE: Duration = Duration::from_secs(3);
+
 /// Pods that verify does not ask about.
 const FEW_PODS: usize = 3;
 
@@ -271,7 +274,7 @@ impl Args {
         if first {
             announce(&start);
         }
-        let settings = Settings { cgroups: self.cgroups, settle: self.settle };
+        let settings = Settings { cgroups: self.cgroups, settle: self.settle, agree: AGREE };
         let say = &mut |what: &str| eprintln!("memcg-trace: {what}");
         let witness = Witness::new(stream, &start);
         let round = Round { stage, witness, oracle, settings, interrupted: interrupt::check, say };

@@ -22,13 +22,13 @@ pub struct Settings {
     pub cgroups: u64,
     /// How long memcgs are waited for, at each [`Moment`].
     pub settle: Duration,
+    /// How long the witnesses may differ then, because the kernel frees step by step and counts at different steps.
+    pub agree: Duration,
 }
 
 const POLL: Duration = Duration::from_millis(20);
 /// Charge stocks are driven out that often while memcgs are waited for.
 const EVICT: Duration = Duration::from_secs(1);
-/// The kernel frees step by step, and counts at different steps: so long may ledger and counts differ.
-const AGREE: Duration = Duration::from_secs(3);
 
 /// Who takes part in a round.
 pub struct Round<'a, F, O> {
@@ -199,7 +199,7 @@ impl<F: Feed, O: Oracle> Round<'_, F, O> {
             let families = actors.iter().map(|actor| self.family(actor));
             let seen: Vec<_> = families.zip(counted).collect();
             let differ = seen.iter().any(|(family, counted)| family.contradicted_by(counted).is_some());
-            if !differ || begun.elapsed() > AGREE {
+            if !differ || begun.elapsed() > self.settings.agree {
                 return Ok(seen);
             }
         }

@@ -1,0 +1,101 @@
+//! `memcg-trace verify -o json`: its verdicts, and what it leaves behind.
+
+use std::{collections::BTreeSet, fs, process::Command};
+
+use serde_json::Value;
+
+use super::{
+    cgroup::hierarchy,
+    process::{command, run},
+    tracer::parse,
+};
+
+/// What one run printed, and how it ended.
+pub struct Verified {
+    pub code: Option<i32>,
+    pub verdicts: Vec<Value>,
+    pub changes: Vec<Value>,
+    pub summary: Value,
+    pub stderr: String,
+}
+
+impl Verified {
+    pub fn run(arguments: &[&str]) -> Self {
+        Self::of(command().args(["verify", "-o", "json"]).args(arguments))
+    }
+
+    /// The same for a command that a test made.
+    pub fn of(command: &mut Command) -> Self {
+        let output = run(command);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let mut lines: Vec<_> = String::from_utf8_lossy(&output.stdout).lines().map(parse).collect();
+        let summary = lines.pop().filter(|last| last["type"] == "summary");
+        let summary = summary.unwrap_or_else(|| panic!("the last line is no summary: {stderr}"));
+        let (verdicts, changes) = lines.into_iter().partition(|line| line["type"] == "verdict");
+        Self { code: output.status.code(), verdicts, changes, summary, stderr }
+    }
+
+    /// Scenario, verdict, what it was gone after, and how many of the memcgs hold their ID, as far as it is a leak.
+    pub fn table(&self) -> Vec<(&str, &str, Option<&str>, bool)> {
+        let row = |verdict: &'_ Value| {
+            let held = verdict["ids_held"].as_u64();
+            let all = held.is_some_and(|held| held > 0) && held == verdict["memcgs"].as_u64();
+            (all, held.is_some_and(|held| held > 0))
+        };
+        self.verdicts
+            .iter()
+            .map(|verdict| {
+                let (all, some) = row(verdict);
+                assert_eq!(all, some, "all hold their ID, or none does: {verdict}");
+                (
+                    verdict["scenario"].as_str().expect("a scenario"),
+                    verdict["verdict"].as_str().expect("a verdict"),
+                    verdict["gone_after"].as_str(),
+                    some,
+                )
+            })
+            .collect()
+    }
+}
+
+/// What verify makes and must not leave.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Left {
+    cgroups: Vec<String>,
+    swaps: String,
+    zram: BTreeSet<String>,
+    /// Loop devices that are set up, with what they are set up for.
+    loops: BTreeSet<String>,
+    mounts: String,
+}
+
+impl Left {
+    /// Compared with an earlier state, the rest shows.
+    pub fn assert_nothing_of_verify(&self) {
+        assert!(self.cgroups.is_empty() && !self.swaps.contains("zram"), "{self:#?}");
+        assert!(!self.loops.iter().any(|file| file.contains("disk.img")), "{self:#?}");
+    }
+
+    pub fn now() -> Self {
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let names = |directory: &str| {
+            let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()
+        };
+        let root = hierarchy().1;
+        let mut cgroups = names(&root.to_string_lossy());
+        cgroups.retain(|name| name.starts_with("memcg-trace-verify-"));
+        let blocks = names("/sys/block");
+        let backing = |name: &String| {
+            let file = fs::read_to_string(format!("/sys/block/{name}/loop/backing_file")).ok()?;
+            Some(format!("{name}: {file}"))
+        };
+        Self {
+            cgroups,
+            swaps: read("/proc/swaps"),
+            zram: blocks.iter().filter(|name| name.starts_with("zram")).cloned().collect(),
+            loops: blocks.iter().filter_map(backing).collect(),
+            mounts: read("/proc/self/mounts"),
+        }
+    }
+}
