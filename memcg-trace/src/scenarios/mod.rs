@@ -97,8 +97,6 @@ pub enum Name {
     Tmpfs,
     /// Pages of a file that was read
     PageCache,
-    /// Pages of a file that was written, and not yet to the disk
-    PageCacheDirty,
     /// A file that a task outside has mapped
     MappedFile,
     /// A task that was moved out with its memory
@@ -117,6 +115,8 @@ pub enum Name {
     Nested,
     /// Inodes and dentries that outlive the cgroup
     Dentries,
+    /// Pages of a file that was written, and not yet to the disk
+    PageCacheDirty,
     /// All 65,535 memcg IDs used up, one cgroup removed, another created (needs --exhaust)
     IdExhaustion,
 }

@@ -4,6 +4,9 @@
 //! v2 the kernel also accounts the writing (cgroup writeback): the inode belongs to a `bdi_writeback` of the cgroup, which
 //! holds the css. That is what is left since 7.2, one reference; it goes when the inode is clean and either evicted or, when
 //! another memcg goes offline, switched to the parent (c22d70a162d3, 5.14).
+//!
+//! The kernel writes back what has been dirty for 30 s (dirty_expire_centisecs): of those that play side by side, this one is
+//! provoked last.
 
 use anyhow::Result;
 

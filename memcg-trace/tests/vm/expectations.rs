@@ -58,8 +58,6 @@ impl Kernel {
             judged("tmpfs", self.tmpfs, unpin),
             // Pages are pages.
             judged("page-cache", self.tmpfs, drop),
-            // Where pages pin nothing, the writing back of them does.
-            judged("page-cache-dirty", Leaks, drop),
             judged("mapped-file", self.tmpfs, both),
             judged("moved-task", self.tmpfs, unpin),
             ("swap", "leak", Some(unpin), true),
@@ -69,6 +67,8 @@ impl Kernel {
             only("controller-toggle", Version::V2, judged("controller-toggle", self.toggled, unpin)),
             judged("nested", self.nested, unpin),
             judged("dentries", Freed, ""),
+            // Where pages pin nothing, the writing back of them does.
+            judged("page-cache-dirty", Leaks, drop),
             // It must be asked for.
             ("id-exhaustion", "skipped", None, false),
         ]
