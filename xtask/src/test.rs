@@ -37,8 +37,13 @@ const KERNELS: &[(&str, Cgroup)] = &[
     ("7.2", Cgroup::V2),
 ];
 
-/// Where all 65,535 memcg IDs are used up, which takes minutes: one kernel that then says ENOSPC, one that says EBUSY.
-const EXHAUSTED: &[(&str, Cgroup)] = &[("6.1", Cgroup::V2), ("6.12", Cgroup::V2)];
+/// Tests that take long, by a part of their names, and the kernels on which they show something.
+const SELECTED: &[(&str, &[(&str, Cgroup)])] = &[
+    // One kernel that says ENOSPC when all 65,535 memcg IDs are in use, one that says EBUSY.
+    ("exhaustion", &[("6.1", Cgroup::V2), ("6.12", Cgroup::V2)]),
+    // What is tried is the tool, not the kernel.
+    ("mutations", &[("6.12", Cgroup::V2)]),
+];
 
 /// Using up 65,535 memcg IDs takes that much; emulated memory costs nothing until it is touched.
 const VM_MEMORY_MB: u32 = 4096;
@@ -142,9 +147,9 @@ fn native_tests(workspace: &Workspace, args: &[OsString]) -> Result<()> {
 
 /// The tests that need a kernel of their own, on one kernel.
 fn vm_tests(workspace: &Workspace, series: &str, cgroup: Cgroup, args: &[OsString]) -> Result<()> {
-    let skipped: &[&str] =
-        if EXHAUSTED.contains(&(series, cgroup)) { &[] } else { &["--skip", "exhaustion"] };
-    let args: Vec<OsString> = skipped.iter().map(OsString::from).chain(args.iter().cloned()).collect();
+    let elsewhere = SELECTED.iter().filter(|(_, kernels)| !kernels.contains(&(series, cgroup)));
+    let skipped = elsewhere.flat_map(|(test, _)| ["--skip", test]).map(OsString::from);
+    let args: Vec<OsString> = skipped.chain(args.iter().cloned()).collect();
     in_vm(workspace, series, cgroup, "", &args, Output::Inherit).map(drop)
 }
 

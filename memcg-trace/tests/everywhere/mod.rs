@@ -4,7 +4,6 @@ mod doctor;
 mod ends;
 mod failures;
 mod filters;
-mod interruptions;
 mod mutations;
 mod names;
 mod recordings;

@@ -7,5 +7,6 @@ mod support;
 
 mod container;
 mod doctor;
+mod interruptions;
 mod scan;
 mod verify;

@@ -38,7 +38,7 @@ fn verdicts_on_this_machine() {
         "--cgroups",
         "2",
         "--settle",
-        "2s",
+        "1s",
         "--yes",
         "--baseline",
         baseline,

@@ -20,7 +20,7 @@ use crate::support::{
 
 /// By the environment: for the acceptance, more than for every day.
 const ROUNDS: &str = "MEMCG_TRACE_INTERRUPTIONS";
-const EVERY_DAY: u64 = 8;
+const EVERY_DAY: u64 = 5;
 
 #[test]
 fn interrupted_at_any_moment() {
