@@ -40,19 +40,12 @@ use crate::{
 
 /// Provoke what is known to leak memcgs, and say whether this kernel does
 ///
-/// Each scenario makes cgroups, does to them what may pin a memcg, and removes them; --help lists what they are. All run
-/// side by side, traced by the hooks, and are then waited for: with what pins them in place, after drop_caches, after what
-/// pins them was taken away, and after both. A verdict needs two witnesses, the ledger of the events and the kernel's own counts with a walk:
-///
-///   CLEAN         every memcg went by itself
-///   LEAK          memcgs stayed, because something pins them; the table says how many, whether they hold their memcg IDs,
-///                 and after what they went
-///   LATE          every memcg went by itself, but took longer than half the settle time
-///   INCONCLUSIVE  something was lost, the witnesses disagree, or the leak could not be provoked
-///   SKIPPED       it cannot run here; that is no pass
+/// Each scenario makes cgroups, does to them what may pin a memcg, and removes them. All run side by side, traced by the
+/// hooks, and are then waited for: with what pins them in place, after drop_caches, after what pins them was taken away,
+/// and after both. A verdict needs two witnesses, the ledger of the events and the kernel's own counts with a walk.
 ///
 /// It changes the node while it runs: it makes cgroups below one of its own, mounts and swaps, and drops the page cache.
-/// All of that is removed at the end, however it ends.
+/// Whatever it made is removed at the end, however it ends; kernel modules that it needed stay loaded.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = NOTES)]
 pub struct Args {
@@ -106,6 +99,14 @@ pub struct Args {
 }
 
 const NOTES: &str = "\
+Verdicts:
+  CLEAN         every memcg went by itself
+  LEAK          memcgs stayed, because something pins them: how many, how many of these hold their memcg IDs, what they
+                are charged for, and after what they went
+  LATE          every memcg went by itself, but took longer than half the settle time
+  INCONCLUSIVE  events were lost, the two witnesses disagree, or the leak could not be provoked
+  SKIPPED       it cannot run here; that is no pass
+
 Exit codes, the worst verdict decides:
   0  all that was tried is as expected
   3  a leak that was not expected

@@ -194,3 +194,63 @@ impl Matrix {
         reasons.into_iter().map(|(text, kernels)| format!("- {text} ({})", kernels.join(", "))).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(kernel: &str, hierarchy: &str, verdicts: &[&str]) -> Column {
+        let summary = format!(
+            r#"{{"schema":1,"type":"summary","kernel":"{kernel}","cgroups":100,"settle_ns":10000000000,"conclusive":true}}"#
+        );
+        let output = [verdicts, &[&summary]].concat().join("\n");
+        Column::parse(output.as_bytes(), hierarchy).expect("output of verify")
+    }
+
+    fn verdict(scenario: &str, verdict: &str, more: &str) -> String {
+        let unknown = r#""reason":null,"stayed":100,"memcgs":100,"ids_held":0,"gone_after":null"#;
+        let more = if more.is_empty() { unknown } else { more };
+        format!(r#"{{"schema":1,"type":"verdict","scenario":"{scenario}","verdict":"{verdict}",{more}}}"#)
+    }
+
+    #[test]
+    fn one_row_for_each_scenario() {
+        let leak = |stayed: u32, held: u32, after: &str| {
+            format!(
+                r#""reason":null,"stayed":{stayed},"memcgs":100,"ids_held":{held},"gone_after":"{after}""#
+            )
+        };
+        let skipped =
+            r#""reason":"no such file","stayed":null,"memcgs":null,"ids_held":null,"gone_after":null"#;
+        let old = [
+            verdict("tmpfs", "leak", &leak(100, 0, "pin_removed")),
+            verdict("swap", "leak", &leak(100, 100, "pin_removed")),
+            verdict("kmem-limit", "clean", ""),
+        ];
+        let new = [
+            verdict("tmpfs", "clean", ""),
+            verdict("swap", "leak", &leak(98, 98, "drop_caches")),
+            verdict("kmem-limit", "skipped", skipped),
+        ];
+        let columns = vec![
+            column("5.10", "v1", &old.each_ref().map(String::as_str)),
+            column("7.2", "v2", &new.each_ref().map(String::as_str)),
+        ];
+        let matrix = Matrix { columns };
+        let expected = "\
+scenario    5.10 v1   7.2 v2           gone after
+tmpfs       LEAK      CLEAN            pin removed
+swap        LEAK +ID  LEAK +ID 98/100  drop_caches or pin removed
+kmem-limit  CLEAN     SKIPPED";
+        assert_eq!(matrix.text(), expected);
+        assert!(matrix.is_conclusive());
+        let page = matrix.markdown();
+        assert!(page.contains("| tmpfs | LEAK | CLEAN | pin removed |\n"), "{page}");
+        assert!(page.ends_with("\n- kmem-limit SKIPPED: no such file (7.2 v2)\n"), "{page}");
+    }
+
+    #[test]
+    fn output_without_a_summary_is_a_failure() {
+        assert!(Column::parse(verdict("tmpfs", "clean", "").as_bytes(), "v2").is_err());
+    }
+}
