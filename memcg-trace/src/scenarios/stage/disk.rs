@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
+    io,
     os::fd::AsRawFd as _,
     path::{Path, PathBuf},
     process::Command,
@@ -60,7 +61,18 @@ impl Disk {
         let (device, _open) = attach(&file)?;
         mount(Some(&device), &mount_point, Some("ext4"), MsFlags::MS_NOATIME, None::<&str>)
             .with_context(|| format!("cannot mount {} as ext4", device.display()))?;
-        Ok(Self(mount_point))
+        let disk = Self(mount_point);
+        disk.warm_up().with_context(|| format!("cannot write to {}", disk.0.display()))?;
+        Ok(disk)
+    }
+
+    /// Whoever is the first to have a block of bitmaps or of the directory read is charged for it, and some of these stay
+    /// until the file system is unmounted.
+    fn warm_up(&self) -> io::Result<()> {
+        let file = self.0.join("first");
+        fs::write(&file, [b'm'; 4096])?;
+        nix::unistd::sync();
+        fs::remove_file(file)
     }
 
     pub fn path(&self) -> &Path {
