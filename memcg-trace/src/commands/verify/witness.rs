@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::{
     source::{Feed, Polled, Record, Start},
-    tracker::{Backend, Change, Config, Id, Memcg, State, Tracker, What},
+    tracker::{Backend, Change, Config, Found, Id, Memcg, State, Tracker, What},
     verdict::Family,
 };
 
@@ -123,8 +123,7 @@ impl<F: Feed> Witness<F> {
                         follow.came(memcg);
                     }
                 }
-                What::Freed { memcg, .. }
-                | What::Reconciled { memcg, found: crate::tracker::Found::Freed } => {
+                What::Freed { memcg, .. } | What::Reconciled { memcg, found: Found::Freed } => {
                     let of = self.families.iter_mut().find(|follow| follow.is_of(&memcg));
                     of.into_iter().for_each(|follow| follow.freed += 1);
                 }
