@@ -82,6 +82,7 @@ impl Lack for ControllerError {
             Self::Disabled => "boot without cgroup_disable=memory (or with cgroup_enable=memory)".to_owned(),
             Self::Absent => "run a kernel with CONFIG_MEMCG=y".to_owned(),
             Self::NotMounted => "mount one: mount -t cgroup2 none /sys/fs/cgroup".to_owned(),
+            Self::Elsewhere(_) => "leave out --hierarchy, or name the other one".to_owned(),
             Self::Unreadable { path, .. } => format!("mount /proc, and see who may read {path}"),
         }
     }
