@@ -21,6 +21,8 @@ use super::controller::{Controller, Version};
 const LEAVING: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(2);
 
+const KMEM_LIMIT: &str = "memory.kmem.limit_in_bytes";
+
 /// A cgroup that we made. It goes with everything below it when it is dropped.
 #[derive(Debug)]
 pub struct Cgroup {
@@ -72,11 +74,11 @@ impl Cgroup {
         self.directory.join("memory.stat").exists()
     }
 
-    pub fn has(&self, file: &str) -> bool {
+    fn has(&self, file: &str) -> bool {
         self.directory.join(file).exists()
     }
 
-    pub fn write(&self, file: &str, text: &str) -> Result<()> {
+    fn write(&self, file: &str, text: &str) -> Result<()> {
         let file = self.directory.join(file);
         fs::write(&file, text).with_context(|| format!("cannot write \"{text}\" to {}", file.display()))
     }
@@ -147,6 +149,16 @@ impl Cgroup {
             }
             Version::V2 => self.write("memory.high", "0").and_then(|()| self.write("memory.high", "max")),
         };
+    }
+
+    /// Kernel memory can be limited by itself: v1 alone.
+    pub fn has_kmem_limit(&self) -> bool {
+        self.has(KMEM_LIMIT)
+    }
+
+    /// Limits kernel memory; -1 lifts the limit. Before 4.5 this is what starts the accounting of it, for good.
+    pub fn limit_kmem(&self, bytes: i64) -> Result<()> {
+        self.write(KMEM_LIMIT, &bytes.to_string())
     }
 
     /// Buffers of sockets are charged to it. v2 always does; v1 does so for a cgroup whose limit was ever set.

@@ -16,7 +16,6 @@ use super::{
 };
 use crate::{kernel::cgroup::Cgroup, tracker::ID_LIMIT};
 
-const LIMIT: &str = "memory.kmem.limit_in_bytes";
 /// Between two looks at what memory is left, and two breaths of the tracer.
 const BATCH: u64 = 256;
 /// What one cgroup takes at least, and what must stay available.
@@ -51,9 +50,9 @@ impl Scenario for IdExhaustion {
     fn provoke(&mut self, victim: Cgroup, _: &Stage, pump: Pump<'_>) -> Result<()> {
         let exhausted = self.fill_up(pump)?;
         log::debug!("mkdir after {} cgroups: {exhausted}", self.filled);
-        if victim.has(LIMIT) {
-            victim.write(LIMIT, "1")?;
-            victim.write(LIMIT, "-1")?;
+        if victim.has_kmem_limit() {
+            victim.limit_kmem(1)?;
+            victim.limit_kmem(-1)?;
         }
         Task::run(&victim, make_kernel_objects)?;
         victim.remove()

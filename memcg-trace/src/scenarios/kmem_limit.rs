@@ -16,7 +16,6 @@ use super::{
 };
 use crate::kernel::cgroup::Cgroup;
 
-const LIMIT: &str = "memory.kmem.limit_in_bytes";
 /// Of each kind.
 const OBJECTS: usize = 16;
 
@@ -24,14 +23,16 @@ pub struct KmemLimit;
 
 impl Scenario for KmemLimit {
     fn set_up(&mut self, stage: &Stage, _: u64) -> Result<()> {
-        ensure!(stage.home().has(LIMIT), "there is no {LIMIT} here: cgroup v1 alone has it");
+        ensure!(
+            stage.home().has_kmem_limit(),
+            "kernel memory has no limit of its own here: cgroup v1 alone has one"
+        );
         Ok(())
     }
 
     fn provoke(&mut self, victim: Cgroup, _: &Stage, _: Pump<'_>) -> Result<()> {
-        for limit in ["1", "-1"] {
-            victim.write(LIMIT, limit)?;
-        }
+        victim.limit_kmem(1)?;
+        victim.limit_kmem(-1)?;
         Task::run(&victim, make_kernel_objects)?;
         victim.remove()
     }

@@ -22,8 +22,6 @@ use crate::kernel::cgroup::Cgroup;
 const CACHES: &str = "/sys/kernel/slab";
 /// Copies for memcgs, below the cache they are of (4.x).
 const COPIES: &str = "cgroup";
-/// v1 before 4.5: kernel memory is accounted once there is a limit.
-const LIMIT: &str = "memory.kmem.limit_in_bytes";
 
 /// Slab caches are destroyed by a worker, later than the memcg.
 const ATTEMPTS: u32 = 200;
@@ -44,8 +42,8 @@ impl Scenario for SlabCaches {
         if self.before.is_none() {
             self.before = Some(count()?);
         }
-        if victim.has(LIMIT) {
-            victim.write(LIMIT, "1073741824")?;
+        if victim.has_kmem_limit() {
+            victim.limit_kmem(1 << 30)?;
         }
         Task::run(&victim, make_kernel_objects)?;
         victim.remove()
