@@ -25,7 +25,7 @@ use crate::support::machine;
 /// One that every kernel frees, and one that none does.
 const SCENARIOS: [Name; 2] = [Name::Churn, Name::UnreapedTask];
 const SETTINGS: Settings =
-    Settings { cgroups: 3, settle: Duration::from_secs(1), agree: Duration::from_millis(200) };
+    Settings { cgroups: 3, settle: Duration::from_secs(2), agree: Duration::from_millis(200) };
 
 /// What is wrong with the witnesses.
 #[derive(Clone, Copy)]

@@ -25,7 +25,7 @@ const PAGES: [&str; 4] = ["tmpfs", "page-cache", "mapped-file", "moved-task"];
 #[test]
 fn verdicts_on_this_machine() {
     let _machine = machine();
-    let verified = Verified::run(&["--cgroups", "5", "--settle", "2s", "--yes"]);
+    let verified = Verified::run(&["--cgroups", "5", "--settle", "3s", "--yes"]);
     assert_eq!(verified.code, Some(3), "leaks were not expected: {}", verified.stderr);
     assert_eq!(verified.summary["conclusive"], true, "{:#?}", verified.verdicts);
     let table = verified.table();
