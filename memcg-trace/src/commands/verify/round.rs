@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Error, Result};
+use anyhow::Result;
 
 use super::{oracle::Oracle, witness::Witness};
 use crate::{
@@ -211,7 +211,7 @@ impl Actor {
     fn keep<T>(&mut self, result: Result<T>, take: impl FnOnce(&mut Self, T)) -> bool {
         match result {
             Ok(value) => take(self, value),
-            Err(error) if self.ended.is_none() => self.ended = Some(Played::Failed(chain(&error))),
+            Err(error) if self.ended.is_none() => self.ended = Some(Played::Failed(format!("{error:#}"))),
             Err(error) => log::debug!("{}: {error:#}", self.name),
         }
         self.ended.is_none()
@@ -227,10 +227,6 @@ impl Actor {
         });
         Evidence { name, cgroups, played, loss }
     }
-}
-
-fn chain(error: &Error) -> String {
-    format!("{error:#}")
 }
 
 /// Writes back what is dirty and drops what is clean, of the whole machine.

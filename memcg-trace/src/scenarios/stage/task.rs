@@ -49,10 +49,11 @@ impl Task {
         };
         drop(theirs);
         let mut first = [0];
-        if ours.read(&mut first).context("cannot read from a pipe")? == 1 && first == [STAYS] {
+        let length = ours.read(&mut first).context("cannot read from a pipe")?;
+        let mut said = first[..length].to_vec();
+        if said == [STAYS] {
             return Ok(task);
         }
-        let mut said = Vec::from(first);
         ours.read_to_end(&mut said).context("cannot read from a pipe")?;
         let status = waitid(Id::Pid(task.0), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
         if !matches!(status, Ok(WaitStatus::Exited(_, 0))) {
