@@ -62,7 +62,7 @@ A node is sick (exit code 3) if
   - --max-dying memcgs or cgroups of another controller stay dying, that is, are dying at both looks
   - memory that they keep is 5 % or more of the machine's
   - 90 % or more of the 65,535 memcg IDs are in use
-  - no cgroup can be created (--self-test)
+  - no cgroup can be created, with ENOSPC, EBUSY or ENOMEM (--self-test)
 
 It is inconclusive (4) if one of these could not be told, or if a hook did not fire in the self-test. It ends with 69 only
 where there is no memory controller to ask. What does not work here changes neither.
