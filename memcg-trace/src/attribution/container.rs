@@ -1,8 +1,10 @@
 //! What a memcg belongs to.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use super::{Fact, FactSource};
 
 /// The innermost container and pod around a memcg; serializes as the `container` object of the JSON output.
 ///
@@ -20,7 +22,16 @@ pub struct Container {
     pub name: Option<String>,
     pub image: Option<String>,
     pub qos: Option<Qos>,
+    /// How the container was recognised; what else is known by other means is in `learned`.
     pub source: Source,
+    /// What the cgroup is for; `None`: the path does not tell a workload from a sandbox.
+    pub role: Option<Role>,
+    /// Those of the labels that say whose it is.
+    pub labels: Option<BTreeMap<String, String>>,
+    /// The facts that are not from the path, and where each is from.
+    pub learned: Option<BTreeMap<Fact, FactSource>>,
+    /// The container that this one runs in: docker in docker, a node of kind or minikube.
+    pub outer: Option<Box<Container>>,
 }
 
 impl Container {
@@ -36,15 +47,35 @@ impl Container {
         Some(if hex { id.get(..Self::SHORT_ID).unwrap_or(id) } else { id })
     }
 
+    /// What people call it: by name, else by what it is for, else by the short id.
+    pub fn title(&self) -> Option<&str> {
+        let role = match self.role {
+            Some(Role::Sandbox) => Some("sandbox"),
+            Some(Role::Monitor) => Some("monitor"),
+            Some(Role::Workload) | None => None,
+        };
+        self.name.as_deref().or(role).or_else(|| self.short_id())
+    }
+
+    /// What people call its pod: by name, else by the start of the UID.
+    pub fn pod_title(&self) -> Option<&str> {
+        self.pod.as_deref().or_else(|| self.short_pod_uid())
+    }
+
     /// Enough of the pod's UID to tell it from others of the node.
     pub fn short_pod_uid(&self) -> Option<&str> {
         let uid = self.pod_uid.as_deref()?;
         Some(uid.get(..Self::SHORT_UID).unwrap_or(uid))
     }
+
+    /// This one, the one around it, and so on.
+    pub fn and_outer(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |container| container.outer.as_deref())
+    }
 }
 
 /// Who runs the container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Runtime {
     Docker,
@@ -55,6 +86,20 @@ pub enum Runtime {
     Podman,
     BuildKit,
     Lxc,
+    /// runc alone, without anything above it that has names.
+    Runc,
+}
+
+/// What a cgroup of a runtime is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// What somebody wanted to run.
+    Workload,
+    /// The container that keeps the namespaces of a pod: pause.
+    Sandbox,
+    /// The process that watches a container: conmon, a shim, lxc.monitor. It has no container id of its own.
+    Monitor,
 }
 
 /// How kubelet or the runtime makes cgroups: by `mkdir`, or by asking systemd for a slice or scope.
@@ -94,4 +139,4 @@ macro_rules! display_as_serialized {
     };
 }
 
-display_as_serialized!(Runtime, Driver, Qos, Source);
+display_as_serialized!(Runtime, Driver, Qos, Role, Source, Fact, FactSource);

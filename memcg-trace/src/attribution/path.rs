@@ -2,13 +2,15 @@
 //!
 //! Layouts are recognised component by component, not by patterns of whole paths: a custom `--cgroup-root`, a node that
 //! is itself a container (kind, minikube, docker in docker) or a unit in front only add components that say nothing.
+//!
+//! Each rule names the source code that makes such paths.
 
-use super::{Container, Driver, Qos, Runtime};
+use super::{Container, Driver, Qos, Role, Runtime};
 
 /// The innermost container and pod of this path; a cgroup below a container belongs to it.
 ///
-/// `None` where the path proves neither. Monitors (conmon, `lxc.monitor`) are not the workload: such a cgroup belongs to
-/// the pod or outer container that it is in, if there is one.
+/// `None` where the path proves neither. Monitors (conmon, `lxc.monitor`) are not the workload: such a cgroup has that role
+/// and no container id, but the pod or outer container that it is in, if there is one.
 pub fn container_of_path(path: &[u8]) -> Option<Container> {
     let mut found: Option<Container> = None;
     let mut parent: &[u8] = b"";
@@ -17,7 +19,10 @@ pub fn container_of_path(path: &[u8]) -> Option<Container> {
 
     for component in path.split(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b"." | b"..")) {
         if let Some(pod) = pod(component, parent) {
-            found = Some(pod);
+            found = Some(inside(pod, found));
+        }
+        if let Some(runtime) = monitor(component, parent, in_root) {
+            return Some(beside(runtime, found));
         }
         let lxc = if in_root { lxc(component, parent) } else { None };
         let inner = lxc.or_else(|| container(component, parent));
@@ -40,15 +45,40 @@ struct Inner {
 impl Inner {
     /// A container in a pod keeps the facts of the pod. A container in a container keeps the pod, whose cgroup it is
     /// in, but was made by somebody else.
-    fn within(self, outer: Option<Container>) -> Container {
-        let outer = outer.unwrap_or_default();
-        let driver = if outer.id.is_none() { outer.driver.unwrap_or(self.driver) } else { self.driver };
-        Container { id: Some(self.id), runtime: self.runtime, driver: Some(driver), ..outer }
+    fn within(self, around: Option<Container>) -> Container {
+        let around = around.unwrap_or_default();
+        let Self { id, runtime, driver } = self;
+        if around.id.is_none() {
+            let driver = around.driver.or(Some(driver));
+            return Container { id: Some(id), runtime, driver, ..around };
+        }
+        let (pod_uid, qos) = (around.pod_uid.clone(), around.qos);
+        let (driver, outer) = (Some(driver), Some(Box::new(around)));
+        Container { id: Some(id), runtime, driver, pod_uid, qos, outer, ..Container::default() }
     }
+}
+
+/// A pod in a container: the node of kind or minikube that it runs on is around it.
+fn inside(pod: Container, around: Option<Container>) -> Container {
+    Container { outer: around.filter(|around| around.id.is_some()).map(Box::new), ..pod }
+}
+
+/// A monitor in a pod, in a container, or on the node itself.
+fn beside(runtime: Runtime, around: Option<Container>) -> Container {
+    let around = around.unwrap_or_default();
+    let in_container = around.id.is_some();
+    let (pod_uid, driver, qos) =
+        (around.pod_uid.clone(), around.driver.filter(|_| !in_container), around.qos);
+    let outer = if in_container { Some(Box::new(around)) } else { around.outer };
+    let (runtime, role) = (Some(runtime), Some(Role::Monitor));
+    Container { runtime, role, driver, pod_uid, qos, outer, ..Container::default() }
 }
 
 /// `pod<uid>` below kubepods or a QoS class, or `[…-]kubepods[-<qos>]-pod<uid>.slice`, where dashes of the UID turned
 /// into underscores because a dash is a level of slices.
+///
+/// kubernetes pkg/kubelet/cm: `podCgroupNamePrefix` (helpers_linux.go), `CgroupName.ToSystemd` and `ToCgroupfs`
+/// (cgroup_manager_linux.go); runc libcontainer/cgroups/systemd `ExpandSlice` makes the directories of a slice.
 fn pod(component: &[u8], parent: &[u8]) -> Option<Container> {
     // kubelet asked for systemd's names and the runtime made a directory: `<slice>:<runtime>:<id>`.
     let component = component.split(|&byte| byte == b':').next()?;
@@ -63,7 +93,8 @@ fn pod(component: &[u8], parent: &[u8]) -> Option<Container> {
     Some(Container { pod_uid: Some(uid), driver: Some(driver), qos: qos(class), ..Container::default() })
 }
 
-/// A UUID, or the MD5 sum that kubelet gives a static pod. Other UIDs exist only in tests of kubelet.
+/// A UUID (apimachinery pkg/util/uuid), or the MD5 sum that kubelet gives a static pod (pkg/kubelet/config/common.go,
+/// `applyDefaults`). Other UIDs exist only in tests of kubelet.
 fn pod_uid(bytes: &[u8]) -> Option<String> {
     let bytes = bytes.strip_prefix(b"_").unwrap_or(bytes);
     let groups: Vec<&[u8]> = bytes.split(|byte| matches!(byte, b'-' | b'_')).collect();
@@ -73,7 +104,8 @@ fn pod_uid(bytes: &[u8]) -> Option<String> {
     (known && hex).then(|| ascii(&groups.join(&b'-')))
 }
 
-/// The class that a directory or slice is named after; pods directly in kubepods are guaranteed.
+/// The class that a directory or slice is named after; pods directly in kubepods are guaranteed (kubernetes
+/// pkg/kubelet/cm/qos_container_manager_linux.go).
 fn qos(class: &[u8]) -> Option<Qos> {
     let last = class.rsplit(|&byte| byte == b'-').next()?;
     match last.to_ascii_lowercase().as_slice() {
@@ -85,8 +117,13 @@ fn qos(class: &[u8]) -> Option<Qos> {
 }
 
 /// `<id>`, `<runtime>-<id>`, `<runtime>-<id>.scope`, `<slice>:<runtime>:<id>`, or a step of BuildKit.
+///
+/// The bare id, and what runc makes of `<slice>:<prefix>:<id>`: moby daemon/oci_linux.go `withCgroups`; containerd
+/// internal/cri/server/podsandbox/helpers.go `getCgroupsPath`; CRI-O internal/config/cgmgr `ContainerCgroupPath`; podman
+/// libpod/container_internal_linux.go `getOCICgroupPath`; runc libcontainer/cgroups/systemd `getUnitName`.
 fn container(component: &[u8], parent: &[u8]) -> Option<Inner> {
-    if let Some(id) = container_id(component) {
+    // A directory of podman's with a bare id is one of its own pods (libpod/runtime_pod_linux.go).
+    if let Some(id) = container_id(component).filter(|_| parent != b"libpod_parent") {
         let runtime = (parent == b"docker").then_some(Runtime::Docker);
         return Some(Inner { id, runtime, driver: Driver::Cgroupfs });
     }
@@ -107,6 +144,7 @@ fn container(component: &[u8], parent: &[u8]) -> Option<Inner> {
 
 impl Runtime {
     /// The word that the runtime puts before an id. `libpod-payload` is podman inside of a unit (`--cgroups=split`).
+    /// `nerdctl` is that of nerdctl's `--cgroup-manager=systemd` (pkg/cmd/container/run_cgroup_linux.go).
     fn of(word: &[u8]) -> Option<Self> {
         match word {
             b"docker" => Some(Self::Docker),
@@ -124,13 +162,37 @@ fn container_id(bytes: &[u8]) -> Option<String> {
     (bytes.len() == 64 && bytes.iter().all(lower)).then(|| ascii(bytes))
 }
 
-/// One step of a build: 25 digits of base 36.
+/// One step of a build: 25 digits of base 36 (moby/buildkit identity/randomid.go), in a directory that
+/// executor/oci/spec_linux.go names.
 fn buildkit_id(bytes: &[u8]) -> Option<String> {
     let lower = |byte: &u8| byte.is_ascii_digit() || byte.is_ascii_lowercase();
     (bytes.len() == 25 && bytes.iter().all(lower)).then(|| ascii(bytes))
 }
 
-/// `lxc.payload.<name>` (LXC 4); `lxc/<name>` and `lxc.payload/<name>` before.
+/// `libpod-conmon-<id>` and `crio-conmon-<id>`, as scope or directory; podman's `conmon` with cgroupfs;
+/// `lxc.monitor.<name>`. The shims of containerd have no cgroup of their own, but stay in the
+/// one of the service.
+///
+/// podman libpod/oci_conmon_linux.go `moveConmonToCgroupAndSignal`; CRI-O internal/config/cgmgr `MoveConmonToCgroup`; LXC
+/// src/lxc/cgroups/cgfsng.c `cgfsng_monitor_create`.
+fn monitor(component: &[u8], parent: &[u8], in_root: bool) -> Option<Runtime> {
+    if component.strip_prefix(b"lxc.monitor.").is_some_and(|name| !name.is_empty()) {
+        return in_root.then_some(Runtime::Lxc);
+    }
+    if component == b"conmon" && parent == b"libpod_parent" {
+        return Some(Runtime::Podman);
+    }
+    let name = component.strip_suffix(b".scope").unwrap_or(component);
+    let (runtime, id) = match (name.strip_prefix(b"libpod-conmon-"), name.strip_prefix(b"crio-conmon-")) {
+        (Some(id), _) => (Runtime::Podman, id),
+        (_, Some(id)) => (Runtime::CriO, id),
+        (None, None) => return None,
+    };
+    container_id(id).map(|_| runtime)
+}
+
+/// `lxc.payload.<name>` (LXC 4); `lxc/<name>` and `lxc.payload/<name>` before: src/lxc/cgroups/cgfsng.c
+/// `cgfsng_payload_create`.
 fn lxc(component: &[u8], parent: &[u8]) -> Option<Inner> {
     let name = match component.strip_prefix(b"lxc.payload.") {
         Some(name) => name,

@@ -1,4 +1,4 @@
-use super::super::{Container, Driver, Qos, Runtime};
+use super::super::{Container, Driver, Qos, Role, Runtime};
 use super::container_of_path;
 use Driver::{Cgroupfs, Systemd};
 use Qos::{BestEffort, Burstable, Guaranteed};
@@ -119,12 +119,44 @@ fn the_innermost_wins() {
     expect("/docker/{id}/lxc/a/lxc/b", (Some("b"), None, Some(Lxc), Some(Cgroupfs), None));
 }
 
+/// Ids and roles from the inside out.
+fn nesting(path: &str) -> Vec<(Option<String>, Option<Role>)> {
+    let container = read(path).unwrap_or_else(|| panic!("{path}"));
+    container.and_outer().map(|container| (container.id.clone(), container.role)).collect()
+}
+
+#[test]
+fn a_container_in_a_container_knows_the_outer_one() {
+    let (id, inner) = (Some(ID.to_owned()), Some(IN.to_owned()));
+    let minikube = "/system.slice/docker-{id}.scope/kubepods.slice/kubepods-pod{uid_}.slice";
+    assert_eq!(nesting(minikube), [(None, None), (id.clone(), None)]);
+    let in_minikube = format!("{minikube}/docker-{{in}}.scope/init.scope");
+    assert_eq!(nesting(&in_minikube), [(inner.clone(), None), (id.clone(), None)]);
+    assert_eq!(nesting("/docker/{id}/docker/{in}"), [(inner, None), (id.clone(), None)]);
+    assert_eq!(nesting("/kubepods/pod{uid}/{id}"), [(id, None)], "a pod is not a container");
+}
+
 #[test]
 fn a_monitor_is_not_the_workload() {
-    assert_eq!(read("/machine.slice/libpod-conmon-{id}.scope"), None);
-    assert_eq!(read("/lxc.monitor.hermes/system.slice/postfix.service"), None);
-    let pod = "/kubepods.slice/kubepods-pod{uid_}.slice/crio-conmon-{id}.scope";
-    expect(pod, (None, Some(UID), None, Some(Systemd), Some(Guaranteed)));
+    let monitors: &[(&str, Facts<'_>)] = &[
+        ("/machine.slice/libpod-conmon-{id}.scope", (None, None, Some(Podman), None, None)),
+        ("/libpod_parent/conmon", (None, None, Some(Podman), None, None)),
+        ("/lxc.monitor.hermes/system.slice/postfix.service", (None, None, Some(Lxc), None, None)),
+        (
+            "/kubepods.slice/kubepods-pod{uid_}.slice/crio-conmon-{id}.scope",
+            (None, Some(UID), Some(CriO), Some(Systemd), Some(Guaranteed)),
+        ),
+        (
+            "/kubepods/burstable/pod{uid}/crio-conmon-{id}",
+            (None, Some(UID), Some(CriO), Some(Cgroupfs), Some(Burstable)),
+        ),
+    ];
+    for (path, facts) in monitors {
+        expect(path, *facts);
+        assert_eq!(read(path).and_then(|container| container.role), Some(Role::Monitor), "{path}");
+    }
+    let in_docker = "/docker/{id}/machine.slice/libpod-conmon-{in}.scope";
+    assert_eq!(nesting(in_docker), [(None, Some(Role::Monitor)), (Some(ID.to_owned()), None)]);
 }
 
 #[test]
@@ -155,6 +187,9 @@ fn unknown_stays_unknown() {
         "/system.slice/{id}.service",
         "/system.slice/var-lib-docker-containers-{id}-mounts-shm.mount",
         "/a{id}",
+        "/libpod_parent/{id}",
+        "/machine.slice/machine-libpod_pod_{id}.slice",
+        "/user.slice/lxc.monitor.a",
         "/docker-{id}0.scope",
         "/somebody-{id}.scope",
     ] {
@@ -173,6 +208,7 @@ fn path() -> impl Strategy<Value = Vec<u8>> {
         Just(b".scope".to_vec()),
         Just(b".slice".to_vec()),
         Just(b"lxc".to_vec()),
+        Just(b"/libpod-conmon-".to_vec()),
         proptest::collection::vec(any::<u8>(), 0..40),
     ];
     proptest::collection::vec(word, 0..12).prop_map(|words| words.concat())
@@ -190,6 +226,15 @@ proptest! {
                 window == id && [before, after].into_iter().flatten().all(|byte| !byte.is_ascii_alphanumeric())
             });
             prop_assert!(alone, "{:?} in {:?}", id, path);
+        }
+    }
+
+    /// Whatever a path says, it says of each container once, and of a monitor no id.
+    #[test]
+    fn nesting_is_sound(path in path()) {
+        for container in container_of_path(&path).iter().flat_map(Container::and_outer) {
+            prop_assert!(container.role.is_none() || container.id.is_none());
+            prop_assert!(container.outer.as_ref().is_none_or(|outer| outer.id.is_some()));
         }
     }
 

@@ -1,0 +1,122 @@
+//! Names for as long as the memcg lives: the runtime has forgotten a container long before the kernel does.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::{Container, Facts};
+use crate::tracker::{ID_LIMIT, Key, Memcg};
+
+/// What was learnt of each memcg. Keyed by memcg, not by container id: an id that is used again names somebody else.
+#[derive(Debug, Default)]
+pub struct Names {
+    of_memcg: HashMap<Key, Vec<Facts>>,
+    /// Pod facts by UID, and how many memcgs they are from: a pod's own cgroup is older than the first container that
+    /// knows the pod's name.
+    of_pod: HashMap<String, (Facts, usize)>,
+    /// Pods of which no container is left, the latest last: the pod's own memcg goes after those of its containers.
+    bereft: VecDeque<String>,
+}
+
+impl Names {
+    /// More memcgs cannot be, but for dying ones without an ID; names of those above that are not kept.
+    const MOST: usize = 2 * ID_LIMIT as usize;
+
+    /// Pods that are remembered so.
+    const BEREFT: usize = 256;
+
+    pub fn insert(&mut self, key: Key, facts: &[Facts]) {
+        if facts.is_empty() || self.of_memcg.len() >= Self::MOST && !self.of_memcg.contains_key(&key) {
+            return;
+        }
+        for pod in facts.iter().filter_map(Facts::of_pod) {
+            if let Some(uid) = pod.pod_uid.clone() {
+                self.of_pod.entry(uid).or_insert((pod, 0)).1 += 1;
+            }
+        }
+        self.of_memcg.entry(key).or_default().extend_from_slice(facts);
+    }
+
+    /// The memcg was freed.
+    pub fn remove(&mut self, key: &Key) {
+        for facts in self.of_memcg.remove(key).unwrap_or_default() {
+            let Some(uid) = facts.of_pod().and_then(|pod| pod.pod_uid) else { continue };
+            if let Some((_, memcgs)) = self.of_pod.get_mut(&uid) {
+                *memcgs -= 1;
+                if *memcgs == 0 {
+                    self.bereft.push_back(uid);
+                }
+            }
+        }
+        while self.bereft.len() > Self::BEREFT {
+            let pod = self.bereft.pop_front();
+            if let Some(uid) = pod.filter(|uid| self.of_pod.get(uid).is_some_and(|(_, memcgs)| *memcgs == 0))
+            {
+                self.of_pod.remove(&uid);
+            }
+        }
+    }
+
+    /// Something is known of it.
+    pub fn has(&self, key: &Key) -> bool {
+        self.of_memcg.contains_key(key)
+    }
+
+    pub fn len(&self) -> usize {
+        self.of_memcg.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.of_memcg.is_empty()
+    }
+
+    /// What a memcg belongs to, by its path and by all that was learnt.
+    pub fn container_of(&self, memcg: &Memcg) -> Option<Container> {
+        let facts = self.of_memcg.get(&memcg.key).map(Vec::as_slice).unwrap_or_default();
+        let mut container = Container::of(memcg.path.as_deref()?, facts)?;
+        let of_pod = container.pod_uid.as_ref().and_then(|uid| self.of_pod.get(uid));
+        if let Some((pod, _)) = of_pod {
+            container.learn(pod);
+        }
+        Some(container)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attribution::FactSource;
+
+    fn facts(number: u64) -> Facts {
+        let text = |what: &str| Some(format!("{what}-{number}"));
+        Facts { id: text("id"), pod_uid: text("uid"), pod: text("pod"), ..Facts::of(FactSource::Bundle) }
+    }
+
+    fn key(serial: u64) -> Key {
+        Key { css: serial << 12, serial }
+    }
+
+    #[test]
+    fn memory_follows_the_memcgs() {
+        let mut names = Names::default();
+        for number in 0..10_000 {
+            names.insert(key(number), &[facts(number)]);
+            names.insert(key(number), &[facts(number)]);
+            if let Some(old) = number.checked_sub(100) {
+                names.remove(&key(old));
+                names.remove(&key(old));
+            }
+        }
+        assert_eq!(names.len(), 100);
+        assert!(names.of_pod.len() <= 100 + Names::BEREFT + 1, "{}", names.of_pod.len());
+        assert!(names.bereft.len() <= Names::BEREFT);
+    }
+
+    #[test]
+    fn an_id_that_is_used_again_is_somebody_else() {
+        let mut names = Names::default();
+        let named = |name: &str| Facts { name: Some(name.to_owned()), ..facts(1) };
+        names.insert(key(1), &[named("first")]);
+        names.insert(key(2), &[named("second")]);
+        names.remove(&key(1));
+        assert_eq!((names.has(&key(1)), names.of_memcg[&key(2)][0].name.as_deref()), (false, Some("second")));
+    }
+}

@@ -1,0 +1,63 @@
+//! What there is to find out about a memcg.
+
+use super::{Container, Role, Runtime, container_of_path};
+
+/// What the node is asked: everything that helps to find the container's files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    pub path: Box<[u8]>,
+    /// Containers that the path names, from the inside out.
+    pub ids: Vec<(String, Option<Runtime>)>,
+    pub pod_uid: Option<String>,
+}
+
+impl Question {
+    /// `None`: there is nothing to find out. A path that proves no container is a question all the same: runc and ctr take
+    /// any name, and then the runtime alone can tell. The cgroups of systemd's own units are its own.
+    pub fn about(path: &[u8]) -> Option<Self> {
+        let Some(container) = container_of_path(path) else {
+            let name = path.rsplit(|&byte| byte == b'/').next()?;
+            let silent = [&b".slice"[..], b".service", b".mount", b".socket", b".swap"];
+            let asks = !name.is_empty() && !silent.iter().any(|suffix| name.ends_with(suffix));
+            return asks.then(|| Self { path: path.into(), ids: Vec::new(), pod_uid: None });
+        };
+        if container.role == Some(Role::Monitor) && container.pod_uid.is_none() && container.outer.is_none() {
+            return None;
+        }
+        let ids = |container: &Container| container.id.clone().map(|id| (id, container.runtime));
+        let ids = container.and_outer().filter_map(ids).collect();
+        Some(Self { path: path.into(), ids, pod_uid: container.pod_uid.clone() })
+    }
+
+    /// The path names a container or a pod: an answer is likely, and worth waiting for.
+    pub fn is_promising(&self) -> bool {
+        !self.ids.is_empty() || self.pod_uid.is_some()
+    }
+
+    /// Components of the path.
+    pub fn components(&self) -> impl DoubleEndedIterator<Item = &str> {
+        let parts = self.path.split(|&byte| byte == b'/').filter(|part| !part.is_empty());
+        // What is no UTF-8, or leads elsewhere, is no name of a container.
+        parts.map(|part| str::from_utf8(part).ok().filter(|name| !matches!(*name, "." | "..")).unwrap_or(""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_worth_asking() {
+        let id = "17db96a24ae1e9f0c2b3a4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f70819";
+        let uid = "6a4ce4a0-ba47-11ea-b2a7-0cc47ac5979e";
+        let ask = |path: &str| Question::about(path.as_bytes());
+        assert_eq!(ask("/").map(|question| question.is_promising()), None);
+        assert_eq!(ask("/system.slice/nginx.service"), None);
+        assert_eq!(ask(&format!("/machine.slice/libpod-conmon-{id}.scope")), None);
+        assert_eq!(ask("/default/ct1").map(|question| question.is_promising()), Some(false));
+        let nested = ask(&format!("/docker/{id}/kubepods/pod{uid}/crio-{id}")).expect("a question");
+        let ids: Vec<_> = nested.ids.iter().map(|(_, runtime)| *runtime).collect();
+        assert_eq!(ids, [Some(Runtime::CriO), Some(Runtime::Docker)]);
+        assert_eq!(nested.pod_uid.as_deref(), Some(uid));
+    }
+}
