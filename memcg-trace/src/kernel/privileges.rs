@@ -89,11 +89,19 @@ pub fn drop_unneeded() {
     } else {
         vec![Capability::CAP_SYS_ADMIN]
     };
-    let keep: CapsHashSet = reading
-        .into_iter()
-        .chain([Capability::CAP_SYS_NICE])
-        .filter(|capability| permitted.contains(capability))
-        .collect();
+    keep(reading.into_iter().chain([Capability::CAP_SYS_NICE]));
+}
+
+/// For a thread of its own that reads files of others, and does nothing else: capabilities are those of a thread.
+pub fn keep_reading_files() {
+    keep([Capability::CAP_DAC_READ_SEARCH]);
+}
+
+/// Drops all others from this thread.
+fn keep(capabilities: impl IntoIterator<Item = Capability>) {
+    let permitted = caps::read(None, CapSet::Permitted).unwrap_or_default();
+    let keep: CapsHashSet =
+        capabilities.into_iter().filter(|capability| permitted.contains(capability)).collect();
     let dropped =
         caps::set(None, CapSet::Effective, &keep).and_then(|()| caps::set(None, CapSet::Permitted, &keep));
     if let Err(error) = dropped {

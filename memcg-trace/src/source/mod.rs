@@ -2,6 +2,7 @@
 
 pub mod live;
 mod merge;
+pub mod names;
 pub mod recording;
 mod run;
 mod stream;

@@ -1,0 +1,206 @@
+//! One question, all the places where an answer may be.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use super::{
+    bundle::{CONTAINERDS, Config, Containerd, runtime_of_namespace},
+    cache::Cached,
+    docker,
+    kubelet::Kubelet,
+    root::Root,
+    runc,
+    sockets::Sockets,
+    storage::Storage,
+};
+use crate::attribution::{Facts, Question, Role, Runtime, unit_of_path};
+
+/// The node, as far as it knows names.
+pub struct Node {
+    root: Root,
+    /// Namespaces of each containerd.
+    namespaces: [Cached<Vec<String>>; CONTAINERDS.len()],
+    storage: Storage,
+    kubelet: Kubelet,
+    sockets: Sockets,
+    /// When it was last looked whether a runtime that takes any name is here, and whether it was.
+    any_name: Option<(Instant, bool)>,
+}
+
+/// A bundle, and whose it is.
+struct Found {
+    containerd: &'static Containerd,
+    namespace: String,
+    config: Config,
+}
+
+impl Node {
+    /// The node whose root directory is mounted at `root`.
+    pub fn open(root: &Path) -> io::Result<Self> {
+        Ok(Self {
+            root: Root::open(root)?,
+            namespaces: Default::default(),
+            storage: Storage::default(),
+            kubelet: Kubelet::default(),
+            sockets: Sockets::default(),
+            any_name: None,
+        })
+    }
+
+    /// There is a runtime whose containers can have any path: without one, a path that names no container needs no look.
+    pub fn takes_any_name(&mut self) -> bool {
+        const GOOD_FOR: Duration = Duration::from_millis(100);
+        match self.any_name {
+            Some((looked, here)) if looked.elapsed() < GOOD_FOR => here,
+            _ => {
+                let places = CONTAINERDS.iter().map(Containerd::tasks).chain([PathBuf::from(runc::STATE)]);
+                let users = list(&self.root, Path::new(runc::USERS));
+                let of_users = users.iter().map(|user| Path::new(runc::USERS).join(user).join("runc"));
+                let here = places.chain(of_users).any(|place| self.root.stamp(&place).is_ok());
+                self.any_name = Some((Instant::now(), here));
+                here
+            }
+        }
+    }
+
+    /// What files say, best first.
+    pub fn files(&mut self, question: &Question) -> Vec<Facts> {
+        let mut facts = Vec::new();
+        for (id, runtime) in &question.ids {
+            self.container(id, *runtime, question, &mut facts);
+        }
+        if question.ids.is_empty() && question.pod_uid.is_none() {
+            facts.extend(self.by_path(question));
+        }
+        if facts.is_empty() {
+            facts.extend(runc::facts(&self.root, question));
+        }
+        let uid = question.pod_uid.as_deref().filter(|_| !facts.iter().any(|facts| facts.pod.is_some()));
+        facts.extend(uid.and_then(|uid| self.kubelet.pod(&self.root, uid)));
+        facts
+    }
+
+    /// What the runtime's socket says of a container that lives, where files did not say it.
+    pub fn sockets(&mut self, question: &Question, known: &[Facts]) -> Vec<Facts> {
+        let by_path = || known.iter().find_map(|facts| Some((facts.id.clone()?, facts.runtime)));
+        let ids =
+            if question.ids.is_empty() { by_path().into_iter().collect() } else { question.ids.clone() };
+        let mut facts = Vec::new();
+        for (id, runtime) in ids {
+            let known: Vec<&Facts> = known.iter().filter(|facts| facts.id.as_deref() == Some(&id)).collect();
+            if is_complete(&known) {
+                continue;
+            }
+            let runtime = known.iter().find_map(|facts| facts.runtime).or(runtime);
+            if runtime == Some(Runtime::Docker) {
+                facts.extend(self.sockets.docker(&self.root, &id));
+                continue;
+            }
+            if runtime == Some(Runtime::Containerd)
+                && let Some(Found { containerd, namespace, .. }) = self.bundle(&id, question)
+            {
+                facts.extend(self.sockets.containerd(&self.root, containerd.socket, &namespace, &id));
+            } else if question.pod_uid.is_some() {
+                facts.extend(self.sockets.cri(&self.root, &id));
+            }
+        }
+        facts
+    }
+
+    fn container(&mut self, id: &str, runtime: Option<Runtime>, question: &Question, facts: &mut Vec<Facts>) {
+        let from = facts.len();
+        // A path that names the runtime leaves the files of the others alone.
+        let may_be = |runtimes: &[Runtime]| runtime.is_none_or(|runtime| runtimes.contains(&runtime));
+        let complete = |facts: &[Facts]| is_complete(&facts[from..].iter().collect::<Vec<_>>());
+        if may_be(&[Runtime::Containerd, Runtime::Docker])
+            && let Some(Found { namespace, config, .. }) = self.bundle(id, question)
+        {
+            facts.push(config.facts(id, Some(runtime_of_namespace(&namespace))));
+        }
+        if may_be(&[Runtime::Docker]) && !complete(facts) {
+            facts.extend(docker::config(&self.root, id));
+        }
+        if may_be(&[Runtime::Podman, Runtime::CriO]) && !complete(facts) {
+            let homes = self.homes(question);
+            facts.extend(self.storage.facts(&self.root, id, &homes));
+        }
+        if may_be(&[Runtime::Containerd, Runtime::CriO, Runtime::Docker]) && !complete(facts) {
+            facts.extend(self.kubelet.container(&self.root, id));
+        }
+    }
+
+    /// The bundle of a container. An id that two namespaces have is not told apart by it, but by the path.
+    fn bundle(&mut self, id: &str, question: &Question) -> Option<Found> {
+        let mut found = None;
+        for (containerd, namespaces) in CONTAINERDS.iter().zip(&mut self.namespaces) {
+            let tasks = containerd.tasks();
+            let namespaces = namespaces.get(&self.root, &tasks, list);
+            for namespace in namespaces.into_iter().flatten() {
+                let Some(config) = Config::read(&self.root, &tasks.join(namespace).join(id)) else {
+                    continue;
+                };
+                let owns = !config.linux.cgroups_path.is_empty()
+                    && question.path.starts_with(config.linux.cgroups_path.as_bytes());
+                if owns || found.is_none() {
+                    found = Some(Found { containerd, namespace: namespace.clone(), config });
+                }
+                if owns {
+                    return found;
+                }
+            }
+        }
+        found
+    }
+
+    /// A container of any name in `/<namespace>/<name>`, where containerd puts those of ctr (pkg/oci/spec.go,
+    /// `CgroupsPath`): its bundle must say that this is its cgroup.
+    fn by_path(&mut self, question: &Question) -> Option<Facts> {
+        let mut components = question.components();
+        let (namespace, id) = (components.next()?, components.next().filter(|id| !id.is_empty())?);
+        CONTAINERDS.iter().zip(&mut self.namespaces).find_map(|(containerd, namespaces)| {
+            let tasks = containerd.tasks();
+            let namespaces = namespaces.get(&self.root, &tasks, list)?;
+            if !namespaces.iter().any(|known| known == namespace) {
+                return None;
+            }
+            let config = Config::read(&self.root, &tasks.join(namespace).join(id))?;
+            (config.linux.cgroups_path == format!("/{namespace}/{id}")).then(|| {
+                let facts = config.facts(id, Some(runtime_of_namespace(namespace)));
+                // ctr has no other name for it.
+                let name = facts.name.or_else(|| Some(id.to_owned()));
+                Facts { name, role: facts.role.or(Some(Role::Workload)), ..facts }
+            })
+        })
+    }
+
+    /// Where podman keeps the containers of the user whose cgroup it is (containers/storage
+    /// docs/containers-storage.conf.5.md, rootless).
+    fn homes(&self, question: &Question) -> Vec<PathBuf> {
+        let Some(uid) = unit_of_path(&question.path).and_then(|unit| unit.user) else { return Vec::new() };
+        let accounts = self.root.read(Path::new("/etc/passwd")).unwrap_or_default();
+        let accounts = String::from_utf8_lossy(&accounts);
+        let home = accounts.lines().find_map(|line| {
+            let fields: Vec<&str> = line.split(':').collect();
+            let [_, _, number, _, _, home, ..] = fields.as_slice() else { return None };
+            (number.parse() == Ok(uid)).then(|| Path::new(home).join(".local/share/containers/storage"))
+        });
+        let runtime = Path::new("/run/user").join(uid.to_string()).join("containers");
+        home.into_iter().chain([runtime]).collect()
+    }
+}
+
+fn list(root: &Root, path: &Path) -> Vec<String> {
+    root.list(path).unwrap_or_default()
+}
+
+/// Nothing is left to find out about the container that these are about.
+fn is_complete(facts: &[&Facts]) -> bool {
+    let known = |fact: fn(&Facts) -> bool| facts.iter().any(|facts| fact(facts));
+    // A sandbox has neither a name of its own nor an image that anybody chose.
+    let sandbox = known(|facts| facts.role == Some(Role::Sandbox));
+    let named = known(|facts| facts.name.is_some()) && known(|facts| facts.image.is_some());
+    known(|facts| facts.runtime.is_some()) && (sandbox || named)
+}

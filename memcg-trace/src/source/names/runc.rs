@@ -1,0 +1,64 @@
+//! runc without anything above it: the state that it keeps of each container.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use super::{bundle::Config, root::Root};
+use crate::attribution::{FactSource, Facts, Question, Runtime, unit_of_path};
+
+/// `--root` of root, as runc's manual says.
+pub const STATE: &str = "/run/runc";
+/// Those of others are below a directory of each user.
+pub const USERS: &str = "/run/user";
+
+/// What is read of a state.json (runc libcontainer/container_linux.go, `State`).
+#[derive(Debug, Deserialize)]
+struct State {
+    #[serde(default)]
+    cgroup_paths: HashMap<String, String>,
+    config: Settings,
+}
+
+#[derive(Debug, Deserialize)]
+struct Settings {
+    /// The annotations of the bundle, and where it is.
+    #[serde(default)]
+    labels: Vec<String>,
+}
+
+/// The container whose state says that this very cgroup is its own. runc takes any name for a container; by default the
+/// cgroup is named after it, with systemd `<prefix>-<name>.scope`.
+pub fn facts(root: &Root, question: &Question) -> Vec<Facts> {
+    let Some(last) = question.components().next_back().filter(|name| !name.is_empty()) else {
+        return Vec::new();
+    };
+    let user = unit_of_path(&question.path).and_then(|unit| unit.user);
+    let of_user = user.map(|uid| Path::new(USERS).join(uid.to_string()).join("runc"));
+    let scope = last.strip_suffix(".scope").and_then(|scope| scope.split_once('-')).map(|(_, name)| name);
+    let names = || [Some(last), scope].into_iter().flatten();
+    let mut states = [PathBuf::from(STATE)].into_iter().chain(of_user);
+    let found = states.find_map(|states| names().find_map(|id| of_state(root, &states, id, question)));
+    found.unwrap_or_default()
+}
+
+fn of_state(root: &Root, states: &Path, id: &str, question: &Question) -> Option<Vec<Facts>> {
+    let content = root.read(&states.join(id).join("state.json")).ok()?;
+    let state: State = serde_json::from_slice(&content).ok()?;
+    let cgroup = |controller: &str, mount: &str| state.cgroup_paths.get(controller)?.strip_prefix(mount);
+    // v1 has a hierarchy for the memory controller, v2 has one for all.
+    let cgroup = cgroup("memory", "/sys/fs/cgroup/memory").or_else(|| cgroup("", "/sys/fs/cgroup"))?;
+    if cgroup.as_bytes() != &*question.path {
+        return None;
+    }
+    let id = id.to_owned();
+    let annotations = state.config.labels.iter().filter_map(|label| label.split_once('='));
+    let annotations = annotations.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let annotated = Config { annotations, ..Config::default() }.facts(&id, Some(Runtime::Runc));
+    // The id is all the name there is, unless the annotations have a better one.
+    let name = Facts { name: Some(id.clone()), ..Facts::of(FactSource::RuncState) };
+    Some(vec![Facts { source: FactSource::RuncState, ..annotated }, Facts { id: Some(id), ..name }])
+}
