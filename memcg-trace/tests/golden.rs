@@ -11,14 +11,14 @@ use std::{collections::HashMap, time::Instant};
 use events::{Css, Fired, MS, css, key};
 use golden::{check_json, check_text, compare};
 use memcg_trace::{
-    attribution::{Container, container_of_path},
+    attribution::{FactSource, Facts, Names, Role, Runtime, container_of_path},
     report::{
         json,
         text::{self, Color},
-        view::{Clock, EventView, Run, SummaryView, Viewpoint, subject},
+        view::{ByOwner, Clock, EventView, Rollup, Run, SummaryView, Viewpoint, subject},
     },
     source::Record,
-    tracker::{Backend, Change, Config, Memcg, Tracker},
+    tracker::{Backend, Change, Config, Memcg, Tracker, What},
 };
 use memcg_trace_common::{Field, Hook};
 
@@ -42,6 +42,8 @@ struct Session {
     tracker: Tracker,
     viewpoint: Viewpoint,
     run: Run,
+    names: Names,
+    rollup: Option<Rollup>,
     color: Color,
     text: Vec<u8>,
     json: Vec<u8>,
@@ -69,7 +71,9 @@ impl Session {
         let mut text = Vec::new();
         text::header(&mut text).expect("a Vec takes all");
         let tracker = Tracker::new(config);
-        Self { name, tracker, viewpoint: VIEWPOINT, run, color: Color::Off, text, json: Vec::new() }
+        let (names, color) = (Names::default(), Color::Off);
+        let (viewpoint, json) = (VIEWPOINT, Vec::new());
+        Self { name, tracker, viewpoint, run, names, rollup: None, color, text, json }
     }
 
     fn record(&mut self, record: Record) {
@@ -91,10 +95,13 @@ impl Session {
 
     fn show(&mut self, changes: &[Change]) {
         for change in changes {
-            let container = subject(change, &self.tracker).and_then(container_of);
+            let container = subject(change, &self.tracker).and_then(|memcg| self.names.container_of(memcg));
             let view = EventView::new(change, &self.tracker, container.as_ref(), &self.viewpoint);
             text::event(&mut self.text, &view, self.color).expect("a Vec takes all");
             json::event(&mut self.json, &view).expect("a Vec takes all");
+            if let (What::Freed { memcg, .. }, Some(rollup)) = (&change.what, &mut self.rollup) {
+                rollup.freed(memcg, container.as_ref());
+            }
         }
     }
 
@@ -102,7 +109,11 @@ impl Session {
     fn end(mut self, ms: u64) {
         self.time(ms);
         self.run.ended_ns = ms * MS;
-        let view = SummaryView::new(&self.run, &self.tracker, &self.viewpoint, container_of);
+        let container = |memcg: &Memcg| self.names.container_of(memcg);
+        let mut view = SummaryView::new(&self.run, &self.tracker, &self.viewpoint, container);
+        if let Some(rollup) = &self.rollup {
+            view.rolled = rollup.groups(&self.tracker, self.run.ended_ns, &self.viewpoint, container);
+        }
         text::summary(&mut self.text, &view, self.color).expect("a Vec takes all");
         json::summary(&mut self.json, &view).expect("a Vec takes all");
         check_json(&self.json);
@@ -110,10 +121,6 @@ impl Session {
         compare(&format!("{}.txt", self.name), &self.text);
         compare(&format!("{}.jsonl", self.name), &self.json);
     }
-}
-
-fn container_of(memcg: &Memcg) -> Option<Container> {
-    memcg.path.as_deref().and_then(container_of_path)
 }
 
 /// A css as `css()` makes it, one level further down.
@@ -179,6 +186,54 @@ fn container_leaks() {
     // Somebody deletes the file: the child is freed late, its parent stays.
     free(&mut session, 50_000, &below);
     session.end(3_700_000);
+}
+
+/// What containerd annotates.
+fn annotated(id: &str, pod: &str, name: &str, role: Role) -> Facts {
+    Facts {
+        id: Some(id.to_owned()),
+        pod_uid: Some(UID.to_owned()),
+        runtime: Some(Runtime::Containerd),
+        pod: Some(pod.to_owned()),
+        namespace: Some("prod".to_owned()),
+        name: Some(name.to_owned()),
+        image: Some("registry.example/backup:7".to_owned()),
+        role: Some(role),
+        ..Facts::of(FactSource::Bundle)
+    }
+}
+
+#[test]
+fn names_are_known() {
+    let mut session = Session::new("named");
+    session.rollup = Some(Rollup::new(ByOwner::Workload));
+    let pod = pod(&mut session);
+    for serial in 20..26 {
+        let id = format!("{serial:064x}");
+        let css = child(serial, &id, &pod);
+        let (name, role) = if serial == 20 { ("POD", Role::Sandbox) } else { ("backup", Role::Workload) };
+        session.names.insert(key(serial), &[annotated(&id, "backup-28374650-x7kzq", name, role)]);
+        session.at(serial * 100, css.online());
+        remove(&mut session, serial * 100 + 50, &css);
+        if serial == 21 {
+            free(&mut session, serial * 100 + 90, &css);
+        }
+    }
+    // Somebody chose this name.
+    let hostile = css(30, format!("docker-{ID}.scope"));
+    let facts = Facts {
+        id: Some(ID.to_owned()),
+        name: Some("web\x1b[2J".to_owned()),
+        labels: [("app".to_owned(), "shop\n".to_owned())].into(),
+        ..Facts::of(FactSource::DockerConfig)
+    };
+    session.names.insert(key(30), &[facts]);
+    let unit = css(31, "session-4.scope");
+    for (ms, css) in [(3_000, &hostile), (3_100, &unit)] {
+        session.at(ms, css.online().by("systemd"));
+        remove(&mut session, ms + 50, css);
+    }
+    session.end(61_000);
 }
 
 #[test]

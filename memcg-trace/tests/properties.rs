@@ -360,7 +360,9 @@ proptest! {
         for record in records {
             match record {
                 Record::Lost { hook, cpu, events, .. } => *numbers.entry((hook, cpu)).or_default() += events,
-                Record::Missed { .. } | Record::Walk(_) => unreachable!("the merge sees neither"),
+                Record::Missed { .. } | Record::Walk(_) | Record::Names { .. } => {
+                    unreachable!("the merge sees none of these")
+                }
                 Record::Event(event) => {
                     let number = numbers.entry((event.hook(), event.header().cpu)).or_default();
                     *number += 1;

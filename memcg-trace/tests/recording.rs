@@ -5,6 +5,7 @@ use std::{collections::HashMap, io::Write as _};
 
 use lz4_flex::frame::FrameEncoder;
 use memcg_trace::{
+    attribution::{FactSource, Facts, Role, Runtime},
     event::Event,
     report::view::Clock,
     source::{
@@ -79,6 +80,15 @@ fn hook() -> impl Strategy<Value = Hook> {
     any::<Index>().prop_map(|index| *index.get(&Hook::ALL))
 }
 
+fn facts() -> impl Strategy<Value = Facts> {
+    let text = || proptest::option::of(any::<String>());
+    (text(), text(), text(), proptest::collection::btree_map(any::<String>(), any::<String>(), 0..3))
+        .prop_map(|(id, pod, image, labels)| {
+            let (runtime, role) = (Some(Runtime::CriO), Some(Role::Sandbox));
+            Facts { id, pod, image, runtime, role, labels, ..Facts::of(FactSource::DockerApi) }
+        })
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => event().prop_map(|event| Step::Record(Record::Event(event))),
@@ -87,6 +97,9 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|((t_ns, cpu, events), hook)| Step::Record(Record::Lost { t_ns, hook, cpu, events })),
         1 => (any::<(u64, u64)>(), hook())
             .prop_map(|((t_ns, firings), hook)| Step::Record(Record::Missed { t_ns, hook, firings })),
+        1 => (any::<[u64; 2]>(), vec(facts(), 0..3)).prop_map(|([css, serial], facts)| {
+            Step::Record(Record::Names { key: Key { css, serial }, facts })
+        }),
         2 => any::<u64>().prop_map(Step::Time),
         2 => Just(Step::Flush),
     ]
@@ -250,7 +263,7 @@ fn other_files_are_told_apart() {
     for foreign in [&b""[..], b"\x7fELF", b"memcg-trace recording"] {
         assert!(matches!(Reader::open(foreign), Err(OpenError::Foreign)), "{foreign:?}");
     }
-    for (place, format, abi) in [(22, 0x0101, ABI), (24, 1, 0x0101)] {
+    for (place, format, abi) in [(22, 0x0101, ABI), (24, 2, 0x0101)] {
         let mut newer = whole.clone();
         newer[place..place + 2].copy_from_slice(&[1, 1]);
         match Reader::open(&*newer) {

@@ -170,9 +170,17 @@ fn empty() {
 
 #[test]
 fn groups() {
-    for (name, by) in
-        [("container", By::Container), ("pod", By::Pod), ("parent", By::Parent), ("state", By::State)]
-    {
+    for (name, by) in [
+        ("container", By::Container),
+        ("pod", By::Pod),
+        ("parent", By::Parent),
+        ("state", By::State),
+        ("workload", By::Workload),
+        ("namespace", By::Namespace),
+        ("image", By::Image),
+        ("runtime", By::Runtime),
+        ("unit", By::Unit),
+    ] {
         node().compare(&format!("by-{name}"), Request { by: Some(by), selection: Selection::All, ..DYING });
     }
 }

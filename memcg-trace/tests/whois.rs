@@ -1,7 +1,10 @@
 //! `whois` as a program: several questions, text and JSON, and no answer.
 
 use std::{
+    fs,
     io::Write as _,
+    os::unix::fs::symlink,
+    path::PathBuf,
     process::{Command, Output, Stdio},
 };
 
@@ -26,7 +29,8 @@ fn each_fact_with_its_source() {
     let expected = format!(
         "{pod}\n  container  {ID} (from the path)\n  pod UID    {UID} (from the path)\n  \
          driver     cgroupfs (from the path)\n  QoS class  burstable (from the path)\n\
-         /user.slice\n  no container or pod: the path proves none\n"
+         /user.slice\n  no container or pod: the path proves none\n  unit       user.slice (from the path)\n  \
+         slice      user.slice (from the path)\n"
     );
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
     assert_eq!(output.status.code(), Some(0));
@@ -61,8 +65,78 @@ fn a_process() {
     let pid = std::process::id().to_string();
     let output = whois(&["-o", "json", &pid], b"");
     let answer: Value = serde_json::from_slice(&output.stdout).expect("one object");
-    let cgroups = std::fs::read_to_string("/proc/self/cgroup").expect("our cgroups");
+    let cgroups = fs::read_to_string("/proc/self/cgroup").expect("our cgroups");
     let path = answer["path"].as_str().unwrap_or_else(|| panic!("{answer}"));
     assert!(cgroups.lines().any(|line| line.ends_with(&format!(":{path}"))), "{path} is none of:\n{cgroups}");
     assert_eq!(answer["path_source"], "proc");
+}
+
+/// Files of a node, below a directory that goes with the test.
+struct Node(PathBuf);
+
+impl Node {
+    fn with(files: &[(&str, &str)]) -> Self {
+        let node = Self(std::env::temp_dir().join(format!("memcg-trace-whois-{}", std::process::id())));
+        for (file, content) in files {
+            let file = node.0.join(file.replace("{id}", ID).replace("{uid}", UID));
+            fs::create_dir_all(file.parent().expect("a directory above")).expect("a directory");
+            fs::write(file, content.replace("{id}", ID).replace("{uid}", UID)).expect("a file");
+        }
+        node
+    }
+
+    fn whois(&self, path: &str) -> Value {
+        let path = path.replace("{id}", ID).replace("{uid}", UID).replace("{uid_}", &UID.replace('-', "_"));
+        let root = self.0.to_str().expect("a path in ASCII");
+        let output = whois(&["-o", "json", "--host-root", root, &path], b"");
+        serde_json::from_slice::<Value>(&output.stdout).expect("one object")["container"].clone()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn what_the_node_remembers() {
+    const STORAGE: &str = ".local/share/containers/storage/overlay-containers/containers.json";
+    let node = Node::with(&[
+        // kubelet, of a pod that is gone, and of one without logs.
+        ("var/log/pods/prod_web-0_{uid}/nginx/0.log", ""),
+        ("var/log/containers/web-0_prod_nginx-{id}.log", ""),
+        (
+            "var/lib/kubelet/pods/9729a196c4723b60ab401eaff722982d/volumes/kubernetes.io~projected/\
+             kube-api-access-x7kzq/namespace",
+            "kube-system",
+        ),
+        // podman of a user.
+        ("etc/passwd", "root:x:0:0::/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n"),
+        (
+            &format!("home/ann/{STORAGE}"),
+            r#"[{"id":"{id}","names":["shop"],"metadata":"{\"image-name\":\"localhost/shop:1\"}"}]"#,
+        ),
+        // docker, with its data elsewhere behind an absolute link.
+        ("data/docker/containers/{id}/config.v2.json", r#"{"Name":"/db","Config":{"Image":"mariadb:11"}}"#),
+    ]);
+    symlink("/data/docker", node.0.join("var/lib/docker")).expect("a link");
+
+    let container = node.whois("/kubepods/burstable/pod{uid}/crio-{id}");
+    let names = ["namespace", "pod", "name"].map(|fact| container[fact].as_str());
+    assert_eq!(names, [Some("prod"), Some("web-0"), Some("nginx")], "{container}");
+    assert_eq!(container["learned"]["pod"], "kubelet");
+    let pod = node.whois("/kubepods/burstable/pod{uid}");
+    assert_eq!((&pod["pod"], &pod["name"]), (&json!("web-0"), &Value::Null), "{pod}");
+    let pod = node.whois("/kubepods/pod9729a196c4723b60ab401eaff722982d");
+    assert_eq!((&pod["namespace"], &pod["pod"]), (&json!("kube-system"), &Value::Null), "{pod}");
+
+    let rootless = node.whois("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{id}.scope");
+    assert_eq!((&rootless["name"], &rootless["image"]), (&json!("shop"), &json!("localhost/shop:1")));
+
+    let docker = node.whois("/system.slice/docker-{id}.scope");
+    assert_eq!((&docker["name"], &docker["image"]), (&json!("db"), &json!("mariadb:11")), "{docker}");
+    assert_eq!(docker["learned"]["image"], "docker-config");
+    let inner = node.whois("/docker/{id}/kubepods/pod{uid}");
+    assert_eq!((&inner["pod"], &inner["outer"]["name"]), (&json!("web-0"), &json!("db")), "{inner}");
 }

@@ -2,6 +2,7 @@
 
 pub mod doctor;
 pub mod follow;
+mod names;
 pub mod replay;
 pub mod scan;
 pub mod trace;

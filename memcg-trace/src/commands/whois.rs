@@ -8,9 +8,9 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Format, color};
+use super::{Format, color, names::NamesArgs};
 use crate::{
-    attribution::container_of_path,
+    attribution::{Container, Question, container_of_path, unit_of_path},
     exit::Exit,
     kernel::controller::{self, Controller},
     report::{
@@ -18,18 +18,23 @@ use crate::{
         json, text,
         view::{PathSource, WhoisView},
     },
+    source::names::Node,
 };
 
 /// Say what a cgroup path, a process or a container id belongs to
 ///
-/// Shows what memcg-trace makes of a path, and how it knows each fact. For plain paths it needs no privileges and no
-/// cgroups: a container that goes unrecognised can be reported in one line. A path starts with a slash, as in
+/// Shows what memcg-trace makes of a path, and how it knows each fact: from the path itself, or from the files and sockets
+/// of the container runtimes and kubelet on this node. For plain paths it needs no privileges and no cgroups: a container
+/// that goes unrecognised can be reported in one line. A path starts with a slash, as in
 /// /proc/PID/cgroup; a number is a process; 12 to 64 hex digits are a container that runs on this node.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Cgroup path, process id, or container id; - reads them from standard input, one a line
     #[arg(value_name = "PATH|PID|ID", required = true)]
     pub queries: Vec<OsString>,
+
+    #[command(flatten)]
+    pub names: NamesArgs,
 
     /// Output format; json is one object a line
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
@@ -44,15 +49,16 @@ impl Args {
     pub fn run(self) -> Result<Exit> {
         let mut out = BufWriter::new(io::stdout());
         let mut exit = Exit::Done;
+        let mut node = self.names.node()?;
         for query in &self.queries {
             if query != "-" {
-                exit = worse(exit, self.answer(&mut out, query.as_bytes())?);
+                exit = worse(exit, self.answer(&mut out, &mut node, query.as_bytes())?);
                 continue;
             }
             for line in io::stdin().lock().split(b'\n') {
                 let line = line.context("cannot read standard input")?;
                 if !line.is_empty() {
-                    exit = worse(exit, self.answer(&mut out, &line)?);
+                    exit = worse(exit, self.answer(&mut out, &mut node, &line)?);
                 }
             }
         }
@@ -61,7 +67,7 @@ impl Args {
     }
 
     /// One question that has no answer does not keep the others from theirs.
-    fn answer(&self, out: &mut impl Write, query: &[u8]) -> Result<Exit> {
+    fn answer(&self, out: &mut impl Write, node: &mut Option<Node>, query: &[u8]) -> Result<Exit> {
         let found = find(query);
         let (path, error) = match &found {
             Ok((path, source)) => (Some((path, *source)), None),
@@ -72,7 +78,8 @@ impl Args {
             query: Name(query),
             path: path.map(|(path, _)| Name(path)),
             path_source: path.map(|(_, source)| source),
-            container: path.and_then(|(path, _)| container_of_path(path)),
+            container: path.and_then(|(path, _)| container(path, node)),
+            unit: path.and_then(|(path, _)| unit_of_path(path)),
             error,
         };
         match self.output {
@@ -81,6 +88,16 @@ impl Args {
         }
         Ok(exit)
     }
+}
+
+/// By the path, and by what the node tells.
+fn container(path: &[u8], node: &mut Option<Node>) -> Option<Container> {
+    let mut facts = Vec::new();
+    if let (Some(question), Some(node)) = (Question::about(path), node) {
+        facts = node.files(&question);
+        facts.extend(node.sockets(&question, &facts));
+    }
+    Container::of(path, &facts)
 }
 
 fn worse(exit: Exit, other: Exit) -> Exit {

@@ -38,9 +38,10 @@ pub fn scan(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
     line(out, "summary", scan)
 }
 
-/// Each leaked memcg, then the summary: always the last line.
+/// Each leaked memcg and each group that was asked for, then the summary: always the last line.
 pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
     summary.survivors.iter().try_for_each(|survivor| memcg(out, survivor))?;
+    summary.rolled.iter().try_for_each(|group| line(out, "group", group))?;
     line(out, "summary", summary)
 }
 

@@ -16,9 +16,9 @@ use foldhash::HashMap;
 use memcg_trace_common::Hook;
 
 use super::Snapshot;
-use crate::event::Event;
+use crate::{attribution::Facts, event::Event, tracker::Key};
 
-/// What enters the tracker.
+/// What a run is made of, in the order in which it is applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     Event(Event),
@@ -36,6 +36,11 @@ pub enum Record {
         t_ns: u64,
         hook: Hook,
         firings: u64,
+    },
+    /// What the node told about a memcg, which may be about to be born. Not merged, and nothing to the ledger.
+    Names {
+        key: Key,
+        facts: Vec<Facts>,
     },
 }
 

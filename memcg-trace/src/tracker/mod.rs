@@ -34,7 +34,7 @@ pub use memcg::{Change, Found, Id, Key, Memcg, State, Task, What};
 pub use totals::Totals;
 
 use self::{ids::Forecast, ledger::Ledger, path::Paths, recent::Recent, walk::Loss};
-use crate::source::Record;
+use crate::{event::Event, source::Record};
 
 /// Which hooks feed the tracker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +116,7 @@ impl Tracker {
                 totals.missed_firings = totals.missed_firings.saturating_add(firings);
                 (t_ns, What::Missed { hook, firings })
             }
+            Record::Names { .. } => return,
         };
         self.loss.happened(t_ns);
         out.push(Change { t_ns, task: None, what });
@@ -146,6 +147,11 @@ impl Tracker {
 
     pub fn get(&self, key: &Key) -> Option<&Memcg> {
         self.ledger.get(key)
+    }
+
+    /// The path that an event's memcg will have, before the event is applied.
+    pub fn path_of(&self, event: &Event) -> Option<Box<[u8]>> {
+        self.paths.resolve(event, &self.ledger).0
     }
 
     /// All memcgs that are known and not freed, in no particular order.

@@ -11,10 +11,12 @@ use globset::{GlobBuilder, GlobMatcher};
 use self::{filter::Filter, output::Output};
 use super::Format;
 use crate::{
+    attribution::{Names, Question},
+    event::Event,
     exit::Exit,
-    report::view::EventKind,
+    report::view::{ByOwner, EventKind, Rollup},
     source::{End, Record, Start},
-    tracker::{Change, Config, Tracker},
+    tracker::{Change, Config, Found, Key, Memcg, State, Tracker, What},
 };
 
 /// What is shown, and how.
@@ -31,6 +33,10 @@ pub struct Shown {
     /// Show only these events
     #[arg(long, value_name = "EVENT,…", value_delimiter = ',')]
     pub events: Vec<EventKind>,
+
+    /// Sum up by whose they are, too: what was created, what of it is still dying, what it holds
+    #[arg(long, value_enum, value_name = "WHOSE")]
+    pub by: Option<ByOwner>,
 
     /// Exit with 3 if a memcg leaked
     #[arg(long)]
@@ -53,6 +59,8 @@ fn glob(text: &str) -> Result<GlobMatcher, globset::Error> {
 /// Keeps the ledger of a run and prints what happens to it. The same start, records, times and end print the same bytes.
 pub struct Follower<W: Write> {
     tracker: Tracker,
+    names: Names,
+    rollup: Option<Rollup>,
     output: Output<W>,
     fail_on_leak: bool,
     /// The latest that it was told.
@@ -68,6 +76,8 @@ impl<W: Write> Follower<W> {
         output.begin()?;
         Ok(Self {
             output,
+            names: Names::default(),
+            rollup: shown.by.map(Rollup::new),
             fail_on_leak: shown.fail_on_leak,
             now_ns: start.started_ns,
             changes: Vec::new(),
@@ -81,19 +91,61 @@ impl<W: Write> Follower<W> {
     }
 
     pub fn apply(&mut self, record: &Record) -> Result<()> {
+        if let Record::Names { key, facts } = record {
+            self.names.insert(*key, facts);
+            return Ok(());
+        }
         if let Record::Event(event) = record {
             self.now_ns = self.now_ns.max(event.t_ns());
             self.tracker.advance(event.t_ns(), &mut self.changes);
         }
         self.tracker.apply(record, &mut self.changes);
-        self.output.show(&self.tracker, &mut self.changes)
+        self.show()
     }
 
     /// Time is `now_ns` (`CLOCK_MONOTONIC`).
     pub fn advance(&mut self, now_ns: u64) -> Result<()> {
         self.now_ns = self.now_ns.max(now_ns);
         self.tracker.advance(now_ns, &mut self.changes);
-        self.output.show(&self.tracker, &mut self.changes)
+        self.show()
+    }
+
+    /// Shows what happened. Names go with their memcg, after it was shown for the last time.
+    fn show(&mut self) -> Result<()> {
+        self.output.show(&self.tracker, &self.names, &self.changes)?;
+        for change in self.changes.drain(..) {
+            let (What::Freed { memcg, .. } | What::Reconciled { memcg, found: Found::Freed }) = change.what
+            else {
+                continue;
+            };
+            if let Some(rollup) = &mut self.rollup {
+                rollup.freed(&memcg, self.names.container_of(&memcg).as_ref());
+            }
+            self.names.remove(&memcg.key);
+        }
+        Ok(())
+    }
+
+    /// What there is to find out about the memcg that an event brings; asked before the event is applied.
+    pub fn question(&self, event: &Event) -> Option<(Key, Question)> {
+        let key = Key::of(event).filter(|key| self.tracker.get(key).is_none())?;
+        Some((key, Question::about(&self.tracker.path_of(event)?)?))
+    }
+
+    /// What there is to find out about the memcgs that a walk brought, and whether they live: after the first walk about
+    /// all, then about those whose birth went unseen.
+    pub fn questions(&self, first: bool) -> impl Iterator<Item = (Key, Question, bool)> {
+        let unseen = |memcg: &Memcg| memcg.online_ns.is_none() && !memcg.before_start;
+        let unnamed = self.tracker.memcgs().filter(|memcg| !self.names.has(&memcg.key));
+        unnamed.filter(move |memcg| first || unseen(memcg)).filter_map(|memcg| {
+            let question = Question::about(memcg.path.as_deref()?)?;
+            Some((memcg.key, question, memcg.state == State::Online))
+        })
+    }
+
+    /// The ledger has this memcg: what is found out about it is of use.
+    pub fn knows(&self, key: &Key) -> bool {
+        self.tracker.get(key).is_some()
     }
 
     pub fn flush(&mut self) -> Result<()> {
@@ -113,7 +165,7 @@ impl<W: Write> Follower<W> {
     /// Sums up.
     pub fn finish(mut self, end: &End) -> Result<Exit> {
         self.tracker.settle(&mut self.changes);
-        self.output.show(&self.tracker, &mut self.changes)?;
+        self.show()?;
         self.output.end(end);
         self.sum_up()
     }
@@ -125,7 +177,7 @@ impl<W: Write> Follower<W> {
     }
 
     fn sum_up(mut self) -> Result<Exit> {
-        self.output.summary(&self.tracker)?;
+        self.output.summary(&self.tracker, &self.names, self.rollup.as_ref())?;
         Ok(if !self.output.conclusive(&self.tracker) {
             Exit::Inconclusive
         } else if self.fail_on_leak && self.tracker.leaked().any(|memcg| !memcg.died_before_start()) {

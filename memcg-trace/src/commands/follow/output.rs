@@ -6,12 +6,12 @@ use anyhow::Result;
 
 use super::{Filter, Shown};
 use crate::{
-    attribution::container_of_path,
+    attribution::Names,
     commands::{Format, color},
     report::{
         json,
         text::{self, Color},
-        view::{EventView, Run, SummaryView, Viewpoint, subject},
+        view::{EventView, Rollup, Run, SummaryView, Viewpoint, subject},
     },
     source::{End, Start},
     tracker::{Change, Memcg, Tracker},
@@ -68,15 +68,15 @@ impl<W: Write> Output<W> {
         self.lines_left == 0
     }
 
-    /// Shows what passes the filter, up to `--count`, and empties `changes`.
-    pub fn show(&mut self, tracker: &Tracker, changes: &mut Vec<Change>) -> Result<()> {
-        for change in changes.drain(..) {
-            let memcg = subject(&change, tracker);
-            if self.is_full() || !self.filter.shows(&change, memcg) {
+    /// Shows what passes the filter, up to `--count`.
+    pub fn show(&mut self, tracker: &Tracker, names: &Names, changes: &[Change]) -> Result<()> {
+        for change in changes {
+            let memcg = subject(change, tracker);
+            if self.is_full() || !self.filter.shows(change, memcg) {
                 continue;
             }
-            let container = memcg.and_then(|memcg| container_of_path(memcg.path.as_deref()?));
-            let view = EventView::new(&change, tracker, container.as_ref(), &self.viewpoint);
+            let container = memcg.and_then(|memcg| names.container_of(memcg));
+            let view = EventView::new(change, tracker, container.as_ref(), &self.viewpoint);
             match self.format {
                 Format::Text => text::event(&mut self.out, &view, self.color)?,
                 Format::Json => json::event(&mut self.out, &view)?,
@@ -110,9 +110,12 @@ impl<W: Write> Output<W> {
     }
 
     /// Prints the summary.
-    pub fn summary(&mut self, tracker: &Tracker) -> Result<()> {
-        let container = |memcg: &Memcg| container_of_path(memcg.path.as_deref()?);
-        let view = SummaryView::new(&self.run, tracker, &self.viewpoint, container);
+    pub fn summary(&mut self, tracker: &Tracker, names: &Names, rollup: Option<&Rollup>) -> Result<()> {
+        let container = |memcg: &Memcg| names.container_of(memcg);
+        let mut view = SummaryView::new(&self.run, tracker, &self.viewpoint, container);
+        if let Some(rollup) = rollup {
+            view.rolled = rollup.groups(tracker, self.run.ended_ns, &self.viewpoint, container);
+        }
         match self.format {
             Format::Text => text::summary(&mut self.out, &view, self.color)?,
             Format::Json => json::summary(&mut self.out, &view)?,

@@ -8,21 +8,23 @@ use std::{
     fs,
     io::{self, BufWriter, Write as _},
     path::PathBuf,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
 
 use self::{empty::Empty, survey::Survey};
-use super::{Format, color, wall_clock};
+use super::{Format, color, names::NamesArgs, wall_clock};
 use crate::{
-    attribution::container_of_path,
+    attribution::{Names, Question},
     exit::Exit,
     kernel::{self, Kernel, counted::Counted, privileges, walk::Walk},
     report::{
         json, text,
         view::{Accounting, By, Request, ScanView, Scanned, Selection, Sort, Viewpoint},
     },
-    tracker::{Backend, Config, Memcg, Tracker},
+    source::names::{Asked, Resolver},
+    tracker::{Backend, Config, Memcg, State, Tracker},
 };
 
 /// List what is dying in the kernel now, also what died long before
@@ -60,6 +62,9 @@ pub struct Args {
     #[arg(long)]
     pub fail_on_leak: bool,
 
+    #[command(flatten)]
+    pub names: NamesArgs,
+
     /// BTF file of exactly this kernel, where /sys/kernel/btf/vmlinux does not exist
     #[arg(long, value_name = "FILE")]
     pub btf: Option<PathBuf>,
@@ -71,6 +76,27 @@ pub struct Args {
     /// Colours; auto: on a terminal, unless NO_COLOR is set
     #[arg(long, value_enum, default_value_t = clap::ColorChoice::Auto)]
     pub color: clap::ColorChoice,
+}
+
+/// How long a scan waits for names: 65,535 memcgs take a second or two.
+const NAMES_WAIT: Duration = Duration::from_secs(10);
+
+/// What the node tells of all memcgs.
+fn names(resolver: &Resolver, tracker: &Tracker) -> Names {
+    for memcg in tracker.memcgs() {
+        if let Some(question) = memcg.path.as_deref().and_then(Question::about) {
+            let asked = if memcg.state == State::Online { Asked::Lives } else { Asked::Dying };
+            resolver.ask(memcg.key, question, asked);
+        }
+    }
+    if !resolver.wait_for_all(NAMES_WAIT) {
+        log::warn!("names are looked up too slowly: some are missing");
+    }
+    let mut names = Names::default();
+    for (key, facts) in resolver.answers() {
+        names.insert(key, &facts);
+    }
+    names
 }
 
 const HOW_TO_READ: &str = "\
@@ -103,6 +129,7 @@ impl Args {
             let counted = text::counted(&Counted::now(controller));
             format!("cannot list memcgs; all that the kernel says of itself is {counted}")
         })?;
+        let resolver = self.names.resolver()?;
         privileges::drop_unneeded();
         // The counters of each CPU are summed up for whoever reads this file. It is read for that alone.
         let _ = fs::read(controller.mount.join("memory.stat"));
@@ -136,7 +163,8 @@ impl Args {
             unknown,
         };
         let viewpoint = Viewpoint { clock: wall_clock(), page_bytes, dying_unseen: Some(0) };
-        let container = |memcg: &Memcg| container_of_path(memcg.path.as_deref()?);
+        let names = resolver.map(|resolver| names(&resolver, &tracker)).unwrap_or_default();
+        let container = |memcg: &Memcg| names.container_of(memcg);
         let view = ScanView::new(&scanned, &tracker, &viewpoint, self.request(), container);
         self.print(&view)?;
         Ok(if !view.conclusive {

@@ -8,13 +8,16 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::{Context as _, Result};
 
 use self::session::Session;
-use super::follow::Shown;
+use super::{follow::Shown, names::NamesArgs};
 use crate::{exit::Exit, tracker::Backend};
 
 /// Follow memcgs live: one line for each step of a life, one for each leak, a summary at the end
 ///
 /// Every memcg is followed from creation to release. A removed memcg that is still in the kernel after the grace time
 /// counts as leaked; if it is freed later, it was late. Stop with Ctrl-C, --duration or --count: then comes the summary.
+///
+/// Container, image, pod and namespace are named by what is on the node while the container lives, and kept until its
+/// memcg is freed. "memcg-trace whois" shows for a path what is known, and how.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// How long a removed memcg may stay before it counts as leaked
@@ -45,10 +48,13 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub btf: Option<PathBuf>,
 
-    /// Record the run to this file, for "memcg-trace replay"; it holds paths of cgroups and names of tasks, and only its
-    /// owner may read it
+    /// Record the run to this file, for "memcg-trace replay"; it holds paths of cgroups, names of tasks and of containers,
+    /// and only its owner may read it
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub names: NamesArgs,
 
     #[command(flatten)]
     pub shown: Shown,
@@ -82,7 +88,7 @@ impl Args {
 
     /// Traces until it is told to stop.
     pub fn run(self) -> Result<Exit> {
-        // One thread: capabilities are dropped by thread, and one is enough.
+        // One thread: capabilities are dropped by thread, and one is enough. The one that finds names drops its own.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime
             .context("cannot start the tokio runtime")?

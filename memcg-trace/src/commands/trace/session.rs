@@ -2,10 +2,12 @@
 
 use std::{
     io::{self, BufWriter, Stdout},
+    mem,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result};
+use memcg_trace_common::Hook;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{Instant, sleep, sleep_until},
@@ -17,21 +19,34 @@ use super::{
     recorder::Recorder,
 };
 use crate::{
+    event::Event,
     exit::Exit,
     kernel::{Kernel, privileges},
-    source::{End, Feed as _, Polled, Record, Snapshot, Start, Stream, Wanted},
-    tracker::Backend,
+    source::{
+        End, Feed as _, Polled, Record, Snapshot, Start, Stream, Wanted,
+        names::{Asked, Resolver},
+    },
+    tracker::{Backend, Key},
 };
 
 /// How often the buffers are drained; at once when one of them fills fast.
 const POLL: Duration = Duration::from_millis(50);
 const POLL_PRESSED: Duration = Duration::from_millis(1);
+/// How long a drain waits, all in all, for the names of containers that it found to be born: files take less than a
+/// millisecond. Names that take longer come with a later event.
+const NAMES_WAIT: Duration = Duration::from_millis(5);
+/// How long the summary waits for names.
+const LAST_NAMES_WAIT: Duration = Duration::from_secs(1);
 
 pub struct Session {
     args: Args,
     stream: Stream,
     follower: Follower<BufWriter<Stdout>>,
     recorder: Option<Recorder>,
+    /// `None`: names are not wanted.
+    resolver: Option<Resolver>,
+    /// A walk was applied.
+    walked: bool,
     stop: Stop,
     /// Kept from call to call for its memory.
     records: Vec<Record>,
@@ -56,6 +71,8 @@ impl Session {
         };
         let (stream, start) = Stream::open(&kernel, &wanted)?;
         let recorder = args.record.as_ref().map(|path| Recorder::start(path, &start)).transpose()?;
+        // Before privileges are dropped: it needs another one.
+        let resolver = args.names.resolver()?;
         privileges::drop_unneeded();
         release_memory();
         // Before it says that it traces: who reads that may send a signal.
@@ -63,7 +80,8 @@ impl Session {
         announce(&start, stream.snapshot());
         let out = BufWriter::new(io::stdout());
         let follower = Follower::new(start, &args.shown, args.count, out)?;
-        Ok(Self { args, stream, follower, recorder, stop, records: Vec::new() })
+        let (walked, records) = (false, Vec::new());
+        Ok(Self { args, stream, follower, recorder, resolver, walked, stop, records })
     }
 
     /// Follows until a signal, `--duration` or `--count`, then sums up.
@@ -86,6 +104,7 @@ impl Session {
 
     /// Drains, applies and shows; how long to wait until the next time.
     fn poll(&mut self) -> Result<Duration> {
+        self.take_names(None)?;
         let Polled { settled_ns, pressed, checked } =
             self.stream.poll(self.follower.wants_walk(), &mut self.records)?;
         if checked {
@@ -97,17 +116,70 @@ impl Session {
 
     /// Applies the records at hand; time then is `now_ns`.
     fn apply(&mut self, now_ns: u64) -> Result<()> {
-        for record in self.records.drain(..) {
-            if let Some(recorder) = &mut self.recorder {
-                recorder.record(&record);
+        let mut records = mem::take(&mut self.records);
+        let mut patience = NAMES_WAIT;
+        for record in records.drain(..) {
+            if let Record::Event(event) = &record {
+                self.ask_for_names(event, &mut patience)?;
             }
-            self.follower.apply(&record)?;
+            self.feed(&record)?;
+            if let Record::Walk(_) = record {
+                self.ask_for_all_names();
+            }
         }
+        self.records = records;
         if let Some(recorder) = &mut self.recorder {
             recorder.time(now_ns);
         }
         self.follower.advance(now_ns)?;
         self.follower.flush()
+    }
+
+    fn feed(&mut self, record: &Record) -> Result<()> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.record(record);
+        }
+        self.follower.apply(record)
+    }
+
+    /// Asks for the names of what an event brings, and lets those of a container that was born come first.
+    fn ask_for_names(&mut self, event: &Event, patience: &mut Duration) -> Result<()> {
+        let asked = match event.hook() {
+            Hook::CssOnline | Hook::CgroupMkdir => Asked::Born,
+            Hook::CgroupRmdir | Hook::CssOfflineEnter => Asked::Dying,
+            _ => return Ok(()),
+        };
+        let Some(resolver) = &self.resolver else { return Ok(()) };
+        let Some((key, question)) = self.follower.question(event) else { return Ok(()) };
+        let wait = asked == Asked::Born && question.is_promising() && !patience.is_zero();
+        resolver.ask(key, question, asked);
+        if !wait {
+            return Ok(());
+        }
+        let start = Instant::now();
+        resolver.wait_for_born(*patience);
+        *patience = patience.saturating_sub(start.elapsed());
+        self.take_names(Some(key))
+    }
+
+    /// Asks for the names of whatever a walk found.
+    fn ask_for_all_names(&mut self) {
+        let Some(resolver) = &self.resolver else { return };
+        let first = !mem::replace(&mut self.walked, true);
+        for (key, question, lives) in self.follower.questions(first) {
+            resolver.ask(key, question, if lives { Asked::Lives } else { Asked::Dying });
+        }
+    }
+
+    /// Takes the names that were found, of memcgs that are there or will be at once.
+    fn take_names(&mut self, next: Option<Key>) -> Result<()> {
+        let Some(resolver) = &self.resolver else { return Ok(()) };
+        for (key, facts) in resolver.answers() {
+            if Some(key) == next || self.follower.knows(&key) {
+                self.feed(&Record::Names { key, facts })?;
+            }
+        }
+        Ok(())
     }
 
     /// Detaches, accounts for every event that was emitted, and sums up.
@@ -117,6 +189,10 @@ impl Session {
         if self.follower.wants_walk() {
             self.stream.walk(&mut self.records);
             self.apply(end_ns)?;
+        }
+        if let Some(resolver) = &self.resolver {
+            resolver.wait_for_all(LAST_NAMES_WAIT);
+            self.take_names(None)?;
         }
         let end = End { ended_ns: end_ns, clock: wall_clock(), undecodable: self.stream.undecodable() };
         let recorded = self.recorder.is_none_or(|recorder| recorder.finish(&end));

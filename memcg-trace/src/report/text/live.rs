@@ -8,9 +8,13 @@ use std::{
 use anstyle::Style;
 
 use super::{BAD, Color, WARN};
-use crate::report::{
-    units::{Count, Size, Time, TimeOfDay, UNKNOWN},
-    view::{Detail, EventKind, EventView, MemcgView, state_name},
+use crate::{
+    attribution::Container,
+    report::{
+        escape::Name,
+        units::{Count, Size, Time, TimeOfDay, UNKNOWN},
+        view::{Detail, EventKind, EventView, MemcgView, state_name},
+    },
 };
 
 /// A column in which there is nothing to know.
@@ -58,8 +62,8 @@ fn step(out: &mut impl Write, event: &EventView<'_>) -> io::Result<()> {
             age,
             if matches!(event.event, EventKind::Online | EventKind::AllocFailed) { NONE } else { UNKNOWN }
         ),
-        container.and_then(|container| container.short_id()).unwrap_or(NONE),
-        container.and_then(|container| container.short_pod_uid()).unwrap_or(NONE),
+        or(container.and_then(|container| container.title()).map(name_of), NONE),
+        or(container.and_then(|container| container.pod_title()).map(name_of), NONE),
     )?;
     match &event.detail {
         Some(Detail::AllocFailed { error, meaning, parent, .. }) => {
@@ -78,12 +82,18 @@ fn step(out: &mut impl Write, event: &EventView<'_>) -> io::Result<()> {
 
 /// What else is known of a leaked memcg.
 fn leak(out: &mut impl Write, event: &EventView<'_>, memcg: &MemcgView<'_>) -> io::Result<()> {
-    let container = event.container;
-    if let Some(pod_uid) = container.and_then(|container| container.pod_uid.as_ref()) {
-        write!(out, " | pod {pod_uid}")?;
-    }
-    if let Some(id) = container.and_then(|container| container.id.as_ref()) {
-        write!(out, " | container {id}")?;
+    if let Some(container) = event.container {
+        if let Some(pod) = pod(container) {
+            write!(out, " | {pod}")?;
+        }
+        if let Some(id) = &container.id {
+            let name = container.name.as_deref().filter(|name| name != id);
+            let name = name.map(|name| format!("{} ", name_of(name))).unwrap_or_default();
+            write!(out, " | container {name}{}", name_of(id))?;
+        }
+        if let Some(image) = &container.image {
+            write!(out, " | image {}", name_of(image))?;
+        }
     }
     match (memcg.id_held, memcg.id_refs) {
         (Some(true), Some(refs)) => write!(out, " | ID held by {}", many(refs.into(), "swapped-out page"))?,
@@ -156,6 +166,21 @@ fn style(kind: EventKind) -> Style {
 pub fn many(count: u64, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", Count(count))
+}
+
+/// A name that somebody gave, as harmless as one from the kernel.
+pub fn name_of(name: &str) -> Name<'_> {
+    Name(name.as_bytes())
+}
+
+/// `pod prod/web-0 6a4ce4a0-…`, as much as is known.
+pub fn pod(container: &Container) -> Option<String> {
+    let Container { pod, namespace, pod_uid, .. } = container;
+    let namespace = namespace.as_deref().map(|namespace| format!("{}/", name_of(namespace)));
+    let name = pod.as_deref().map(|pod| format!("{}{}", namespace.unwrap_or_default(), name_of(pod)));
+    let uid = pod_uid.as_deref().map(|uid| name_of(uid).to_string());
+    let parts = [name, uid].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    (!parts.is_empty()).then(|| format!("pod {parts}"))
 }
 
 /// What is known, or a word for it.

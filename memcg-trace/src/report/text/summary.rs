@@ -43,6 +43,10 @@ pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, color: Color) ->
             groups(out, "CONTAINER", &summary.leaked_by_container)?;
         }
     }
+    if !summary.rolled.is_empty() {
+        heading(out, "Created and still dying", color)?;
+        rolled(out, summary)?;
+    }
     writeln!(out)?;
     let (style, verdict) = verdict(summary);
     let style = color.style(style);
@@ -191,6 +195,23 @@ fn survivors(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> 
         ]);
     }
     table.print(out, summary.survivors.len() as u64, IN_JSON)
+}
+
+fn rolled(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
+    let mut table =
+        Columns::new(["CREATED>", "DYING>", "SURVIVAL>", "IDS HELD>", "CHARGED>", "OLDEST>", "OF"]);
+    for group in summary.rolled.iter().take(ROWS) {
+        table.row([
+            Count(group.created).to_string(),
+            Count(group.dying).to_string(),
+            or(group.survival.map(|survival| format!("{:.0} %", survival * 100.0)), "-"),
+            or(group.ids_held.map(Count), UNKNOWN),
+            size(group.charged_bytes),
+            if group.dying == 0 { "-".to_owned() } else { time(group.oldest_ns) },
+            common(&group.of),
+        ]);
+    }
+    table.print(out, summary.rolled.len() as u64, IN_JSON)
 }
 
 fn groups(out: &mut impl Write, of: &str, groups: &[Group<'_>]) -> io::Result<()> {

@@ -4,20 +4,23 @@ use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use super::{Color, HEADING, live::or};
+use super::{
+    Color, HEADING,
+    live::{name_of, or, pod},
+};
 use crate::{
-    attribution::Container,
+    attribution::{Container, Part, Workload},
     report::{
         units::{Count, Size, Time, UNKNOWN},
         view::{Common, state_name},
     },
 };
 
-/// Short names of container and pod.
+/// Names of container and pod, or what stands for them.
 pub fn owner(container: Option<&Container>) -> (String, String) {
-    let id = container.and_then(|container| container.short_id());
-    let pod = container.and_then(|container| container.short_pod_uid());
-    (or(id, "-"), or(pod, "-"))
+    let title = container.and_then(|container| container.title());
+    let pod = container.and_then(|container| container.pod_title());
+    (or(title.map(name_of), "-"), or(pod.map(name_of), "-"))
 }
 
 /// What the memcgs of a group have in common.
@@ -26,11 +29,28 @@ pub fn common(of: &Common<'_>) -> String {
         Common::ParentPath(path) => or(path.as_ref(), UNKNOWN),
         Common::Container(None) | Common::PodUid(None) => "none that the path names".to_owned(),
         Common::Container(Some(container)) => {
-            let pod = container.pod_uid.as_ref().map(|uid| format!("pod {uid}"));
-            let parts = [pod, container.id.clone()];
+            let Container { id, name, image, .. } = container;
+            let text = |name: &String| name_of(name).to_string();
+            let name = name.as_ref().filter(|_| name != id).map(text);
+            let image = image.as_ref().map(|image| format!("({})", name_of(image)));
+            let parts = [pod(container), name, id.as_ref().map(text), image];
             parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
         }
-        Common::PodUid(Some(uid)) => uid.clone(),
+        Common::Workload(Workload { name, part }) => {
+            let name = or(name.as_deref().map(name_of), "no name known");
+            match part {
+                None => "neither container nor unit".to_owned(),
+                Some(Part::Container | Part::Unit) => name,
+                Some(Part::Pod) => format!("{name}, the pods' own"),
+                Some(Part::Sandbox) => format!("{name}, sandboxes"),
+                Some(Part::Monitor) => format!("{name}, monitors"),
+            }
+        }
+        Common::Namespace(name) | Common::Image(name) | Common::Unit(name) => {
+            or(name.as_deref().map(name_of), "none known")
+        }
+        Common::Runtime(runtime) => or(*runtime, "none known"),
+        Common::PodUid(Some(uid)) => name_of(uid).to_string(),
         Common::State(state) => state_name(*state).to_owned(),
     }
 }

@@ -2,8 +2,11 @@
 
 use std::io::{self, Write};
 
-use super::{BAD, Color, HEADING};
-use crate::report::view::{PathSource, WhoisView};
+use super::{BAD, Color, HEADING, live::name_of};
+use crate::{
+    attribution::{Container, Fact},
+    report::view::{PathSource, WhoisView},
+};
 
 /// One answer.
 pub fn whois(out: &mut impl Write, view: &WhoisView<'_>, color: Color) -> io::Result<()> {
@@ -21,19 +24,57 @@ pub fn whois(out: &mut impl Write, view: &WhoisView<'_>, color: Color) -> io::Re
     if let (Some(path), Some(source)) = (&view.path, source) {
         writeln!(out, "  path       {path} (from {source})")?;
     }
-    let Some(container) = &view.container else {
-        return writeln!(out, "  no container or pod: the path proves none");
-    };
+    match &view.container {
+        None => writeln!(out, "  no container or pod: the path proves none")?,
+        Some(container) => {
+            self::container(out, container)?;
+            for outer in container.and_outer().skip(1) {
+                writeln!(out, "  inside of")?;
+                self::container(out, outer)?;
+            }
+        }
+    }
+    let Some(unit) = &view.unit else { return Ok(()) };
     let facts = [
-        ("container", container.id.clone()),
-        ("pod UID", container.pod_uid.clone()),
-        ("runtime", container.runtime.map(|runtime| runtime.to_string())),
-        ("driver", container.driver.map(|driver| driver.to_string())),
-        ("QoS class", container.qos.map(|qos| qos.to_string())),
+        ("unit", unit.unit.clone()),
+        ("slice", unit.slice.clone()),
+        ("user", unit.user.map(|uid| uid.to_string())),
+        ("user unit", unit.user_unit.clone()),
+        ("machine", unit.machine.as_deref().map(|name| name_of(name).to_string())),
     ];
     for (name, fact) in facts {
         if let Some(fact) = fact {
-            writeln!(out, "  {name:10} {fact} (from the {})", container.source)?;
+            writeln!(out, "  {name:10} {fact} (from the path)")?;
+        }
+    }
+    Ok(())
+}
+
+fn container(out: &mut impl Write, container: &Container) -> io::Result<()> {
+    let text = |text: &Option<String>| text.as_deref().map(|text| name_of(text).to_string());
+    let labels = container.labels.as_ref().map(|labels| {
+        let pairs = labels.iter().map(|(name, value)| format!("{}={}", name_of(name), name_of(value)));
+        pairs.collect::<Vec<_>>().join(", ")
+    });
+    let facts = [
+        ("container", Some(Fact::Id), text(&container.id)),
+        ("pod UID", Some(Fact::PodUid), text(&container.pod_uid)),
+        ("runtime", Some(Fact::Runtime), container.runtime.map(|runtime| runtime.to_string())),
+        ("driver", None, container.driver.map(|driver| driver.to_string())),
+        ("QoS class", None, container.qos.map(|qos| qos.to_string())),
+        ("role", Some(Fact::Role), container.role.map(|role| role.to_string())),
+        ("namespace", Some(Fact::Namespace), text(&container.namespace)),
+        ("pod", Some(Fact::Pod), text(&container.pod)),
+        ("name", Some(Fact::Name), text(&container.name)),
+        ("image", Some(Fact::Image), text(&container.image)),
+        ("labels", Some(Fact::Labels), labels),
+    ];
+    for (name, kind, fact) in facts {
+        let Some(fact) = fact else { continue };
+        let learned = kind.and_then(|kind| container.learned.as_ref()?.get(&kind));
+        match learned {
+            Some(source) => writeln!(out, "  {name:10} {fact} (from {})", source.in_words())?,
+            None => writeln!(out, "  {name:10} {fact} (from the {})", container.source)?,
         }
     }
     Ok(())

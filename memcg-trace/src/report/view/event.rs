@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{MemcgView, TaskView, Viewpoint, rfc3339};
 use crate::{
-    attribution::Container,
+    attribution::{Container, Unit, unit_of_path},
     report::errno::AllocError,
     tracker::{Change, Found, Memcg, State, Tracker, What},
 };
@@ -84,6 +84,8 @@ pub struct EventView<'a> {
     pub memcg: Option<MemcgView<'a>>,
     /// What the memcg, or the parent of one that could not be allocated, belongs to.
     pub container: Option<&'a Container>,
+    /// The systemd unit in its path.
+    pub unit: Option<Unit>,
     /// The thread that ran the hook.
     pub task: Option<TaskView<'a>>,
     #[serde(flatten)]
@@ -168,6 +170,7 @@ impl<'a> EventView<'a> {
             t_ns: viewpoint.clock.boot_ns(*t_ns),
             memcg,
             container,
+            unit: subject.and_then(|memcg| unit_of_path(memcg.path.as_deref()?)),
             task: task.as_ref().map(TaskView::new),
             detail,
             elapsed_ns: subject.and_then(|memcg| elapsed_ns(what, memcg, *t_ns)),

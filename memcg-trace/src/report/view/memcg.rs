@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 
 use super::{ChargesView, Viewpoint};
 use crate::{
-    attribution::Container,
+    attribution::{Container, Unit, unit_of_path},
     report::escape::Name,
     tracker::{Id, Memcg, State, Task},
 };
@@ -56,6 +56,15 @@ pub struct MemcgView<'a> {
 pub struct Listed<'a> {
     pub memcg: MemcgView<'a>,
     pub container: Option<Container>,
+    /// Null: the path does not begin with a systemd unit.
+    pub unit: Option<Unit>,
+}
+
+impl<'a> Listed<'a> {
+    pub fn new(memcg: MemcgView<'a>, container: Option<Container>) -> Self {
+        let unit = memcg.path.and_then(|Name(path)| unit_of_path(path));
+        Self { memcg, container, unit }
+    }
 }
 
 /// A thread.

@@ -6,13 +6,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Accounting, ChargesView, Common, Listed, MemcgView, Tally, Unknown, Viewpoint,
+    Accounting, ByOwner, ChargesView, Common, Listed, MemcgView, Tally, Unknown, Viewpoint,
     group::{parent, tally},
     rfc3339,
 };
 use crate::{
     attribution::Container,
     kernel::counted::Counted,
+    report::escape::Name,
     source::Snapshot,
     tracker::{ID_LIMIT, Key, Memcg, State, Tracker},
 };
@@ -48,6 +49,15 @@ pub enum By {
     /// The cgroup above
     Parent,
     State,
+    /// Deployment, CronJob, StatefulSet and so on by the pod's name; else container name, image, or unit
+    Workload,
+    /// Of Kubernetes
+    Namespace,
+    Image,
+    /// Who runs the container
+    Runtime,
+    /// Of systemd, those that are numbered together
+    Unit,
 }
 
 /// What is asked for.
@@ -132,6 +142,10 @@ pub struct ScanGroup<'a> {
     /// What they have in common; null: not known.
     #[serde(flatten)]
     pub of: Common<'a>,
+    /// As in the groups of a trace, which alone sees births: always null.
+    pub created: Option<u64>,
+    pub survived: Option<u64>,
+    pub survival: Option<f64>,
     pub memcgs: u64,
     /// Of these.
     pub dying: u64,
@@ -139,6 +153,8 @@ pub struct ScanGroup<'a> {
     pub ids_held: Option<u64>,
     /// A memcg below another one of the group is in that one's charge; null: not known of each.
     pub charged_bytes: Option<u64>,
+    /// The longest dying; null: a walk does not tell since when.
+    pub oldest_ns: Option<u64>,
 }
 
 impl<'a> ScanView<'a> {
@@ -208,7 +224,7 @@ impl Scanned {
         let charges = charges.map(|charges| ChargesView::new(charges, memcg.charged_pages, self.accounting));
         let age_min_ns = self.empty.get(&memcg.key).copied().flatten();
         let view = MemcgView::new(memcg, self.snapshot.ended_ns, viewpoint);
-        Listed { memcg: MemcgView { charges, age_min_ns, ..view }, container }
+        Listed::new(MemcgView { charges, age_min_ns, ..view }, container)
     }
 }
 
@@ -230,15 +246,24 @@ fn sort(listed: &mut [(&Memcg, Listed<'_>)], by: Sort) {
 }
 
 fn grouped<'a>(listed: &[(&'a Memcg, Listed<'a>)], by: By) -> Vec<ScanGroup<'a>> {
+    let owner = |by: ByOwner, listed: &Listed<'a>| {
+        by.group(listed.container.as_ref(), listed.memcg.path.map(|Name(path)| path))
+    };
     let tallies = tally(listed, |listed| match by {
         By::Container => Common::Container(listed.container.clone()),
         By::Pod => Common::PodUid(listed.container.as_ref().and_then(|container| container.pod_uid.clone())),
         By::Parent => Common::ParentPath(listed.memcg.path.map(parent)),
         By::State => Common::State(listed.memcg.state),
+        By::Workload => owner(ByOwner::Workload, listed),
+        By::Namespace => owner(ByOwner::Namespace, listed),
+        By::Image => owner(ByOwner::Image, listed),
+        By::Runtime => owner(ByOwner::Runtime, listed),
+        By::Unit => owner(ByOwner::Unit, listed),
     });
     let group = |tally| {
-        let Tally { of, memcgs, dying, ids_held, charged_bytes, .. } = tally;
-        ScanGroup { of, memcgs, dying, ids_held, charged_bytes }
+        let Tally { of, memcgs, dying, ids_held, charged_bytes, oldest_ns } = tally;
+        let (created, survived, survival) = (None, None, None);
+        ScanGroup { of, created, survived, survival, memcgs, dying, ids_held, charged_bytes, oldest_ns }
     };
     tallies.into_iter().map(group).collect()
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Common, Listed, MemcgView, Tally, Viewpoint,
+    Common, Listed, MemcgView, Rolled, Tally, Viewpoint,
     group::{parent, tally},
     rfc3339,
 };
@@ -87,6 +87,9 @@ pub struct SummaryView<'a> {
     pub unknown: Vec<Unknown<'a>>,
     pub leaked_by_parent: Vec<Group<'a>>,
     pub leaked_by_container: Vec<Group<'a>>,
+    /// By whose they are, where that is asked for. In JSON, each is a line of its own before the summary.
+    #[serde(skip)]
+    pub rolled: Vec<Rolled>,
     /// Longest dying first. In JSON, each is a line of its own before the summary.
     #[serde(skip)]
     pub survivors: Vec<Listed<'a>>,
@@ -180,6 +183,7 @@ impl<'a> SummaryView<'a> {
             unknown: run.unknown.iter().map(|(what, reason)| Unknown { what, reason }).collect(),
             leaked_by_parent: leaked.by_parent(),
             leaked_by_container: leaked.by_container(),
+            rolled: Vec::new(),
             survivors: leaked.survivors(),
             perf_pages: run.perf_pages,
         }
@@ -208,11 +212,8 @@ impl<'a> Leaked<'a> {
         viewpoint: &Viewpoint,
         container: impl Fn(&Memcg) -> Option<Container>,
     ) -> Self {
-        let survivor = |memcg| {
-            let survivor =
-                Listed { memcg: MemcgView::new(memcg, now_ns, viewpoint), container: container(memcg) };
-            (memcg, survivor)
-        };
+        let survivor =
+            |memcg| (memcg, Listed::new(MemcgView::new(memcg, now_ns, viewpoint), container(memcg)));
         let mut memcgs: Vec<_> = tracker.leaked().map(survivor).collect();
         memcgs.sort_by_key(|(memcg, survivor)| (Reverse(survivor.memcg.age_ns), memcg.key));
         Self { memcgs }

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use crate::{attribution::Container, report::escape::Name};
+use crate::{
+    attribution::{Container, Unit},
+    report::escape::Name,
+};
 
 /// The answer to one question.
 #[derive(Debug, Serialize)]
@@ -12,8 +15,10 @@ pub struct WhoisView<'a> {
     /// `null` where there is none: `error` says why.
     pub path: Option<Name<'a>>,
     pub path_source: Option<PathSource>,
-    /// `null` where the path proves no container and no pod.
+    /// `null` where neither the path nor the node proves a container or a pod.
     pub container: Option<Container>,
+    /// `null` where the path begins with no systemd unit.
+    pub unit: Option<Unit>,
     pub error: Option<String>,
 }
 

@@ -9,6 +9,7 @@
 //!         WALK       began, ended (u64), number (u64), each: EventHeader, name, 0 or 1 and Charges
 //!         LOST       time (u64), hook (u16), cpu (u32), events (u64)
 //!         MISSED     time (u64), hook (u16), firings (u64)
+//!         NAMES      css (u64), serial (u64), length (u32), JSON: facts; since format 2
 //!         TIME       time (u64): the ledger was told that it has passed
 //!         END        time (u64), clock offsets (i64, i64), undecodable (u64)
 //! ```
@@ -24,7 +25,9 @@ pub use write::Writer;
 
 const MAGIC: &[u8; 22] = b"memcg-trace recording\n";
 /// Rises with every change of what is written here.
-const FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
+/// Reads all formats from here on: a later one only has more kinds of entries.
+const FORMAT_OLDEST: u16 = 1;
 
 const EVENT: u8 = 1;
 const WALK: u8 = 2;
@@ -32,3 +35,4 @@ const LOST: u8 = 3;
 const MISSED: u8 = 4;
 const TIME: u8 = 5;
 const END: u8 = 6;
+const NAMES: u8 = 7;

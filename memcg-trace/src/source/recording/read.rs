@@ -5,10 +5,11 @@ use std::io::{self, BufReader, Read};
 use foldhash::{HashMap, HashMapExt as _};
 use lz4_flex::frame::FrameDecoder;
 use memcg_trace_common::{ABI, Charges, EventHeader, Hook, NAME_MAX};
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
-use super::{END, EVENT, FORMAT, LOST, MAGIC, MISSED, TIME, WALK};
+use super::{END, EVENT, FORMAT, FORMAT_OLDEST, LOST, MAGIC, MISSED, NAMES, TIME, WALK};
 use crate::{
     event::{DecodeError, Event},
     report::view::Clock,
@@ -74,7 +75,7 @@ impl<R: Read> Reader<R> {
             return Err(OpenError::Foreign);
         }
         let (format, abi) = (u16::from_le_bytes([f0, f1]), u32::from_le_bytes([a0, a1, a2, a3]));
-        if (format, abi) != (FORMAT, ABI) {
+        if !(FORMAT_OLDEST..=FORMAT).contains(&format) || abi != ABI {
             return Err(OpenError::Version { format, abi });
         }
         let mut frame = FrameDecoder::new(file);
@@ -101,6 +102,10 @@ impl<R: Read> Reader<R> {
             MISSED => {
                 Entry::Record(Record::Missed { t_ns: u64(file)?, hook: hook(file)?, firings: u64(file)? })
             }
+            NAMES => Entry::Record(Record::Names {
+                key: Key { css: u64(file)?, serial: u64(file)? },
+                facts: json(&bytes(file)?)?,
+            }),
             TIME => Entry::Time(u64(file)?),
             END => Entry::End(End {
                 ended_ns: u64(file)?,
@@ -113,9 +118,7 @@ impl<R: Read> Reader<R> {
 }
 
 fn start(file: &mut impl Read) -> Result<Start, Damage> {
-    let json = bytes(file)?;
-    let mut start: Start =
-        serde_json::from_slice(&json).map_err(|error| Damage::Corrupt(error.to_string()))?;
+    let mut start: Start = json(&bytes(file)?)?;
     for _ in 0..u64(file)? {
         start.paths.insert(u64(file)?, bytes(file)?.into());
     }
@@ -150,6 +153,10 @@ fn walk(file: &mut impl Read) -> Result<Snapshot, Damage> {
 fn hook(file: &mut impl Read) -> Result<Hook, Damage> {
     let number = u16::from_le_bytes(array(file)?);
     Ok(Hook::from_number(number).ok_or(DecodeError::Hook(number))?)
+}
+
+fn json<T: DeserializeOwned>(json: &[u8]) -> Result<T, Damage> {
+    serde_json::from_slice(json).map_err(|error| Damage::Corrupt(error.to_string()))
 }
 
 /// A length, and as many bytes.

@@ -6,7 +6,7 @@ use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
 use memcg_trace_common::ABI;
 use zerocopy::IntoBytes as _;
 
-use super::{END, EVENT, FORMAT, LOST, MAGIC, MISSED, TIME, WALK};
+use super::{END, EVENT, FORMAT, LOST, MAGIC, MISSED, NAMES, TIME, WALK};
 use crate::{
     event::Event,
     source::{End, Record, Snapshot, Start},
@@ -62,6 +62,14 @@ impl<W: Write> Writer<W> {
                 u64(out, t_ns)?;
                 u16(out, hook as u16)?;
                 u64(out, firings)
+            }
+            Record::Names { key, ref facts } => {
+                tag(out, NAMES)?;
+                u64(out, key.css)?;
+                u64(out, key.serial)?;
+                let json = serde_json::to_vec(facts)?;
+                u32(out, length(&json)?)?;
+                out.write_all(&json)
             }
         }
     }
