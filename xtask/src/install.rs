@@ -1,6 +1,7 @@
 //! Installing what is missing: by apt where there is one, the eBPF toolchain also by rustup.
 
 use std::env;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -29,13 +30,44 @@ pub const TOOLCHAIN_ADVICE: &str = "no compiler for eBPF works here: on Debian, 
     libstd-rust-web-dev-bpf and llvm-22 (or rustc, libstd-rust-dev-bpf and llvm of a later release); elsewhere, run \
     `rustup toolchain install nightly --component rust-src` and install bpf-linker (`cargo binstall bpf-linker`)";
 
-/// Installs Debian packages.
+/// Installs Debian packages, and starts nothing that they bring: container runtimes would run from then on.
 pub fn by_apt(packages: &[&str]) -> Result<()> {
     let names = packages.join(" ");
     step(&format!("install {names} by apt"), || {
+        let _policy = NoServices::decree()?;
         process::capture(apt_get()?.args(["install", "--yes", "--no-install-recommends"]).args(packages))
             .map(drop)
     })
+}
+
+/// The policy that no service is started (invoke-rc.d(8)), as long as this is there.
+struct NoServices {
+    ours: bool,
+}
+
+impl NoServices {
+    const FILE: &str = "/usr/sbin/policy-rc.d";
+
+    /// The machine may have a policy of its own, which stands.
+    fn decree() -> Result<Self> {
+        let ours = !Path::new(Self::FILE).exists();
+        if ours {
+            let script = format!("printf '#!/bin/sh\\nexit 101\\n' >{0} && chmod +x {0}", Self::FILE);
+            process::capture(process::as_root("sh")?.args(["-c", &script]))?;
+        }
+        Ok(Self { ours })
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        let remove = || process::capture(process::as_root("rm")?.arg(Self::FILE));
+        if self.ours
+            && let Err(error) = remove()
+        {
+            eprintln!("xtask: {} keeps services from starting: remove it ({error:#})", Self::FILE);
+        }
+    }
 }
 
 /// Whether apt is there and may install.

@@ -12,7 +12,8 @@ use crate::workspace::Workspace;
 /// Find, or install, what building and testing need.
 ///
 /// Building needs a compiler and a linker for eBPF. Each pair on this machine is tried on a small program; the first
-/// that works is remembered in the target directory. Testing and measuring need QEMU and some small tools.
+/// that works is remembered in the target directory. Testing and measuring need QEMU and some small tools, testing also
+/// container runtimes; their packages are installed without starting what they would start.
 #[derive(clap::Args)]
 pub struct Args {
     /// Only report what is there and what is missing
@@ -31,7 +32,13 @@ const TOOLS: &[Tool] = &[
     Tool { program: "qemu-system-x86_64", package: "qemu-system-x86", needed_by: "vm, test" },
     Tool { program: "busybox", package: "busybox-static", needed_by: "vm, test" },
     Tool { program: "xz", package: "xz-utils", needed_by: "vm, test" },
+    Tool { program: "mmdebstrap", package: "mmdebstrap", needed_by: "test" },
+    Tool { program: "cpio", package: "cpio", needed_by: "test" },
     Tool { program: "runc", package: "runc", needed_by: "test" },
+    Tool { program: "containerd", package: "containerd", needed_by: "test" },
+    Tool { program: "dockerd", package: "docker.io", needed_by: "test" },
+    Tool { program: "docker", package: "docker.io", needed_by: "test" },
+    Tool { program: "podman", package: "podman", needed_by: "test" },
     Tool { program: "bpftrace", package: "bpftrace", needed_by: "bench" },
 ];
 
@@ -126,5 +133,7 @@ pub fn ensure_tools(toolchain: &Toolchain) -> Result<()> {
 fn missing_packages(toolchain: &Toolchain) -> Vec<&'static str> {
     let missing = TOOLS.iter().filter(|tool| process::find(tool.program).is_none());
     let clippy = if toolchain.has_clippy() { None } else { install::debian_clippy() };
-    missing.map(|tool| tool.package).chain(clippy).collect()
+    let mut packages: Vec<_> = missing.map(|tool| tool.package).chain(clippy).collect();
+    packages.dedup();
+    packages
 }

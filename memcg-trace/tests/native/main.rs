@@ -8,5 +8,6 @@ mod support;
 mod container;
 mod doctor;
 mod interruptions;
+mod runtimes;
 mod scan;
 mod verify;

@@ -7,8 +7,10 @@
 pub mod btf;
 mod bystander;
 pub mod cgroup;
+pub mod cri;
 pub mod doctor;
 pub mod file;
+pub mod node;
 pub mod oracle;
 pub mod pins;
 pub mod process;

@@ -31,6 +31,10 @@ pub struct Outcome {
     pub events: Vec<Value>,
     /// The leaked memcgs, listed before the summary.
     pub survivors: Vec<Value>,
+    /// Whose they were, with `--by`.
+    pub groups: Vec<Value>,
+    /// All of the above, in order.
+    pub lines: Vec<Value>,
     pub summary: Value,
     pub stderr: String,
 }
@@ -106,13 +110,16 @@ impl Tracer {
     pub fn finish(mut self) -> Outcome {
         let (code, rest, stderr) = self.process.finish();
         self.seen.extend(rest.iter().map(|line| parse(line)));
+        let lines = self.seen.clone();
         let Some(summary) = self.seen.pop().filter(|last| last["type"] == "summary") else {
             panic!("the last line is no summary, exit code {code:?}: {stderr}\n{}", listing(&self.seen));
         };
         let (events, others): (Vec<_>, Vec<_>) =
             self.seen.into_iter().partition(|line| line["type"] == "event");
-        let survivors = others.into_iter().filter(|line| line["type"] == "memcg").collect();
-        Outcome { code, events, survivors, summary, stderr }
+        let (survivors, others): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|line| line["type"] == "memcg");
+        let groups = others.into_iter().filter(|line| line["type"] == "group").collect();
+        Outcome { code, events, survivors, groups, lines, summary, stderr }
     }
 }
 
