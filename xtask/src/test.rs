@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
 use crate::process::{self, step};
-use crate::vm::{Cgroup, Kernel, Output, Vm};
+use crate::vm::{Cgroup, Init, Kernel, Output, Vm};
 use crate::workspace::{Target, Workspace, cargo};
 use crate::{build, setup};
 
@@ -44,6 +44,9 @@ const SELECTED: &[(&str, &[(&str, Cgroup)])] = &[
     // What is tried is the tool, not the kernel.
     ("mutations", &[("6.12", Cgroup::V2)]),
 ];
+
+/// Where systemd is process 1.
+const SYSTEMD: (&str, Cgroup) = ("6.12", Cgroup::V2);
 
 /// Using up 65,535 memcg IDs takes that much; emulated memory costs nothing until it is touched.
 const VM_MEMORY_MB: u32 = 4096;
@@ -85,6 +88,8 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
             in_vm(workspace, series, *cgroup, DISABLED, &args, Output::Inherit).map(drop)
         });
     }
+    let (series, cgroup) = SYSTEMD;
+    report.step(&format!("vm {series} {} systemd", cgroup.name()), || systemd_test(workspace));
     println!("{} passed, {} failed", report.passed, report.failed);
     Ok(if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -162,29 +167,55 @@ pub fn in_vm(
     args: &[OsString],
     output: Output,
 ) -> Result<Vec<u8>> {
+    let vm = test_vm(workspace, series, cgroup, "/bin", args)?;
+    pass(workspace, &Vm { append: append.to_owned(), ..vm }, output)
+}
+
+/// The test that needs systemd, and runtimes that ask it for cgroups.
+fn systemd_test(workspace: &Workspace) -> Result<()> {
+    let (series, cgroup) = SYSTEMD;
+    // There, /bin is a link.
+    let vm = test_vm(workspace, series, cgroup, "/vm", &["systemd".into(), "--ignored".into()])?;
+    pass(workspace, &Vm { init: Init::Systemd, ..vm }, Output::Inherit).map(drop)
+}
+
+/// A VM with memcg-trace and the VM tests in a directory, of which it runs those that `args` select.
+fn test_vm(
+    workspace: &Workspace,
+    series: &str,
+    cgroup: Cgroup,
+    directory: &str,
+    args: &[OsString],
+) -> Result<Vm> {
     let program = build_test(workspace, IN_VM)?;
-    let environment = [("MEMCG_TRACE", "/bin/memcg-trace"), ("MEMCG_TRACE_KERNEL", series)];
-    let environment = environment.into_iter().chain([("MEMCG_TRACE_CGROUP", cgroup.name())]);
-    let command = ["/bin/vm-tests", "--test-threads=1"];
-    let vm = Vm {
+    let (loader, tests) = (format!("{directory}/memcg-trace"), format!("{directory}/vm-tests"));
+    let environment =
+        [("MEMCG_TRACE", &*loader), ("MEMCG_TRACE_KERNEL", series), ("MEMCG_TRACE_CGROUP", cgroup.name())];
+    let command = [&*tests, "--test-threads=1"];
+    Ok(Vm {
         kernel: Kernel::find(series, false)?,
         cgroup,
+        init: Init::Busybox,
         memory_mb: VM_MEMORY_MB,
         cpus: 2,
-        append: append.to_owned(),
+        append: String::new(),
         kvm: false,
         modules: Vec::new(),
-        files: vec![(workspace.loader(), "/bin/memcg-trace".into()), (program, "/bin/vm-tests".into())],
-        environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         command: command.into_iter().map(OsString::from).chain(args.iter().cloned()).collect(),
+        files: vec![(workspace.loader(), loader.into()), (program, tests.into())],
         timeout: VM_TIMEOUT,
-    };
+    })
+}
+
+/// Runs tests. Gives their stdout, if it is captured.
+fn pass(workspace: &Workspace, vm: &Vm, output: Output) -> Result<Vec<u8>> {
     let run = vm.run(workspace, output)?;
     if run.code != 0 {
         bail!(
             "the tests failed on Linux {} with cgroup {}: exit code {}",
             vm.kernel.version,
-            cgroup.name(),
+            vm.cgroup.name(),
             run.code
         );
     }

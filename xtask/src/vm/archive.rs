@@ -61,6 +61,15 @@ impl Archive {
         Ok(archive)
     }
 
+    /// The lines of a sources.list for one suite and its security updates.
+    pub fn sources(&self, suite: &str) -> Result<String> {
+        let all =
+            fs::read_to_string(self.dir.join("sources.list")).context("the index has no sources.list")?;
+        let security = format!("{suite}-security");
+        let of_suite = |line: &&str| line.split(' ').any(|word| word == suite || word == security);
+        Ok(all.lines().filter(of_suite).map(|line| format!("{line}\n")).collect())
+    }
+
     fn apt(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env("APT_CONFIG", self.dir.join("apt.conf")).env("LC_ALL", "C");

@@ -31,6 +31,20 @@ impl Initramfs {
         Ok(initramfs)
     }
 
+    /// A root file system with systemd, as an archive in front of ours. Its /bin and /lib are links: nothing may be added
+    /// below them.
+    pub fn with_systemd(root: &Path) -> Result<Self> {
+        let archive = fs::read(root).with_context(|| format!("cannot read {}", root.display()))?;
+        let mut initramfs = Self { archive, ..Self::default() };
+        initramfs.add("/init", include_bytes!("systemd.sh"))?;
+        // containerd copies them into sandboxes.
+        initramfs.add("/etc/hosts", b"127.0.0.1 localhost\n")?;
+        initramfs.add("/etc/resolv.conf", b"")?;
+        initramfs.add("/vm/run", include_bytes!("command.sh"))?;
+        initramfs.add("/etc/systemd/system/vm.service", include_bytes!("vm.service"))?;
+        Ok(initramfs)
+    }
+
     /// Adds a file of the host.
     pub fn add_host_file(&mut self, host: &Path, guest: impl AsRef<Path>) -> Result<()> {
         let content = fs::read(host).with_context(|| format!("cannot read {}", host.display()))?;

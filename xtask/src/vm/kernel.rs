@@ -100,7 +100,7 @@ fn entry_with_prefix(dir: &Path, prefix: &str) -> Option<PathBuf> {
 }
 
 /// Outside the target directory: kernels outlive `cargo clean`.
-fn cache_dir() -> Result<PathBuf> {
+pub fn cache_dir() -> Result<PathBuf> {
     let base = match (env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")) {
         (Some(dir), _) if Path::new(&dir).is_absolute() => PathBuf::from(dir),
         (_, Some(home)) => Path::new(&home).join(".cache"),

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::initramfs::Initramfs;
 use super::kernel::Kernel;
-use super::qemu;
+use super::{qemu, systemd};
 use crate::workspace::Workspace;
 
 /// Modules every VM gets if its kernel has them: a swap device, loop devices, and file systems to charge pages from.
@@ -37,10 +37,20 @@ impl Cgroup {
     }
 }
 
+/// What is process 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Init {
+    /// A script of ours
+    Busybox,
+    /// Debian's systemd, and containerd beside it; the command is a service
+    Systemd,
+}
+
 /// What to boot and what to run in it.
 pub struct Vm {
     pub kernel: Kernel,
     pub cgroup: Cgroup,
+    pub init: Init,
     pub memory_mb: u32,
     pub cpus: u32,
     /// More words for the kernel's command line.
@@ -122,11 +132,16 @@ impl Vm {
     }
 
     fn initramfs(&self, output: Output) -> Result<Vec<u8>> {
-        let mut initramfs = Initramfs::new()?;
+        let mut initramfs = match self.init {
+            Init::Busybox => Initramfs::new()?,
+            Init::Systemd => Initramfs::with_systemd(&systemd::root()?)?,
+        };
         for (host, guest) in &self.files {
             initramfs.add_host_file(host, guest)?;
         }
-        if let Some(modules) = &self.kernel.modules {
+        if self.init == Init::Busybox
+            && let Some(modules) = &self.kernel.modules
+        {
             let usual = MODULES.iter().map(|&name| name.to_owned());
             initramfs.add_modules(modules, &usual.chain(self.modules.clone()).collect::<Vec<_>>())?;
         }

@@ -5,6 +5,7 @@ mod initramfs;
 mod kernel;
 mod machine;
 mod qemu;
+mod systemd;
 mod verify;
 
 use std::ffi::OsString;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 pub use self::kernel::Kernel;
-pub use self::machine::{Cgroup, Output, Vm};
+pub use self::machine::{Cgroup, Init, Output, Vm};
 use crate::build;
 use crate::workspace::Workspace;
 
@@ -53,6 +54,9 @@ pub struct Args {
     /// A kernel module to have at hand for modprobe; may be given more than once
     #[arg(long = "module", value_name = "NAME")]
     modules: Vec<String>,
+    /// Boot Debian with systemd and containerd instead of busybox; memcg-trace and --file then belong below /vm
+    #[arg(long, conflicts_with = "shell")]
+    systemd: bool,
     /// End the VM after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     timeout: u64,
@@ -92,11 +96,13 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let mut files = args.files.clone();
     let loader = if args.no_build { workspace.loader() } else { build::build(workspace)? };
     if loader.is_file() {
-        files.push((loader, "/bin/memcg-trace".into()));
+        let directory = if args.systemd { "/vm" } else { "/bin" };
+        files.push((loader, PathBuf::from(directory).join("memcg-trace")));
     }
     let vm = Vm {
         kernel: Kernel::find(&args.kernel, args.refresh)?,
         cgroup: args.cgroup,
+        init: if args.systemd { Init::Systemd } else { Init::Busybox },
         memory_mb: args.memory,
         cpus: args.cpus,
         append: args.append.clone(),

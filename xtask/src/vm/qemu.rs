@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::machine::Vm;
+use super::machine::{Init, Vm};
 use crate::process;
 
 // Files in the directory of a VM.
@@ -70,7 +70,8 @@ fn command(vm: &Vm, dir: &Path) -> Result<Command> {
     let image = fs::canonicalize(&vm.kernel.image)
         .with_context(|| format!("cannot find {}", vm.kernel.image.display()))?;
     command.arg("-kernel").arg(image).args(["-initrd", INITRAMFS]);
-    command.args(["-append", &format!("{PARAMETERS} {}", vm.append)]);
+    let unit = if vm.init == Init::Systemd { "systemd.unit=vm.service" } else { "" };
+    command.args(["-append", &format!("{PARAMETERS} {unit} {}", vm.append)]);
     command.args(["-chardev", &format!("file,id=console,path={CONSOLE}")]);
     command.args(["-chardev", &format!("file,id=status,path={STATUS}")]);
     for channel in ["console", "out", "err", "status"] {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use self::matrix::{Column, Matrix};
-use super::{Cgroup, Kernel, Output, Vm};
+use super::{Cgroup, Init, Kernel, Output, Vm};
 use crate::build;
 use crate::workspace::Workspace;
 
@@ -63,6 +63,7 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
             let vm = Vm {
                 kernel: kernel.clone(),
                 cgroup,
+                init: Init::Busybox,
                 memory_mb: args.memory,
                 cpus: 2,
                 append: String::new(),

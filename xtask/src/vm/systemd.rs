@@ -1,0 +1,47 @@
+//! A root file system in which systemd is process 1: Debian's, with containerd, as a cpio archive that is kept.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::archive::Archive;
+use super::kernel::cache_dir;
+use crate::process::{self, step};
+
+const SUITE: &str = "bookworm";
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,containerd,runc,busybox-static";
+/// What nobody reads in a VM that lives for a minute.
+const UNWANTED: &str = "usr/share/doc usr/share/man usr/share/locale usr/share/info usr/share/perl usr/share/zoneinfo \
+                        usr/bin/containerd-shim usr/bin/containerd-shim-runc-v1 usr/bin/perl* var/lib/dpkg var/cache";
+
+/// The archive: from the cache, or made by mmdebstrap, which takes a minute.
+pub fn root() -> Result<PathBuf> {
+    let cache = cache_dir()?;
+    fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
+    let lock = File::create(cache.join("lock")).context("cannot create the lock of the kernel cache")?;
+    lock.lock().context("cannot lock the kernel cache")?;
+    let (archive, recipe) = (cache.join("systemd.cpio"), cache.join("systemd.recipe"));
+    let wanted = format!("{SUITE} {PACKAGES} {UNWANTED}");
+    if archive.is_file() && fs::read_to_string(&recipe).is_ok_and(|made| made == wanted) {
+        return Ok(archive);
+    }
+    step(&format!("make a root file system of Debian {SUITE} with systemd"), || {
+        let sources = Archive::open(&cache.join("apt"))?.sources(SUITE)?;
+        let partial = cache.join("systemd.partial");
+        let pack = format!(
+            "cd \"$1\" && rm -rf {UNWANTED} && find . -xdev | cpio --quiet -o -H newc >'{}'",
+            partial.display()
+        );
+        let mut mmdebstrap = process::as_root("mmdebstrap")?;
+        mmdebstrap.args(["--quiet", "--variant=essential", "--format=null", "--include", PACKAGES]);
+        mmdebstrap.arg(format!("--customize-hook={pack}"));
+        process::capture(mmdebstrap.args([SUITE, "-"]).arg(sources))?;
+        if fs::metadata(&partial).map_or(0, |archive| archive.len()) == 0 {
+            bail!("mmdebstrap made nothing");
+        }
+        fs::rename(&partial, &archive).context("cannot keep the root file system")?;
+        fs::write(&recipe, wanted).context("cannot keep the root file system")
+    })?;
+    Ok(archive)
+}
