@@ -41,6 +41,26 @@ pub fn replay(workspace: &Workspace, what: &str) -> Result<Vec<f64>> {
     Ok(measured.events_per_second.iter().map(|rate| rate / 1e6).collect())
 }
 
+/// Millions of cgroup paths a second of CPU time that are read for container and unit, one figure a batch.
+pub fn paths(workspace: &Workspace) -> Result<Vec<f64>> {
+    #[derive(Deserialize)]
+    struct Paths {
+        paths_per_second: Vec<f64>,
+    }
+    let measured: Paths = measure(workspace, "names", "paths")?;
+    Ok(measured.paths_per_second.iter().map(|rate| rate / 1e6).collect())
+}
+
+/// Microseconds of CPU time to find the names of a container, one figure a batch.
+pub fn names(workspace: &Workspace) -> Result<Vec<f64>> {
+    #[derive(Deserialize)]
+    struct Names {
+        container_us: Vec<f64>,
+    }
+    let measured: Names = measure(workspace, "names", "node")?;
+    Ok(measured.container_us)
+}
+
 impl Memory {
     pub fn what(&self) -> String {
         format!("ledger of {} memcgs, paths of {} bytes", self.memcgs, self.path_bytes)

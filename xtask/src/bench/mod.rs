@@ -71,6 +71,7 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let memory = step("memory of the ledger", || ledger::memory(workspace))?;
     let replay =
         step("replay", || Ok((ledger::replay(workspace, "summary")?, ledger::replay(workspace, "json")?)))?;
+    let names = step("names", || Ok((ledger::paths(workspace)?, ledger::names(workspace)?)))?;
     let walk = step("scan", || walk::measure(&loader))?;
     let in_vm = step("walks in a VM", || walk::in_vm(workspace))?;
 
@@ -96,6 +97,10 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
             .at_least(Some(1.0)),
     );
     table.add(Row::new("with a line of JSON for each step".to_owned(), Unit::MillionsPerSecond, replay.1));
+    let what = "paths read for container and unit".to_owned();
+    table.add(Row::new(what, Unit::MillionsPerSecond, names.0).at_least(Some(1.0)));
+    let what = "CPU time to find the names of a container".to_owned();
+    table.add(Row::new(what, Unit::Microseconds, names.1).at_most(Some(1000.0)));
     table.add(Row::new(memory.what(), Unit::Mebibytes, vec![memory.mib()]));
     let full = traced[0].rss_mib.iter().map(|loader| loader + memory.mib());
     table.add(
