@@ -110,6 +110,11 @@ impl Trial {
         let hooks = tried.collect();
         Ok(Self { buffers: buffers.len(), perf_pages: buffer_bytes / page_bytes, hooks })
     }
+
+    /// Every hook that is needed can be attached.
+    pub fn works(&self) -> bool {
+        self.hooks.iter().all(|(planned, error)| error.is_none() || planned.optional.is_some())
+    }
 }
 
 /// What one [`Live::drain`] found.

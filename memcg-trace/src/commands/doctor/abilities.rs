@@ -140,11 +140,9 @@ impl Abilities {
         };
         for backend in [Backend::Kprobe, Backend::Tracepoint] {
             let trial = Trial::run(&options, backend);
-            let whole = trial.as_ref().is_ok_and(|trial| {
-                trial.hooks.iter().all(|(planned, error)| error.is_none() || planned.optional.is_some())
-            });
+            let works = trial.as_ref().is_ok_and(Trial::works);
             self.trial(backend, trial);
-            if whole && kernel.is_some() {
+            if works && kernel.is_some() {
                 self.backend = self.backend.or(Some(backend));
                 self.options = Some(options);
             }
@@ -158,9 +156,16 @@ impl Abilities {
             Err(LiveError::Backend { error, .. }) => return self.add(&what, Answer::no(&error)),
             Err(error) => return self.add(&what, Answer::no(&error)),
         };
-        let works = trial.hooks.iter().filter(|(_, error)| error.is_none()).count();
-        let pages = format!("{} perf buffers of {} pages", trial.buffers, trial.perf_pages);
-        self.add(&what, Answer::yes(format!("{works} of {} hooks, {pages}", trial.hooks.len())));
+        let count = trial.hooks.iter().filter(|(_, error)| error.is_none()).count();
+        let Trial { buffers, perf_pages, ref hooks } = trial;
+        let found = format!("{count} of {} hooks, {buffers} perf buffers of {perf_pages} pages", hooks.len());
+        let answer = if trial.works() {
+            Answer::yes(found)
+        } else {
+            let reason = format!("{found}; one that is needed cannot be attached");
+            Answer::No { reason, next: "see its own answer below".to_owned() }
+        };
+        self.add(&what, answer);
         for (planned, error) in trial.hooks {
             self.add(&format!("{backend}: {}", planned.place()), attached(backend, planned, error.as_ref()));
         }
