@@ -63,6 +63,12 @@ impl Hook {
     }
 }
 
+impl From<Hook> for u32 {
+    fn from(hook: Hook) -> Self {
+        hook as Self
+    }
+}
+
 /// Bits of [`EventHeader::known`]: which fields the hook could read. A field whose bit is clear is absent, not zero.
 pub struct Field;
 

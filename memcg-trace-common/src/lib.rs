@@ -7,11 +7,16 @@
 mod event;
 mod layout;
 mod own;
+mod slab;
 mod walk;
 
 pub use event::{Counters, CssFlag, EventHeader, Field, Hook, InFlight, NAME_MAX, NAME_SHORT, RawEvent};
 pub use layout::{ABSENT, Config, Layout};
 pub use own::{OWN_LEVELS, Own, PathStep};
+pub use slab::{
+    CACHE_NAME_SIZE, MODULE_NAME_SIZE, RawSlabEvent, SlabField, SlabHeader, SlabHook, SlabInFlight,
+    SlabLayout,
+};
 pub use walk::{
     BYTES_MAX, Bytes, CGROUP_WORDS, COUNTER_WORDS, Charges, Copied, KINDS, KN_WORDS, Kind, LEAF_SLOTS, Leaf,
     Lengths, MEMCG_WORDS, NAME_WORDS, TABLE_LEVELS, WalkConfig, WalkLayout,
@@ -41,4 +46,6 @@ mod pod {
     unsafe impl Pod for crate::WalkConfig {}
     // SAFETY: as above.
     unsafe impl Pod for crate::Bytes {}
+    // SAFETY: as above.
+    unsafe impl Pod for crate::SlabLayout {}
 }

@@ -5,7 +5,7 @@ use std::process::{ExitCode, Termination};
 use crate::{
     kernel::{
         attach::AttachError, controller::ControllerError, layout::LayoutError, privileges::PrivilegeError,
-        proof::ProofError, walk::WalkError,
+        proof::ProofError, slab_list::SlabListError, walk::WalkError,
     },
     source::live::LiveError,
 };
@@ -41,6 +41,7 @@ pub fn of(error: &anyhow::Error) -> Exit {
             || cause.is::<LiveError>()
             || cause.is::<PrivilegeError>()
             || cause.is::<ProofError>()
+            || cause.is::<SlabListError>()
             || cause.is::<WalkError>()
     });
     if lacking { Exit::Unsupported } else { Exit::Failed }

@@ -11,6 +11,7 @@ pub mod exit;
 pub mod kernel;
 pub mod report;
 pub mod scenarios;
+pub mod slab;
 pub mod source;
 pub mod tracker;
 pub mod verdict;

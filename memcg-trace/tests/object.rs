@@ -21,6 +21,7 @@ const HELPERS: &[(i32, &str)] = &[
     (14, "get_current_pid_tgid"),
     (16, "get_current_comm"),
     (25, "perf_event_output"),
+    (27, "get_stackid"),
     (45, "probe_read_str"),
     (113, "probe_read_kernel -> probe_read"),
     (115, "probe_read_kernel_str -> probe_read_str"),
@@ -119,8 +120,37 @@ fn hooks_load_on_a_4_14_class_verifier() {
 }
 
 #[test]
+fn slab_hooks_load_on_a_4_14_class_verifier() {
+    let programs = programs(objects::SLAB);
+    assert_eq!(
+        programs.keys().collect::<Vec<_>>(),
+        [
+            "cache_create",
+            "cache_create_enter",
+            "cache_destroy",
+            "cache_new",
+            "cache_release",
+            "memcg_cache_create",
+            "memcg_cache_create_enter",
+            "memcg_offline",
+            "module_free",
+            "module_init",
+            "module_init_enter",
+        ]
+    );
+    for (name, program) in programs {
+        assert_eq!(objections(&program), Vec::<String>::new(), "in {name}");
+    }
+}
+
+#[test]
 fn hooks_refer_to_maps_only() {
-    let file = object::File::parse(objects::HOOKS).unwrap();
+    refers_to_maps_only(objects::HOOKS);
+    refers_to_maps_only(objects::SLAB);
+}
+
+fn refers_to_maps_only(object: &[u8]) {
+    let file = object::File::parse(object).unwrap();
     for section in file.sections().filter(|section| !section.name().unwrap().starts_with(".debug")) {
         for (offset, relocation) in section.relocations() {
             let RelocationTarget::Symbol(symbol) = relocation.target() else { panic!("odd relocation") };
@@ -139,7 +169,7 @@ fn hooks_refer_to_maps_only() {
 
 #[test]
 fn objects_declare_their_licence() {
-    for object in [objects::HOOKS, objects::HOOKS_LOG, objects::WALK] {
+    for object in [objects::HOOKS, objects::HOOKS_LOG, objects::WALK, objects::SLAB] {
         let file = object::File::parse(object).unwrap();
         assert_eq!(file.section_by_name("license").unwrap().data().unwrap(), b"Dual MIT/GPL\0");
     }

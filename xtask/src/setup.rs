@@ -32,6 +32,8 @@ const TOOLS: &[Tool] = &[
     Tool { program: "qemu-system-x86_64", package: "qemu-system-x86", needed_by: "vm, test" },
     Tool { program: "busybox", package: "busybox-static", needed_by: "vm, test" },
     Tool { program: "xz", package: "xz-utils", needed_by: "vm, test" },
+    Tool { program: "gcc", package: "gcc", needed_by: "test" },
+    Tool { program: "make", package: "make", needed_by: "test" },
     Tool { program: "mmdebstrap", package: "mmdebstrap", needed_by: "test" },
     Tool { program: "cpio", package: "cpio", needed_by: "test" },
     Tool { program: "runc", package: "runc", needed_by: "test" },

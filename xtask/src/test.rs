@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
 use crate::process::{self, step};
-use crate::vm::{Cgroup, Init, Kernel, Output, Vm};
+use crate::vm::{Cgroup, Init, Kernel, Output, Vm, module};
 use crate::workspace::{Target, Workspace, cargo};
 use crate::{build, setup};
 
@@ -43,10 +43,19 @@ const SELECTED: &[(&str, &[(&str, Cgroup)])] = &[
     ("exhaustion", &[("6.1", Cgroup::V2), ("6.12", Cgroup::V2)]),
     // What is tried is the tool, not the kernel.
     ("mutations", &[("6.12", Cgroup::V2)]),
+    // Modules come and go on each kernel once.
+    ("slabs", &[("5.10", Cgroup::V2), ("6.1", Cgroup::V2), ("6.12", Cgroup::V2), ("7.2", Cgroup::V2)]),
+    ("leaky", LEAKY),
 ];
 
 /// Where systemd is process 1.
 const SYSTEMD: (&str, Cgroup) = ("6.12", Cgroup::V2);
+
+/// Where a module of ours leaks slab caches: kernels for which the compiler of Debian 12 builds modules.
+const LEAKY: &[(&str, Cgroup)] = &[("5.10", Cgroup::V2), ("6.1", Cgroup::V2)];
+
+/// Debian's modules that make slab caches, besides those that every VM has.
+const SLAB_MODULES: &[&str] = &["btrfs", "nf_conntrack"];
 
 /// Using up 65,535 memcg IDs takes that much; emulated memory costs nothing until it is touched.
 const VM_MEMORY_MB: u32 = 4096;
@@ -167,7 +176,11 @@ pub fn in_vm(
     args: &[OsString],
     output: Output,
 ) -> Result<Vec<u8>> {
-    let vm = test_vm(workspace, series, cgroup, "/bin", args)?;
+    let mut vm = test_vm(workspace, series, cgroup, "/bin", args)?;
+    if append.is_empty() && LEAKY.contains(&(series, cgroup)) {
+        let leaky = module::build(workspace, &vm.kernel, "leaky")?;
+        vm.files.push((leaky, "/lib/vm-modules/leaky.ko".into()));
+    }
     pass(workspace, &Vm { append: append.to_owned(), ..vm }, output)
 }
 
@@ -200,7 +213,7 @@ fn test_vm(
         cpus: 2,
         append: String::new(),
         kvm: false,
-        modules: Vec::new(),
+        modules: SLAB_MODULES.iter().map(|&name| name.to_owned()).collect(),
         environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         command: command.into_iter().map(OsString::from).chain(args.iter().cloned()).collect(),
         files: vec![(workspace.loader(), loader.into()), (program, tests.into())],

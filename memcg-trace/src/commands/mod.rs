@@ -5,14 +5,19 @@ pub mod follow;
 mod names;
 pub mod replay;
 pub mod scan;
+pub mod slab;
 pub mod trace;
 pub mod verify;
 pub mod whois;
 
 use std::io::{self, IsTerminal as _};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, sleep_until},
+};
 
 use crate::{
     exit::Exit,
@@ -40,6 +45,7 @@ enum Command {
     Replay(replay::Args),
     Scan(scan::Args),
     Verify(verify::Args),
+    Slab(slab::Args),
     Whois(whois::Args),
     Doctor(doctor::Args),
 }
@@ -74,6 +80,7 @@ impl Cli {
             Some(Command::Replay(args)) => args.run(),
             Some(Command::Scan(args)) => args.run(),
             Some(Command::Verify(args)) => args.run(),
+            Some(Command::Slab(args)) => args.run(),
             Some(Command::Whois(args)) => args.run(),
             Some(Command::Doctor(args)) => args.run(),
             None => self.trace.run(),
@@ -104,4 +111,32 @@ fn color(choice: clap::ColorChoice) -> Color {
         }
     };
     if on { Color::On } else { Color::Off }
+}
+
+/// The signals that end a run.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    fn new() -> Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn requested(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Never, if there is no end.
+async fn until(end: Option<Instant>) {
+    match end {
+        Some(end) => sleep_until(end).await,
+        None => std::future::pending().await,
+    }
 }

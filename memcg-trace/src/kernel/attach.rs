@@ -15,11 +15,11 @@ use crate::tracker::Backend;
 
 /// One hook of a plan.
 #[derive(Clone, Copy, Debug)]
-pub struct Planned {
-    pub hook: Hook,
+pub struct Planned<H = Hook> {
+    pub hook: H,
     /// Name of the eBPF program.
-    program: &'static str,
-    /// Function or tracepoint.
+    pub program: &'static str,
+    /// Function or tracepoint. A function that had other names: all of them, `|` between, newest first.
     pub target: &'static str,
     /// What is not known without it; `None`: nothing works without it.
     pub optional: Option<&'static str>,
@@ -101,15 +101,15 @@ pub enum AttachError {
 pub(super) const KPROBES_ENABLED: &str = "/sys/kernel/debug/kprobes/enabled";
 
 /// The hooks that are attached; dropping it detaches them.
-pub struct Attached {
-    pub hooks: Vec<AttachedHook>,
+pub struct Attached<H = Hook> {
+    pub hooks: Vec<AttachedHook<H>>,
     /// Optional hooks that could not be attached: what is not known, and why.
     pub absent: Vec<(&'static str, AttachError)>,
 }
 
 /// One attached hook.
-pub struct AttachedHook {
-    pub hook: Hook,
+pub struct AttachedHook<H = Hook> {
+    pub hook: H,
     program: ProgramFd,
     link: Option<Link>,
 }
@@ -122,7 +122,7 @@ struct Link {
     descriptor: Option<OwnedFd>,
 }
 
-impl AttachedHook {
+impl<H> AttachedHook<H> {
     /// Firings that the kernel skipped so far; what it does not count is 0.
     pub fn missed(&self) -> u64 {
         let recursion = missed::recursion_misses(&self.program);
@@ -133,8 +133,23 @@ impl AttachedHook {
 
 /// Loads and attaches the hooks of `backend`.
 pub fn attach(ebpf: &mut Ebpf, backend: Backend) -> Result<Attached, AttachError> {
+    collect(attach_each(ebpf, backend)?)
+}
+
+/// Loads and attaches the hooks of a plan, in its order.
+pub fn attach_plan<H: Copy + 'static>(
+    ebpf: &mut Ebpf,
+    plan: &'static [Planned<H>],
+) -> Result<Attached<H>, AttachError> {
+    collect(plan.iter().map(|planned| (planned, attach_one(ebpf, planned))))
+}
+
+/// The hooks that could be attached, if those that are needed are among them.
+fn collect<H: 'static>(
+    each: impl Iterator<Item = (&'static Planned<H>, Result<AttachedHook<H>, AttachError>)>,
+) -> Result<Attached<H>, AttachError> {
     let mut attached = Attached { hooks: Vec::new(), absent: Vec::new() };
-    for (planned, result) in attach_each(ebpf, backend)? {
+    for (planned, result) in each {
         match (result, planned.optional) {
             (Ok(hook), _) => attached.hooks.push(hook),
             (Err(error), Some(unknown)) => attached.absent.push((unknown, error)),
@@ -159,7 +174,7 @@ pub fn attach_each(
     Ok(plan.iter().map(|planned| (planned, attach_one(ebpf, planned))))
 }
 
-fn attach_one(ebpf: &mut Ebpf, planned: &Planned) -> Result<AttachedHook, AttachError> {
+fn attach_one<H: Copy>(ebpf: &mut Ebpf, planned: &Planned<H>) -> Result<AttachedHook<H>, AttachError> {
     let refused =
         |error: ProgramError| AttachError::Refused { target: planned.target, reason: reason(&error) };
     let program = ebpf.program_mut(planned.program).ok_or_else(|| AttachError::Refused {
@@ -179,9 +194,19 @@ fn attach_one(ebpf: &mut Ebpf, planned: &Planned) -> Result<AttachedHook, Attach
     Ok(AttachedHook { hook: planned.hook, program: fd, link })
 }
 
-/// Attaches a kprobe; the link, where kprobes have one. Without one (before 5.15) it stays with the program.
-fn attach_kprobe(program: &mut KProbe, function: &str) -> Result<Option<Link>, ProgramError> {
+/// Attaches a kprobe to the first of these functions that there is; the link, where kprobes have one.
+fn attach_kprobe(program: &mut KProbe, functions: &str) -> Result<Option<Link>, ProgramError> {
     program.load()?;
+    let mut functions = functions.split('|');
+    let newest = attach_to(program, functions.next().unwrap_or_default());
+    // Why today's name was refused says more than why those of old kernels were.
+    functions.fold(newest, |attached, function| {
+        attached.or_else(|error| attach_to(program, function).map_err(|_| error))
+    })
+}
+
+/// Without a link (before 5.15) the attachment stays with the program.
+fn attach_to(program: &mut KProbe, function: &str) -> Result<Option<Link>, ProgramError> {
     let id = program.attach(function, 0)?;
     match FdLink::try_from(program.take_link(id)?) {
         Ok(link) => {
@@ -193,7 +218,8 @@ fn attach_kprobe(program: &mut KProbe, function: &str) -> Result<Option<Link>, P
     }
 }
 
-fn kprobes_usable() -> Result<(), AttachError> {
+/// Whether this kernel has kprobes, switched on.
+pub fn kprobes_usable() -> Result<(), AttachError> {
     let ways = [
         "/sys/bus/event_source/devices/kprobe",
         "/sys/kernel/tracing/kprobe_events",

@@ -6,7 +6,7 @@ use std::{
 };
 
 use btf_rs::{Btf, BtfType, EnumMember, Member, Type};
-use memcg_trace_common::{ABSENT, KINDS, LEAF_SLOTS, Layout, WalkLayout};
+use memcg_trace_common::{ABSENT, KINDS, LEAF_SLOTS, Layout, SlabLayout, WalkLayout};
 use thiserror::Error;
 
 use super::counters::{self, KIND_ITEMS, Packed};
@@ -38,19 +38,40 @@ pub struct Resolved {
 
 /// Resolves the layout from `file`, or from the running kernel. What the walk needs beyond the hooks may be absent.
 pub fn resolve(file: Option<&Path>) -> Result<Resolved, LayoutError> {
-    let path = file.unwrap_or(Path::new(KERNEL_BTF));
-    if file.is_none() && !path.exists() {
-        return Err(LayoutError::NoBtf);
-    }
-    let unreadable = |reason: String| LayoutError::Unreadable { path: path.to_owned(), reason };
-    let bytes = fs::read(path).map_err(|error| unreadable(error.to_string()))?;
-    let btf = Btf::from_bytes(&bytes).map_err(|error| unreadable(error.to_string()))?;
-    Types { btf, path }.resolve()
+    Types::of(file)?.resolve()
+}
+
+/// Resolves what the hooks on slab caches read, from the running kernel. All of it may be absent.
+pub fn resolve_slab() -> Result<SlabLayout, LayoutError> {
+    let types = Types::of(None)?;
+    Ok(SlabLayout {
+        name: types.optional("kmem_cache", "name"),
+        size: types.optional("kmem_cache", "size"),
+        object_size: types.optional("kmem_cache", "object_size"),
+        flags: types.optional("kmem_cache", "flags"),
+        refcount: types.optional("kmem_cache", "refcount"),
+        css_serial: types.optional("cgroup_subsys_state", "serial_nr"),
+        module_name: types.optional("module", "name"),
+        reserved: 0,
+    })
 }
 
 struct Types<'a> {
     btf: Btf,
     path: &'a Path,
+}
+
+impl<'a> Types<'a> {
+    fn of(file: Option<&'a Path>) -> Result<Self, LayoutError> {
+        let path = file.unwrap_or(Path::new(KERNEL_BTF));
+        if file.is_none() && !path.exists() {
+            return Err(LayoutError::NoBtf);
+        }
+        let unreadable = |reason: String| LayoutError::Unreadable { path: path.to_owned(), reason };
+        let bytes = fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+        let btf = Btf::from_bytes(&bytes).map_err(|error| unreadable(error.to_string()))?;
+        Ok(Self { btf, path })
+    }
 }
 
 impl Types<'_> {

@@ -5,7 +5,10 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::view::{DoctorView, EventView, Listed, ScanView, SummaryView, VerifyView, WhoisView};
+use super::view::{
+    DoctorView, EventView, Listed, ScanView, SlabCacheView, SlabDelta, SlabEventView, SlabView, SummaryView,
+    VerifyView, WhoisView,
+};
 
 /// Fields may be added to a schema; a new one is needed to rename or remove any.
 pub const SCHEMA: u32 = 1;
@@ -38,9 +41,10 @@ pub fn scan(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
     line(out, "summary", scan)
 }
 
-/// Each leaked memcg and each group that was asked for, then the summary: always the last line.
+/// Each leaked memcg and slab cache and each group that was asked for, then the summary: always the last line.
 pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
     summary.survivors.iter().try_for_each(|survivor| memcg(out, survivor))?;
+    summary.leaked_slab_caches.iter().try_for_each(|cache| slab_cache(out, cache))?;
     summary.rolled.iter().try_for_each(|group| line(out, "group", group))?;
     line(out, "summary", summary)
 }
@@ -59,6 +63,34 @@ pub fn verify(out: &mut impl Write, view: &VerifyView) -> io::Result<()> {
     view.verdicts.iter().try_for_each(|verdict| line(out, "verdict", verdict))?;
     view.changes.iter().flatten().try_for_each(|change| line(out, "change", change))?;
     line(out, "summary", view)
+}
+
+/// What happened to a slab cache.
+pub fn slab_event(out: &mut impl Write, event: &SlabEventView<'_>) -> io::Result<()> {
+    line(out, "event", event)
+}
+
+/// What changed since the look before.
+pub fn slab_delta(out: &mut impl Write, delta: &SlabDelta) -> io::Result<()> {
+    line(out, "slab_delta", delta)
+}
+
+/// A slab cache that is there.
+pub fn slab_cache(out: &mut impl Write, slab_cache: &SlabCacheView<'_>) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Listed<'a> {
+        slab_cache: &'a SlabCacheView<'a>,
+    }
+    line(out, "slab_cache", &Listed { slab_cache })
+}
+
+/// Each slab cache that is listed, or each group, then the summary: always the last line.
+pub fn slab(out: &mut impl Write, slab: &SlabView<'_>) -> io::Result<()> {
+    match &slab.groups {
+        Some(groups) => groups.iter().try_for_each(|group| line(out, "slab_group", group))?,
+        None => slab.caches.iter().try_for_each(|cache| slab_cache(out, cache))?,
+    }
+    line(out, "summary", &slab.summary)
 }
 
 /// What a question was answered.

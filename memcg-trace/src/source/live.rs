@@ -1,6 +1,6 @@
 //! The running kernel: load and attach the hooks, drain their perf buffers.
 
-use std::{io, mem, os::fd::AsFd as _, thread, time::Duration};
+use std::{io, os::fd::AsFd as _, thread, time::Duration};
 
 use aya::{
     Ebpf, EbpfLoader,
@@ -12,10 +12,11 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use bytes::BytesMut;
+use foldhash::HashMap;
 use memcg_trace_common::{ABI, Config, Counters, Hook, Layout};
 use thiserror::Error;
 
-use super::Merge;
+use super::{HookEvent, Merge};
 use crate::{
     event::Event,
     kernel::{
@@ -70,18 +71,20 @@ impl Lack for LiveError {
 }
 
 /// The attached hooks and their buffers. Dropping it detaches them.
-pub struct Live {
+pub struct Live<E: HookEvent = Event> {
     backend: Backend,
     /// Why a better backend was not taken.
     fallback: Option<AttachError>,
-    attached: Attached,
+    attached: Attached<E::Hook>,
+    /// Functions that are hooked at both ends.
+    returns: &'static [(E::Hook, E::Hook)],
     buffers: Vec<PerfEventArrayBuffer<MapData>>,
     buffer_bytes: usize,
     page_bytes: usize,
     counters: PerCpuArray<MapData, Counters>,
     logger: Option<EbpfLogger<&'static dyn log::Log>>,
     /// Missed firings that were reported, by hook.
-    missed: [u64; Hook::COUNT],
+    missed: HashMap<E::Hook, u64>,
     /// Where a record that straddles the end of a buffer is put together.
     straddling: BytesMut,
     /// Owns the programs and the raw tracepoints' attachments; `None` once detached.
@@ -136,40 +139,57 @@ impl Live {
     /// Loads and attaches the hooks and opens a buffer on every CPU that is online.
     pub fn open(options: &Options) -> Result<Self, LiveError> {
         let backends = options.backend.map_or(vec![Backend::Kprobe, Backend::Tracepoint], |only| vec![only]);
-        let page_bytes = page_bytes();
         let mut fallback = None;
         for backend in backends {
-            let mut ebpf = load(options)?;
-            let logger = EbpfLogger::init(&mut ebpf).ok();
-            // Buffers first: a hook without one would lose its first events.
-            let (buffers, buffer_bytes) = open_buffers(&mut ebpf, options.perf_pages, page_bytes)?;
-            match attach::attach(&mut ebpf, backend) {
-                Ok(attached) => {
-                    let mut live = Self {
-                        backend,
-                        fallback,
-                        attached,
-                        buffers,
-                        buffer_bytes,
-                        page_bytes,
-                        counters: map(&mut ebpf, "COUNTERS", PerCpuArray::try_from)?,
-                        logger,
-                        missed: [0; Hook::COUNT],
-                        straddling: BytesMut::new(),
-                        ebpf: Some(ebpf),
-                    };
-                    // A function that was running when its return was hooked has no entry: not a loss.
-                    thread::sleep(FUNCTION_RUNS);
-                    live.check()?;
-                    return Ok(live);
+            let ebpf = load(options)?;
+            match Self::attach(ebpf, backend, options.perf_pages, RETURNS, |ebpf| {
+                attach::attach(ebpf, backend)
+            }) {
+                Ok(live) => return Ok(Self { fallback, ..live }),
+                Err(LiveError::Backend { error, .. })
+                    if options.backend.is_none() && backend != Backend::Tracepoint =>
+                {
+                    fallback = Some(error);
                 }
-                Err(error) if options.backend.is_some() || backend == Backend::Tracepoint => {
-                    return Err(LiveError::Backend { backend, error });
-                }
-                Err(error) => fallback = Some(error),
+                Err(error) => return Err(error),
             }
         }
         unreachable!("the last backend returns")
+    }
+}
+
+impl<E: HookEvent> Live<E> {
+    /// Opens the buffers of an object that was loaded and configured, and lets `attach` attach its hooks.
+    pub(super) fn attach(
+        mut ebpf: Ebpf,
+        backend: Backend,
+        perf_pages: Option<usize>,
+        returns: &'static [(E::Hook, E::Hook)],
+        attach: impl FnOnce(&mut Ebpf) -> Result<Attached<E::Hook>, AttachError>,
+    ) -> Result<Self, LiveError> {
+        let page_bytes = page_bytes();
+        let logger = EbpfLogger::init(&mut ebpf).ok();
+        // Buffers first: a hook without one would lose its first events.
+        let (buffers, buffer_bytes) = open_buffers(&mut ebpf, perf_pages, page_bytes)?;
+        let attached = attach(&mut ebpf).map_err(|error| LiveError::Backend { backend, error })?;
+        let mut live = Self {
+            backend,
+            fallback: None,
+            attached,
+            returns,
+            buffers,
+            buffer_bytes,
+            page_bytes,
+            counters: map(&mut ebpf, "COUNTERS", PerCpuArray::try_from)?,
+            logger,
+            missed: HashMap::default(),
+            straddling: BytesMut::new(),
+            ebpf: Some(ebpf),
+        };
+        // A function that was running when its return was hooked has no entry: not a loss.
+        thread::sleep(FUNCTION_RUNS);
+        live.check()?;
+        Ok(live)
     }
 
     pub fn backend(&self) -> Backend {
@@ -187,7 +207,7 @@ impl Live {
     }
 
     /// The hook is attached.
-    pub fn attached(&self, hook: Hook) -> bool {
+    pub fn attached(&self, hook: E::Hook) -> bool {
         self.attached.hooks.iter().any(|attached| attached.hook == hook)
     }
 
@@ -204,7 +224,7 @@ impl Live {
     ///
     /// Nobody waits on the buffers: the caller comes by on a timer, so that a storm costs the traced processes no
     /// wake-ups.
-    pub fn drain(&mut self, merge: &mut Merge) -> Drained {
+    pub fn drain(&mut self, merge: &mut Merge<E>) -> Drained {
         let mut drained = Drained::default();
         for buffer in &mut self.buffers {
             let mut bytes = 0;
@@ -219,7 +239,7 @@ impl Live {
                         &self.straddling
                     };
                     bytes += RECORD_OVERHEAD + record.len();
-                    match Event::decode(record) {
+                    match E::decode(record) {
                         Ok(event) => {
                             drained.events += 1;
                             merge.push(event);
@@ -242,14 +262,14 @@ impl Live {
     }
 
     /// Reads the counters of all hooks.
-    pub fn check(&mut self) -> Result<Checked, LiveError> {
-        let mut checked = Checked::default();
+    pub fn check(&mut self) -> Result<Checked<E::Hook>, LiveError> {
+        let mut checked = Checked { missed: Vec::new(), emitted: Vec::new() };
         for attached in &self.attached.hooks {
             let hook = attached.hook;
             let counters = self.counters(hook)?;
             let early: u64 = counters.iter().map(|c| c.no_config + c.no_entry).sum();
             let now = attached.missed() + early;
-            let seen = mem::replace(&mut self.missed[hook as usize], now);
+            let seen = self.missed.insert(hook, now).unwrap_or(0);
             if now > seen {
                 checked.missed.push((hook, now - seen));
             }
@@ -260,18 +280,18 @@ impl Live {
 
     /// Detaches the hooks: entries of functions first, so that what entered returns. Gives how many events each hook
     /// emitted on each CPU (what the buffers do not hold of them is lost), and the returns that never fired.
-    pub fn detach(&mut self) -> Result<Emitted, LiveError> {
-        let hooks: Vec<Hook> = self.attached.hooks.iter().map(|attached| attached.hook).collect();
-        self.attached.hooks.retain(|attached| !RETURNS.iter().any(|(enter, _)| attached.hook == *enter));
+    pub fn detach(&mut self) -> Result<Emitted<E::Hook>, LiveError> {
+        let hooks: Vec<E::Hook> = self.attached.hooks.iter().map(|attached| attached.hook).collect();
+        self.attached.hooks.retain(|attached| !self.returns.iter().any(|(enter, _)| attached.hook == *enter));
         thread::sleep(FUNCTION_RUNS);
         self.attached.hooks.clear();
         self.ebpf = None;
-        let mut end = Emitted::default();
+        let mut end = Emitted { events: Vec::new(), unreturned: Vec::new() };
         for hook in &hooks {
             end.events.extend(emitted(*hook, &self.counters(*hook)?));
         }
         for (enter, exit) in
-            RETURNS.iter().filter(|(enter, exit)| hooks.contains(enter) && hooks.contains(exit))
+            self.returns.iter().filter(|(enter, exit)| hooks.contains(enter) && hooks.contains(exit))
         {
             let entered: u64 =
                 self.counters(*enter)?.iter().map(|c| c.fired - c.no_config - c.no_entry).sum();
@@ -284,33 +304,33 @@ impl Live {
         Ok(end)
     }
 
-    fn counters(&self, hook: Hook) -> Result<PerCpuValues<Counters>, LiveError> {
-        let counters = unpreempted(|| self.counters.get(&(hook as u32), 0));
+    fn counters(&self, hook: E::Hook) -> Result<PerCpuValues<Counters>, LiveError> {
+        let counters = unpreempted(|| self.counters.get(&hook.into(), 0));
         counters.map_err(|error| LiveError::Map { map: "COUNTERS", error })
     }
 }
 
 /// What the hooks' counters tell.
-#[derive(Clone, Debug, Default)]
-pub struct Checked {
+#[derive(Clone, Debug)]
+pub struct Checked<H = Hook> {
     /// Firings that are new since the last check and brought no event although they should have: skipped by the kernel, or
     /// ended early because something could not be looked up.
-    pub missed: Vec<(Hook, u64)>,
+    pub missed: Vec<(H, u64)>,
     /// How many events each hook emitted on each CPU so far.
-    pub emitted: Vec<(Hook, u32, u64)>,
+    pub emitted: Vec<(H, u32, u64)>,
 }
 
-fn emitted(hook: Hook, counters: &PerCpuValues<Counters>) -> impl Iterator<Item = (Hook, u32, u64)> {
+fn emitted<H: Copy>(hook: H, counters: &PerCpuValues<Counters>) -> impl Iterator<Item = (H, u32, u64)> {
     counters.iter().zip(0..).map(move |(counters, cpu)| (hook, cpu, counters.emitted))
 }
 
 /// What the hooks did until they were detached.
-#[derive(Clone, Debug, Default)]
-pub struct Emitted {
+#[derive(Clone, Debug)]
+pub struct Emitted<H = Hook> {
     /// Events by hook and CPU.
-    pub events: Vec<(Hook, u32, u64)>,
+    pub events: Vec<(H, u32, u64)>,
     /// Returns that never fired although the function was entered, by hook.
-    pub unreturned: Vec<(Hook, u64)>,
+    pub unreturned: Vec<(H, u64)>,
 }
 
 /// Functions that are hooked at both ends.

@@ -10,31 +10,80 @@
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
+    fmt::{Debug, Display},
+    hash::Hash,
 };
 
 use foldhash::HashMap;
 use memcg_trace_common::Hook;
 
 use super::Snapshot;
-use crate::{attribution::Facts, event::Event, tracker::Key};
+use crate::{
+    attribution::Facts,
+    event::{DecodeError, Event},
+    tracker::Key,
+};
+
+/// What the hooks of one eBPF object emit.
+pub trait HookEvent: Sized {
+    /// Which of its hooks; the number is the index of its counters.
+    type Hook: Copy + Ord + Hash + Debug + Into<u32> + 'static;
+    /// What a look at the kernel brings instead, when events were lost or before there were any.
+    type Snapshot: Clone + Debug + PartialEq + Eq;
+    type DecodeError: Display;
+
+    fn decode(bytes: &[u8]) -> Result<Self, Self::DecodeError>;
+    fn hook(&self) -> Self::Hook;
+    fn cpu(&self) -> u32;
+    /// Counts the events of this hook on this CPU from 1.
+    fn seq(&self) -> u64;
+    /// `CLOCK_MONOTONIC`, ns.
+    fn t_ns(&self) -> u64;
+}
+
+impl HookEvent for Event {
+    type Hook = Hook;
+    type Snapshot = Snapshot;
+    type DecodeError = DecodeError;
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Self::decode(bytes)
+    }
+
+    fn hook(&self) -> Hook {
+        self.hook()
+    }
+
+    fn cpu(&self) -> u32 {
+        self.header().cpu
+    }
+
+    fn seq(&self) -> u64 {
+        self.header().seq
+    }
+
+    fn t_ns(&self) -> u64 {
+        self.t_ns()
+    }
+}
 
 /// What a run is made of, in the order in which it is applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Record {
-    Event(Event),
+pub enum Record<E: HookEvent = Event> {
+    Event(E),
     /// A walk of the kernel. It is not merged: it follows every event that is not younger than its end.
-    Walk(Snapshot),
+    Walk(E::Snapshot),
     /// Events that a hook emitted on a CPU and that never arrived; known at `t_ns` (`CLOCK_MONOTONIC`, ns).
     Lost {
         t_ns: u64,
-        hook: Hook,
+        hook: E::Hook,
         cpu: u32,
         events: u64,
     },
     /// Firings that the kernel skipped, or a return whose entry was not seen; known at `t_ns` (`CLOCK_MONOTONIC`, ns).
     Missed {
         t_ns: u64,
-        hook: Hook,
+        hook: E::Hook,
         firings: u64,
     },
     /// What the node told about a memcg, which may be about to be born. Not merged, and nothing to the ledger.
@@ -45,21 +94,21 @@ pub enum Record {
 }
 
 /// Puts the events of all CPUs in the order of time. Holds what is newer than the last watermark, nothing else.
-#[derive(Debug, Default)]
-pub struct Merge {
-    streams: HashMap<(Hook, u32), Stream>,
+#[derive(Debug)]
+pub struct Merge<E: HookEvent = Event> {
+    streams: HashMap<(E::Hook, u32), Stream<E>>,
     /// The first event of each stream that has any, oldest on top; entries whose event has moved on are skipped.
-    heads: BinaryHeap<Reverse<Head>>,
+    heads: BinaryHeap<Reverse<Head<E::Hook>>>,
     /// Time of the newest event ever pushed, ns.
     newest_ns: u64,
     duplicates: u64,
 }
 
 /// The events of one hook on one CPU.
-#[derive(Debug, Default)]
-struct Stream {
+#[derive(Debug)]
+struct Stream<E> {
     /// By sequence number.
-    waiting: VecDeque<Event>,
+    waiting: VecDeque<E>,
     /// Sequence number of the last event released.
     seq: u64,
     /// Time of the last event released, ns.
@@ -68,27 +117,37 @@ struct Stream {
 
 /// The place of an event in the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Head {
+struct Head<H> {
     t_ns: u64,
     cpu: u32,
-    hook: Hook,
+    hook: H,
     seq: u64,
 }
 
-impl Merge {
+impl<E: HookEvent> Default for Merge<E> {
+    fn default() -> Self {
+        Self { streams: HashMap::default(), heads: BinaryHeap::new(), newest_ns: 0, duplicates: 0 }
+    }
+}
+
+impl<E> Default for Stream<E> {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), seq: 0, t_ns: 0 }
+    }
+}
+
+impl<E: HookEvent> Merge<E> {
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Takes an event of any CPU. Batches of different CPUs may come in any order.
-    pub fn push(&mut self, event: Event) {
-        let (hook, cpu, seq) = (event.hook(), event.header().cpu, event.header().seq);
+    pub fn push(&mut self, event: E) {
+        let (hook, cpu, seq) = (event.hook(), event.cpu(), event.seq());
         self.newest_ns = self.newest_ns.max(event.t_ns());
         let stream = self.streams.entry((hook, cpu)).or_default();
         let place = match stream.waiting.back() {
-            Some(last) if last.header().seq > seq => {
-                stream.waiting.partition_point(|other| other.header().seq <= seq)
-            }
+            Some(last) if last.seq() > seq => stream.waiting.partition_point(|other| other.seq() <= seq),
             _ => stream.waiting.len(),
         };
         stream.waiting.insert(place, event);
@@ -99,7 +158,7 @@ impl Merge {
 
     /// Releases everything up to and including `watermark_ns` (`CLOCK_MONOTONIC`), oldest first, then by CPU, hook and
     /// sequence number.
-    pub fn release(&mut self, watermark_ns: u64, mut out: impl FnMut(Record)) {
+    pub fn release(&mut self, watermark_ns: u64, mut out: impl FnMut(Record<E>)) {
         while let Some(&Reverse(head)) = self.heads.peek()
             && head.t_ns <= watermark_ns
         {
@@ -128,8 +187,8 @@ impl Merge {
     /// [`memcg_trace_common::Counters::emitted`], read after the hooks were detached and the buffers drained.
     pub fn finish(
         &mut self,
-        emitted: impl IntoIterator<Item = (Hook, u32, u64)>,
-        mut out: impl FnMut(Record),
+        emitted: impl IntoIterator<Item = (E::Hook, u32, u64)>,
+        mut out: impl FnMut(Record<E>),
     ) {
         self.release(u64::MAX, &mut out);
         self.expect(self.newest_ns, emitted, out);
@@ -140,8 +199,8 @@ impl Merge {
     pub fn expect(
         &mut self,
         t_ns: u64,
-        emitted: impl IntoIterator<Item = (Hook, u32, u64)>,
-        mut out: impl FnMut(Record),
+        emitted: impl IntoIterator<Item = (E::Hook, u32, u64)>,
+        mut out: impl FnMut(Record<E>),
     ) {
         for (hook, cpu, emitted) in emitted {
             let stream = self.streams.entry((hook, cpu)).or_default();
@@ -165,13 +224,12 @@ impl Merge {
     }
 }
 
-impl Stream {
+impl<E: HookEvent> Stream<E> {
     /// Place of the first event that waits. Its time is at least that of its predecessor: the NMI-safe clock behind
     /// `bpf_ktime_get_ns` may step back by a few ns, and that must not look like a gap.
-    fn head(&self) -> Option<Head> {
+    fn head(&self) -> Option<Head<E::Hook>> {
         let event = self.waiting.front()?;
-        let header = event.header();
-        let t_ns = header.t_ns.max(self.t_ns);
-        Some(Head { t_ns, cpu: header.cpu, hook: event.hook(), seq: header.seq })
+        let t_ns = event.t_ns().max(self.t_ns);
+        Some(Head { t_ns, cpu: event.cpu(), hook: event.hook(), seq: event.seq() })
     }
 }

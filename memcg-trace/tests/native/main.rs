@@ -10,4 +10,5 @@ mod doctor;
 mod interruptions;
 mod runtimes;
 mod scan;
+mod slab;
 mod verify;

@@ -35,6 +35,8 @@ pub struct Outcome {
     pub groups: Vec<Value>,
     /// All of the above, in order.
     pub lines: Vec<Value>,
+    /// The slab caches that were listed.
+    pub slab_caches: Vec<Value>,
     pub summary: Value,
     pub stderr: String,
 }
@@ -79,6 +81,20 @@ impl Tracer {
         }
     }
 
+    /// The next line of this type that `matches`; waits for it.
+    pub fn next(&mut self, kind: &str, matches: impl Fn(&Value) -> bool) -> Value {
+        let start = Instant::now();
+        loop {
+            let line = self.process.line(left(start));
+            let line = line.unwrap_or_else(|end| panic!("no {kind} ({end}): {}", self.process.said()));
+            let line = parse(&line);
+            self.seen.push(line.clone());
+            if line["type"] == kind && matches(&line) {
+                return line;
+            }
+        }
+    }
+
     /// Serial numbers of the memcgs that are dying, by the events so far.
     pub fn dying(&mut self) -> BTreeSet<u64> {
         while let Ok(line) = self.process.line(Duration::ZERO) {
@@ -116,10 +132,9 @@ impl Tracer {
         };
         let (events, others): (Vec<_>, Vec<_>) =
             self.seen.into_iter().partition(|line| line["type"] == "event");
-        let (survivors, others): (Vec<_>, Vec<_>) =
-            others.into_iter().partition(|line| line["type"] == "memcg");
-        let groups = others.into_iter().filter(|line| line["type"] == "group").collect();
-        Outcome { code, events, survivors, groups, lines, summary, stderr }
+        let of = |kind: &str| others.iter().filter(|line| line["type"] == kind).cloned().collect();
+        let (survivors, groups, slab_caches) = (of("memcg"), of("group"), of("slab_cache"));
+        Outcome { code, events, survivors, groups, lines, slab_caches, summary, stderr }
     }
 }
 

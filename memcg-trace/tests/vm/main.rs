@@ -15,6 +15,7 @@ mod exhaustion;
 mod expectations;
 mod kprobes;
 mod matrix;
+mod slabs;
 mod systemd;
 mod verify;
 mod walks;

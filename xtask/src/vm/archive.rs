@@ -105,12 +105,22 @@ impl Archive {
 
     /// Unpacks a kernel into `dir`, which appears only when it is complete.
     pub fn unpack(&self, kernel: &Package, dir: &Path) -> Result<()> {
+        // In newer suites a kernel is divided into packages that are named after its release.
+        let release = kernel.name.trim_start_matches("linux-image-");
+        self.unpack_with(kernel, |name| name.ends_with(release), dir)
+    }
+
+    /// Unpacks a package, and those of the same version that it depends on and that are `wanted`.
+    pub fn unpack_with(&self, package: &Package, wanted: impl Fn(&str) -> bool, dir: &Path) -> Result<()> {
         let parent = dir.parent().context("the kernel cache has no parent directory")?;
         let partial = parent.join(".partial");
         let _ = fs::remove_dir_all(&partial);
         fs::create_dir_all(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
-        for name in self.parts(kernel)? {
-            let spec = format!("{name}={}", kernel.version);
+        let mut names = self.dependencies(package)?;
+        names.retain(|name| wanted(name));
+        names.push(package.name.clone());
+        for name in names {
+            let spec = format!("{name}={}", package.version);
             process::run(self.apt("apt-get").current_dir(&partial).args(["download", "--quiet", &spec]))?;
         }
         for entry in fs::read_dir(&partial)?.flatten() {
@@ -121,18 +131,14 @@ impl Archive {
         fs::rename(&partial, dir).with_context(|| format!("cannot create {}", dir.display()))
     }
 
-    /// The packages that hold a kernel: its own, and in newer suites those it is divided into.
-    fn parts(&self, kernel: &Package) -> Result<Vec<String>> {
-        let spec = format!("{}={}", kernel.name, kernel.version);
+    /// What a package depends on, by name.
+    fn dependencies(&self, package: &Package) -> Result<Vec<String>> {
+        let spec = format!("{}={}", package.name, package.version);
         let record = process::capture(self.apt("apt-cache").args(["show", &spec]))?;
-        let release = kernel.name.trim_start_matches("linux-image-");
         let depends =
             record.lines().filter_map(|line| line.strip_prefix("Depends: ")).flat_map(|line| line.split(','));
         let names = depends.filter_map(|depend| depend.split_whitespace().next());
-        let mut parts: Vec<_> =
-            names.filter(|name| name.ends_with(release)).map(|name| name.to_owned()).collect();
-        parts.push(kernel.name.clone());
-        Ok(parts)
+        Ok(names.map(str::to_owned).collect())
     }
 }
 

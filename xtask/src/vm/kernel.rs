@@ -81,6 +81,11 @@ impl Kernel {
         Some(Self { version, image: find("vmlinuz")?, config: find("config"), modules })
     }
 
+    /// `uname -r`, as far as its modules tell.
+    pub fn release(&self) -> Option<&str> {
+        self.modules.as_ref()?.file_name()?.to_str()
+    }
+
     /// Whether its configuration rules out the memory controller of cgroup v1 (a choice since Linux 6.11).
     pub fn lacks_memcg_v1(&self) -> bool {
         let config = self.config.as_ref().and_then(|path| fs::read_to_string(path).ok());

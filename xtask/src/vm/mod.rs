@@ -4,6 +4,7 @@ mod archive;
 mod initramfs;
 mod kernel;
 mod machine;
+pub mod module;
 mod qemu;
 mod systemd;
 mod verify;

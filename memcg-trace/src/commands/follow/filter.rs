@@ -30,6 +30,11 @@ impl Filter {
         }
     }
 
+    /// Nothing is left out.
+    pub fn shows_all(&self) -> bool {
+        self.cgroup.is_none() && self.min_age_ns == 0 && self.events.is_empty()
+    }
+
     /// Whether a change is shown; `memcg` is the one it is about.
     pub fn shows(&self, change: &Change, memcg: Option<&Memcg>) -> bool {
         // Loss concerns every memcg: only --events may hide its lines, and nothing hides it from the summary.

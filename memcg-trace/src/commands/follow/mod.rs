@@ -14,7 +14,8 @@ use crate::{
     attribution::{Names, Question},
     event::Event,
     exit::Exit,
-    report::view::{ByOwner, EventKind, Rollup},
+    report::view::{ByOwner, EventKind, Rollup, SlabRun},
+    slab,
     source::{End, Record, Start},
     tracker::{Change, Config, Found, Key, Memcg, State, Tracker, What},
 };
@@ -162,6 +163,16 @@ impl<W: Write> Follower<W> {
         self.tracker.wants_walk()
     }
 
+    /// What happened to a slab cache.
+    pub fn show_slab(&mut self, ledger: &slab::Ledger, change: &slab::Change) -> Result<()> {
+        self.output.show_slab(ledger, change)
+    }
+
+    /// The summary shall have slab caches in it.
+    pub fn keep_slab(&mut self, run: SlabRun, ledger: slab::Ledger) {
+        self.output.slab = Some((run, ledger));
+    }
+
     /// Sums up.
     pub fn finish(mut self, end: &End) -> Result<Exit> {
         self.tracker.settle(&mut self.changes);
@@ -180,10 +191,15 @@ impl<W: Write> Follower<W> {
         self.output.summary(&self.tracker, &self.names, self.rollup.as_ref())?;
         Ok(if !self.output.conclusive(&self.tracker) {
             Exit::Inconclusive
-        } else if self.fail_on_leak && self.tracker.leaked().any(|memcg| !memcg.died_before_start()) {
+        } else if self.fail_on_leak && (self.leaked() || self.output.slab_leaked()) {
             Exit::Leak
         } else {
             Exit::Done
         })
+    }
+
+    /// A memcg that died meanwhile.
+    fn leaked(&self) -> bool {
+        self.tracker.leaked().any(|memcg| !memcg.died_before_start())
     }
 }

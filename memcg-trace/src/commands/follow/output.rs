@@ -11,8 +11,12 @@ use crate::{
     report::{
         json,
         text::{self, Color},
-        view::{EventView, Rollup, Run, SummaryView, Viewpoint, subject},
+        view::{
+            EventView, Rollup, Run, SlabEventView, SlabRequest, SlabRun, SlabView, SummaryView, Viewpoint,
+            subject,
+        },
     },
+    slab,
     source::{End, Start},
     tracker::{Change, Memcg, Tracker},
 };
@@ -26,6 +30,8 @@ pub struct Output<W> {
     run: Run,
     /// Live lines until `--count` is reached.
     lines_left: u64,
+    /// Slab caches as they were at the end.
+    pub slab: Option<(SlabRun, slab::Ledger)>,
 }
 
 impl<W: Write> Output<W> {
@@ -52,6 +58,7 @@ impl<W: Write> Output<W> {
                 cut_off: false,
             },
             lines_left: count.unwrap_or(u64::MAX),
+            slab: None,
         }
     }
 
@@ -86,6 +93,26 @@ impl<W: Write> Output<W> {
         Ok(())
     }
 
+    /// Shows what happened to a slab cache, unless only some memcgs or events are asked for.
+    pub fn show_slab(&mut self, ledger: &slab::Ledger, change: &slab::Change) -> Result<()> {
+        if self.is_full() || !self.filter.shows_all() {
+            return Ok(());
+        }
+        let event = SlabEventView::new(change, ledger, &self.viewpoint.clock);
+        match self.format {
+            Format::Text => text::slab_event(&mut self.out, &event, self.color)?,
+            Format::Json => json::slab_event(&mut self.out, &event)?,
+        }
+        self.lines_left -= 1;
+        Ok(())
+    }
+
+    /// A slab cache leaked meanwhile.
+    pub fn slab_leaked(&self) -> bool {
+        let leaked = self.slab.iter().flat_map(|(_, ledger)| ledger.leaked());
+        leaked.into_iter().any(|cache| cache.destroyer.is_some() || cache.created_ns.is_some())
+    }
+
     pub fn flush(&mut self) -> Result<()> {
         Ok(self.out.flush()?)
     }
@@ -106,7 +133,7 @@ impl<W: Write> Output<W> {
 
     /// Nothing is missing that the answer may depend on.
     pub fn conclusive(&self, tracker: &Tracker) -> bool {
-        self.run.conclusive(tracker)
+        self.run.conclusive(tracker) && self.slab.as_ref().is_none_or(|(run, ledger)| run.conclusive(ledger))
     }
 
     /// Prints the summary.
@@ -115,6 +142,11 @@ impl<W: Write> Output<W> {
         let mut view = SummaryView::new(&self.run, tracker, &self.viewpoint, container);
         if let Some(rollup) = rollup {
             view.rolled = rollup.groups(tracker, self.run.ended_ns, &self.viewpoint, container);
+        }
+        if let Some((run, ledger)) = &self.slab {
+            let SlabView { caches, summary, .. } = SlabView::new(run, ledger, SlabRequest::leaked());
+            view.conclusive &= summary.conclusive;
+            (view.leaked_slab_caches, view.slab) = (caches, Some(summary));
         }
         match self.format {
             Format::Text => text::summary(&mut self.out, &view, self.color)?,

@@ -44,6 +44,13 @@ pub struct Args {
     #[arg(long)]
     pub no_walk: bool,
 
+    /// Follow slab caches, too: a line for each that is created, destroyed, released or leaked, and a section of the summary
+    ///
+    /// A cache counts as leaked 5 seconds after it was destroyed. See `slab` for the meaning, and for caches alone. They are
+    /// not part of a recording.
+    #[arg(long)]
+    pub slab: bool,
+
     /// BTF file of exactly this kernel, where /sys/kernel/btf/vmlinux does not exist
     #[arg(long, value_name = "FILE")]
     pub btf: Option<PathBuf>,

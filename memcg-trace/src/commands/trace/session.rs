@@ -6,22 +6,20 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use memcg_trace_common::Hook;
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    time::{Instant, sleep, sleep_until},
-};
+use tokio::time::{Instant, sleep};
 
 use super::{
-    super::{follow::Follower, release_memory, wall_clock},
+    super::{Stop, follow::Follower, release_memory, slab::Watcher, until, wall_clock},
     Args,
     recorder::Recorder,
 };
 use crate::{
     event::Event,
     exit::Exit,
-    kernel::{Kernel, privileges},
+    kernel::{Kernel, clock, privileges},
+    slab::{Change, Ledger},
     source::{
         End, Feed as _, Polled, Record, Snapshot, Start, Stream, Wanted,
         names::{Asked, Resolver},
@@ -37,11 +35,17 @@ const POLL_PRESSED: Duration = Duration::from_millis(1);
 const NAMES_WAIT: Duration = Duration::from_millis(5);
 /// How long the summary waits for names.
 const LAST_NAMES_WAIT: Duration = Duration::from_secs(1);
+/// When a destroyed slab cache counts as leaked, ns, and how often it is looked which families grow.
+const SLAB_GRACE_NS: u64 = 5_000_000_000;
+const SLAB_LOOK: Duration = Duration::from_secs(10);
 
 pub struct Session {
     args: Args,
     stream: Stream,
     follower: Follower<BufWriter<Stdout>>,
+    /// `--slab`, and when it was looked how caches grow.
+    slab: Option<Watcher>,
+    looked: Instant,
     recorder: Option<Recorder>,
     /// `None`: names are not wanted.
     resolver: Option<Resolver>,
@@ -50,12 +54,6 @@ pub struct Session {
     stop: Stop,
     /// Kept from call to call for its memory.
     records: Vec<Record>,
-}
-
-/// The signals that end a run.
-struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
 }
 
 impl Session {
@@ -70,6 +68,7 @@ impl Session {
             clock: wall_clock(),
         };
         let (stream, start) = Stream::open(&kernel, &wanted)?;
+        let slab = if args.slab { Some(Watcher::start(SLAB_GRACE_NS)?) } else { None };
         let recorder = args.record.as_ref().map(|path| Recorder::start(path, &start)).transpose()?;
         // Before privileges are dropped: it needs another one.
         let resolver = args.names.resolver()?;
@@ -77,11 +76,12 @@ impl Session {
         release_memory();
         // Before it says that it traces: who reads that may send a signal.
         let stop = Stop::new()?;
+        slab.iter().for_each(Watcher::announce);
         announce(&start, stream.snapshot());
         let out = BufWriter::new(io::stdout());
         let follower = Follower::new(start, &args.shown, args.count, out)?;
-        let (walked, records) = (false, Vec::new());
-        Ok(Self { args, stream, follower, recorder, resolver, walked, stop, records })
+        let (looked, walked, records) = (Instant::now(), false, Vec::new());
+        Ok(Self { args, stream, follower, slab, looked, recorder, resolver, walked, stop, records })
     }
 
     /// Follows until a signal, `--duration` or `--count`, then sums up.
@@ -111,7 +111,19 @@ impl Session {
             self.recorder.iter_mut().for_each(Recorder::flush);
         }
         self.apply(settled_ns)?;
+        self.poll_slab()?;
         Ok(if pressed { POLL_PRESSED } else { POLL })
+    }
+
+    fn poll_slab(&mut self) -> Result<()> {
+        let Some(slab) = &mut self.slab else { return Ok(()) };
+        let mut show = |ledger: &Ledger, change: &Change| self.follower.show_slab(ledger, change);
+        slab.poll(clock::monotonic_ns(), &mut show)?;
+        if self.looked.elapsed() >= SLAB_LOOK {
+            self.looked = Instant::now();
+            slab.look(&mut show)?;
+        }
+        self.follower.flush()
     }
 
     /// Applies the records at hand; time then is `now_ns`.
@@ -190,6 +202,10 @@ impl Session {
             self.stream.walk(&mut self.records);
             self.apply(end_ns)?;
         }
+        if let Some(mut slab) = self.slab.take() {
+            slab.finish(end_ns, &mut |ledger, change| self.follower.show_slab(ledger, change))?;
+            self.follower.keep_slab(slab.run, slab.ledger);
+        }
         if let Some(resolver) = &self.resolver {
             resolver.wait_for_all(LAST_NAMES_WAIT);
             self.take_names(None)?;
@@ -216,27 +232,5 @@ fn announce(start: &Start, snapshot: Option<&Snapshot>) {
     }
     for (what, error) in &start.unknown {
         eprintln!("memcg-trace: not known: {what}, because {error}");
-    }
-}
-
-impl Stop {
-    fn new() -> Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
-    }
-
-    async fn requested(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-/// Never, if there is no end.
-async fn until(end: Option<Instant>) {
-    match end {
-        Some(end) => sleep_until(end).await,
-        None => std::future::pending().await,
     }
 }

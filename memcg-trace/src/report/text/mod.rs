@@ -3,6 +3,7 @@
 mod doctor;
 mod live;
 mod scan;
+mod slab;
 mod summary;
 mod table;
 mod verify;
@@ -11,6 +12,7 @@ mod whois;
 pub use doctor::doctor;
 pub use live::{event, header};
 pub use scan::{counted, scan};
+pub use slab::{slab, slab_delta, slab_event};
 pub use summary::summary;
 pub use verify::verify;
 pub use whois::whois;

@@ -7,11 +7,12 @@ use anstyle::Style;
 use super::{
     BAD, Color, GOOD, WARN,
     live::{id, many, or},
+    slab::slab_section,
     table::{Columns, common, heading, owner, size, time},
 };
 use crate::report::{
     units::{Count, Time, UNKNOWN},
-    view::{Common, Group, SummaryView},
+    view::{Common, Group, SlabSummary, SummaryView},
 };
 
 /// Rows of a table; JSON has them all.
@@ -46,6 +47,9 @@ pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, color: Color) ->
     if !summary.rolled.is_empty() {
         heading(out, "Created and still dying", color)?;
         rolled(out, summary)?;
+    }
+    if let Some(slab) = &summary.slab {
+        slab_section(out, slab, &summary.leaked_slab_caches, color)?;
     }
     writeln!(out)?;
     let (style, verdict) = verdict(summary);
@@ -163,6 +167,10 @@ fn verdict(summary: &SummaryView<'_>) -> (Style, String) {
     };
     if before > 0 {
         verdict += &format!(" {} dying since before the start.", were(before));
+    }
+    if let Some(slab @ SlabSummary { leaked: 1.., .. }) = &summary.slab {
+        verdict += &format!(" {} leaked.", many(slab.leaked, "slab cache"));
+        return (BAD, verdict);
     }
     if summary.alloc_failed > 0 {
         verdict += &format!(" {} could not be created.", many(summary.alloc_failed, "memcg"));

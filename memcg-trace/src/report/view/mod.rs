@@ -9,6 +9,7 @@ mod group;
 mod memcg;
 mod rollup;
 mod scan;
+mod slab;
 mod summary;
 mod verify;
 mod whois;
@@ -23,6 +24,10 @@ pub use group::{ByOwner, Common, Tally};
 pub use memcg::{Listed, MemcgView, TaskView, state_name};
 pub use rollup::{Rolled, Rollup};
 pub use scan::{By, Request, ScanGroup, ScanView, Scanned, Selection, Sort};
+pub use slab::{
+    CreatorView, SlabBy, SlabCacheView, SlabDelta, SlabEventKind, SlabEventView, SlabGroup, SlabLoss,
+    SlabRequest, SlabRun, SlabSummary, SlabView,
+};
 pub use summary::{AllocFailure, Group, Run, SummaryView, Unknown};
 pub use verify::{Changed, Ground, VerdictView, VerifyView};
 pub use whois::{PathSource, WhoisView};

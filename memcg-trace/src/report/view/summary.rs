@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Common, Listed, MemcgView, Rolled, Tally, Viewpoint,
+    Common, Listed, MemcgView, Rolled, SlabCacheView, SlabSummary, Tally, Viewpoint,
     group::{parent, tally},
     rfc3339,
 };
@@ -90,6 +90,12 @@ pub struct SummaryView<'a> {
     /// By whose they are, where that is asked for. In JSON, each is a line of its own before the summary.
     #[serde(skip)]
     pub rolled: Vec<Rolled>,
+    /// Only where slab caches were traced, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slab: Option<SlabSummary<'a>>,
+    /// In JSON, each is a line of its own before the summary.
+    #[serde(skip)]
+    pub leaked_slab_caches: Vec<SlabCacheView<'a>>,
     /// Longest dying first. In JSON, each is a line of its own before the summary.
     #[serde(skip)]
     pub survivors: Vec<Listed<'a>>,
@@ -184,6 +190,8 @@ impl<'a> SummaryView<'a> {
             leaked_by_parent: leaked.by_parent(),
             leaked_by_container: leaked.by_container(),
             rolled: Vec::new(),
+            slab: None,
+            leaked_slab_caches: Vec::new(),
             survivors: leaked.survivors(),
             perf_pages: run.perf_pages,
         }

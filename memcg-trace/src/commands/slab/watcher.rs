@@ -1,0 +1,140 @@
+//! A ledger of slab caches and what feeds it: hooks, or where there can be none, the kernel's list from time to time.
+
+use anyhow::Result;
+
+use super::super::wall_clock;
+use crate::{
+    kernel::{clock, privileges, slab, slab_list},
+    report::view::SlabRun,
+    slab::{Change, Config, Ledger, ListCounts, SlabRecord},
+    source::slab::SlabSource,
+};
+
+/// Is told of each change, with the ledger as it is just then.
+pub type Show<'a> = &'a mut dyn FnMut(&Ledger, &Change) -> Result<()>;
+
+pub struct Watcher {
+    /// `None`: this kernel cannot be hooked.
+    source: Option<SlabSource>,
+    pub ledger: Ledger,
+    pub run: SlabRun,
+}
+
+impl Watcher {
+    /// Attaches, where that is possible, and reads what is there already.
+    pub fn start(grace_ns: u64) -> Result<Self> {
+        let hooked = privileges::check().map_err(anyhow::Error::from).and_then(|()| {
+            privileges::raise_memlock();
+            Ok(SlabSource::open()?)
+        });
+        let (source, backend_reason) = match hooked {
+            Ok(source) => (Some(source), None),
+            Err(error) => (None, Some(format!("{error:#}"))),
+        };
+        // After attaching: what comes later is in the stream.
+        let listing = slab_list::read()?;
+        let (per_memcg, unknown) = match &source {
+            Some(source) => (Some(source.per_memcg()), source.unknown()),
+            None => (slab::has_memcg_caches(), unknown_by_list()),
+        };
+        let run = SlabRun {
+            backend: if source.is_some() { "kprobe" } else { "list" },
+            backend_reason,
+            unknown,
+            clock: wall_clock(),
+            started_ns: Some(clock::monotonic_ns()),
+            ended_ns: listing.ended_ns,
+            grace_ns,
+            per_memcg,
+            listed: Some(listing.counts()),
+            undecodable: 0,
+        };
+        let mut ledger = Ledger::new(Config {
+            hooked: source.is_some(),
+            tells_new: source.as_ref().is_some_and(SlabSource::tells_new),
+            tells_release: source.as_ref().is_some_and(SlabSource::tells_release),
+            grace_ns,
+        });
+        ledger.apply(&SlabRecord::Walk(listing), &mut Vec::new());
+        ledger.look();
+        Ok(Self { source, ledger, run })
+    }
+
+    /// Says on stderr what is watched and how.
+    pub fn announce(&self) {
+        let how = match &self.run.backend_reason {
+            None => "kprobe backend".to_owned(),
+            Some(reason) => format!("by the kernel's list alone: {reason}"),
+        };
+        eprintln!("memcg-trace: tracing slab caches, {how}");
+        if let Some(ListCounts { caches, links, stale_links }) = self.run.listed {
+            let stale =
+                if stale_links > 0 { format!(", {stale_links} more lead nowhere") } else { String::new() };
+            eprintln!("memcg-trace: {caches} caches are there already; {links} names link to them{stale}");
+        }
+        for (what, reason) in &self.run.unknown {
+            eprintln!("memcg-trace: not known: {what}, because {reason}");
+        }
+    }
+
+    /// Hooks bring events: whoever watches should come by often.
+    pub fn is_hooked(&self) -> bool {
+        self.source.is_some()
+    }
+
+    /// Takes what the hooks have brought.
+    pub fn poll(&mut self, now_ns: u64, show: Show<'_>) -> Result<()> {
+        match self.source.as_mut().map(|source| source.poll(now_ns)) {
+            Some(records) => self.apply(&records?, now_ns, show),
+            None => Ok(()),
+        }
+    }
+
+    /// Looks how caches have grown. Without hooks, the list is read.
+    pub fn look(&mut self, show: Show<'_>) -> Result<()> {
+        if self.source.is_none() {
+            let listing = slab_list::read()?;
+            self.run.listed = Some(listing.counts());
+            let now_ns = listing.ended_ns;
+            self.apply(&[SlabRecord::Walk(listing)], now_ns, show)?;
+        }
+        self.ledger.look();
+        Ok(())
+    }
+
+    /// Detaches, and takes the rest.
+    pub fn finish(&mut self, end_ns: u64, show: Show<'_>) -> Result<()> {
+        match self.source.take() {
+            Some(mut source) => {
+                let records = source.finish(end_ns)?;
+                self.run.undecodable = source.undecodable();
+                self.apply(&records, end_ns, show)?;
+                self.run.listed = slab_list::read().ok().map(|listing| listing.counts());
+            }
+            None => self.look(show)?,
+        }
+        self.run.ended_ns = end_ns;
+        self.run.clock = wall_clock();
+        Ok(())
+    }
+
+    fn apply(&mut self, records: &[SlabRecord], now_ns: u64, show: Show<'_>) -> Result<()> {
+        let mut changes = Vec::new();
+        for record in records {
+            self.ledger.apply(record, &mut changes);
+            changes.drain(..).try_for_each(|change| show(&self.ledger, &change))?;
+        }
+        self.ledger.advance(now_ns, &mut changes);
+        changes.drain(..).try_for_each(|change| show(&self.ledger, &change))
+    }
+}
+
+/// What a list does not show.
+fn unknown_by_list() -> Vec<(String, String)> {
+    let unknown = [
+        "who creates caches",
+        "what comes and goes between two looks",
+        "most leaks: kernels strike leaked caches off their list, or keep them looking alive",
+    ];
+    unknown.map(|what| (what.to_owned(), "this kernel's slab allocator cannot be hooked".to_owned())).to_vec()
+}

@@ -1,0 +1,159 @@
+//! Slab caches: where the kernel makes and releases them, and what their structs look like.
+
+use std::fs;
+
+use aya::{Ebpf, EbpfLoader, maps::Array};
+use memcg_trace_common::{ABSENT, SlabHook, SlabLayout};
+
+use super::{
+    attach::{self, AttachError, Attached, Planned},
+    layout,
+    objects::{self, RunError},
+    symbols::Symbols,
+};
+
+/// The end of a life before its beginning, a return before its entry, as for memcgs.
+const PLAN: &[Planned<SlabHook>] = &[
+    // Without it (el7 has another name for it) nothing counts as leaked for not being released.
+    Planned {
+        hook: SlabHook::Release,
+        program: "cache_release",
+        target: "slab_kmem_cache_release",
+        optional: Some("which caches are released, and so which of them leak"),
+    },
+    Planned {
+        hook: SlabHook::Destroy,
+        program: "cache_destroy",
+        target: "kmem_cache_destroy",
+        optional: None,
+    },
+    Planned {
+        hook: SlabHook::ModuleFree,
+        program: "module_free",
+        target: "free_module",
+        optional: Some("which modules go and leave caches behind"),
+    },
+    // Both are called for new caches alone. Since 6.12 the first one; before, what else says so is inlined.
+    Planned {
+        hook: SlabHook::New,
+        program: "cache_new",
+        target: "do_kmem_cache_create|sysfs_slab_add",
+        optional: Some("caches from aliases other than by their reference count"),
+    },
+    // Since 6.12 kmem_cache_create and its like are macros, and all end in the first one; since 4.16 (8eb8284b4129) functions
+    // that end in the second one.
+    Planned { hook: SlabHook::Create, program: "cache_create", target: CREATE, optional: None },
+    Planned { hook: SlabHook::CreateEnter, program: "cache_create_enter", target: CREATE, optional: None },
+    Planned {
+        hook: SlabHook::ModuleInit,
+        program: "module_init",
+        target: "do_init_module",
+        optional: Some("what modules create that are loaded later"),
+    },
+    Planned {
+        hook: SlabHook::ModuleInitEnter,
+        program: "module_init_enter",
+        target: "do_init_module",
+        optional: Some("what modules create that are loaded later"),
+    },
+];
+
+const CREATE: &str = "__kmem_cache_create_args|kmem_cache_create_usercopy|kmem_cache_create";
+
+/// Up to 5.8 each memcg had a copy of each cache that it used (9855609bde03, 5.9, did away with it). El7 has the second
+/// name. First comes what other kernels lack: where it is refused, nothing is left attached.
+const MEMCG_PLAN: &[Planned<SlabHook>] = &[
+    Planned {
+        hook: SlabHook::MemcgCreate,
+        program: "memcg_cache_create",
+        target: MEMCG_CREATE,
+        optional: None,
+    },
+    Planned {
+        hook: SlabHook::MemcgOffline,
+        program: "memcg_offline",
+        target: "mem_cgroup_css_offline",
+        optional: None,
+    },
+    Planned {
+        hook: SlabHook::MemcgCreateEnter,
+        program: "memcg_cache_create_enter",
+        target: MEMCG_CREATE,
+        optional: None,
+    },
+];
+
+const MEMCG_CREATE: &str = "memcg_create_kmem_cache|kmem_cache_create_memcg";
+
+/// Functions that are hooked at both ends.
+pub const RETURNS: &[(SlabHook, SlabHook)] = &[
+    (SlabHook::CreateEnter, SlabHook::Create),
+    (SlabHook::MemcgCreateEnter, SlabHook::MemcgCreate),
+    (SlabHook::ModuleInitEnter, SlabHook::ModuleInit),
+];
+
+/// Functions at the inner end of a call stack that are the allocator's own: whoever called these is the creator.
+pub fn is_allocator(function: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 4] =
+        [b"kmem_cache_", b"__kmem_cache_", b"kmem_buckets_create", b"memcg_create_kmem_cache"];
+    BEGINNINGS.iter().any(|beginning| function.starts_with(beginning))
+}
+
+/// Loads the hooks. Without type information they run with what needs none: addresses, and the names that are asked for.
+pub fn load() -> Result<Ebpf, RunError> {
+    let mut ebpf = EbpfLoader::new().load(objects::SLAB)?;
+    let config = ebpf.map_mut("CONFIG").ok_or(RunError::Absent("CONFIG"))?;
+    Array::<_, SlabLayout>::try_from(config)?.set(0, layout(), 0)?;
+    Ok(ebpf)
+}
+
+/// The hooks that are attached.
+pub struct Attachment {
+    pub attached: Attached<SlabHook>,
+    /// Memcgs have caches of their own here.
+    pub per_memcg: bool,
+    /// It is seen when these memcgs go offline.
+    pub dead_memcgs: bool,
+}
+
+/// Attaches them.
+pub fn attach(ebpf: &mut Ebpf) -> Result<Attachment, AttachError> {
+    attach::kprobes_usable()?;
+    let memcg = attach::attach_plan(ebpf, MEMCG_PLAN);
+    let per_memcg = memcg.is_ok();
+    let mut attached = attach::attach_plan(ebpf, PLAN)?;
+    attached.hooks.extend(memcg.into_iter().flat_map(|memcg| memcg.hooks));
+    // El7 passes css_offline a cgroup; it has no css_released.
+    let css = Symbols::open().and_then(|mut symbols| symbols.has(&["mem_cgroup_css_released"]));
+    Ok(Attachment { attached, per_memcg, dead_memcgs: per_memcg && css.unwrap_or(false) })
+}
+
+/// Names of the modules that are loaded; none where the kernel does not tell.
+pub fn modules() -> Vec<Box<[u8]>> {
+    let text = fs::read("/proc/modules").unwrap_or_default();
+    let name = |line: &[u8]| line.split(|&byte| byte == b' ').next().map(Into::into);
+    text.split(|&byte| byte == b'\n').filter_map(name).collect()
+}
+
+/// Whether memcgs have caches of their own here, also where nothing can be attached. `None`: could not tell.
+pub fn has_memcg_caches() -> Option<bool> {
+    let functions: Vec<_> = MEMCG_CREATE.split('|').collect();
+    Symbols::open().and_then(|mut symbols| symbols.has(&functions)).ok()
+}
+
+fn layout() -> SlabLayout {
+    let unknown = SlabLayout {
+        name: ABSENT,
+        size: ABSENT,
+        object_size: ABSENT,
+        flags: ABSENT,
+        refcount: ABSENT,
+        css_serial: ABSENT,
+        module_name: ABSENT,
+        reserved: 0,
+    };
+    layout::resolve_slab().unwrap_or_else(|error| {
+        log::warn!("caches are told apart by their addresses alone: {error}");
+        unknown
+    })
+}

@@ -1,0 +1,319 @@
+//! Slab caches: a line for each event and each look, then the list or the groups, the counts, one sentence.
+
+use std::io::{self, Write};
+
+use anstyle::Style;
+
+use super::{
+    BAD, Color, GOOD, WARN,
+    live::{many, or},
+    table::{Columns, heading, size, time},
+};
+use crate::report::{
+    units::{Count, Size, Time, TimeOfDay, UNKNOWN},
+    view::{
+        SlabCacheView, SlabDelta, SlabEventKind, SlabEventView, SlabGroup, SlabLoss, SlabSummary, SlabView,
+        TaskView,
+    },
+};
+
+const NO_TOP: &str = "without --top: all";
+/// Leaked ones that a summary of `trace` lists; JSON has them all.
+const ROWS: usize = 20;
+
+/// One line.
+pub fn slab_event(out: &mut impl Write, event: &SlabEventView<'_>, color: Color) -> io::Result<()> {
+    let style = color.style(style(event.event));
+    let when = TimeOfDay { ns: event.time.as_nanosecond() };
+    write!(out, "{style}{when} {:<12} ", word(event.event))?;
+    match (&event.loss, &event.slab_cache, event.asked) {
+        (Some(SlabLoss::Lost { hook, cpu, events }), ..) => {
+            write!(out, "{} of {hook} on CPU {cpu} found no room in the buffer", many(*events, "event"))?;
+        }
+        (Some(SlabLoss::Missed { hook, firings }), ..) => {
+            write!(out, "{} of {hook} went unseen: the kernel skipped the hook", many(*firings, "firing"))?;
+        }
+        // The name that was asked for, and what it was merged into.
+        (None, Some(cache), Some(asked)) => write!(out, "{asked} -> {}", or(cache.name, UNKNOWN))?,
+        (None, None, Some(asked)) => write!(out, "{asked}")?,
+        (None, Some(cache), None) => step(out, event.event, cache)?,
+        (None, None, None) => write!(out, "{UNKNOWN}")?,
+    }
+    if let Some(creator) = &event.creator {
+        write!(out, " | by {creator}, {}", by(&creator.task))?;
+    }
+    if let Some(task) = &event.task {
+        write!(out, " | by {}", by(task))?;
+    }
+    writeln!(out, "{style:#}")
+}
+
+fn step(out: &mut impl Write, event: SlabEventKind, cache: &SlabCacheView<'_>) -> io::Result<()> {
+    write!(out, "{}", or(cache.name, UNKNOWN))?;
+    match event {
+        SlabEventKind::SlabCreated => match cache.object_size {
+            Some(bytes) => write!(out, " | objects of {}", Size { bytes: bytes.into() }),
+            None => Ok(()),
+        },
+        SlabEventKind::SlabUnaliased => match cache.refs {
+            Some(refs) => write!(out, " | still held {}", many(refs.try_into().unwrap_or(0), "time")),
+            None => Ok(()),
+        },
+        SlabEventKind::SlabLeaked => write!(out, " | {}", why(cache)),
+        _ => Ok(()),
+    }
+}
+
+/// Why it counts as leaked.
+fn why(cache: &SlabCacheView<'_>) -> String {
+    let age = cache.age_ns.map(|ns| format!(" for {}", Time { ns })).unwrap_or_default();
+    match cache.leak {
+        Some("not_released") => format!("destroyed and not released{age}: objects are left in it"),
+        Some("memcg_dead") => format!("its memcg is offline{age}"),
+        Some("module_gone") => "its module is gone and did not destroy it".to_owned(),
+        _ => UNKNOWN.to_owned(),
+    }
+}
+
+/// What changed since the look before.
+pub fn slab_delta(out: &mut impl Write, delta: &SlabDelta) -> io::Result<()> {
+    let when = TimeOfDay { ns: delta.time.as_nanosecond() };
+    write!(out, "{when} {:<12} {}", "in all", many(delta.caches, "cache"))?;
+    write!(out, ", +{} created, -{} released", Count(delta.created), Count(delta.released))?;
+    if delta.aliased > 0 {
+        write!(out, ", +{} aliased", Count(delta.aliased))?;
+    }
+    if delta.leaked != 0 {
+        write!(out, ", {:+} leaked", delta.leaked)?;
+    }
+    writeln!(out)
+}
+
+/// List or groups, counts, and the verdict.
+pub fn slab(out: &mut impl Write, slab: &SlabView<'_>, color: Color) -> io::Result<()> {
+    match &slab.groups {
+        _ if slab.selected == 0 => {}
+        Some(groups) => {
+            heading(out, "Slab caches", color)?;
+            grouped(out, slab, groups)?;
+        }
+        None if slab.request.leaked => {
+            heading(out, "Leaked slab caches", color)?;
+            leaked(out, &slab.caches, slab.selected, NO_TOP)?;
+        }
+        None => {
+            heading(out, "Slab caches", color)?;
+            listed(out, slab)?;
+        }
+    }
+    writeln!(out)?;
+    counts(out, &slab.summary)?;
+    writeln!(out)?;
+    let (style, verdict) = verdict(&slab.summary);
+    let style = color.style(style);
+    writeln!(out, "{style}{verdict}{style:#}")
+}
+
+/// The part of a trace's summary that is about slab caches.
+pub fn slab_section(
+    out: &mut impl Write,
+    summary: &SlabSummary<'_>,
+    survivors: &[SlabCacheView<'_>],
+    color: Color,
+) -> io::Result<()> {
+    heading(out, "Slab caches", color)?;
+    counts(out, summary)?;
+    if !survivors.is_empty() {
+        heading(out, "Leaked slab caches", color)?;
+        let some = &survivors[..survivors.len().min(ROWS)];
+        leaked(out, some, survivors.len() as u64, "-o json has all")?;
+    }
+    Ok(())
+}
+
+fn listed(out: &mut impl Write, slab: &SlabView<'_>) -> io::Result<()> {
+    let mut table =
+        Columns::new(["OBJECTS>", "SIZE>", "MEMORY>", "LINKS>", "STATE", "NAME", "MODULE", "CREATOR"]);
+    for cache in &slab.caches {
+        table.row([
+            or(cache.objects.map(Count), UNKNOWN),
+            size(cache.size.map(u64::from)),
+            size(cache.bytes),
+            // Its own name is no other one.
+            Count(cache.links.len().saturating_sub(1) as u64).to_string(),
+            cache.state.to_owned(),
+            name(cache),
+            or(cache.module, UNKNOWN),
+            match &cache.creator {
+                Some(creator) => creator.to_string(),
+                None if cache.before_start => "before start".to_owned(),
+                None => UNKNOWN.to_owned(),
+            },
+        ]);
+    }
+    table.print(out, slab.selected, NO_TOP)
+}
+
+/// With the names that were merged into it.
+fn name(cache: &SlabCacheView<'_>) -> String {
+    let name = or(cache.name, UNKNOWN);
+    if cache.aliases.is_empty() {
+        return name;
+    }
+    let aliases: Vec<_> = cache.aliases.iter().map(ToString::to_string).collect();
+    format!("{name} (also {})", aliases.join(", "))
+}
+
+fn leaked(out: &mut impl Write, caches: &[SlabCacheView<'_>], all: u64, how: &str) -> io::Result<()> {
+    let mut table = Columns::new(["AGE>", "SIZE>", "NAME", "MODULE", "CREATOR", "WHY"]);
+    for cache in caches {
+        table.row([
+            if cache.before_start && cache.age_ns.is_none() {
+                "before start".to_owned()
+            } else {
+                time(cache.age_ns)
+            },
+            size(cache.object_size.map(u64::from)),
+            name(cache),
+            or(cache.module, UNKNOWN),
+            or(cache.creator.as_ref(), UNKNOWN),
+            {
+                let destroyer = cache.destroyer.as_ref().map(|task| format!(", by {}", by(task)));
+                why(&SlabCacheView { age_ns: None, ..cache.clone() }) + &destroyer.unwrap_or_default()
+            },
+        ]);
+    }
+    table.print(out, all, how)
+}
+
+fn grouped(out: &mut impl Write, slab: &SlabView<'_>, groups: &[SlabGroup]) -> io::Result<()> {
+    let mut table = Columns::new(["CACHES>", "CREATED>", "LEAKED>", "MEMORY>", "OF"]);
+    for group in groups {
+        table.row([
+            Count(group.caches).to_string(),
+            Count(group.created).to_string(),
+            Count(group.leaked).to_string(),
+            size(group.bytes),
+            or(group.of.as_ref(), "not known"),
+        ]);
+    }
+    table.print(out, slab.selected, NO_TOP)
+}
+
+fn counts(out: &mut impl Write, summary: &SlabSummary<'_>) -> io::Result<()> {
+    let mut row = |name: &str, value: String| writeln!(out, "  {name:<14} {value}");
+    let grace = Time { ns: summary.grace_ns };
+    let watched = summary.duration_ns.is_some();
+    row("live", Count(summary.live).to_string())?;
+    if watched {
+        row("created", Count(summary.created).to_string())?;
+        row("released", Count(summary.released).to_string())?;
+        if summary.late > 0 {
+            row("late", format!("{}, released after they had counted as leaked", Count(summary.late)))?;
+        }
+        if summary.aliased > 0 || summary.unaliased > 0 {
+            let text = "names given to caches that existed";
+            row(
+                "aliases",
+                format!("{} {text}, {} dropped", Count(summary.aliased), Count(summary.unaliased)),
+            )?;
+        }
+    }
+    if summary.destroying > 0 {
+        row("destroying", format!("{}, not yet for {grace}", Count(summary.destroying)))?;
+    }
+    if summary.failed > 0 {
+        row("failed", format!("{} could not be created", Count(summary.failed)))?;
+    }
+    if summary.misread > 0 {
+        let misread = Count(summary.misread);
+        row("misread", format!("{misread}: the struct layout in /sys/kernel/btf is not this kernel's"))?;
+    }
+    row("leaked", Count(summary.leaked).to_string())?;
+    if let (Some(caches), Some(links), Some(stale)) =
+        (summary.kernel_caches, summary.kernel_links, summary.kernel_stale_links)
+    {
+        let entries = caches + links + stale;
+        let mut text = format!("{} caches; {} names link to them", Count(caches), Count(links));
+        if stale > 0 {
+            text += &format!(", {} lead nowhere", Count(stale));
+        }
+        row("/sys lists", format!("{text} ({} entries)", Count(entries)))?;
+    }
+    for growing in &summary.growing {
+        row(
+            "growing",
+            format!("{}: {} to {} caches", growing.family, Count(growing.from), Count(growing.to)),
+        )?;
+    }
+    let memcg = match summary.per_memcg_caches {
+        Some(true) => "this kernel has caches for each memcg",
+        Some(false) => {
+            "this kernel has no caches for each memcg (none has since 5.9): no such leak is possible here"
+        }
+        None => "could not tell whether this kernel has caches for each memcg",
+    };
+    row("per memcg", memcg.to_owned())?;
+    if summary.lost_events + summary.missed_firings + summary.undecodable_records > 0 {
+        let (lost, missed) = (Count(summary.lost_events), Count(summary.missed_firings));
+        let undecodable = Count(summary.undecodable_records);
+        row(
+            "loss",
+            format!("{lost} events lost, {missed} firings missed, {undecodable} records undecodable"),
+        )?;
+    }
+    for unknown in &summary.unknown {
+        row("not known", format!("{}: {}", unknown.what, unknown.reason))?;
+    }
+    Ok(())
+}
+
+fn verdict(summary: &SlabSummary<'_>) -> (Style, String) {
+    let leaked = format!("{} leaked", many(summary.leaked, "slab cache"));
+    let growing = match summary.growing.len() as u64 {
+        0 => String::new(),
+        1 => "; 1 family of caches only grows".to_owned(),
+        more => format!("; {} families of caches only grow", Count(more)),
+    };
+    match summary.leaked {
+        _ if !summary.conclusive => (WARN, format!("Inconclusive: {leaked}, but not all was seen.")),
+        0 if summary.duration_ns.is_none() => (
+            GOOD,
+            "No slab cache that is listed has leaked. Many kernels list no leaked ones: see --watch."
+                .to_owned(),
+        ),
+        0 if summary.backend == "list" => (
+            if growing.is_empty() { GOOD } else { WARN },
+            format!("No slab cache is known to have leaked, but few leaks show in a list{growing}."),
+        ),
+        0 => (if growing.is_empty() { GOOD } else { WARN }, format!("No slab cache leaked{growing}.")),
+        _ => (BAD, format!("{leaked}{growing}.")),
+    }
+}
+
+fn by(task: &TaskView<'_>) -> String {
+    format!("{} (pid {})", task.comm, task.tgid)
+}
+
+fn word(event: SlabEventKind) -> &'static str {
+    match event {
+        SlabEventKind::SlabCreated => "created",
+        SlabEventKind::SlabAliased => "aliased",
+        SlabEventKind::SlabUnaliased => "unaliased",
+        SlabEventKind::SlabDestroying => "destroying",
+        SlabEventKind::SlabLeaked => "LEAKED",
+        SlabEventKind::SlabReleased => "released",
+        SlabEventKind::SlabLate => "late",
+        SlabEventKind::SlabFailed => "FAILED",
+        SlabEventKind::Lost => "LOST",
+        SlabEventKind::Missed => "MISSED",
+    }
+}
+
+fn style(event: SlabEventKind) -> Style {
+    match event {
+        SlabEventKind::SlabLeaked | SlabEventKind::SlabFailed => BAD,
+        SlabEventKind::SlabLate | SlabEventKind::Lost | SlabEventKind::Missed => WARN,
+        _ => Style::new(),
+    }
+}

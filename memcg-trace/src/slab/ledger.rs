@@ -1,0 +1,509 @@
+//! The ledger of slab caches.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use foldhash::{HashMap, HashSet};
+use memcg_trace_common::SlabHook;
+
+use super::{
+    Asked, Cache, Creator, Growing, Growth, Leak, Listed, Listing, Number, SlabEvent, SlabRecord, State,
+};
+use crate::tracker::Task;
+
+/// More names than one module drops.
+const DROPPED: usize = 1024;
+
+/// What the ledger knows before the first record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Hooks feed it; otherwise listings alone do.
+    pub hooked: bool,
+    /// The hook that tells new caches from aliases is attached.
+    pub tells_new: bool,
+    /// The hook on releases is attached: a cache that is not released has leaked.
+    pub tells_release: bool,
+    /// How long a destroyed cache may stay before it counts as leaked, ns.
+    pub grace_ns: u64,
+}
+
+/// Counts. `created + adopted == live + destroying + leaked + released`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub created: u64,
+    /// First seen after their birth, most often because they are older than the ledger.
+    pub adopted: u64,
+    pub live: u64,
+    pub destroying: u64,
+    pub leaked: u64,
+    pub released: u64,
+    /// Of those released: after they had counted as leaked.
+    pub late: u64,
+    /// Creations that were given a cache that existed, and names that were destroyed again.
+    pub aliased: u64,
+    pub unaliased: u64,
+    /// Creations that failed.
+    pub failed: u64,
+    /// New caches whose name did not read as the one that was asked for: the layout is not this kernel's.
+    pub misread: u64,
+    pub lost_events: u64,
+    pub missed_firings: u64,
+}
+
+/// Something that the ledger learnt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// `CLOCK_MONOTONIC`, ns.
+    pub t_ns: u64,
+    pub what: What,
+}
+
+/// What it learnt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    Created(Number),
+    /// A cache that exists was given out under another name: [`Cache::asked`] ends with it.
+    Aliased(Number),
+    /// One of its names was destroyed; which one may become known later.
+    Unaliased {
+        number: Number,
+        task: Option<Task>,
+    },
+    Destroying(Number),
+    Leaked(Number),
+    /// It is gone from the ledger.
+    Released {
+        cache: Box<Cache>,
+        late: bool,
+    },
+    Failed {
+        name: Box<[u8]>,
+        creator: Creator,
+    },
+    Lost {
+        hook: SlabHook,
+        cpu: u32,
+        events: u64,
+    },
+    Missed {
+        hook: SlabHook,
+        firings: u64,
+    },
+}
+
+/// All caches that exist, as far as is known.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    config: Config,
+    caches: BTreeMap<Number, Cache>,
+    by_address: HashMap<u64, Number>,
+    next: Number,
+    totals: Totals,
+    growth: Growth,
+    /// When the kernel's list was read last, ns.
+    listed_ns: Option<u64>,
+    /// Names that were dropped by a thread and not known which, until the thread frees their module. The last few.
+    dropped: VecDeque<(u32, Number)>,
+}
+
+impl Ledger {
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            caches: BTreeMap::new(),
+            by_address: HashMap::default(),
+            next: 1,
+            totals: Totals::default(),
+            growth: Growth::default(),
+            listed_ns: None,
+            dropped: VecDeque::new(),
+        }
+    }
+
+    /// Takes one record; what it changes is appended to `out`.
+    pub fn apply(&mut self, record: &SlabRecord, out: &mut Vec<Change>) {
+        match record {
+            SlabRecord::Event(event) => self.event(event, out),
+            SlabRecord::Walk(listing) => self.listed(listing, out),
+            &SlabRecord::Lost { t_ns, hook, cpu, events } => {
+                self.totals.lost_events += events;
+                out.push(Change { t_ns, what: What::Lost { hook, cpu, events } });
+            }
+            &SlabRecord::Missed { t_ns, hook, firings } => {
+                self.totals.missed_firings += firings;
+                out.push(Change { t_ns, what: What::Missed { hook, firings } });
+            }
+            // Of memcgs.
+            SlabRecord::Names { .. } => {}
+        }
+    }
+
+    /// Time is `now_ns` (`CLOCK_MONOTONIC`): what has been on its way for too long has leaked.
+    pub fn advance(&mut self, now_ns: u64, out: &mut Vec<Change>) {
+        let grace_ns = self.config.grace_ns;
+        let over = |since: Option<u64>| since.is_some_and(|ns| now_ns.saturating_sub(ns) >= grace_ns);
+        let overdue = |cache: &Cache| match cache.state {
+            State::Destroying if self.config.tells_release && over(cache.since_ns) => Some(Leak::NotReleased),
+            State::Live if over(cache.memcg_offline_ns) => Some(Leak::MemcgDead),
+            _ => None,
+        };
+        let overdue = |cache: &Cache| Some((cache.number, overdue(cache)?));
+        let leaks: Vec<_> = self.caches.values().filter_map(overdue).collect();
+        for (number, leak) in leaks {
+            self.leak(number, leak, now_ns, out);
+        }
+    }
+
+    /// Looks how families have grown.
+    pub fn look(&mut self) {
+        self.growth.look(self.caches.values());
+    }
+
+    /// Families that have grown steadily from look to look.
+    pub fn growing(&self) -> Vec<Growing> {
+        self.growth.steady()
+    }
+
+    /// All caches that exist, in the order of first sight.
+    pub fn caches(&self) -> impl Iterator<Item = &Cache> {
+        self.caches.values()
+    }
+
+    pub fn leaked(&self) -> impl Iterator<Item = &Cache> {
+        self.caches().filter(|cache| cache.state == State::Leaked)
+    }
+
+    pub fn get(&self, number: Number) -> Option<&Cache> {
+        self.caches.get(&number)
+    }
+
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Nothing was lost, missed or misread.
+    pub fn conclusive(&self) -> bool {
+        let Totals { lost_events, missed_firings, misread, .. } = self.totals;
+        (lost_events, missed_firings, misread) == (0, 0, 0)
+    }
+
+    fn event(&mut self, event: &SlabEvent, out: &mut Vec<Change>) {
+        match event.hook() {
+            SlabHook::Create | SlabHook::MemcgCreate => self.create(event, out),
+            SlabHook::Destroy => self.destroy(event, out),
+            SlabHook::Release => self.release(event, out),
+            SlabHook::MemcgOffline => self.memcg_offline(event),
+            SlabHook::ModuleFree => self.module_gone(event, out),
+            // These leave something for the return.
+            SlabHook::CreateEnter
+            | SlabHook::New
+            | SlabHook::MemcgCreateEnter
+            | SlabHook::ModuleInitEnter
+            | SlabHook::ModuleInit => {}
+        }
+    }
+
+    fn create(&mut self, event: &SlabEvent, out: &mut Vec<Change>) {
+        let t_ns = event.t_ns();
+        let creator = Creator {
+            task: event.task(),
+            caller: event.caller.clone(),
+            init: event.module().map(Into::into),
+        };
+        let name: Box<[u8]> = event.asked().or(event.name()).unwrap_or_default().into();
+        let Some(address) = event.cache() else {
+            self.totals.failed += 1;
+            out.push(Change { t_ns, what: What::Failed { name, creator } });
+            return;
+        };
+        let asked = Asked { name, creator, dropped: false, orphaned: false };
+        if !event.is_new(self.config.tells_new) {
+            let number = self.find(event, address).unwrap_or_else(|| self.adopt(event, address));
+            self.learn(number, event);
+            if let Some(cache) = self.caches.get_mut(&number) {
+                cache.refs = event.refcount().map(i64::from).or(cache.refs.map(|refs| refs + 1));
+                cache.asked.push(asked);
+            }
+            self.totals.aliased += 1;
+            out.push(Change { t_ns, what: What::Aliased(number) });
+            return;
+        }
+        // A cache at the same address whose end went unseen.
+        if let Some(number) = self.by_address.get(&address).copied() {
+            self.end(number, t_ns, out);
+        }
+        // Made before the kernel's list was read: it may be there already, without address.
+        let before = self.listed_ns.is_some_and(|listed_ns| t_ns <= listed_ns);
+        let number = match before.then(|| self.find(event, address)).flatten() {
+            Some(number) => {
+                self.totals.adopted -= 1;
+                number
+            }
+            None => self.add(Cache::new(self.next, &asked.name), Some(address)),
+        };
+        self.totals.created += 1;
+        let misread = event.asked().zip(event.name()).is_some_and(|(asked, name)| asked != name);
+        self.totals.misread += u64::from(misread);
+        self.learn(number, event);
+        let root = event.root().and_then(|root| self.by_address.get(&root).copied());
+        if let Some(cache) = self.caches.get_mut(&number) {
+            cache.created_ns = Some(t_ns);
+            cache.since_ns = Some(t_ns);
+            cache.refs = Some(1);
+            cache.memcg = event.memcg();
+            cache.root = root;
+            cache.asked.insert(0, asked);
+        }
+        out.push(Change { t_ns, what: What::Created(number) });
+    }
+
+    fn destroy(&mut self, event: &SlabEvent, out: &mut Vec<Change>) {
+        let t_ns = event.t_ns();
+        let Some(number) = self.known(event) else { return };
+        self.learn(number, event);
+        let Some(cache) = self.caches.get_mut(&number) else { return };
+        let refs = event.refcount().map(i64::from).or(cache.refs).unwrap_or(1);
+        cache.refs = Some(refs - 1);
+        if refs > 1 {
+            cache.dropped_unnamed += 1;
+            if self.dropped.len() == DROPPED {
+                self.dropped.pop_front();
+            }
+            self.dropped.push_back((event.task().pid, number));
+            self.totals.unaliased += 1;
+            out.push(Change { t_ns, what: What::Unaliased { number, task: Some(event.task()) } });
+        } else if cache.state == State::Live {
+            cache.destroyer = Some(event.task());
+            self.enter(number, State::Destroying, t_ns);
+            out.push(Change { t_ns, what: What::Destroying(number) });
+        }
+    }
+
+    fn release(&mut self, event: &SlabEvent, out: &mut Vec<Change>) {
+        if let Some(number) = self.known(event) {
+            self.end(number, event.t_ns(), out);
+        }
+    }
+
+    fn memcg_offline(&mut self, event: &SlabEvent) {
+        let memcg = event.memcg();
+        for cache in self.caches.values_mut().filter(|cache| cache.memcg.is_some() && cache.memcg == memcg) {
+            cache.memcg_offline_ns.get_or_insert(event.t_ns());
+        }
+    }
+
+    /// The module's exit function, which ran in the same thread, has dropped the names that were its own.
+    fn module_gone(&mut self, event: &SlabEvent, out: &mut Vec<Change>) {
+        let (Some(module), pid) = (event.module(), event.task().pid) else { return };
+        let caches = &mut self.caches;
+        self.dropped.retain(|&(thread, number)| {
+            let Some(cache) = caches.get_mut(&number) else { return false };
+            if thread == pid && cache.drop_name_of(module) {
+                cache.dropped_unnamed -= 1;
+                return false;
+            }
+            true
+        });
+        let orphaned = self.caches.values_mut().filter(|cache| cache.state == State::Live);
+        let leaked: Vec<_> =
+            orphaned.filter_map(|cache| cache.orphan(module).then_some(cache.number)).collect();
+        for number in leaked {
+            self.leak(number, Leak::ModuleGone, event.t_ns(), out);
+        }
+    }
+
+    /// The kernel's list: the first one is what there was before, later ones show what came and went unseen.
+    fn listed(&mut self, listing: &Listing, out: &mut Vec<Change>) {
+        let t_ns = listing.ended_ns;
+        let first = self.listed_ns.replace(t_ns).is_none();
+        let mut places = Places::of(self.caches.values());
+        let mut seen: HashSet<Number> = HashSet::default();
+        for listed in &listing.caches {
+            let number = match places.take(listed) {
+                Some(number) => number,
+                None => {
+                    let mut cache = Cache::new(self.next, &listed.name);
+                    if !first && !self.config.hooked {
+                        (cache.created_ns, cache.since_ns) = (Some(t_ns), Some(t_ns));
+                    }
+                    let number = self.add(cache, None);
+                    if first || self.config.hooked {
+                        self.totals.adopted += 1;
+                    } else {
+                        self.totals.created += 1;
+                        out.push(Change { t_ns, what: What::Created(number) });
+                    }
+                    number
+                }
+            };
+            seen.insert(number);
+            self.update(number, listed, t_ns, first, out);
+        }
+        // A leaked cache may be struck off the list. Without hooks there is no telling, and this is a release.
+        let gone = |cache: &&Cache| {
+            let struck = cache.state == State::Live || !self.config.hooked;
+            let older = cache.since_ns.is_none_or(|since_ns| since_ns < listing.began_ns);
+            !seen.contains(&cache.number) && struck && older
+        };
+        let gone: Vec<_> = self.caches.values().filter(gone).map(|cache| cache.number).collect();
+        for number in gone {
+            self.end(number, t_ns, out);
+        }
+    }
+
+    fn update(&mut self, number: Number, listed: &Listed, t_ns: u64, first: bool, out: &mut Vec<Change>) {
+        let Some(cache) = self.caches.get_mut(&number) else { return };
+        if !first && !self.config.hooked {
+            let new = listed.links.iter().filter(|link| !cache.links.contains(link)).count() as u64;
+            // Its own name is one of the links, and is no alias.
+            let own = u64::from(cache.dir.is_none() && !listed.links.is_empty());
+            self.totals.aliased += new - own.min(new);
+        }
+        cache.dir = Some(listed.dir.clone());
+        cache.links.clone_from(&listed.links);
+        cache.object_size = listed.object_size.or(cache.object_size);
+        cache.size = listed.size.or(cache.size);
+        cache.objects = listed.objects;
+        cache.ctor = listed.ctor.clone().or(cache.ctor.take());
+        cache.refs = cache.refs.or(listed.aliases.map(|aliases| aliases + 1));
+        let leak = match cache.state {
+            State::Live if listed.aliases.is_some_and(|aliases| aliases < 0) => Leak::NotReleased,
+            State::Live if listed.ctor_gone => Leak::ModuleGone,
+            _ => return,
+        };
+        self.leak(number, leak, t_ns, out);
+    }
+
+    /// The cache that an event is about; one that was not seen before is adopted. `None`: it was gone before the kernel's
+    /// list was read, and was never here.
+    fn known(&mut self, event: &SlabEvent) -> Option<Number> {
+        let address = event.cache()?;
+        let old = self.listed_ns.is_some_and(|listed_ns| event.t_ns() <= listed_ns);
+        self.find(event, address).or_else(|| (!old).then(|| self.adopt(event, address)))
+    }
+
+    /// The cache that an event is about, which from now on is known by its address.
+    fn find(&mut self, event: &SlabEvent, address: u64) -> Option<Number> {
+        if let Some(number) = self.by_address.get(&address) {
+            return Some(*number);
+        }
+        let name = event.name()?;
+        let unbound =
+            || self.caches.values().filter(|cache| cache.address.is_none() && cache.created_ns.is_none());
+        // Its own name first: a link may be a left-over of another cache.
+        let own = unbound().find(|cache| *cache.name == *name);
+        let number = own.or_else(|| unbound().find(|cache| cache.is_called(name)))?.number;
+        self.bind(number, address);
+        Some(number)
+    }
+
+    fn bind(&mut self, number: Number, address: u64) {
+        self.by_address.insert(address, number);
+        if let Some(cache) = self.caches.get_mut(&number) {
+            cache.address = Some(address);
+        }
+    }
+
+    /// A cache whose creation was not seen.
+    fn adopt(&mut self, event: &SlabEvent, address: u64) -> Number {
+        self.totals.adopted += 1;
+        self.add(Cache::new(self.next, event.name().unwrap_or_default()), Some(address))
+    }
+
+    fn add(&mut self, cache: Cache, address: Option<u64>) -> Number {
+        let number = cache.number;
+        self.next += 1;
+        self.totals.live += 1;
+        self.caches.insert(number, cache);
+        if let Some(address) = address {
+            self.bind(number, address);
+        }
+        number
+    }
+
+    /// What every event tells of its cache.
+    fn learn(&mut self, number: Number, event: &SlabEvent) {
+        let Some(cache) = self.caches.get_mut(&number) else { return };
+        cache.object_size = event.object_size().filter(|_| cache.object_size.is_none()).or(cache.object_size);
+        cache.size = event.size().or(cache.size);
+        if let Some(name) = event.name()
+            && cache.name.is_empty()
+        {
+            cache.name = name.into();
+        }
+    }
+
+    fn leak(&mut self, number: Number, leak: Leak, t_ns: u64, out: &mut Vec<Change>) {
+        let since_ns = self.caches.get(&number).and_then(|cache| match leak {
+            Leak::NotReleased => cache.since_ns.filter(|_| cache.state == State::Destroying),
+            Leak::MemcgDead => cache.memcg_offline_ns,
+            Leak::ModuleGone => cache.created_ns.map(|_| t_ns),
+        });
+        self.enter(number, State::Leaked, t_ns);
+        if let Some(cache) = self.caches.get_mut(&number) {
+            cache.leak = Some(leak);
+            cache.since_ns = since_ns;
+        }
+        out.push(Change { t_ns, what: What::Leaked(number) });
+    }
+
+    fn end(&mut self, number: Number, t_ns: u64, out: &mut Vec<Change>) {
+        self.enter(number, State::Released, t_ns);
+        let Some(cache) = self.caches.remove(&number) else { return };
+        if let Some(address) = cache.address {
+            self.by_address.remove(&address);
+        }
+        let late = cache.leak.is_some();
+        self.totals.late += u64::from(late);
+        out.push(Change { t_ns, what: What::Released { cache: Box::new(cache), late } });
+    }
+
+    fn enter(&mut self, number: Number, state: State, t_ns: u64) {
+        let Some(cache) = self.caches.get_mut(&number) else { return };
+        *count(&mut self.totals, cache.state) -= 1;
+        *count(&mut self.totals, state) += 1;
+        cache.state = state;
+        cache.since_ns = Some(t_ns);
+    }
+}
+
+fn count(totals: &mut Totals, state: State) -> &mut u64 {
+    match state {
+        State::Live => &mut totals.live,
+        State::Destroying => &mut totals.destroying,
+        State::Leaked => &mut totals.leaked,
+        State::Released => &mut totals.released,
+    }
+}
+
+/// Where caches are in the kernel's list, as far as is known: by directory, the others by their names.
+struct Places {
+    by_dir: HashMap<Box<[u8]>, Number>,
+    by_name: HashMap<Box<[u8]>, Vec<Number>>,
+}
+
+impl Places {
+    fn of<'a>(caches: impl Iterator<Item = &'a Cache>) -> Self {
+        let mut places = Self { by_dir: HashMap::default(), by_name: HashMap::default() };
+        for cache in caches {
+            match &cache.dir {
+                Some(dir) => {
+                    places.by_dir.insert(dir.clone(), cache.number);
+                }
+                None => places.by_name.entry(cache.name.clone()).or_default().push(cache.number),
+            }
+        }
+        places
+    }
+
+    /// The cache that the kernel lists here; each is taken once.
+    fn take(&mut self, listed: &Listed) -> Option<Number> {
+        self.by_dir.remove(&listed.dir).or_else(|| {
+            let mut names = [&listed.name].into_iter().chain(&listed.links);
+            names.find_map(|name| self.by_name.get_mut(name)?.pop())
+        })
+    }
+}

@@ -1,0 +1,515 @@
+//! The ledger of slab caches: what happens, what is told, what it adds up to. Also what no kernel here has: copies of
+//! caches for each memcg, as up to 5.8.
+#![expect(clippy::unwrap_used, reason = "an event that is none fails the test")]
+
+use memcg_trace::slab::{
+    Change, Config, Family, Leak, Ledger, Listed, Listing, SlabEvent, SlabRecord, State, Symbol, Totals,
+    What, stem,
+};
+use memcg_trace_common::{RawSlabEvent, SlabField, SlabHook};
+use proptest::prelude::*;
+use zerocopy::FromZeros as _;
+
+const MS: u64 = 1_000_000;
+const GRACE_MS: u64 = 5_000;
+
+/// An event being made up.
+#[derive(Clone)]
+struct Fired {
+    raw: RawSlabEvent,
+    caller: Option<Symbol>,
+}
+
+fn fired(hook: SlabHook) -> Fired {
+    let mut raw = RawSlabEvent::new_zeroed();
+    raw.header.hook = hook as u16;
+    raw.header.pid = 7;
+    Fired { raw, caller: None }
+}
+
+fn put(text: &str, place: &mut [u8]) {
+    place[..text.len()].copy_from_slice(text.as_bytes());
+}
+
+impl Fired {
+    fn cache(mut self, address: u64, name: &str) -> Self {
+        self.raw.header.cache = address;
+        self.raw.header.known |= SlabField::CACHE | SlabField::NAME;
+        put(name, &mut self.raw.name);
+        self
+    }
+
+    fn asked(mut self, name: &str) -> Self {
+        self.raw.header.known |= SlabField::ASKED;
+        put(name, &mut self.raw.asked);
+        self
+    }
+
+    fn refs(mut self, refcount: i32) -> Self {
+        self.raw.header.refcount = refcount;
+        self.raw.header.known |= SlabField::REFCOUNT;
+        self
+    }
+
+    fn made(mut self) -> Self {
+        self.raw.header.known |= SlabField::NEW;
+        self
+    }
+
+    fn module(mut self, module: &str) -> Self {
+        self.raw.header.known |= SlabField::MODULE;
+        put(module, &mut self.raw.module);
+        self
+    }
+
+    fn by(mut self, function: &str, module: Option<&str>) -> Self {
+        let module = module.map(|module| module.as_bytes().into());
+        self.caller = Some(Symbol { function: function.as_bytes().into(), offset: 0x10, module });
+        self
+    }
+
+    fn pid(mut self, pid: u32) -> Self {
+        self.raw.header.pid = pid;
+        self
+    }
+
+    fn memcg(mut self, serial: u64) -> Self {
+        (self.raw.header.memcg, self.raw.header.memcg_serial) = (0x1000 * serial, serial);
+        self.raw.header.known |= SlabField::MEMCG | SlabField::SERIAL;
+        self
+    }
+
+    fn copy_of(mut self, root: u64) -> Self {
+        self.raw.header.root = root;
+        self.raw.header.known |= SlabField::ROOT;
+        self
+    }
+
+    fn at(mut self, ms: u64) -> SlabRecord {
+        self.raw.header.t_ns = ms * MS;
+        let mut event = SlabEvent::new(self.raw).unwrap();
+        event.caller = self.caller;
+        SlabRecord::Event(event)
+    }
+}
+
+fn create(address: u64, name: &str) -> Fired {
+    fired(SlabHook::Create).cache(address, name).asked(name).refs(1).made()
+}
+
+/// A cache that exists is given out under another name.
+fn alias(address: u64, name: &str, asked: &str, refs: i32) -> Fired {
+    fired(SlabHook::Create).cache(address, name).asked(asked).refs(refs)
+}
+
+fn destroy(address: u64, name: &str, refs: i32) -> Fired {
+    fired(SlabHook::Destroy).cache(address, name).refs(refs)
+}
+
+fn release(address: u64, name: &str) -> Fired {
+    fired(SlabHook::Release).cache(address, name)
+}
+
+fn memcg_copy(address: u64, name: &str, memcg: u64, root: u64) -> Fired {
+    fired(SlabHook::MemcgCreate).cache(address, name).refs(1).made().memcg(memcg).copy_of(root)
+}
+
+fn offline(memcg: u64) -> Fired {
+    fired(SlabHook::MemcgOffline).memcg(memcg)
+}
+
+fn module_free(module: &str, pid: u32) -> Fired {
+    fired(SlabHook::ModuleFree).module(module).pid(pid)
+}
+
+fn listed(dir: &str, name: &str, links: &[&str]) -> Listed {
+    let links = links.iter().map(|link| link.as_bytes().into()).collect();
+    Listed { dir: dir.as_bytes().into(), name: name.as_bytes().into(), links, ..Listed::default() }
+}
+
+fn listing(ms: u64, caches: &[Listed]) -> SlabRecord {
+    let ns = ms * MS;
+    SlabRecord::Walk(Listing { began_ns: ns, ended_ns: ns, caches: caches.to_vec(), stale_links: 0 })
+}
+
+/// A ledger that writes down what it tells.
+struct Book {
+    ledger: Ledger,
+    told: Vec<String>,
+}
+
+fn book(hooked: bool) -> Book {
+    let config = Config { hooked, tells_new: hooked, tells_release: hooked, grace_ns: GRACE_MS * MS };
+    Book { ledger: Ledger::new(config), told: Vec::new() }
+}
+
+fn balances(ledger: &Ledger) {
+    let totals @ Totals { created, adopted, live, destroying, leaked, released, .. } = *ledger.totals();
+    assert_eq!(created + adopted, live + destroying + leaked + released, "{totals:?}");
+    let existing = ledger.caches().count() as u64;
+    assert_eq!(existing, live + destroying + leaked, "{totals:?}");
+    assert_eq!(ledger.leaked().count() as u64, leaked);
+}
+
+impl Book {
+    fn records(mut self, records: impl IntoIterator<Item = SlabRecord>) -> Self {
+        for record in records {
+            let mut changes = Vec::new();
+            self.ledger.apply(&record, &mut changes);
+            self.write(&changes);
+        }
+        self
+    }
+
+    fn time(mut self, ms: u64) -> Self {
+        let mut changes = Vec::new();
+        self.ledger.advance(ms * MS, &mut changes);
+        self.write(&changes);
+        self
+    }
+
+    fn write(&mut self, changes: &[Change]) {
+        for change in changes {
+            let name = |number| {
+                let cache = self.ledger.get(number).expect("changes name caches of the ledger");
+                cache.name.escape_ascii().to_string()
+            };
+            let what = match &change.what {
+                What::Created(number) => format!("created {}", name(*number)),
+                What::Aliased(number) => {
+                    let asked = self.ledger.get(*number).unwrap().asked.last().unwrap();
+                    format!("{} -> {}", asked.name.escape_ascii(), name(*number))
+                }
+                What::Unaliased { number, .. } => format!("unaliased {}", name(*number)),
+                What::Destroying(number) => format!("destroying {}", name(*number)),
+                What::Leaked(number) => {
+                    format!("leaked {} {:?}", name(*number), self.ledger.get(*number).unwrap().leak.unwrap())
+                }
+                What::Released { cache, late } => {
+                    format!("released {}{}", cache.name.escape_ascii(), if *late { " late" } else { "" })
+                }
+                What::Failed { name, .. } => format!("failed {}", name.escape_ascii()),
+                What::Lost { hook, events, .. } => format!("lost {events} {hook:?}"),
+                What::Missed { hook, firings } => format!("missed {firings} {hook:?}"),
+            };
+            self.told.push(format!("{} {what}", change.t_ns / MS));
+        }
+        balances(&self.ledger);
+    }
+
+    #[track_caller]
+    fn told(self, told: &[&str]) -> Self {
+        assert_eq!(self.told, told);
+        self
+    }
+
+    #[track_caller]
+    fn totals(self, expected: impl FnOnce(&mut Totals)) -> Self {
+        let mut totals = Totals::default();
+        expected(&mut totals);
+        assert_eq!(*self.ledger.totals(), totals);
+        self
+    }
+}
+
+#[test]
+fn a_life() {
+    book(true)
+        .records([create(1, "a").at(1), destroy(1, "a", 1).at(2), release(1, "a").at(3)])
+        .told(&["1 created a", "2 destroying a", "3 released a"])
+        .totals(|totals| (totals.created, totals.released) = (1, 1));
+}
+
+#[test]
+fn destroyed_and_not_released() {
+    book(true)
+        .records([create(1, "a").at(1), destroy(1, "a", 1).at(2)])
+        .time(GRACE_MS)
+        .told(&["1 created a", "2 destroying a"])
+        .time(2 + GRACE_MS)
+        .totals(|totals| (totals.created, totals.leaked) = (1, 1))
+        .records([release(1, "a").at(9_000)])
+        .told(&["1 created a", "2 destroying a", "5002 leaked a NotReleased", "9000 released a late"])
+        .totals(|totals| (totals.created, totals.released, totals.late) = (1, 1, 1));
+}
+
+/// Without the hook on releases nothing can be said to have leaked.
+#[test]
+fn releases_unseen() {
+    let mut blind = book(true);
+    let config = Config { tells_release: false, ..*blind.ledger.config() };
+    blind.ledger = Ledger::new(config);
+    blind
+        .records([create(1, "a").at(1), destroy(1, "a", 1).at(2)])
+        .time(100_000)
+        .told(&["1 created a", "2 destroying a"]);
+}
+
+#[test]
+fn destroying_an_alias_is_no_release() {
+    let book = book(true)
+        .records([
+            create(1, "a").at(1),
+            alias(1, "a", "b", 2).at(2),
+            destroy(1, "a", 2).at(3),
+            destroy(1, "a", 1).at(4),
+            release(1, "a").at(5),
+        ])
+        .told(&["1 created a", "2 b -> a", "3 unaliased a", "4 destroying a", "5 released a"]);
+    book.totals(|totals| {
+        (totals.created, totals.released, totals.aliased, totals.unaliased) = (1, 1, 1, 1);
+    });
+}
+
+/// The hook that tells new caches from others is missing: the reference count does.
+#[test]
+fn aliases_by_reference_count() {
+    let mut counted = book(true);
+    counted.ledger = Ledger::new(Config { tells_new: false, ..*counted.ledger.config() });
+    let mut first = create(1, "a");
+    first.raw.header.known &= !SlabField::NEW;
+    counted.records([first.at(1), alias(1, "a", "b", 2).at(2)]).told(&["1 created a", "2 b -> a"]);
+}
+
+#[test]
+fn a_cache_that_was_there_before() {
+    book(true)
+        .records([
+            listing(10, &[listed(":0000064", "old", &["old", "older"]), listed("plain", "plain", &[])]),
+            alias(1, "old", "mine", 3).at(11),
+            destroy(1, "old", 3).at(12),
+            destroy(2, "plain", 1).at(13),
+            release(2, "plain").at(14),
+        ])
+        .told(&["11 mine -> old", "12 unaliased old", "13 destroying plain", "14 released plain"])
+        .totals(|totals| {
+            (totals.adopted, totals.live, totals.released, totals.aliased, totals.unaliased) =
+                (2, 1, 1, 1, 1);
+        });
+}
+
+/// The hooks are attached before the list is read: what is in both is one cache.
+#[test]
+fn made_while_the_list_was_read() {
+    book(true)
+        .records([
+            listing(10, &[listed("early", "early", &[])]),
+            create(1, "early").at(5),
+            create(2, "shortlived").at(6),
+            release(2, "shortlived").at(7),
+            // Gone before the list was read, created before the hooks were there.
+            release(3, "gone").at(8),
+            create(4, "early").at(20),
+        ])
+        .told(&["5 created early", "6 created shortlived", "7 released shortlived", "20 created early"])
+        .totals(|totals| (totals.created, totals.live, totals.released) = (3, 2, 1));
+}
+
+#[test]
+fn an_address_is_used_again() {
+    book(true).records([create(1, "a").at(1), create(1, "b").at(2), release(1, "b").at(3)]).told(&[
+        "1 created a",
+        "2 released a",
+        "2 created b",
+        "3 released b",
+    ]);
+}
+
+#[test]
+fn a_module_goes_and_leaves_caches_behind() {
+    let [mine, other] = ["leaky", "other"].map(Some);
+    let book = book(true)
+        .records([
+            create(1, "kept").by("make", mine).at(1),
+            create(2, "destroyed").module("leaky").at(2),
+            create(3, "shared").by("make", mine).at(3),
+            alias(3, "shared", "theirs", 2).by("make", other).at(4),
+            destroy(2, "destroyed", 1).pid(9).at(5),
+            release(2, "destroyed").pid(9).at(6),
+            module_free("leaky", 9).at(7),
+        ])
+        .time(60_000);
+    // Another module still uses the shared one.
+    let leaked: Vec<_> = book.ledger.leaked().map(|cache| (&*cache.name, cache.leak)).collect();
+    assert_eq!(leaked, [(&b"kept"[..], Some(Leak::ModuleGone))]);
+}
+
+/// Which name was dropped becomes known when the module of the thread that dropped it goes.
+#[test]
+fn names_are_dropped_by_their_module() {
+    let [one, two] = ["one", "two"].map(Some);
+    let book = book(true).records([
+        create(1, "first").by("init", one).at(1),
+        alias(1, "first", "second", 2).by("init", two).at(2),
+        destroy(1, "first", 2).pid(5).at(3),
+        module_free("one", 5).at(4),
+    ]);
+    let cache = book.ledger.caches().next().unwrap();
+    assert_eq!((cache.state, cache.dropped_unnamed), (State::Live, 0));
+    let held: Vec<_> = cache.asked.iter().filter(|asked| !asked.dropped).map(|asked| &*asked.name).collect();
+    assert_eq!(held, [b"second"]);
+}
+
+/// Of the 4.19 kind: each memcg has a copy of each cache that it uses. Memcgs go, some of their copies stay.
+#[test]
+fn copies_of_memcgs() {
+    const MEMCGS: u64 = 4;
+    const ROOTS: [(u64, &str); 3] = [(1, "dentry"), (2, "sighand_cache"), (3, "proc_inode_cache")];
+    let address = |memcg: u64, root: u64| 100 * memcg + root;
+    let mut records: Vec<_> = ROOTS.iter().map(|&(root, name)| create(root, name).at(root)).collect();
+    for memcg in 1..=MEMCGS {
+        for (root, name) in ROOTS {
+            let name = format!("{name}({memcg}:pod{memcg})");
+            records.push(memcg_copy(address(memcg, root), &name, memcg, root).at(10 * memcg));
+        }
+    }
+    let mut book = book(true).records(records);
+    assert_eq!(book.ledger.totals().live, 3 + MEMCGS * 3);
+    // Memcg 1 lives. 2 goes with all of its copies, 3 leaves one behind, 4 all three.
+    for memcg in 2..=MEMCGS {
+        book = book.records([offline(memcg).at(100)]);
+        let freed = ROOTS.iter().take([3, 2, 0][memcg as usize - 2]);
+        book = book.records(freed.map(|&(root, name)| release(address(memcg, root), name).at(150)));
+    }
+    book = book.time(100 + GRACE_MS - 1);
+    assert_eq!(book.ledger.totals().leaked, 0);
+    book = book.time(100 + GRACE_MS);
+    let leaked = |book: &Book| -> Vec<(u64, String, String)> {
+        let fact = |cache: &memcg_trace::slab::Cache| {
+            assert_eq!(cache.leak, Some(Leak::MemcgDead));
+            assert_eq!(cache.since_ns, Some(100 * MS), "since the memcg went");
+            let root = book.ledger.get(cache.root.unwrap()).unwrap();
+            let (css, serial) = cache.memcg.unwrap();
+            assert_eq!(css, 0x1000 * serial.unwrap());
+            let text = |name: &[u8]| name.escape_ascii().to_string();
+            (serial.unwrap(), text(&root.name), text(&stem(&cache.name)))
+        };
+        book.ledger.leaked().map(fact).collect()
+    };
+    let of = |memcg, name: &str| (memcg, name.to_owned(), name.to_owned());
+    let expected =
+        [of(3, "proc_inode_cache"), of(4, "dentry"), of(4, "sighand_cache"), of(4, "proc_inode_cache")];
+    assert_eq!(leaked(&book), expected);
+    // The last objects are freed: they were late.
+    book = book.records([release(address(4, 1), "dentry").at(20_000)]);
+    assert_eq!(leaked(&book), [expected[0].clone(), expected[2].clone(), expected[3].clone()]);
+    assert_eq!((book.ledger.totals().late, book.ledger.totals().leaked), (1, 3));
+    // A memcg that gets the address of a dead one is another one.
+    let same_address = memcg_copy(900, "dentry(9:new)", 9, 1);
+    let mut reused = same_address.clone();
+    reused.raw.header.memcg = 0x1000 * 4;
+    let book = book.records([reused.at(21_000)]).time(60_000);
+    assert_eq!(book.ledger.totals().leaked, 3);
+}
+
+#[test]
+fn a_list_from_look_to_look() {
+    let old = listed("plain", "plain", &[]);
+    let merged = listed(":0000008", "zs_handle-zram1", &["zs_handle-zram1"]);
+    let left = Listed { aliases: Some(-1), ..listed("left", "left", &[]) };
+    let orphan = Listed { ctor_gone: true, ..listed("orphan", "orphan", &[]) };
+    book(false)
+        .records([
+            listing(1, std::slice::from_ref(&old)),
+            listing(2, &[old.clone(), merged, left.clone(), orphan.clone()]),
+            listing(3, &[old, left, orphan]),
+        ])
+        .told(&[
+            "2 created zs_handle-zram1",
+            "2 created left",
+            "2 leaked left NotReleased",
+            "2 created orphan",
+            "2 leaked orphan ModuleGone",
+            "3 released zs_handle-zram1",
+        ])
+        .totals(|totals| {
+            (totals.adopted, totals.created, totals.live, totals.leaked, totals.released) = (1, 3, 1, 2, 1);
+        });
+}
+
+#[test]
+fn only_what_grows_steadily_is_named() {
+    let mut book = book(true);
+    for look in 1..=4u64 {
+        let grown = create(look, &format!("grown-{look}")).by("grow", Some("leaky")).at(10 * look);
+        let pulse = create(100, "pulse-1").by("pulse", None).at(10 * look);
+        book = book.records([grown, pulse]);
+        book.ledger.look();
+        book = book.records([release(100, "pulse-1").at(10 * look + 1)]);
+        book.ledger.look();
+    }
+    let growing = book.ledger.growing();
+    let [growing] = &growing[..] else { panic!("{growing:?}") };
+    assert!(matches!(&growing.family, Family::Creator(symbol) if *symbol.function == *b"grow"));
+    assert_eq!((growing.from, growing.to, growing.rises), (1, 4, 3));
+}
+
+#[test]
+fn loss_is_not_calm() {
+    let lost = SlabRecord::Lost { t_ns: MS, hook: SlabHook::Release, cpu: 0, events: 2 };
+    let missed = SlabRecord::Missed { t_ns: MS, hook: SlabHook::Destroy, firings: 1 };
+    for record in [lost, missed] {
+        assert!(!book(true).records([record]).ledger.conclusive());
+    }
+    assert!(book(true).records([create(1, "a").at(1)]).ledger.conclusive());
+}
+
+/// Each new cache proves the layout it is read by.
+#[test]
+fn a_name_that_was_not_asked_for() {
+    let book = book(true).records([create(1, "a").asked("b").at(1)]);
+    assert_eq!((book.ledger.totals().misread, book.ledger.conclusive()), (1, false));
+}
+
+#[test]
+fn stems() {
+    let table = [
+        ("kmalloc-rnd-05-64", "kmalloc-rnd-#-#"),
+        ("dentry(123:kubepods)", "dentry"),
+        ("(odd)", "(odd)"),
+        ("zspage-zram10", "zspage-zram#"),
+    ];
+    for (name, expected) in table {
+        assert_eq!(stem(name.as_bytes()), expected.as_bytes());
+    }
+}
+
+fn any_record() -> impl Strategy<Value = SlabRecord> {
+    let address = 1..6u64;
+    let name = prop_oneof![Just("a"), Just("b"), Just("c"), Just("")];
+    let module = prop_oneof![Just("x"), Just("y")];
+    let event = (0..11usize, address, name, module, -1..4i32, any::<[bool; 6]>(), 0..50u64).prop_map(
+        |(hook, address, name, module, refs, known, ms)| {
+            let mut fired = fired(SlabHook::ALL[hook]).pid(refs.unsigned_abs());
+            let [cache, asked, new, in_module, counted, memcg] = known;
+            fired = if cache { fired.cache(address, name) } else { fired };
+            fired = if asked { fired.asked(name) } else { fired };
+            fired = if new { fired.made() } else { fired };
+            fired = if in_module { fired.module(module) } else { fired };
+            fired = if counted { fired.refs(refs) } else { fired };
+            fired = if memcg { fired.memcg(address).copy_of(address + 1) } else { fired };
+            fired.at(ms)
+        },
+    );
+    let dirs = prop::collection::vec((prop_oneof![Just("a"), Just("b"), Just(":1")], -1..3i64), 0..4);
+    let listing = (dirs, 0..50u64).prop_map(|(dirs, ms)| {
+        let entry = |(dir, aliases)| Listed { aliases: Some(aliases), ..listed(dir, "a", &["b"]) };
+        listing(ms, &dirs.into_iter().map(entry).collect::<Vec<_>>())
+    });
+    prop_oneof![8 => event, 1 => listing]
+}
+
+proptest! {
+    /// Any events in any order: no panic, and the books balance.
+    #[test]
+    fn books_balance(records in prop::collection::vec(any_record(), 0..60), hooked in any::<bool>()) {
+        let mut book = book(hooked);
+        for (number, record) in records.into_iter().enumerate() {
+            let mut changes = Vec::new();
+            book.ledger.apply(&record, &mut changes);
+            book.ledger.advance(number as u64 * 400 * MS, &mut changes);
+            book.ledger.look();
+            balances(&book.ledger);
+        }
+    }
+}

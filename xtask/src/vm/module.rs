@@ -1,0 +1,64 @@
+//! A kernel module of ours, built against Debian's headers of the kernel that it is for.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::archive::{Archive, Package};
+use super::kernel::{Kernel, cache_dir};
+use crate::process::{self, step};
+use crate::workspace::Workspace;
+
+/// Builds the module whose source is `tests/modules/NAME.c`, and says where it is.
+///
+/// The compiler is this machine's, not the kernel's own: an older kernel takes it, a newer one may not.
+pub fn build(workspace: &Workspace, kernel: &Kernel, name: &str) -> Result<PathBuf> {
+    step(&format!("build the module {name} for Linux {}", kernel.version), || {
+        let headers = headers(kernel)?;
+        let source = workspace.root.join("memcg-trace/tests/modules");
+        let dir = workspace.scratch().join("modules").join(&kernel.version);
+        fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        for file in ["Kbuild".to_owned(), format!("{name}.c")] {
+            let (from, to) = (source.join(&file), dir.join(&file));
+            fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
+        }
+        let mut make = Command::new("make");
+        make.arg("-C").arg(headers).arg(format!("M={}", dir.display())).args(["CC=gcc", "-s", "modules"]);
+        process::run(&mut make)?;
+        Ok(dir.join(format!("{name}.ko")))
+    })
+}
+
+/// The directory of the kernel's headers. Unpacked, not installed.
+fn headers(kernel: &Kernel) -> Result<PathBuf> {
+    let Some(release) = kernel.release().filter(|_| kernel.version.contains('-')) else {
+        bail!("there are no headers of kernel {}: it is none of Debian's", kernel.version);
+    };
+    let cache = cache_dir()?;
+    let lock = File::create(cache.join("lock")).context("cannot create the lock of the kernel cache")?;
+    lock.lock().context("cannot lock the kernel cache")?;
+    let dir = cache.join("headers").join(&kernel.version);
+    let sources = dir.join("usr/src");
+    let headers = sources.join(format!("linux-headers-{release}"));
+    if !headers.is_dir() {
+        let archive = Archive::open(&cache.join("apt"))?;
+        let name = format!("linux-headers-{release}");
+        let package = Package { name, version: kernel.version.clone() };
+        let parts =
+            |name: &str| ["linux-headers-", "linux-kbuild-"].iter().any(|part| name.starts_with(part));
+        archive.unpack_with(&package, parts, &dir)?;
+    }
+    // It names the place where it would be installed.
+    let common = common(&sources).context("the kernel's headers have no common part")?;
+    fs::write(headers.join("Makefile"), format!("include {}/Makefile\n", common.display()))
+        .context("cannot write into the kernel's headers")?;
+    Ok(headers)
+}
+
+/// The part that is the same for all flavours.
+fn common(sources: &Path) -> Option<PathBuf> {
+    let mut entries = fs::read_dir(sources).ok()?.flatten().map(|entry| entry.path());
+    entries.find(|path| path.to_string_lossy().ends_with("-common"))
+}
