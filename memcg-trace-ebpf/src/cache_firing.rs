@@ -1,5 +1,7 @@
 //! One firing of a hook on slab caches: what `firing.rs` is for memcgs.
 
+use core::slice;
+
 use aya_ebpf::{
     EbpfContext,
     helpers::{
@@ -7,7 +9,7 @@ use aya_ebpf::{
         generated::{bpf_get_current_comm, bpf_probe_read_kernel_str},
     },
     macros::map,
-    maps::{Array, HashMap, PerCpuArray, PerfEventArray, StackTrace},
+    maps::{Array, HashMap, PerCpuArray, PerfEventByteArray, StackTrace},
     programs::{ProbeContext, tracing::StackIdContext as _},
 };
 use memcg_trace_common::{
@@ -19,7 +21,7 @@ use crate::memory;
 #[map]
 static CONFIG: Array<SlabLayout> = Array::with_max_entries(1, 0);
 #[map]
-static EVENTS: PerfEventArray<RawSlabEvent> = PerfEventArray::new(0);
+static EVENTS: PerfEventByteArray = PerfEventByteArray::new(0);
 #[map]
 static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(SlabHook::COUNT as u32, 0);
 /// An event does not fit on the 512-byte stack. One slot for each hook, because hooks may nest on one CPU.
@@ -217,7 +219,10 @@ impl CacheFiring {
     #[inline(always)]
     pub fn emit<C: EbpfContext>(self, ctx: &C) {
         self.counters.emitted += 1;
-        EVENTS.output(ctx, *self.event, 0);
+        // As bytes: the event by value would be copied to the stack, which is too small for it.
+        let bytes = (&raw const *self.event).cast::<u8>();
+        // SAFETY: the slot has this size, and the map zeroed it.
+        EVENTS.output(ctx, unsafe { slice::from_raw_parts(bytes, size_of::<RawSlabEvent>()) }, 0);
     }
 
     /// Reads a member; `None` when this kernel has none, or when the read faulted (counted).
