@@ -36,11 +36,19 @@ pub enum Hook {
     CgroupRelease = 9,
     /// Not a hook: the walk saw the css in the table of all csses.
     Walk = 10,
+    /// `mem_cgroup_css_free` entered, where the memcg outlives its css (3.10): the cgroup goes, the memcg and its ID stay
+    /// until nothing refers to them.
+    CssPut = 11,
+    /// `__mem_cgroup_free` entered, on such a kernel: the memcg's memory and its ID go back after this.
+    MemcgFree = 12,
+    /// `cgroup_mkdir` entered, where the layout is not known: what css comes online from now on in this thread is the new
+    /// cgroup's. Emits nothing.
+    MkdirEnter = 13,
 }
 
 impl Hook {
     /// How many hooks there are; they are numbered from 0.
-    pub const COUNT: usize = 11;
+    pub const COUNT: usize = 14;
 
     /// All hooks, by number.
     pub const ALL: [Self; Self::COUNT] = [
@@ -55,6 +63,9 @@ impl Hook {
         Self::CgroupRmdir,
         Self::CgroupRelease,
         Self::Walk,
+        Self::CssPut,
+        Self::MemcgFree,
+        Self::MkdirEnter,
     ];
 
     /// The hook with this number.
@@ -94,6 +105,8 @@ impl Field {
     pub const ERRNO: u32 = 1 << 15;
     /// The cgroup has neither a process nor a cgroup below it; clear: it has, or that could not be read. Only a walk looks.
     pub const EMPTY: u32 = 1 << 16;
+    /// The name is the whole path, as the tracepoint has it.
+    pub const PATH: u32 = 1 << 17;
 }
 
 /// Bits of [`EventHeader::css_flags`] (include/linux/cgroup-defs.h; the same in 5.10 to 7.3).
@@ -188,7 +201,9 @@ pub struct Counters {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct InFlight {
-    /// The css that the function was called with: the parent's for `css_alloc`, the memcg's own for `css_offline`.
+    /// The css that the function was called with: the parent's for `css_alloc`, the memcg's own for `css_offline`. Where the
+    /// callbacks are called with cgroups, `css_alloc` leaves the new cgroup here. Where the layout is not known, `css_online`
+    /// leaves the new css for the tracepoint that names it.
     pub css: u64,
 }
 

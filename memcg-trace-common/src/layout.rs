@@ -57,13 +57,31 @@ pub struct Layout {
     pub css_set_memory: u32,
 }
 
+/// What kernels have whose csses know no parents and whose cgroups are no kernfs nodes (3.10): csses hang together by
+/// their cgroups, and a directory is a dentry, which takes the place of `cgroup.kn` in [`Layout`] but has no id of its own.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DentryLayout {
+    /// `cgroup.parent`
+    pub cgroup_parent: u32,
+    /// `dentry.d_inode`
+    pub dentry_inode: u32,
+    /// `inode.i_ino`
+    pub inode_number: u32,
+}
+
+impl DentryLayout {
+    /// A kernel that has none of this.
+    pub const NONE: Self = Self { cgroup_parent: ABSENT, dentry_inode: ABSENT, inode_number: ABSENT };
+}
+
 /// The one value of the `CONFIG` map.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
     /// [`crate::ABI`] of the loader.
     pub abi: u32,
-    pub reserved: u32,
+    pub dentry: DentryLayout,
     /// Address of the `cgroup_root` that carries the memory controller; 0: not known, tracepoints of every hierarchy pass.
     pub memory_root: u64,
     pub layout: Layout,
@@ -98,4 +116,4 @@ impl Layout {
 }
 
 const _: () = assert!(size_of::<Layout>() == 22 * 4);
-const _: () = assert!(size_of::<Config>() == 16 + size_of::<Layout>());
+const _: () = assert!(size_of::<Config>() == 24 + size_of::<Layout>());

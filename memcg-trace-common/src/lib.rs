@@ -11,7 +11,7 @@ mod slab;
 mod walk;
 
 pub use event::{Counters, CssFlag, EventHeader, Field, Hook, InFlight, NAME_MAX, NAME_SHORT, RawEvent};
-pub use layout::{ABSENT, Config, Layout};
+pub use layout::{ABSENT, Config, DentryLayout, Layout};
 pub use own::{OWN_LEVELS, Own, PathStep};
 pub use slab::{
     CACHE_NAME_SIZE, MODULE_NAME_SIZE, RawSlabEvent, SlabField, SlabHeader, SlabHook, SlabInFlight,
@@ -22,8 +22,8 @@ pub use walk::{
     Lengths, MEMCG_WORDS, NAME_WORDS, TABLE_LEVELS, WalkConfig, WalkLayout,
 };
 
-/// Version of the types that a recording holds ([`EventHeader`], [`Charges`], [`WalkLayout`]) and of [`Config`]; rises with
-/// every change of one of them.
+/// Version of the types that a recording holds ([`EventHeader`], [`Charges`], [`WalkLayout`]); rises with every change of one
+/// of them. ([`Config`] goes to programs that are embedded in their loader.)
 pub const ABI: u32 = 2;
 
 #[cfg(feature = "loader")]

@@ -2,7 +2,10 @@
 //! formatted tracepoints they need no tracefs and reach the css. v1 fires once for each hierarchy: only the one that
 //! carries memory passes.
 
-use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use aya_ebpf::{
+    macros::{kprobe, raw_tracepoint},
+    programs::{ProbeContext, RawTracePointContext},
+};
 use memcg_trace_common::Hook;
 
 use crate::firing::Firing;
@@ -23,6 +26,35 @@ pub fn cgroup_mkdir(ctx: RawTracePointContext) -> i32 {
     0
 }
 
+/// The same tracepoint where the layout is not known: the css is the one that came online since the thread entered
+/// `cgroup_mkdir`, the path is the second argument (4.19, e4f8d81c738d). Valid: the css, its path. A missed firing: the memcg
+/// has no name.
+#[raw_tracepoint]
+pub fn cgroup_mkdir_path(ctx: RawTracePointContext) -> i32 {
+    let Some(mut firing) = Firing::start(Hook::CgroupMkdir) else { return 0 };
+    match firing.newborn() {
+        Some(css) => {
+            firing.leave();
+            firing.remember(ctx.arg(0), css);
+            firing.facts.memcg(css);
+            firing.path(ctx.arg(1));
+            firing.emit(&ctx);
+        }
+        None => firing.not_memory(),
+    }
+    0
+}
+
+/// Fires in the thread of mkdir, for every hierarchy. A missed firing: a css that this thread left behind when it switched
+/// the controller on may pass for the new cgroup's.
+#[kprobe]
+pub fn cgroup_mkdir_enter(_ctx: ProbeContext) -> u32 {
+    if let Some(firing) = Firing::start(Hook::MkdirEnter) {
+        firing.leave();
+    }
+    0
+}
+
 /// Fires in the thread of rmdir, before css_offline (both hold cgroup_mutex, so the css is still linked). Without a css
 /// the cgroup alone is reported: an older memcg of it may be dying. A missed firing: the remover stays unknown.
 #[raw_tracepoint]
@@ -32,6 +64,9 @@ pub fn cgroup_rmdir(ctx: RawTracePointContext) -> i32 {
         Some(0) => firing.facts.cgroup(ctx.arg(0)),
         Some(css) => firing.facts.css(css),
         None => return 0,
+    }
+    if firing.is_blind() {
+        firing.forget(ctx.arg(0));
     }
     firing.emit(&ctx);
     0

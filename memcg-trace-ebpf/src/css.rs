@@ -26,14 +26,7 @@ pub fn css_alloc_enter(ctx: ProbeContext) -> u32 {
 #[kretprobe]
 pub fn css_alloc(ctx: RetProbeContext) -> u32 {
     let Some(mut firing) = Firing::start(Hook::CssAlloc) else { return 0 };
-    let css: u64 = ctx.ret();
-    if css == 0 {
-        firing.errno(ENOMEM);
-    } else if css >= MAX_ERRNO.wrapping_neg() {
-        firing.errno(css.wrapping_neg() as u32);
-    } else {
-        firing.facts.memcg(css);
-    }
+    allocated(&mut firing, ctx.ret());
     if let Some(parent) = firing.entered() {
         firing.facts.parent(parent);
     }
@@ -41,10 +34,17 @@ pub fn css_alloc(ctx: RetProbeContext) -> u32 {
     0
 }
 
-/// Everything is valid, css flags are still 0. A missed firing: the memcg is first seen at its removal, without creator.
+/// Everything is valid, css flags are still 0. Where no layout leads to the name, `cgroup_mkdir_path` brings it. A missed firing: the memcg is first seen at its removal, without creator.
 #[kprobe]
 pub fn css_online(ctx: ProbeContext) -> u32 {
-    emit_css(&ctx, Hook::CssOnline, ctx.arg(0).unwrap_or(0), false)
+    let Some(mut firing) = Firing::start(Hook::CssOnline) else { return 0 };
+    let css = ctx.arg(0).unwrap_or(0);
+    firing.css(css);
+    if firing.is_blind() {
+        firing.enter(css);
+    }
+    firing.emit(&ctx);
+    0
 }
 
 /// Fires in a kworker, 15 to 60 ms after rmdir. Everything is valid, the memcg ID is still held. A missed firing: the
@@ -60,7 +60,7 @@ pub fn css_offline_enter(ctx: ProbeContext) -> u32 {
 pub fn css_offline(ctx: RetProbeContext) -> u32 {
     let Some(mut firing) = Firing::start(Hook::CssOffline) else { return 0 };
     let Some(css) = firing.entered() else { return 0 };
-    firing.facts.css(css);
+    firing.css(css);
     firing.emit(&ctx);
     0
 }
@@ -78,13 +78,27 @@ pub fn css_free(ctx: ProbeContext) -> u32 {
     emit_css(&ctx, Hook::CssFree, ctx.arg(0).unwrap_or(0), false)
 }
 
+/// What `css_alloc` returned; true if that is a css.
+#[inline(always)]
+pub fn allocated(firing: &mut Firing, css: u64) -> bool {
+    if css == 0 {
+        firing.errno(ENOMEM);
+    } else if css >= MAX_ERRNO.wrapping_neg() {
+        firing.errno(css.wrapping_neg() as u32);
+    } else {
+        firing.facts.memcg(css);
+        return true;
+    }
+    false
+}
+
 #[inline(always)]
 fn emit_css(ctx: &ProbeContext, hook: Hook, css: u64, remember: bool) -> u32 {
     let Some(mut firing) = Firing::start(hook) else { return 0 };
     if remember {
         firing.enter(css);
     }
-    firing.facts.css(css);
+    firing.css(css);
     firing.emit(ctx);
     0
 }

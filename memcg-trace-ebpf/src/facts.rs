@@ -124,7 +124,7 @@ impl Facts<'_> {
     }
 
     #[inline(always)]
-    fn name(&mut self, name: u64) {
+    pub fn name(&mut self, name: u64) {
         let (slot, size) = (self.event.name.as_mut_ptr(), self.event.name.len() as u32);
         // The safe wrapper bounds the length by an instruction that BPF v1 lacks; here nothing is accessed by it.
         // SAFETY: probe_read tolerates any address; it writes at most the slot's 256 bytes, and counts the NUL.

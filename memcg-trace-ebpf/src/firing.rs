@@ -10,7 +10,9 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, PerCpuArray, PerfEventByteArray},
 };
-use memcg_trace_common::{Config, Counters, EventHeader, Field, Hook, InFlight, NAME_SHORT, RawEvent};
+use memcg_trace_common::{
+    ABSENT, Config, Counters, EventHeader, Field, Hook, InFlight, NAME_SHORT, RawEvent,
+};
 
 use crate::facts::Facts;
 
@@ -26,6 +28,11 @@ static SCRATCH: PerCpuArray<RawEvent> = PerCpuArray::with_max_entries(Hook::COUN
 /// Entries of functions whose return has not come, by thread. A thread is in one of them at a time.
 #[map]
 static IN_FLIGHT: HashMap<u64, InFlight> = HashMap::with_max_entries(8192, 0);
+
+/// Which memcg a cgroup has, where the offset of `cgroup.subsys[]` need not be known: kept from its creation on. The loader
+/// gives it room where it is used.
+#[map]
+static MEMCGS: HashMap<u64, u64> = HashMap::with_max_entries(1, 0);
 
 /// One firing of one hook.
 pub struct Firing {
@@ -84,6 +91,33 @@ impl Firing {
         css
     }
 
+    /// Nothing leads from a css to its cgroup: the layout is not known.
+    #[inline(always)]
+    pub fn is_blind(&self) -> bool {
+        self.config.layout.css_cgroup == ABSENT
+    }
+
+    /// The css that came online in this thread since it entered `cgroup_mkdir`.
+    #[inline(always)]
+    pub fn newborn(&self) -> Option<u64> {
+        // SAFETY: only this thread uses the entry, and it is here.
+        unsafe { IN_FLIGHT.get(bpf_get_current_pid_tgid()) }.map(|entry| entry.css)
+    }
+
+    /// What this thread left is not about what it does now.
+    #[inline(always)]
+    pub fn leave(&self) {
+        // Mostly there is nothing.
+        let _ = IN_FLIGHT.remove(bpf_get_current_pid_tgid());
+    }
+
+    /// The cgroup's path, which begins with `/`, in place of its name.
+    #[inline(always)]
+    pub fn path(&mut self, path: u64) {
+        self.facts.name(path);
+        self.facts.event.header.known |= Field::PATH;
+    }
+
     /// An early return as intended: this firing is not about a memcg.
     #[inline(always)]
     pub fn not_memory(&mut self) {
@@ -100,7 +134,94 @@ impl Firing {
             self.not_memory();
             return None;
         }
+        if layout.cgroup_memory == ABSENT {
+            // SAFETY: the entry is replaced or removed as a whole.
+            let css = unsafe { MEMCGS.get(cgroup) }.copied();
+            if css.is_none() {
+                self.not_memory();
+            }
+            return css;
+        }
         Some(self.facts.read(cgroup, layout.cgroup_memory).unwrap_or(0))
+    }
+
+    /// A memcg with all that is known of it, while its cgroup is there.
+    #[inline(always)]
+    pub fn css(&mut self, css: u64) {
+        self.facts.css(css);
+        let Config { dentry, layout, .. } = self.config;
+        if dentry.cgroup_parent == ABSENT {
+            return;
+        }
+        let Some(cgroup) = self.facts.read(css, layout.css_cgroup) else { return };
+        if let Some(number) = self.inode_number(cgroup) {
+            self.facts.event.header.cgroup_id = number;
+            self.facts.event.header.known |= Field::CGROUP_ID;
+        }
+        if let Some(parent) = self.facts.read(cgroup, dentry.cgroup_parent) {
+            self.parent_cgroup(parent);
+        }
+    }
+
+    /// The cgroup that the new one hangs below, where only cgroups know their parents.
+    #[inline(always)]
+    fn parent_cgroup(&mut self, parent: u64) {
+        let css: Option<u64> = self.facts.read(parent, self.config.layout.cgroup_memory);
+        let Some(css) = css.filter(|css| *css != 0) else { return };
+        self.facts.parent(css);
+        if let Some(number) = self.inode_number(parent) {
+            self.facts.event.header.parent_cgroup_id = number;
+            self.facts.event.header.known |= Field::PARENT_CGROUP_ID;
+        }
+    }
+
+    /// Number of the cgroup's directory, where that is a dentry.
+    #[inline(always)]
+    fn inode_number(&mut self, cgroup: u64) -> Option<u64> {
+        let Config { dentry, layout, .. } = self.config;
+        if dentry.inode_number == ABSENT {
+            return None;
+        }
+        let directory: u64 = self.facts.read(cgroup, layout.cgroup_kn)?;
+        let inode: u64 = self.facts.read(directory, dentry.dentry_inode)?;
+        self.facts.read(inode, dentry.inode_number)
+    }
+
+    /// The parent of a cgroup that has no memcg yet.
+    #[inline(always)]
+    pub fn parent_of(&mut self, cgroup: u64) {
+        if let Some(parent) = self.facts.read(cgroup, self.config.dentry.cgroup_parent) {
+            self.parent_cgroup(parent);
+        }
+    }
+
+    /// From now on the cgroup has this memcg.
+    #[inline(always)]
+    pub fn remember(&mut self, cgroup: u64, css: u64) {
+        if MEMCGS.insert(cgroup, css, 0).is_err() {
+            self.counters.no_entry += 1;
+        }
+    }
+
+    /// The cgroup goes.
+    #[inline(always)]
+    pub fn forget(&mut self, cgroup: u64) {
+        // One that is older than the tool was not there.
+        let _ = MEMCGS.remove(cgroup);
+    }
+
+    /// The memcg of a cgroup. `None`, which is counted: the cgroup is older than the tool, and the layout is not known.
+    #[inline(always)]
+    pub fn memcg_of(&mut self, cgroup: u64) -> Option<u64> {
+        // SAFETY: the entry is replaced or removed as a whole.
+        let css = match unsafe { MEMCGS.get(cgroup) } {
+            Some(css) => Some(*css),
+            None => self.facts.read(cgroup, self.config.layout.cgroup_memory),
+        };
+        if css.is_none() {
+            self.counters.no_entry += 1;
+        }
+        css
     }
 
     /// The call failed.

@@ -5,6 +5,7 @@
 #![no_std]
 #![no_main]
 
+mod by_cgroup;
 mod cgroup;
 mod css;
 mod facts;

@@ -69,6 +69,11 @@ impl Event {
         self.known(Field::NAME).then_some(&*self.name)
     }
 
+    /// The name is the whole path.
+    pub fn name_is_path(&self) -> bool {
+        self.known(Field::PATH)
+    }
+
     pub fn name_truncated(&self) -> bool {
         self.known(Field::NAME_TRUNCATED)
     }

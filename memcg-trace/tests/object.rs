@@ -102,7 +102,14 @@ fn hooks_load_on_a_4_14_class_verifier() {
     assert_eq!(
         programs.keys().collect::<Vec<_>>(),
         [
+            "cgroup_css_alloc",
+            "cgroup_css_free",
+            "cgroup_css_offline_enter",
+            "cgroup_css_online",
+            "cgroup_css_removed",
             "cgroup_mkdir",
+            "cgroup_mkdir_enter",
+            "cgroup_mkdir_path",
             "cgroup_release",
             "cgroup_rmdir",
             "css_alloc",
@@ -112,6 +119,7 @@ fn hooks_load_on_a_4_14_class_verifier() {
             "css_offline_enter",
             "css_online",
             "css_released",
+            "memcg_free",
         ]
     );
     for (name, program) in programs {

@@ -143,6 +143,7 @@ impl Lack for KcoreError {
 impl Lack for AttachError {
     fn next_step(&self) -> String {
         match self {
+            Self::NoLayout => "give a BTF file made for exactly this kernel with --btf FILE".to_owned(),
             Self::NoKprobes => "--backend tracepoint does without (no release of IDs, no errno)".to_owned(),
             Self::KprobesOff => {
                 format!("switch them on: echo 1 > {}", super::attach::KPROBES_ENABLED)

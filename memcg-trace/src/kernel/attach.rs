@@ -4,13 +4,13 @@ use std::{fs, os::fd::OwnedFd, path::Path};
 
 use anyhow::Chain;
 use aya::{
-    Ebpf,
+    Ebpf, features,
     programs::{KProbe, Program, ProgramError, ProgramFd, links::FdLink},
 };
 use memcg_trace_common::Hook;
 use thiserror::Error;
 
-use super::missed;
+use super::{callbacks::Callbacks, leftovers, missed};
 use crate::tracker::Backend;
 
 /// One hook of a plan.
@@ -76,6 +76,64 @@ const KPROBES: &[Planned] = &[
     },
 ];
 
+/// The same where callbacks are called with cgroups: the end is `__mem_cgroup_free`, and `css_free` a step before it.
+const KPROBES_BY_CGROUP: &[Planned] = &[
+    Planned { hook: Hook::MemcgFree, program: "memcg_free", target: "__mem_cgroup_free", optional: None },
+    Planned { hook: Hook::CssPut, program: "cgroup_css_free", target: "mem_cgroup_css_free", optional: None },
+    Planned {
+        hook: Hook::CssOffline,
+        program: "css_offline",
+        target: "mem_cgroup_css_offline",
+        optional: None,
+    },
+    Planned {
+        hook: Hook::CssOfflineEnter,
+        program: "cgroup_css_offline_enter",
+        target: "mem_cgroup_css_offline",
+        optional: None,
+    },
+    Planned {
+        hook: Hook::CgroupRmdir,
+        program: "cgroup_css_removed",
+        target: "mem_cgroup_css_offline",
+        optional: Some("by whom directories are removed"),
+    },
+    Planned {
+        hook: Hook::CssOnline,
+        program: "cgroup_css_online",
+        target: "mem_cgroup_css_online",
+        optional: None,
+    },
+    Planned {
+        hook: Hook::CssAlloc,
+        program: "cgroup_css_alloc",
+        target: "mem_cgroup_css_alloc",
+        optional: None,
+    },
+    Planned {
+        hook: Hook::CssAllocEnter,
+        program: "css_alloc_enter",
+        target: "mem_cgroup_css_alloc",
+        optional: None,
+    },
+];
+
+/// Besides, where the layout is not known.
+const NAMES: &[Planned] = &[
+    Planned {
+        hook: Hook::CgroupMkdir,
+        program: "cgroup_mkdir_path",
+        target: "cgroup_mkdir",
+        optional: Some("the paths of memcgs"),
+    },
+    Planned {
+        hook: Hook::MkdirEnter,
+        program: "cgroup_mkdir_enter",
+        target: "cgroup_mkdir",
+        optional: Some("whether a path is that of its memcg"),
+    },
+];
+
 const TRACEPOINTS: &[Planned] = &[
     Planned {
         hook: Hook::CgroupRelease,
@@ -94,6 +152,10 @@ pub enum AttachError {
     NoKprobes,
     #[error("kprobes are switched off; switch them on: echo 1 > {KPROBES_ENABLED}")]
     KprobesOff,
+    #[error(
+        "without the kernel's type information tracepoints do not tell which memcg they are about; give it with --btf FILE"
+    )]
+    NoLayout,
     #[error("cannot attach to {target}: {reason}")]
     Refused { target: &'static str, reason: String },
 }
@@ -132,8 +194,8 @@ impl<H> AttachedHook<H> {
 }
 
 /// Loads and attaches the hooks of `backend`.
-pub fn attach(ebpf: &mut Ebpf, backend: Backend) -> Result<Attached, AttachError> {
-    collect(attach_each(ebpf, backend)?)
+pub fn attach(ebpf: &mut Ebpf, backend: Backend, kind: Kind) -> Result<Attached, AttachError> {
+    collect(attach_each(ebpf, backend, kind)?)
 }
 
 /// Loads and attaches the hooks of a plan, in its order.
@@ -163,15 +225,37 @@ fn collect<H: 'static>(
 pub fn attach_each(
     ebpf: &mut Ebpf,
     backend: Backend,
+    kind: Kind,
 ) -> Result<impl Iterator<Item = (&'static Planned, Result<AttachedHook, AttachError>)>, AttachError> {
-    let plan = match backend {
+    match backend {
         Backend::Kprobe => {
             kprobes_usable()?;
-            KPROBES
+            leftovers::remove();
         }
-        Backend::Tracepoint => TRACEPOINTS,
+        Backend::Tracepoint if kind.blind => return Err(AttachError::NoLayout),
+        Backend::Tracepoint => {}
+    }
+    Ok(plan(backend, kind).map(|planned| (planned, attach_one(ebpf, planned))))
+}
+
+/// What of a kernel decides over its plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    pub callbacks: Callbacks,
+    /// Its layout is not known.
+    pub blind: bool,
+}
+
+/// The hooks of `backend` on such a kernel, in the order in which they are attached.
+pub fn plan(backend: Backend, kind: Kind) -> impl Iterator<Item = &'static Planned> {
+    let (names, hooks) = match (backend, kind.callbacks) {
+        // The tracepoints are younger than the callbacks.
+        (Backend::Kprobe, Callbacks::Cgroup) => (&[][..], KPROBES_BY_CGROUP),
+        (Backend::Kprobe, Callbacks::Css) if kind.blind => (NAMES, KPROBES),
+        (Backend::Kprobe, Callbacks::Css) => (&[][..], KPROBES),
+        (Backend::Tracepoint, _) => (&[][..], TRACEPOINTS),
     };
-    Ok(plan.iter().map(|planned| (planned, attach_one(ebpf, planned))))
+    names.iter().chain(hooks)
 }
 
 fn attach_one<H: Copy>(ebpf: &mut Ebpf, planned: &Planned<H>) -> Result<AttachedHook<H>, AttachError> {
@@ -208,6 +292,10 @@ fn attach_kprobe(program: &mut KProbe, functions: &str) -> Result<Option<Link>, 
 /// Without a link (before 5.15) the attachment stays with the program.
 fn attach_to(program: &mut KProbe, function: &str) -> Result<Option<Link>, ProgramError> {
     let id = program.attach(function, 0)?;
+    // Converting it would take the attachment down, and before 4.17 leave its name in kprobe_events behind.
+    if !features().bpf_perf_link() {
+        return Ok(None);
+    }
     match FdLink::try_from(program.take_link(id)?) {
         Ok(link) => {
             let descriptor = link.info().ok().and_then(|info| missed::link_by_id(info.id()));
@@ -220,12 +308,8 @@ fn attach_to(program: &mut KProbe, function: &str) -> Result<Option<Link>, Progr
 
 /// Whether this kernel has kprobes, switched on.
 pub fn kprobes_usable() -> Result<(), AttachError> {
-    let ways = [
-        "/sys/bus/event_source/devices/kprobe",
-        "/sys/kernel/tracing/kprobe_events",
-        "/sys/kernel/debug/tracing/kprobe_events",
-    ];
-    if !ways.iter().any(|way| Path::new(way).exists()) {
+    let pmu = Path::new("/sys/bus/event_source/devices/kprobe").exists();
+    if !pmu && leftovers::kprobe_events().is_none() {
         return Err(AttachError::NoKprobes);
     }
     match fs::read_to_string(KPROBES_ENABLED) {

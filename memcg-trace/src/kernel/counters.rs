@@ -98,7 +98,7 @@ impl Packed {
 }
 
 /// Address of a symbol; `None`: not there, or hidden.
-fn symbol(name: &str) -> io::Result<Option<u64>> {
+pub(super) fn symbol(name: &str) -> io::Result<Option<u64>> {
     for line in BufReader::new(File::open(SYMBOLS)?).lines() {
         let line = line?;
         let mut columns = line.split_whitespace();

@@ -4,17 +4,21 @@
 pub mod answer;
 pub mod attach;
 pub mod boot;
+pub mod callbacks;
 pub mod cgroup;
 pub mod clock;
 pub mod controller;
 pub mod counted;
 pub mod counters;
+pub mod dentry;
 pub mod hierarchies;
 pub mod kcore;
 pub mod kmem;
 pub mod layout;
+pub mod leftovers;
 pub mod missed;
 pub mod objects;
+mod own;
 pub mod privileges;
 pub mod proof;
 pub mod slab;
@@ -28,21 +32,26 @@ pub mod walk;
 use std::path::Path;
 
 use anyhow::Result;
-use memcg_trace_common::WalkLayout;
+use memcg_trace_common::{ABSENT, DentryLayout, WalkLayout};
 use nix::unistd::{SysconfVar, sysconf};
 
 use self::{
-    controller::Controller,
+    attach::Kind,
+    callbacks::Callbacks,
+    controller::{Census, Controller},
     counters::{CountersError, Packed},
-    layout::Resolved,
+    layout::{LayoutError, Resolved},
     proof::{ProofError, Proven},
-    walk::Walk,
+    walk::{Walk, WalkError},
 };
 
 /// What every command needs to know before it reads kernel memory.
 pub struct Kernel {
     pub controller: Controller,
+    pub callbacks: Callbacks,
     pub layout: WalkLayout,
+    /// Known where cgroups are dentries.
+    pub dentry: DentryLayout,
     packed: Option<Packed>,
     /// Address of the `cgroup_root` that carries the memory controller; 0: not known.
     pub memory_root: u64,
@@ -54,7 +63,21 @@ impl Kernel {
         privileges::check()?;
         privileges::raise_memlock();
         let controller = Controller::find()?;
-        let resolved = layout::resolve(btf)?;
+        let callbacks = Callbacks::find();
+        // They know no parents and no serial numbers, and have never had type information.
+        if callbacks == Callbacks::Cgroup {
+            return Ok(Self::by_cgroup(&controller).unwrap_or_else(|error| {
+                log::warn!("memcgs are known by their addresses alone: {error}");
+                Self::without_layout(controller, callbacks)
+            }));
+        }
+        let resolved = match layout::resolve(btf) {
+            Err(error @ LayoutError::NoBtf) => {
+                log::warn!("memcgs are known by their addresses alone: {error}");
+                return Ok(Self::without_layout(controller, callbacks));
+            }
+            resolved => resolved?,
+        };
         let proof = proof::prove(&resolved.layout.layout, &controller);
         if let Err(error @ ProofError::Impossible(_)) = &proof
             && btf.is_none()
@@ -77,7 +100,28 @@ impl Kernel {
             Err(error) => return Err(error),
         };
         let Resolved { layout, packed } = resolved;
-        Ok(Self { controller, layout, packed, memory_root })
+        let (callbacks, dentry) = (Callbacks::Css, DentryLayout::NONE);
+        Ok(Self { controller, callbacks, layout, dentry, packed, memory_root })
+    }
+
+    /// A kernel whose structs are not known: the hooks see pointers, and what they are called with.
+    pub fn without_layout(controller: Controller, callbacks: Callbacks) -> Self {
+        let (layout, dentry) = (WalkLayout::UNKNOWN, DentryLayout::NONE);
+        Self { controller, callbacks, layout, dentry, packed: None, memory_root: 0 }
+    }
+
+    /// A kernel whose callbacks are called with cgroups: the one layout that is known of such, if it proves itself.
+    pub fn by_cgroup(controller: &Controller) -> Result<Self, ProofError> {
+        let (layout, dentry) = dentry::prove(controller)?;
+        let layout = WalkLayout { layout, ..WalkLayout::UNKNOWN };
+        Ok(Self { layout, dentry, ..Self::without_layout(controller.clone(), Callbacks::Cgroup) })
+    }
+
+    /// The cgroups that exist. How many are dying is not counted where memcgs outlive their cgroups.
+    pub fn census(&self) -> Census {
+        let census = self.controller.census();
+        let dying = census.dying.filter(|_| self.callbacks == Callbacks::Css);
+        Census { dying, ..census }
     }
 
     /// Completes the layout with the counters of what memcgs are charged for, where no type tells. Reads all symbols of
@@ -90,11 +134,22 @@ impl Kernel {
         Ok(())
     }
 
+    /// What decides over the hooks.
+    pub fn kind(&self) -> Kind {
+        Kind { callbacks: self.callbacks, blind: self.layout.layout.css_cgroup == ABSENT }
+    }
+
+    /// The best walk that this kernel allows.
+    pub fn load_walk(&self) -> Result<Walk, WalkError> {
+        match self.dentry {
+            DentryLayout::NONE => Walk::load(&self.layout),
+            dentry => Walk::by_ids(&dentry),
+        }
+    }
+
     /// The walk, where this kernel allows it; otherwise says why not.
     pub fn walk(&self) -> Option<Walk> {
-        Walk::load(&self.layout)
-            .inspect_err(|error| log::warn!("what exists already is not known: {error}"))
-            .ok()
+        self.load_walk().inspect_err(|error| log::warn!("what exists already is not known: {error}")).ok()
     }
 }
 

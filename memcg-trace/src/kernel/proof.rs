@@ -13,12 +13,13 @@ use aya::{
     maps::Array,
     programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _},
 };
-use memcg_trace_common::{CssFlag, EventHeader, Field, Layout, Own, PathStep};
+use memcg_trace_common::{CssFlag, EventHeader, Field, Layout, PathStep};
 use thiserror::Error;
 
 use super::{
     controller::{self, Controller},
     objects::{self, RunError},
+    own,
 };
 
 /// What the proof brought.
@@ -33,7 +34,7 @@ pub struct Proven {
 pub enum ProofError {
     /// This kernel cannot run a program on demand; says nothing about the layout.
     #[error(
-        "this kernel does not run programs on demand (test runs of raw tracepoints came with Linux 5.10): {0}"
+        "our own cgroup cannot be read, neither by a program on demand (Linux 5.10) nor from /proc/kcore: {0}"
     )]
     Impossible(String),
     #[error(
@@ -43,28 +44,60 @@ pub enum ProofError {
     Refuted { seen: String, is: String },
 }
 
-/// Proves `layout`.
+/// Proves `layout`, by a program or, where the kernel runs none on demand, by /proc/kcore.
 pub fn prove(layout: &Layout, controller: &Controller) -> Result<Proven, ProofError> {
-    let (own, path) = read_own(layout).map_err(|error| ProofError::Impossible(error.to_string()))?;
-    let is = own_path();
-    let refuted = |seen: String| ProofError::Refuted { seen, is: is.display().to_string() };
-    let name = own.controller.split(|byte| *byte == 0).next().unwrap_or_default();
-    if name != b"memory" {
-        return Err(refuted(format!("one of the controller \"{}\"", name.escape_ascii())));
+    match read_own(layout) {
+        Ok(own) => own.judge(controller),
+        Err(program) => by_kcore(layout, controller).map_err(|error| match error {
+            ProofError::Impossible(kcore) => ProofError::Impossible(format!("{program}; and {kcore}")),
+            refuted => refuted,
+        }),
     }
-    // v2: the css belongs to the nearest ancestor that enables the controller. In a cgroup namespace the path that we know
-    // is the end of the kernel's.
-    let ours = |candidate: &&Path| {
-        let relative = candidate.strip_prefix("/").unwrap_or(candidate);
-        let directory = fs::metadata(controller.mount.join(relative));
-        path.ends_with(relative) && directory.is_ok_and(|directory| directory.ino() == own.cgroup_id)
-    };
-    if !is_root(&own.root_css.header) {
-        return Err(refuted(format!("{} below a root that is none", path.display())));
-    }
-    match is.ancestors().find(ours) {
-        Some(_) if own.complete == 1 => Ok(Proven { memory_root: own.root }),
-        _ => Err(refuted(format!("{} with id {}", path.display(), own.cgroup_id))),
+}
+
+/// Proves `layout` by /proc/kcore alone.
+pub fn by_kcore(layout: &Layout, controller: &Controller) -> Result<Proven, ProofError> {
+    own::by_kcore(layout).map_err(|error| ProofError::Impossible(error.to_string()))?.judge(controller)
+}
+
+/// Our own task's memory css and the root's above it, as the layout has them.
+pub(super) struct Own {
+    /// Name of the css's subsystem: `memory`, if the layout is right.
+    pub controller: Vec<u8>,
+    /// As the kernel sees it, from the hierarchy's root.
+    pub path: PathBuf,
+    /// The path reached the root.
+    pub complete: bool,
+    pub cgroup_id: u64,
+    /// Address of the `cgroup_root`.
+    pub root: u64,
+    pub root_css: EventHeader,
+}
+
+impl Own {
+    /// Whether that is what it should be.
+    fn judge(&self, controller: &Controller) -> Result<Proven, ProofError> {
+        let is = own_path();
+        let refuted = |seen: String| ProofError::Refuted { seen, is: is.display().to_string() };
+        if self.controller != b"memory" {
+            return Err(refuted(format!("one of the controller \"{}\"", self.controller.escape_ascii())));
+        }
+        // v2: the css belongs to the nearest ancestor that enables the controller. In a cgroup namespace the path that we
+        // know is the end of the kernel's.
+        let ours = |candidate: &&Path| {
+            let relative = candidate.strip_prefix("/").unwrap_or(candidate);
+            let directory = fs::metadata(controller.mount.join(relative));
+            self.path.ends_with(relative)
+                && directory.is_ok_and(|directory| directory.ino() == self.cgroup_id)
+        };
+        let path = self.path.display();
+        if !is_root(&self.root_css) {
+            return Err(refuted(format!("{path} below a root that is none")));
+        }
+        match is.ancestors().find(ours) {
+            Some(_) if self.complete => Ok(Proven { memory_root: self.root }),
+            _ => Err(refuted(format!("{path} with id {}", self.cgroup_id))),
+        }
     }
 }
 
@@ -78,8 +111,8 @@ fn is_root(header: &EventHeader) -> bool {
         && known(Field::CSS_FLAGS, header.css_flags & CssFlag::ONLINE != 0)
 }
 
-/// Runs the program `own_cgroup`; the path as the kernel sees it, from the hierarchy's root.
-fn read_own(layout: &Layout) -> Result<(Own, PathBuf), RunError> {
+/// Runs the program `own_cgroup`.
+fn read_own(layout: &Layout) -> Result<Own, RunError> {
     let mut ebpf = Ebpf::load(objects::WALK)?;
     let values = ebpf.map_mut("LAYOUT").ok_or(RunError::Absent("LAYOUT"))?;
     Array::<_, Layout>::try_from(values)?.set(0, layout, 0)?;
@@ -88,7 +121,7 @@ fn read_own(layout: &Layout) -> Result<(Own, PathBuf), RunError> {
     program.load()?;
     program.test_run(RawTracePointRunOptions::new())?;
     let values = ebpf.map("OWN").ok_or(RunError::Absent("OWN"))?;
-    let own = Array::<_, Own>::try_from(values)?.get(&0, 0)?;
+    let own = Array::<_, memcg_trace_common::Own>::try_from(values)?.get(&0, 0)?;
     let steps = ebpf.map("OWN_PATH").ok_or(RunError::Absent("OWN_PATH"))?;
     let steps = Array::<_, PathStep>::try_from(steps)?;
     let mut path = PathBuf::from("/");
@@ -96,11 +129,19 @@ fn read_own(layout: &Layout) -> Result<(Own, PathBuf), RunError> {
         let step = steps.get(&level, 0)?;
         path.push(OsStr::from_bytes(&step.name[..step.name.len().min(step.length as usize)]));
     }
-    Ok((own, path))
+    let name = own.controller.split(|byte| *byte == 0).next().unwrap_or_default();
+    Ok(Own {
+        controller: name.to_vec(),
+        path,
+        complete: own.complete == 1,
+        cgroup_id: own.cgroup_id,
+        root: own.root,
+        root_css: own.root_css.header,
+    })
 }
 
 /// Our own path in the hierarchy of the memory controller, as /proc/self/cgroup has it.
-fn own_path() -> PathBuf {
+pub(super) fn own_path() -> PathBuf {
     let lines = fs::read("/proc/self/cgroup").unwrap_or_default();
     PathBuf::from(OsStr::from_bytes(controller::memory_path(&lines).unwrap_or(b"/")))
 }

@@ -13,15 +13,17 @@ use aya::{
 use aya_log::EbpfLogger;
 use bytes::BytesMut;
 use foldhash::HashMap;
-use memcg_trace_common::{ABI, Config, Counters, Hook, Layout};
+use memcg_trace_common::{ABI, Config, Counters, DentryLayout, Hook, Layout};
 use thiserror::Error;
 
 use super::{HookEvent, Merge};
 use crate::{
     event::Event,
     kernel::{
+        Kernel,
         answer::Lack,
-        attach::{self, AttachError, Attached, Planned},
+        attach::{self, AttachError, Attached, Kind, Planned},
+        callbacks::Callbacks,
         objects, page_bytes,
         unpreempted::unpreempted,
         wakeups,
@@ -33,6 +35,8 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     pub layout: Layout,
+    pub dentry: DentryLayout,
+    pub kind: Kind,
     /// Address of the `cgroup_root` that carries the memory controller; 0 when not known.
     pub memory_root: u64,
     /// `None`: the best that this kernel allows.
@@ -107,7 +111,7 @@ impl Trial {
         let mut ebpf = load(options)?;
         let page_bytes = page_bytes();
         let (buffers, buffer_bytes) = open_buffers(&mut ebpf, options.perf_pages, page_bytes)?;
-        let tried = attach::attach_each(&mut ebpf, backend)
+        let tried = attach::attach_each(&mut ebpf, backend, options.kind)
             .map_err(|error| LiveError::Backend { backend, error })?
             .map(|(planned, attached)| (planned, attached.err()));
         let hooks = tried.collect();
@@ -135,6 +139,20 @@ const BUFFERS_BYTES: usize = 64 << 20;
 const PAGES_MAX: usize = 512;
 const PAGES_MIN: usize = 32;
 
+impl Options {
+    /// What is known of this kernel, and no wishes.
+    pub fn of(kernel: &Kernel) -> Self {
+        Self {
+            layout: kernel.layout.layout,
+            dentry: kernel.dentry,
+            kind: kernel.kind(),
+            memory_root: kernel.memory_root,
+            backend: None,
+            perf_pages: None,
+        }
+    }
+}
+
 impl Live {
     /// Loads and attaches the hooks and opens a buffer on every CPU that is online.
     pub fn open(options: &Options) -> Result<Self, LiveError> {
@@ -143,7 +161,7 @@ impl Live {
         for backend in backends {
             let ebpf = load(options)?;
             match Self::attach(ebpf, backend, options.perf_pages, RETURNS, |ebpf| {
-                attach::attach(ebpf, backend)
+                attach::attach(ebpf, backend, options.kind)
             }) {
                 Ok(live) => return Ok(Self { fallback, ..live }),
                 Err(LiveError::Backend { error, .. })
@@ -340,11 +358,18 @@ const RETURNS: &[(Hook, Hook)] =
 /// Longer than any hooked function takes.
 const FUNCTION_RUNS: Duration = Duration::from_millis(20);
 
+/// Cgroups that the hooks can tell apart by address: as many as there can be memcgs.
+const CGROUPS_MAX: u32 = 65_536;
+
 /// Header and length word that the perf buffer puts before a sample.
 const RECORD_OVERHEAD: usize = 12;
 
 fn load(options: &Options) -> Result<Ebpf, LiveError> {
-    let loader = |object| EbpfLoader::new().load(object);
+    let cgroups = match options.kind {
+        Kind { callbacks: Callbacks::Css, blind: false } => 1,
+        _ => CGROUPS_MAX,
+    };
+    let loader = |object| EbpfLoader::new().map_max_entries("MEMCGS", cgroups).load(object);
     let mut ebpf = if log::log_enabled!(target: "memcg_trace_ebpf", log::Level::Debug) {
         loader(objects::HOOKS_LOG).or_else(|error| {
             log::warn!("no log lines from the hooks: {error}");
@@ -353,7 +378,8 @@ fn load(options: &Options) -> Result<Ebpf, LiveError> {
     } else {
         loader(objects::HOOKS)?
     };
-    let config = Config { abi: ABI, reserved: 0, memory_root: options.memory_root, layout: options.layout };
+    let Options { layout, dentry, memory_root, .. } = *options;
+    let config = Config { abi: ABI, dentry, memory_root, layout };
     // Borrowed, not taken: the programs, which are not loaded yet, refer to it by its descriptor.
     let configs = ebpf.map_mut("CONFIG").ok_or_else(|| absent("CONFIG"));
     configs

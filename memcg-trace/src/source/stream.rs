@@ -82,16 +82,15 @@ impl Stream {
     pub fn open(kernel: &Kernel, wanted: &Wanted) -> Result<(Self, Start)> {
         let mut walk = if wanted.walk { kernel.walk() } else { None };
         let live = Live::open(&Options {
-            layout: kernel.layout.layout,
-            memory_root: kernel.memory_root,
             backend: wanted.backend,
             perf_pages: wanted.perf_pages,
+            ..Options::of(kernel)
         })?;
         // After attaching: what comes later is in the stream, what was there before is in the walk, or in the census.
         let snapshot = walk.as_mut().map(Snapshot::take).transpose()?;
         let census = match snapshot {
             Some(_) => None,
-            None => Some(kernel.controller.census()),
+            None => Some(kernel.census()),
         };
         let dying_unseen = census.as_ref().map_or(Some(0), |census| census.dying);
         let start = Start {

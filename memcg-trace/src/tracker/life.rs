@@ -16,7 +16,8 @@ impl Tracker {
             Hook::CgroupRmdir => self.removed(event, out),
             Hook::CssOfflineEnter | Hook::CssOffline => self.offline(event, out),
             Hook::CssReleased => self.last_put(event, out),
-            Hook::CssFree => self.freed(event, out),
+            Hook::CssPut => self.css_freed(event, out),
+            Hook::CssFree | Hook::MemcgFree => self.freed(event, out),
             Hook::CgroupRelease => self.cgroup_released(event, out),
             // Not a step in a life, or one that emits nothing.
             _ => {}
@@ -145,6 +146,7 @@ impl Tracker {
     fn offline(&mut self, event: &Event, out: &mut Vec<Change>) {
         let Some(key) = self.identify(event).filter(|key| self.known(key, event)) else { return };
         let returned = event.hook() == Hook::CssOffline;
+        self.ids_hidden |= returned && Id::of(event) == Id::Unknown;
         let news = self.ledger.edit(&key, |memcg| {
             let further = memcg.reach(State::Dying);
             let news = further || returned && memcg.id == Id::Unknown;
@@ -170,6 +172,20 @@ impl Tracker {
             memcg.id = Id::Released;
         });
         tell(event, What::Released(key), out);
+    }
+
+    /// The css goes, and with it the cgroup. The memcg goes when nothing else refers to it: its end is another hook's.
+    fn css_freed(&mut self, event: &Event, out: &mut Vec<Change>) {
+        let Some(key) = self.identify(event).filter(|key| self.known(key, event)) else { return };
+        let new = self.ledger.edit(&key, |memcg| {
+            memcg.learn(event);
+            memcg.reach(State::Dying);
+            memcg.id = Id::of(event);
+            memcg.css_freed_ns.replace(event.t_ns()).is_none()
+        });
+        if new == Some(true) {
+            tell(event, What::CssFreed(key), out);
+        }
     }
 
     /// The memcg's memory goes back. One that nobody saw before, and whose css was never released, never came online: its
@@ -258,7 +274,8 @@ impl Tracker {
         let mut memcg = Memcg::first_seen(*key, event);
         (memcg.path, memcg.path_truncated) = self.paths.resolve(event, &self.ledger);
         memcg.before_start = key.serial == 0 || self.first_serial.is_none_or(|first| key.serial < first);
-        let was_live = !matches!(event.hook(), Hook::CssReleased | Hook::CssFree);
+        let was_live =
+            !matches!(event.hook(), Hook::CssReleased | Hook::CssPut | Hook::CssFree | Hook::MemcgFree);
         if memcg.before_start
             && was_live
             && let Some(live) = &mut self.live_at_start

@@ -21,7 +21,8 @@ pub enum State {
     Online,
     /// The directory is gone, `css_offline` has not run.
     Removed,
-    /// Offline and not freed: a zombie.
+    /// Offline and not freed: a zombie. Where memcgs outlive their csses (3.10), its css may be freed
+    /// ([`Memcg::css_freed_ns`]).
     Dying,
     /// Its memory went back. Freed memcgs are counted and forgotten; only a [`Change`] ever shows this state.
     Freed,
@@ -67,6 +68,8 @@ pub struct Memcg {
     pub online_ns: Option<u64>,
     pub removed_ns: Option<u64>,
     pub offline_ns: Option<u64>,
+    /// On kernels where a memcg outlives its css: when the css was freed. Something else holds the memcg, and its ID.
+    pub css_freed_ns: Option<u64>,
     /// When a walk first saw it dying, of which no event had told: it has been dying for at least since then.
     pub found_dying_ns: Option<u64>,
     /// The thread that created it (at online), and the one that removed the directory.
@@ -128,6 +131,7 @@ impl Memcg {
             online_ns: None,
             removed_ns: None,
             offline_ns: None,
+            css_freed_ns: None,
             found_dying_ns: None,
             creator: None,
             remover: None,
@@ -198,6 +202,8 @@ pub enum What {
     Offline(Key),
     /// The last css reference is gone.
     Released(Key),
+    /// The css was freed, the memcg was not: it outlives its css on this kernel, and holds its ID as long as it lives.
+    CssFreed(Key),
     /// The ledger has forgotten it: here it is for the last time.
     Freed {
         memcg: Box<Memcg>,

@@ -82,6 +82,8 @@ pub struct Tracker {
     freed: Recent<Key, bool>,
     /// Cgroups released of late, and when (ns): cgroup ids are reused on old kernels.
     released: Recent<u64, u64>,
+    /// Where `css_offline` returned, the hook could not read the ID.
+    ids_hidden: bool,
     forecast: Forecast,
     loss: Loss,
 }
@@ -97,6 +99,7 @@ impl Tracker {
             first_serial: None,
             freed: Recent::new(),
             released: Recent::new(),
+            ids_hidden: false,
             forecast: Forecast::default(),
             loss: Loss::default(),
         }
@@ -189,8 +192,8 @@ impl Tracker {
             used: self.ids_used(),
             limit: ID_LIMIT,
             held_by_dying: match self.backend {
-                Backend::Kprobe => Some(self.ledger.held_by_dying()),
-                Backend::Tracepoint => None,
+                Backend::Kprobe if !self.ids_hidden => Some(self.ledger.held_by_dying()),
+                _ => None,
             },
             exhausted_in_ns: self.forecast.exhausted_in_ns(),
         }
@@ -198,6 +201,9 @@ impl Tracker {
 
     fn ids_used(&self) -> Option<u64> {
         let Totals { live, removed, .. } = *self.totals();
+        if self.ids_hidden {
+            return None;
+        }
         self.live_at_start.map(|at_start| at_start + live + removed + self.ledger.held_by_dying())
     }
 }

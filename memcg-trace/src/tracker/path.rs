@@ -35,6 +35,9 @@ impl Paths {
         }
         let itself = event.cgroup_id().and_then(|id| self.at_start.get(&id));
         let Some(name) = event.name() else { return (itself.cloned(), false) };
+        if event.name_is_path() {
+            return (Some(name.into()), event.name_truncated());
+        }
         let parent = self.parent(event, ledger);
         if parent.is_none()
             && let Some(path) = itself

@@ -126,7 +126,19 @@ impl Css {
         self.fire(Hook::Walk).memcg_id(self.memcg_id, 1).flags(0)
     }
 
-    fn fire(&self, hook: Hook) -> Fired {
+    /// The css goes, and the memcg stays (3.10).
+    pub fn css_put(&self) -> Fired {
+        let mut fired = self.fire(Hook::CssPut).memcg_id(self.memcg_id, 0);
+        fired.header.known &= !Field::ID_REFS;
+        fired
+    }
+
+    /// The memcg goes; its cgroup went before.
+    pub fn memcg_free(&self) -> Fired {
+        Fired::new(Hook::MemcgFree).css(self.key).memcg_id(self.memcg_id, 0).without(Field::ID_REFS)
+    }
+
+    pub fn fire(&self, hook: Hook) -> Fired {
         let fired = self.cgroup(hook).css(self.key);
         match self.parent {
             Some((parent, cgroup_id)) => fired.parent(parent, cgroup_id),
@@ -174,7 +186,7 @@ impl Fired {
         self
     }
 
-    fn memcg_id(mut self, id: u32, refs: u32) -> Self {
+    pub fn memcg_id(mut self, id: u32, refs: u32) -> Self {
         (self.header.memcg_id, self.header.id_refs) = (id, refs);
         self.header.known |= Field::MEMCG_ID | Field::ID_REFS;
         self

@@ -3,6 +3,7 @@
 #[path = "../events/mod.rs"]
 mod events;
 
+mod by_cgroup;
 mod ids;
 mod lives;
 mod order;
@@ -94,6 +95,7 @@ impl Ledger {
             What::Removed(key) => format!("removed {}", path(key)),
             What::Offline(key) => format!("offline {}", path(key)),
             What::Released(key) => format!("released {}", path(key)),
+            What::CssFreed(key) => format!("css freed {}", path(key)),
             What::Leaked(key) => format!("leaked {}", path(key)),
             What::Freed { memcg, dying_ns, late } => {
                 let after = dying_ns.map_or("?".into(), |ns| (ns / MS).to_string());
@@ -123,7 +125,7 @@ impl Ledger {
     #[track_caller]
     fn holds(self, lines: &[&str]) -> Self {
         let mut memcgs: Vec<&Memcg> = self.tracker.memcgs().collect();
-        memcgs.sort_by_key(|memcg| memcg.key.serial);
+        memcgs.sort_by_key(|memcg| (memcg.key.serial, memcg.key.css));
         let held: Vec<String> = memcgs.into_iter().map(line).collect();
         assert_eq!(held, lines);
         self

@@ -8,6 +8,7 @@ mod oracle;
 mod support;
 
 mod attached;
+mod blind;
 mod charges;
 mod disabled;
 mod doctor;

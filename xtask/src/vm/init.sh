@@ -21,7 +21,7 @@ must mount -t tmpfs tmpfs /run
 mount -t devpts devpts /dev/pts
 mount -t debugfs debugfs /sys/kernel/debug
 mount -t bpf bpf /sys/fs/bpf
-must mount -t tracefs tracefs /sys/kernel/tracing
+mount -t tracefs tracefs /sys/kernel/tracing
 ip link set lo up
 
 ln -s /lib/vm-modules "/lib/modules/$(uname -r)"

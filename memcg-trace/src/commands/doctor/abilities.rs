@@ -2,18 +2,17 @@
 
 use std::path::Path;
 
-use memcg_trace_common::Layout;
-
 use super::runtimes;
 use crate::{
     kernel::{
         Kernel,
         answer::{Ability, Answer},
-        attach::{AttachError, Planned},
+        attach::{AttachError, Kind, Planned},
         boot,
+        callbacks::Callbacks,
         controller::Controller,
         hierarchies::{self, Mode},
-        layout,
+        layout::{self, LayoutError},
         privileges::{self, Lockdown, PrivilegeError},
         proof::{self, ProofError},
         traceable,
@@ -22,6 +21,7 @@ use crate::{
     source::live::{LiveError, Options, Trial},
     tracker::Backend,
 };
+use memcg_trace_common::{DentryLayout, Layout};
 
 /// Every answer, and what it takes to go on.
 #[derive(Default)]
@@ -34,6 +34,8 @@ pub struct Abilities {
     pub backend: Option<Backend>,
     /// For hooks that are told apart by what they read.
     pub options: Option<Options>,
+    /// There is no type information: `trace` knows memcgs by their addresses.
+    blind: bool,
 }
 
 /// Settings of the kernel that explain a no.
@@ -84,9 +86,16 @@ impl Abilities {
 
     /// Type information, its proof, and the places of counters; `None`: no layout that may be used.
     fn layout(&mut self, btf: Option<&Path>) -> Option<Kernel> {
+        if let (Callbacks::Cgroup, Some(controller)) = (Callbacks::find(), &self.controller) {
+            let kernel = Kernel::by_cgroup(controller);
+            let proven = Answer::of(&kernel, |_| "that of 3.10, proven on our own cgroup".to_owned());
+            self.add("layout of kernel structs", proven);
+            return kernel.ok();
+        }
         let resolved = layout::resolve(btf);
         let file = btf.unwrap_or(Path::new(layout::KERNEL_BTF)).display();
         self.add("type information (BTF)", Answer::of(&resolved, |_| file.to_string()));
+        self.blind = matches!(resolved, Err(LayoutError::NoBtf));
         let provable = match (resolved, self.controller.clone(), refused()) {
             (Err(_), ..) => Err("there is no type information"),
             (_, None, _) => Err("there is no memory controller to prove it on"),
@@ -123,6 +132,15 @@ impl Abilities {
             ways.into_iter().for_each(|way| self.add(way, Answer::unknown("there is no layout to walk by")));
             return;
         };
+        if kernel.callbacks == Callbacks::Cgroup {
+            let walk = kernel.load_walk();
+            self.add(
+                "walk by memcg ID",
+                Answer::of(&walk, |_| "every memcg, dying ones included".to_owned()),
+            );
+            self.walk = walk.ok();
+            return;
+        }
         let walks = [Walk::program(&kernel.layout), Walk::kcore(&kernel.layout)];
         for (way, walk) in ways.into_iter().zip(walks) {
             self.add(way, Answer::of(&walk, |_| "every memcg, dying ones included".to_owned()));
@@ -130,21 +148,26 @@ impl Abilities {
         }
     }
 
-    /// Without a layout hooks can be attached all the same, and see nothing.
+    /// Without a layout that may be used hooks can be attached all the same, and see nothing. Where there is none at all,
+    /// kprobes are used all the same; how a life looks then, or on 3.10, the self-test does not know.
     fn hooks(&mut self, kernel: Option<&Kernel>) {
-        let options = Options {
-            layout: kernel.map_or(Layout::UNKNOWN, |kernel| kernel.layout.layout),
-            memory_root: kernel.map_or(0, |kernel| kernel.memory_root),
+        let unproven = || Options {
+            layout: Layout::UNKNOWN,
+            dentry: DentryLayout::NONE,
+            kind: Kind { callbacks: Callbacks::find(), blind: false },
+            memory_root: 0,
             backend: None,
             perf_pages: None,
         };
+        let options = kernel.map_or_else(unproven, Options::of);
         for backend in [Backend::Kprobe, Backend::Tracepoint] {
             let trial = Trial::run(&options, backend);
             let works = trial.as_ref().is_ok_and(Trial::works);
             self.trial(backend, trial);
-            if works && kernel.is_some() {
+            if works && (kernel.is_some() || self.blind && backend == Backend::Kprobe) {
                 self.backend = self.backend.or(Some(backend));
-                self.options = Some(options);
+                let usual = |kernel: &Kernel| kernel.callbacks == Callbacks::Css;
+                self.options = kernel.filter(|kernel| usual(kernel)).map(|_| options);
             }
         }
     }

@@ -7,6 +7,7 @@ use std::{io::Write, time::Duration};
 
 use anyhow::Result;
 use globset::{GlobBuilder, GlobMatcher};
+use memcg_trace_common::ABSENT;
 
 use self::{filter::Filter, output::Output};
 use super::Format;
@@ -85,7 +86,8 @@ impl<W: Write> Follower<W> {
             tracker: Tracker::new(Config {
                 backend: start.backend,
                 grace_ns: start.grace_ns,
-                live_at_start: start.live,
+                // Without IDs to be seen, live memcgs would be the only ones that count.
+                live_at_start: start.live.filter(|_| start.layout.layout.memcg_id != ABSENT),
                 paths: start.paths,
             }),
         })

@@ -18,7 +18,7 @@ use super::{Format, color, names::NamesArgs, wall_clock};
 use crate::{
     attribution::{Names, Question},
     exit::Exit,
-    kernel::{self, Kernel, counted::Counted, privileges, walk::Walk},
+    kernel::{self, Kernel, counted::Counted, privileges},
     report::{
         json, text,
         view::{Accounting, By, Request, ScanView, Scanned, Selection, Sort, Viewpoint},
@@ -125,7 +125,7 @@ impl Args {
             unknown.push(("what memcgs are charged for".to_owned(), error.to_string()));
         }
         let controller = &kernel.controller;
-        let mut walk = Walk::load(&kernel.layout).with_context(|| {
+        let mut walk = kernel.load_walk().with_context(|| {
             let counted = text::counted(&Counted::now(controller));
             format!("cannot list memcgs; all that the kernel says of itself is {counted}")
         })?;

@@ -27,6 +27,7 @@ pub struct Survey {
     pub walks: u64,
     /// Memcgs that came or went between the last two walks: so far may the counts be off.
     pub moved: u64,
+    seen: Seen,
 }
 
 /// What a walk saw, as the kernel counts.
@@ -55,25 +56,27 @@ impl Survey {
         let before = Counted::now(controller);
         let snapshot = Snapshot::take(walk)?;
         let counted = Counted::now(controller);
-        let off = off(controller.version, &before, &counted, &Seen::of(&snapshot));
+        let seen = Seen::of(&snapshot, walk.outlives_cgroups());
+        let off = off(controller.version, &before, &counted, &seen);
         // A cgroup namespace shows a part of the hierarchy, and v2 counts that part.
         let whole = controller.version == Version::V1 || shows_root(controller, &snapshot);
         let agrees = off.filter(|_| whole).map(|off| off == 0);
-        Ok(Self { snapshot, counted, agrees, walks: 1, moved: 0 })
+        Ok(Self { snapshot, counted, agrees, walks: 1, moved: 0, seen })
     }
 
     /// This one, of which an earlier one says how much is on the move.
     fn after(self, earlier: &Self, version: Version) -> Self {
         let keys = |survey: &Self| survey.snapshot.events.iter().filter_map(Key::of).collect::<HashSet<_>>();
         let moved = keys(&self).symmetric_difference(&keys(earlier)).count() as u64;
-        let off = off(version, &earlier.counted, &self.counted, &Seen::of(&self.snapshot));
+        let off = off(version, &earlier.counted, &self.counted, &self.seen);
         let agrees = self.agrees.map(|agrees| agrees || off.is_some_and(|off| off <= moved));
         Self { agrees, walks: earlier.walks + 1, moved, ..self }
     }
 }
 
 impl Seen {
-    fn of(snapshot: &Snapshot) -> Self {
+    /// Of memcgs that outlive their cgroups, only those with one are counted by the kernel.
+    fn of(snapshot: &Snapshot, outlive_cgroups: bool) -> Self {
         let mut seen = Self { all: snapshot.events.len() as u64, ..Self::default() };
         for event in &snapshot.events {
             let flags = event.css_flags().unwrap_or(CssFlag::ONLINE);
@@ -81,6 +84,9 @@ impl Seen {
             seen.online += u64::from(online);
             seen.live += u64::from(online && !dying);
             seen.dying += u64::from(!online && dying);
+        }
+        if outlive_cgroups {
+            seen.all = seen.live;
         }
         seen
     }

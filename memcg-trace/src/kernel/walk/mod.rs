@@ -1,6 +1,7 @@
 //! The walk: every memcg of the kernel, dying ones included, read on demand.
 
 mod decode;
+mod ids;
 mod lengths;
 mod mapped;
 mod program;
@@ -9,11 +10,11 @@ mod table;
 use std::time::{Duration, Instant};
 
 use aya::{maps::MapError, programs::ProgramError};
-use memcg_trace_common::{ABSENT, WalkLayout};
+use memcg_trace_common::{ABSENT, DentryLayout, WalkLayout};
 use thiserror::Error;
 
 pub use self::decode::Walked;
-use self::{program::Program, table::Table};
+use self::{ids::Ids, program::Program, table::Table};
 use super::kcore::KcoreError;
 use crate::event::DecodeError;
 
@@ -22,6 +23,8 @@ use crate::event::DecodeError;
 pub enum WalkError {
     #[error("this kernel's type information does not describe the table of csses (css_idr)")]
     NoTable,
+    #[error("the table of memcg IDs cannot be read: {0}")]
+    NoIds(String),
     #[error("cannot load the walk: {0}")]
     Load(#[from] aya::EbpfError),
     #[error("this kernel does not run the walk (test runs of raw tracepoints came with Linux 5.10): {0}")]
@@ -52,6 +55,7 @@ pub struct Walk(Means);
 enum Means {
     Program(Box<Program>),
     Kcore(Box<Table>),
+    Ids(Box<Ids>),
 }
 
 /// What a walk did.
@@ -104,11 +108,22 @@ impl Walk {
         Ok(Self(Means::Kcore(Box::new(Table::open(layout)?))))
     }
 
+    /// By memcg ID, where memcgs outlive their cgroups.
+    pub fn by_ids(dentry: &DentryLayout) -> Result<Self, WalkError> {
+        Ok(Self(Means::Ids(Box::new(Ids::open(dentry)?))))
+    }
+
+    /// It brings memcgs whose cgroups are gone, too: those that no count of cgroups has.
+    pub fn outlives_cgroups(&self) -> bool {
+        matches!(self.0, Means::Ids(_))
+    }
+
     /// How the table is read, in a word for outputs.
     pub fn means(&self) -> &'static str {
         match self.0 {
             Means::Program(_) => "walk",
             Means::Kcore(_) => "kcore",
+            Means::Ids(_) => "ids",
         }
     }
 
@@ -116,14 +131,17 @@ impl Walk {
     pub fn walk(&mut self, mut visit: impl FnMut(&Walked<'_>)) -> Result<Walks, WalkError> {
         let started = Instant::now();
         let mut walks = Walks::default();
-        if let Means::Kcore(table) = &mut self.0 {
-            table.refresh()?;
+        match &mut self.0 {
+            Means::Program(_) => {}
+            Means::Kcore(table) => table.refresh()?,
+            Means::Ids(ids) => ids.refresh()?,
         }
         let mut id = 0;
         loop {
             let leaf = match &mut self.0 {
                 Means::Program(program) => program.leaf(id, &mut visit)?,
                 Means::Kcore(table) => table.leaf(id, &mut visit)?,
+                Means::Ids(ids) => ids.leaf(&mut visit)?,
             };
             walks.runs += 1;
             walks.memcgs += leaf.memcgs;

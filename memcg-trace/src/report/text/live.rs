@@ -107,6 +107,9 @@ fn leak(out: &mut impl Write, event: &EventView<'_>, memcg: &MemcgView<'_>) -> i
     if let Some(refs) = memcg.css_refs {
         write!(out, " | {}", many(refs, "css ref"))?;
     }
+    if memcg.css_freed_ns.is_some() {
+        write!(out, " | css_free came, __mem_cgroup_free did not")?;
+    }
     if let Some(creator) = &memcg.creator {
         write!(out, " | created by {} (pid {})", creator.comm, creator.tgid)?;
     }
@@ -140,6 +143,7 @@ fn name(kind: EventKind) -> &'static str {
         EventKind::Removed => "removed",
         EventKind::Offline => "offline",
         EventKind::Released => "released",
+        EventKind::CssFreed => "css_freed",
         EventKind::Freed => "freed",
         EventKind::AllocFailed => "alloc_failed",
         EventKind::Leaked => "LEAKED",
@@ -158,6 +162,7 @@ fn style(kind: EventKind) -> Style {
         | EventKind::Removed
         | EventKind::Offline
         | EventKind::Released
+        | EventKind::CssFreed
         | EventKind::Freed => Style::new(),
     }
 }

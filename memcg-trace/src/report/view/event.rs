@@ -24,6 +24,8 @@ pub enum EventKind {
     Offline,
     /// The last reference to it is gone
     Released,
+    /// Its css was freed, and something else holds it (RHEL 7)
+    CssFreed,
     /// Its memory went back
     Freed,
     /// It could not be created
@@ -47,6 +49,7 @@ impl EventKind {
             What::Removed(_) => Self::Removed,
             What::Offline(_) => Self::Offline,
             What::Released(_) => Self::Released,
+            What::CssFreed(_) => Self::CssFreed,
             What::Freed { late: false, .. } => Self::Freed,
             What::Freed { late: true, .. } => Self::Late,
             What::AllocFailed { .. } => Self::AllocFailed,
@@ -65,6 +68,7 @@ pub fn subject<'a>(change: &'a Change, tracker: &'a Tracker) -> Option<&'a Memcg
         | What::Removed(key)
         | What::Offline(key)
         | What::Released(key)
+        | What::CssFreed(key)
         | What::Leaked(key) => tracker.get(key),
         What::Freed { memcg, .. } | What::Reconciled { memcg, .. } => Some(memcg),
         What::AllocFailed { parent, .. } => parent.as_ref().and_then(|parent| tracker.get(parent)),
@@ -162,7 +166,9 @@ impl<'a> EventView<'a> {
             What::Removed(_) => {
                 (memcg.map(|memcg| MemcgView { state: State::Removed, age_ns: Some(0), ..memcg }), None)
             }
-            What::Online(_) | What::Offline(_) | What::Released(_) | What::Leaked(_) => (memcg, None),
+            What::Online(_) | What::Offline(_) | What::Released(_) | What::CssFreed(_) | What::Leaked(_) => {
+                (memcg, None)
+            }
         };
         Self {
             event: EventKind::of(what),
@@ -183,7 +189,7 @@ fn elapsed_ns(what: &What, memcg: &Memcg, t_ns: u64) -> Option<u64> {
     let since_ns = match what {
         What::Removed(_) => memcg.online_ns,
         What::Offline(_) => memcg.removed_ns.or(memcg.online_ns),
-        What::Released(_) | What::Leaked(_) => memcg.dying_since_ns(),
+        What::Released(_) | What::CssFreed(_) | What::Leaked(_) => memcg.dying_since_ns(),
         What::Freed { dying_ns, .. } => return *dying_ns,
         What::Online(_)
         | What::AllocFailed { .. }
@@ -208,5 +214,8 @@ fn hook_name(hook: Hook) -> &'static str {
         Hook::CgroupRmdir => "cgroup_rmdir",
         Hook::CgroupRelease => "cgroup_release",
         Hook::Walk => "walk",
+        Hook::CssPut => "css_free",
+        Hook::MemcgFree => "__mem_cgroup_free",
+        Hook::MkdirEnter => "cgroup_mkdir_enter",
     }
 }

@@ -46,6 +46,9 @@ pub struct MemcgView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_min_ns: Option<u64>,
     pub before_start: bool,
+    /// Its css was freed this long ago, and something else holds it: only on kernels where a memcg outlives its css.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub css_freed_ns: Option<u64>,
     /// The threads that made and that removed it.
     pub creator: Option<TaskView<'a>>,
     pub remover: Option<TaskView<'a>>,
@@ -111,6 +114,7 @@ impl<'a> MemcgView<'a> {
             charges: None,
             age_min_ns: None,
             before_start: memcg.before_start,
+            css_freed_ns: memcg.css_freed_ns.map(|freed_ns| now_ns.saturating_sub(freed_ns)),
             creator: memcg.creator.as_ref().map(TaskView::new),
             remover: memcg.remover.as_ref().map(TaskView::new),
         }

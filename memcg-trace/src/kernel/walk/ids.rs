@@ -1,0 +1,124 @@
+//! The walk where memcgs outlive their cgroups (3.10): by memcg ID, through /proc/kcore.
+//!
+//! There is no table of csses. But every memcg owns an ID until its end, and `mem_cgroup_idr` has them all. Which of them
+//! still have a cgroup, the tree of cgroups tells; what a memcg without one says of its cgroup means nothing.
+//!
+//! Nothing holds still meanwhile. A memcg counts if it says itself that it has the ID under which it was found. One that is
+//! being made has no cgroup yet, and is passed over.
+
+use std::collections::HashMap;
+
+use memcg_trace_common::{Charges, CssFlag, DentryLayout, EventHeader, Field, Hook};
+use zerocopy::FromZeros as _;
+
+use super::{Leaf, WalkError, decode::Walked};
+use crate::kernel::{
+    clock, counters,
+    dentry::{Found, MEMCG_ID, MEMCG_USAGE, Tree},
+};
+
+/// The IDs of all memcgs, a `struct idr`.
+const IDS: &str = "mem_cgroup_idr";
+/// `idr.top`
+const IDR_TOP: u32 = 8;
+/// `idr_layer.ary[]`
+const LAYER_SLOTS: u32 = 40;
+const SLOTS: usize = 256;
+const SLOTS_SHIFT: u32 = 8;
+/// `idr_layer.layer`: distance from the leaves.
+const LAYER_LEVEL: u32 = 2092;
+const LAYER_LENGTH: usize = 2096;
+/// IDs have 16 bits.
+const LEVEL_MAX: u32 = 1;
+
+/// The memcgs by ID.
+pub struct Ids {
+    tree: Tree,
+    dentry: DentryLayout,
+    /// Address of `mem_cgroup_idr`.
+    idr: u64,
+}
+
+impl Ids {
+    /// `dentry` is proven.
+    pub fn open(dentry: &DentryLayout) -> Result<Self, WalkError> {
+        let tree = Tree::open().map_err(|error| WalkError::NoIds(error.to_string()))?;
+        let idr = counters::symbol(IDS).ok().flatten();
+        let idr =
+            idr.ok_or_else(|| WalkError::NoIds(format!("/proc/kallsyms does not tell where {IDS} is")))?;
+        Ok(Self { tree, dentry: *dentry, idr })
+    }
+
+    /// To be called before each walk.
+    pub fn refresh(&mut self) -> Result<(), WalkError> {
+        Ok(self.tree.kcore.refresh()?)
+    }
+
+    /// Visits all, in the order of IDs.
+    pub fn leaf(&self, mut visit: impl FnMut(&Walked<'_>)) -> Result<Leaf, WalkError> {
+        let mut leaf = Leaf { memcgs: 0, unreadable: 0, next: None };
+        let mut memcgs = Vec::new();
+        if let Some(top @ 1..) = self.tree.kcore.member::<u64>(self.idr, IDR_TOP) {
+            self.layer(top, 0, LEVEL_MAX, &mut memcgs).ok_or(WalkError::Broken(0))?;
+        }
+        // After the IDs: a cgroup that is removed meanwhile makes a dying memcg, which it is.
+        let found = self.tree.all(&self.dentry);
+        let cgroups: HashMap<u64, &Found> = found.iter().map(|found| (found.memcg, found)).collect();
+        for (id, memcg) in memcgs {
+            let own: Option<u16> = self.tree.kcore.member(memcg, MEMCG_ID);
+            match (own, self.tree.cgroup(memcg)) {
+                (Some(own), Some(cgroup)) if own == id && cgroup != 0 => {
+                    visit(&self.decode(id, memcg, cgroups.get(&memcg).copied()));
+                    leaf.memcgs += 1;
+                }
+                // Being made, or freed meanwhile and already something else.
+                (Some(_), Some(_)) => {}
+                _ => leaf.unreadable += 1,
+            }
+        }
+        Ok(leaf)
+    }
+
+    /// What hangs below a layer of the table: IDs from `first` on.
+    fn layer(&self, address: u64, first: u32, limit: u32, memcgs: &mut Vec<(u16, u64)>) -> Option<()> {
+        let layer = self.tree.kcore.read(address, LAYER_LENGTH)?;
+        let level = layer.get::<u32>(LAYER_LEVEL).filter(|level| *level <= limit)?;
+        for slot in 0..SLOTS as u32 {
+            let Some(below @ 1..) = layer.get::<u64>(LAYER_SLOTS + 8 * slot) else { continue };
+            let id = first + (slot << (SLOTS_SHIFT * level));
+            match level {
+                0 => memcgs.extend(u16::try_from(id).ok().map(|id| (id, below))),
+                _ => self.layer(below, id, level - 1, memcgs)?,
+            }
+        }
+        Some(())
+    }
+
+    fn decode<'a>(&self, id: u16, memcg: u64, cgroup: Option<&'a Found>) -> Walked<'a> {
+        let charged = self.tree.kcore.member::<u64>(memcg, MEMCG_USAGE);
+        let mut header = EventHeader {
+            t_ns: clock::monotonic_ns(),
+            hook: Hook::Walk as u16,
+            css: memcg,
+            memcg_id: id.into(),
+            charged_pages: charged.unwrap_or(0),
+            css_flags: CssFlag::DYING,
+            known: Field::CSS | Field::MEMCG_ID | Field::CSS_FLAGS,
+            ..EventHeader::new_zeroed()
+        };
+        header.known |= if charged.is_some() { Field::CHARGED } else { 0 };
+        if let Some(found) = cgroup {
+            header.css_flags = CssFlag::ONLINE;
+            header.cgroup = found.cgroup;
+            header.cgroup_id = found.number;
+            header.level = found.level;
+            header.parent_css = found.parent_memcg;
+            header.parent_cgroup_id = found.parent_number;
+            header.known |= Field::CGROUP_ID | Field::LEVEL | Field::NAME;
+            header.known |= if found.level > 0 { Field::PARENT | Field::PARENT_CGROUP_ID } else { 0 };
+        }
+        let name = cgroup.map_or(&[][..], |found| &found.name);
+        header.name_len = name.len() as u16;
+        Walked { header, name, charges: Charges::UNKNOWN, unreadable: 0 }
+    }
+}

@@ -1,0 +1,76 @@
+//! Which hooks each kernel gets, by the symbols that were seen on it (tests/symbols, of /proc/kallsyms those that matter).
+
+use memcg_trace::kernel::{
+    attach::{Kind, plan},
+    callbacks::Callbacks,
+};
+use memcg_trace::tracker::Backend;
+use memcg_trace_common::Hook;
+
+/// A kernel, what its callbacks are called with, and the optional hooks that it lacks.
+type Row = (&'static str, &'static str, Callbacks, &'static [&'static str]);
+
+#[rustfmt::skip]
+const KERNELS: &[Row] = &[
+    ("3.10-el7", include_str!("symbols/3.10-el7.txt"), Callbacks::Cgroup, &[]),
+    ("4.19", include_str!("symbols/4.19.txt"), Callbacks::Css, &[]),
+    ("5.4", include_str!("symbols/5.4.txt"), Callbacks::Css, &[]),
+    ("5.10", include_str!("symbols/5.10.txt"), Callbacks::Css, &[]),
+    ("6.1", include_str!("symbols/6.1.txt"), Callbacks::Css, &[]),
+    ("6.12", include_str!("symbols/6.12.txt"), Callbacks::Css, &[]),
+    ("7.2", include_str!("symbols/7.2.txt"), Callbacks::Css, &[]),
+];
+
+fn has(symbols: &str, hook: Hook, target: &str) -> bool {
+    let tracepoint = format!("__tracepoint_{target}");
+    let wanted = match hook {
+        Hook::CgroupMkdir | Hook::CgroupRelease => &tracepoint,
+        Hook::CgroupRmdir if target == "cgroup_rmdir" => &tracepoint,
+        _ => target,
+    };
+    symbols.lines().any(|symbol| symbol == wanted)
+}
+
+#[test]
+fn every_kernel_has_what_its_plan_needs() {
+    for (kernel, symbols, callbacks, lacking) in KERNELS {
+        assert_eq!(Callbacks::by(symbols.lines()), Some(*callbacks), "{kernel}");
+        let mut lacks = Vec::new();
+        for blind in [false, true] {
+            for planned in plan(Backend::Kprobe, Kind { callbacks: *callbacks, blind }) {
+                if !has(symbols, planned.hook, planned.target) {
+                    assert!(planned.optional.is_some(), "{kernel} lacks {}", planned.target);
+                    lacks.push(planned.target);
+                }
+            }
+        }
+        assert_eq!(&lacks, lacking, "{kernel}");
+    }
+}
+
+/// The end of a life is hooked before its beginning, a return before its entry.
+#[test]
+fn ends_before_beginnings() {
+    for callbacks in [Callbacks::Css, Callbacks::Cgroup] {
+        let hooks: Vec<_> =
+            plan(Backend::Kprobe, Kind { callbacks, blind: false }).map(|planned| planned.hook).collect();
+        let place = |hook| hooks.iter().position(|h| *h == hook);
+        for (first, second) in [
+            (Hook::CssOffline, Hook::CssOnline),
+            (Hook::CssOffline, Hook::CssOfflineEnter),
+            (Hook::CssAlloc, Hook::CssAllocEnter),
+        ] {
+            assert!(
+                place(first).is_some() && place(first) < place(second),
+                "{callbacks:?}: {first:?}, {second:?}"
+            );
+        }
+        let end = if callbacks == Callbacks::Css { Hook::CssFree } else { Hook::MemcgFree };
+        assert_eq!(place(end), Some(0), "{callbacks:?}");
+    }
+}
+
+#[test]
+fn symbols_that_do_not_tell() {
+    assert_eq!(Callbacks::by(["mem_cgroup_css_free", "__mem_cgroup_free", "schedule"]), None);
+}
