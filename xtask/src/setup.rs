@@ -36,6 +36,7 @@ const TOOLS: &[Tool] = &[
     Tool { program: "make", package: "make", needed_by: "test" },
     Tool { program: "mmdebstrap", package: "mmdebstrap", needed_by: "test" },
     Tool { program: "cpio", package: "cpio", needed_by: "test" },
+    Tool { program: "mke2fs", package: "e2fsprogs", needed_by: "test" },
     Tool { program: "runc", package: "runc", needed_by: "test" },
     Tool { program: "containerd", package: "containerd", needed_by: "test" },
     Tool { program: "dockerd", package: "docker.io", needed_by: "test" },
