@@ -3,7 +3,6 @@
 use std::{
     fs,
     process::Command,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -200,8 +199,9 @@ fn leaky_module() {
     );
 }
 
+/// A line for each sample, `figure HOW MICROSECONDS`: creating and destroying one cache.
 #[test]
-#[ignore = "measures; run it by: cargo xtask test --filter \"vm 6.1 v2\" -- --ignored --nocapture leaky_churn"]
+#[ignore = "measures; `cargo xtask bench` runs it"]
 fn leaky_churn() {
     const PAIRS: u32 = 300;
     const ROUNDS: usize = 15;
@@ -214,31 +214,20 @@ fn leaky_churn() {
         start.elapsed().as_secs_f64() * 1e6 / f64::from(PAIRS)
     };
     churn_us();
-    let mut rounds: Vec<(f64, f64)> = Vec::new();
-    for round in 0..ROUNDS {
-        let traced = || {
-            let tracer = Tracer::spawn(command().args(["slab", "--watch", "60", "-o", "json"]));
-            let us = churn_us();
-            thread::sleep(Duration::from_millis(200));
-            tracer.stop();
-            us
-        };
-        // Each comes first as often as the other.
-        rounds.push(if round % 2 == 0 {
-            (churn_us(), traced())
-        } else {
-            let us = traced();
-            (churn_us(), us)
-        });
-    }
-    let median = |mut samples: Vec<f64>| {
-        samples.sort_by(f64::total_cmp);
-        samples[samples.len() / 2]
+    let untraced = || println!("figure untraced {:.3}", churn_us());
+    let traced = || {
+        let tracer = Tracer::spawn(command().args(["slab", "--watch", "60", "-o", "json"]));
+        println!("figure traced {:.3}", churn_us());
+        tracer.stop();
     };
-    let untraced = median(rounds.iter().map(|(untraced, _)| *untraced).collect());
-    let traced = median(rounds.iter().map(|(_, traced)| *traced).collect());
-    let ratio = median(rounds.iter().map(|(untraced, traced)| traced / untraced).collect());
-    println!(
-        "create+destroy: {untraced:.1} µs untraced, {traced:.1} µs traced, ratio {ratio:.3} (medians of {ROUNDS})"
-    );
+    for round in 0..ROUNDS {
+        // Each comes first as often as the other.
+        if round % 2 == 0 {
+            untraced();
+            traced();
+        } else {
+            traced();
+            untraced();
+        }
+    }
 }

@@ -253,7 +253,7 @@ fn zombies_of_a_storm_that_was_lost() {
     assert!(outcome.count("reconciled_added") > 0, "{}", outcome.summary);
 }
 
-/// A line for each sample, `walk_speed HOW MICROSECONDS`: the walk by each of its means, and the oracle's, which reads six
+/// A line for each sample, `figure HOW MICROSECONDS`: the walk by each of its means, and the oracle's, which reads six
 /// words of each memcg one by one, where the walk reads all that a scan shows.
 #[test]
 #[ignore = "measures; `cargo xtask bench` runs it"]
@@ -270,7 +270,7 @@ fn walk_speed() {
     let mut walks = [Walk::program(&layout), Walk::kcore(&layout)].map(|walk| walk.expect("a way to walk"));
     let tell = |how: &str, took: Duration, memcgs: usize| {
         assert!(memcgs > MEMCGS, "\"{how}\" sees {memcgs} memcgs");
-        println!("walk_speed {how} {:.3}", took.as_secs_f64() * 1e6 / memcgs as f64);
+        println!("figure {how} {:.3}", took.as_secs_f64() * 1e6 / memcgs as f64);
     };
     for _ in 0..ROUNDS {
         for walk in &mut walks {

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what tracing costs.
 
 mod churn;
+mod in_vm;
 mod ledger;
 mod table;
 mod tracer;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use self::churn::Churn;
+use self::in_vm::Figures;
 use self::table::{Row, Table, Unit};
 use self::tracer::Tracer;
 use crate::build;
@@ -27,7 +29,7 @@ use crate::workspace::Workspace;
 /// taken within it, so that what else happens on the machine hits them alike. The cost for the loader: events a second
 /// through decode, merge and ledger, and resident memory when as many memcgs are tracked as there are memcg IDs. And one
 /// look at 20,000 memcgs: the walk through the kernel, and what a scan makes of it; and in a VM at 65,000, beside
-/// /proc/kcore.
+/// /proc/kcore; and slab caches that come and go there, traced and untraced.
 ///
 /// A figure is the median of its samples, with the quartiles beside it. A missed goal is no failure.
 #[derive(clap::Args)]
@@ -73,7 +75,8 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         step("replay", || Ok((ledger::replay(workspace, "summary")?, ledger::replay(workspace, "json")?)))?;
     let names = step("names", || Ok((ledger::paths(workspace)?, ledger::names(workspace)?)))?;
     let walk = step("scan", || walk::measure(&loader))?;
-    let in_vm = step("walks in a VM", || walk::in_vm(workspace))?;
+    let mut walks = step("walks in a VM", || Figures::of_test(workspace, "walk_speed"))?;
+    let mut caches = step("slab caches in a VM", || Figures::of_test(workspace, "leaky_churn"))?;
 
     let mut table = Table::new();
     for side in &sides {
@@ -111,14 +114,21 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     table.add(Row::new(what, Unit::Microseconds, walk.memcg_us).at_most(Some(1.0)));
     let what = format!("CPU time of scan -o json of {} memcgs, once loaded", walk::MEMCGS);
     table.add(Row::new(what, Unit::Milliseconds, walk.scan_ms).at_most(Some(150.0)));
-    let what = |how| format!("walk of 65,000 memcgs in a VM ({}), each, {how}", walk::SERIES);
-    let ratios = |slower: &[f64]| slower.iter().zip(&in_vm.program).map(|(slow, fast)| slow / fast).collect();
-    let (kcore, words) = (ratios(&in_vm.kcore), ratios(&in_vm.words));
-    table.add(Row::new(what("by the program"), Unit::Microseconds, in_vm.program));
-    table.add(Row::new(what("/proc/kcore by struct"), Unit::Microseconds, in_vm.kcore));
-    table.add(Row::new(what("/proc/kcore by word"), Unit::Microseconds, in_vm.words));
-    table.add(Row::new("/proc/kcore by struct / program".to_owned(), Unit::Ratio, kcore));
-    table.add(Row::new("/proc/kcore by word / program".to_owned(), Unit::Ratio, words).at_least(Some(20.0)));
+    let vm = |what: &str| format!("in a VM ({}): {what}", in_vm::SERIES);
+    let ratios = |of: &[f64], to: &[f64]| of.iter().zip(to).map(|(of, to)| of / to).collect();
+    let [program, structs, words] = ["walk", "kcore", "words"].map(|name| walks.take(name));
+    let (program, structs, words) = (program?, structs?, words?);
+    let (by_struct, by_word) = (ratios(&structs, &program), ratios(&words, &program));
+    table.add(Row::new(vm("walk of 65,000 memcgs, each"), Unit::Microseconds, program));
+    table.add(Row::new(vm("/proc/kcore by struct, each"), Unit::Microseconds, structs));
+    table.add(Row::new(vm("/proc/kcore by word, each"), Unit::Microseconds, words));
+    table.add(Row::new(vm("/proc/kcore by struct / walk"), Unit::Ratio, by_struct));
+    table.add(Row::new(vm("/proc/kcore by word / walk"), Unit::Ratio, by_word).at_least(Some(20.0)));
+    let (untraced, traced) = (caches.take("untraced")?, caches.take("traced")?);
+    let cost = ratios(&traced, &untraced);
+    table.add(Row::new(vm("slab cache created+destroyed, untraced"), Unit::Microseconds, untraced));
+    table.add(Row::new(vm("the same under slab --watch"), Unit::Microseconds, traced));
+    table.add(Row::new(vm("slab --watch / untraced"), Unit::Ratio, cost));
     print!("{table}");
     Ok(ExitCode::SUCCESS)
 }

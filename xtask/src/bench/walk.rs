@@ -1,6 +1,5 @@
-//! One look at many memcgs: `memcg-trace scan` on this machine, and the walk beside /proc/kcore in a VM.
+//! One look at many memcgs: `memcg-trace scan`.
 
-use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -13,9 +12,6 @@ use serde::Deserialize;
 use super::churn::Churn;
 use super::table::median;
 use crate::process;
-use crate::test;
-use crate::vm::{Cgroup, Output};
-use crate::workspace::Workspace;
 
 /// Memcgs that are made for it.
 pub const MEMCGS: usize = 20_000;
@@ -44,40 +40,6 @@ pub fn measure(loader: &Path) -> Result<Figures> {
     drop(crowd);
     let few_ms = median(&few_ms);
     Ok(Figures { memcg_us, scan_ms: scan_ms.into_iter().map(|ms| ms - few_ms).collect() })
-}
-
-/// Microseconds for each memcg, a sample a round.
-#[derive(Default)]
-pub struct Speeds {
-    /// By the program.
-    pub program: Vec<f64>,
-    /// Through /proc/kcore, struct by struct.
-    pub kcore: Vec<f64>,
-    /// Through /proc/kcore, word by word, and only six of them.
-    pub words: Vec<f64>,
-}
-
-/// The kernel of the VM.
-pub const SERIES: &str = "6.1";
-
-/// The walk of as many memcgs as there can be. This machine need not have /proc/kcore.
-pub fn in_vm(workspace: &Workspace) -> Result<Speeds> {
-    let args = ["--ignored", "--nocapture", "walk_speed"].map(OsString::from);
-    let stdout = test::in_vm(workspace, SERIES, Cgroup::V2, "", &args, Output::Capture)?;
-    let mut speeds = Speeds::default();
-    for line in String::from_utf8_lossy(&stdout).lines() {
-        // The first one stands behind what the test program says of the test.
-        let Some((_, sample)) = line.split_once("walk_speed ") else { continue };
-        let Some((how, Ok(each_us))) = sample.split_once(' ').map(|(how, each)| (how, each.parse())) else {
-            continue;
-        };
-        match how {
-            "walk" => speeds.program.push(each_us),
-            "kcore" => speeds.kcore.push(each_us),
-            _ => speeds.words.push(each_us),
-        }
-    }
-    Ok(speeds)
 }
 
 /// CPU time of each scan (ms), and its walk by memcg (µs).

@@ -1,0 +1,59 @@
+//! What cannot be measured on this machine: tests that measure in a VM, and print a line `figure NAME MICROSECONDS` for each
+//! sample.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+
+use anyhow::{Context as _, Result};
+
+use crate::test;
+use crate::vm::{Cgroup, Output};
+use crate::workspace::Workspace;
+
+/// The kernel of the VM.
+pub const SERIES: &str = "6.1";
+
+/// Samples by name, in the order of the rounds.
+pub struct Figures(HashMap<String, Vec<f64>>);
+
+impl Figures {
+    /// Runs an ignored test of `memcg-trace/tests/vm`.
+    pub fn of_test(workspace: &Workspace, test: &str) -> Result<Self> {
+        let args = ["--ignored", "--nocapture", test].map(OsString::from);
+        let stdout = test::in_vm(workspace, SERIES, Cgroup::V2, "", &args, Output::Capture)?;
+        Ok(Self::parse(&String::from_utf8_lossy(&stdout)))
+    }
+
+    fn parse(stdout: &str) -> Self {
+        let mut figures = HashMap::<_, Vec<_>>::new();
+        for line in stdout.lines() {
+            // The first figure stands behind what the test program says of the test.
+            let figure = line.split_once("figure ").and_then(|(_, figure)| figure.split_once(' '));
+            if let Some((name, us)) = figure
+                && let Ok(us) = us.trim().parse()
+            {
+                figures.entry(name.to_owned()).or_default().push(us);
+            }
+        }
+        Self(figures)
+    }
+
+    /// The samples of one name.
+    pub fn take(&mut self, name: &str) -> Result<Vec<f64>> {
+        self.0.remove(name).with_context(|| format!("the test in the VM measured no \"{name}\""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_stand_among_what_a_test_program_says() {
+        let mut figures =
+            Figures::parse("running 1 test\ntest speed ... figure a 1.5\nfigure b 7\r\nfigure a 2\nok\n");
+        assert_eq!(figures.take("a").expect("a"), [1.5, 2.0]);
+        assert_eq!(figures.take("b").expect("b"), [7.0]);
+        assert!(figures.take("c").is_err());
+    }
+}
