@@ -18,7 +18,7 @@ pub enum Callbacks {
 
 /// Work functions of kernel/cgroup.c: nothing inlines them. Newest first.
 const WITNESSES: &[(&str, Callbacks)] = &[
-    // 4.18 (8f36aaec9c92); `css_free_work_fn` before, since csses are freed one by one (3.13, 0c21ead136c7).
+    // Since 8f36aaec9c92; `css_free_work_fn` before, since csses are freed one by one (3.12).
     ("css_free_rwork_fn", Callbacks::Css),
     ("css_free_work_fn", Callbacks::Css),
     // A css puts its cgroup's dentry: it has no life of its own.

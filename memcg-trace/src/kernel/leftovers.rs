@@ -18,7 +18,8 @@ pub fn kprobe_events() -> Option<PathBuf> {
         .find(|file| file.exists())
 }
 
-/// Removes what dead processes left on functions that we hook. Whatever else is there is somebody's.
+/// Removes what dead processes left on functions that we hook. Whatever else is there is somebody's. (The process may live in
+/// another PID namespace: the kernel refuses to remove what is in use.)
 pub fn remove() {
     let Some(file) = kprobe_events() else { return };
     let events = fs::read_to_string(&file).unwrap_or_default();
