@@ -24,7 +24,7 @@ pub use bystander::evict_stocks;
 
 use std::{
     process::Command,
-    sync::{Mutex, MutexGuard, Once, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -55,21 +55,18 @@ pub fn machine() -> Machine {
 }
 
 /// Runs what the tests run inside of cgroups: a page of a program or a library stays charged to the memcg that first read
-/// it, and pins it.
+/// it, and pins it. For each test anew: some drop the page cache.
 fn cache_programs() {
-    static ONCE: Once = Once::new();
     let programs: [(&str, &[&str]); 4] = [
         ("true", &[]),
         ("sleep", &["0"]),
         ("dd", &["if=/dev/null", "of=/dev/null"]),
         ("tail", &["-c", "1", "/dev/null"]),
     ];
-    ONCE.call_once(|| {
-        for (program, arguments) in programs {
-            let output = Command::new(program).args(arguments).output();
-            output.unwrap_or_else(|error| panic!("run {program}: {error}"));
-        }
-    });
+    for (program, arguments) in programs {
+        let output = Command::new(program).args(arguments).output();
+        output.unwrap_or_else(|error| panic!("run {program}: {error}"));
+    }
 }
 
 /// Asks until there is an answer. `probe` says why there is none yet.
