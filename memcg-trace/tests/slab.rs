@@ -2,9 +2,15 @@
 //! caches for each memcg, as up to 5.8.
 #![expect(clippy::unwrap_used, reason = "an event that is none fails the test")]
 
-use memcg_trace::slab::{
-    Change, Config, Family, Leak, Ledger, Listed, Listing, SlabEvent, SlabRecord, State, Symbol, Totals,
-    What, stem,
+use std::collections::BTreeMap;
+
+use memcg_trace::{
+    attribution::{Container, container_of_path},
+    report::view::{Clock, SlabBy, SlabRequest, SlabRun, SlabView},
+    slab::{
+        Change, Config, Family, Leak, Ledger, Listed, Listing, SlabEvent, SlabRecord, State, Symbol, Totals,
+        What, stem,
+    },
 };
 use memcg_trace_common::{RawSlabEvent, SlabField, SlabHook};
 use proptest::prelude::*;
@@ -400,6 +406,55 @@ fn copies_of_memcgs() {
     reused.raw.header.memcg = 0x1000 * 4;
     let book = book.records([reused.at(21_000)]).time(60_000);
     assert_eq!(book.ledger.totals().leaked, 3);
+}
+
+/// Copies are counted by whose their memcgs are; caches that are nobody's, and memcgs of which nothing is known, are one group.
+#[test]
+fn copies_by_owner() {
+    let copies = [(1, "a"), (2, "b"), (3, "c"), (4, "d")];
+    let copies = copies.map(|(memcg, name)| memcg_copy(100 + memcg, name, memcg, 1).at(10));
+    let book = book(true).records([create(1, "dentry").at(1)]).records(copies);
+    let owner = |serial: u64, path: &str, container: Option<Container>| {
+        ((0x1000 * serial, serial), (Box::from(path.as_bytes()), container))
+    };
+    let job = |pod: &str| Container {
+        pod: Some(format!("{pod}-x7kzq")),
+        namespace: Some("prod".to_owned()),
+        image: Some("backup:1".to_owned()),
+        ..container_of_path(format!("/docker/{}", "5e1f".repeat(16)).as_bytes()).unwrap()
+    };
+    let run = SlabRun {
+        backend: "kprobe",
+        backend_reason: None,
+        unknown: Vec::new(),
+        clock: Clock { boottime_offset_ns: 0, realtime_offset_ns: 0 },
+        started_ns: Some(0),
+        ended_ns: 100 * MS,
+        grace_ns: GRACE_MS * MS,
+        per_memcg: Some(true),
+        listed: None,
+        undecodable: 0,
+        owners: [
+            owner(1, "/first", Some(job("backup-28374650"))),
+            owner(2, "/second", Some(job("backup-28374651"))),
+            owner(3, "/system.slice/run-r17.scope", None),
+        ]
+        .into(),
+    };
+    let groups = |by| {
+        let view = SlabView::new(&run, &book.ledger, SlabRequest { leaked: false, by: Some(by), top: None });
+        let groups = view.groups.unwrap().into_iter().map(|group| (group.of, group.caches));
+        groups.collect::<BTreeMap<_, _>>()
+    };
+    let expected = |of: &[(Option<&str>, u64)]| {
+        of.iter().map(|(of, caches)| (of.map(str::to_owned), *caches)).collect::<BTreeMap<_, _>>()
+    };
+    let unit = "run-r*.scope";
+    assert_eq!(groups(SlabBy::Workload), expected(&[(Some("prod/backup"), 2), (Some(unit), 1), (None, 2)]));
+    assert_eq!(groups(SlabBy::Namespace), expected(&[(Some("prod"), 2), (None, 3)]));
+    assert_eq!(groups(SlabBy::Image), expected(&[(Some("backup:1"), 2), (None, 3)]));
+    assert_eq!(groups(SlabBy::Runtime), expected(&[(Some("docker"), 2), (None, 3)]));
+    assert_eq!(groups(SlabBy::Unit), expected(&[(Some(unit), 1), (None, 4)]));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `memcg-trace slab`: the kernel's slab caches, at one look or from look to look.
 
+mod owners;
 mod watch;
 mod watcher;
 
@@ -17,7 +18,7 @@ use crate::{
     kernel::{privileges, slab, slab_list},
     report::{
         json, text,
-        view::{SlabBy, SlabRequest, SlabRun, SlabView},
+        view::{Owners, SlabBy, SlabRequest, SlabRun, SlabView},
     },
     slab::{Config, Ledger, SlabRecord},
 };
@@ -116,6 +117,7 @@ impl Args {
             per_memcg: slab::has_memcg_caches(),
             listed: Some(listing.counts()),
             undecodable: 0,
+            owners: Owners::new(),
         };
         run.unknown.push(("who created them".to_owned(), "it takes --watch".to_owned()));
         ledger.apply(&SlabRecord::Walk(listing), &mut Vec::new());

@@ -19,7 +19,7 @@ use crate::{
     report::{
         json,
         text::{self, Color},
-        view::{Clock, SlabDelta, SlabEventView},
+        view::{Clock, SlabBy, SlabDelta, SlabEventView},
     },
     slab::{Change, Ledger, Totals},
 };
@@ -29,7 +29,7 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// Watches until a signal or `--duration`, then sums up.
 pub async fn watch(args: &Args, interval: Duration) -> Result<Exit> {
-    let watcher = Watcher::start(args.grace_ns())?;
+    let watcher = Watcher::start(args.grace_ns(), args.by.and_then(SlabBy::owner).is_some())?;
     privileges::drop_unneeded();
     // Before it says that it traces: who reads that may send a signal.
     let mut stop = Stop::new()?;

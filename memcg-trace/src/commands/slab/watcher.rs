@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 
-use super::super::wall_clock;
+use super::{super::wall_clock, owners::OwnerWalk};
 use crate::{
     kernel::{clock, privileges, slab, slab_list},
-    report::view::SlabRun,
+    report::view::{Owners, SlabRun},
     slab::{Change, Config, Ledger, ListCounts, SlabRecord},
     source::slab::SlabSource,
 };
@@ -16,13 +16,15 @@ pub type Show<'a> = &'a mut dyn FnMut(&Ledger, &Change) -> Result<()>;
 pub struct Watcher {
     /// `None`: this kernel cannot be hooked.
     source: Option<SlabSource>,
+    /// `None`: owners are not asked for, or not to be had.
+    owners: Option<OwnerWalk>,
     pub ledger: Ledger,
     pub run: SlabRun,
 }
 
 impl Watcher {
     /// Attaches, where that is possible, and reads what is there already.
-    pub fn start(grace_ns: u64) -> Result<Self> {
+    pub fn start(grace_ns: u64, with_owners: bool) -> Result<Self> {
         let hooked = privileges::check().map_err(anyhow::Error::from).and_then(|()| {
             privileges::raise_memlock();
             Ok(SlabSource::open()?)
@@ -33,10 +35,16 @@ impl Watcher {
         };
         // After attaching: what comes later is in the stream.
         let listing = slab_list::read()?;
-        let (per_memcg, unknown) = match &source {
+        let (per_memcg, mut unknown) = match &source {
             Some(source) => (Some(source.per_memcg()), source.unknown()),
             None => (slab::has_memcg_caches(), unknown_by_list()),
         };
+        // Elsewhere caches are nobody's.
+        let owners = (with_owners && per_memcg == Some(true)).then(OwnerWalk::open).and_then(|owners| {
+            owners
+                .map_err(|error| unknown.push(("whose their memcgs are".to_owned(), format!("{error:#}"))))
+                .ok()
+        });
         let run = SlabRun {
             backend: if source.is_some() { "kprobe" } else { "list" },
             backend_reason,
@@ -48,6 +56,7 @@ impl Watcher {
             per_memcg,
             listed: Some(listing.counts()),
             undecodable: 0,
+            owners: Owners::new(),
         };
         let mut ledger = Ledger::new(Config {
             hooked: source.is_some(),
@@ -57,7 +66,7 @@ impl Watcher {
         });
         ledger.apply(&SlabRecord::Walk(listing), &mut Vec::new());
         ledger.look();
-        Ok(Self { source, ledger, run })
+        Ok(Self { source, owners, ledger, run })
     }
 
     /// Says on stderr what is watched and how.
@@ -112,6 +121,13 @@ impl Watcher {
                 self.run.listed = slab_list::read().ok().map(|listing| listing.counts());
             }
             None => self.look(show)?,
+        }
+        match self.owners.as_mut().map(|walk| walk.owners(&self.ledger)) {
+            Some(Ok(owners)) => self.run.owners = owners,
+            Some(Err(error)) => {
+                self.run.unknown.push(("whose their memcgs are".to_owned(), format!("{error:#}")));
+            }
+            None => {}
         }
         self.run.ended_ns = end_ns;
         self.run.clock = wall_clock();

@@ -25,7 +25,7 @@ pub use memcg::{Listed, MemcgView, TaskView, state_name};
 pub use rollup::{Rolled, Rollup};
 pub use scan::{By, Request, ScanGroup, ScanView, Scanned, Selection, Sort};
 pub use slab::{
-    CreatorView, SlabBy, SlabCacheView, SlabDelta, SlabEventKind, SlabEventView, SlabGroup, SlabLoss,
+    CreatorView, Owners, SlabBy, SlabCacheView, SlabDelta, SlabEventKind, SlabEventView, SlabGroup, SlabLoss,
     SlabRequest, SlabRun, SlabSummary, SlabView,
 };
 pub use summary::{AllocFailure, Group, Run, SummaryView, Unknown};

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use memcg_trace_common::SlabHook;
 use serde::Serialize;
 
-use super::{Clock, TaskView, Unknown, rfc3339};
+use super::{ByOwner, Clock, Common, TaskView, Unknown, rfc3339};
 use crate::{
+    attribution::Container,
     report::escape::Name,
     slab::{
         Cache, Change, Creator, Family, Growing, Leak, Ledger, ListCounts, State, Symbol, Totals, What, stem,
@@ -28,6 +29,30 @@ pub enum SlabBy {
     Memcg,
     /// Names that differ in numbers alone
     Name,
+    /// Of that memcg: Deployment, CronJob and so on by the pod's name; else container name, image, or unit
+    Workload,
+    /// Of that memcg, in Kubernetes
+    Namespace,
+    /// Of that memcg's container
+    Image,
+    /// Who runs that memcg's container
+    Runtime,
+    /// Of that memcg, of systemd; those that are numbered together
+    Unit,
+}
+
+impl SlabBy {
+    /// Whose the memcg is; `None`: it is not asked for.
+    pub fn owner(self) -> Option<ByOwner> {
+        match self {
+            Self::Creator | Self::Module | Self::Memcg | Self::Name => None,
+            Self::Workload => Some(ByOwner::Workload),
+            Self::Namespace => Some(ByOwner::Namespace),
+            Self::Image => Some(ByOwner::Image),
+            Self::Runtime => Some(ByOwner::Runtime),
+            Self::Unit => Some(ByOwner::Unit),
+        }
+    }
 }
 
 /// Which caches are listed, and how.
@@ -62,7 +87,12 @@ pub struct SlabRun {
     /// What the kernel lists at the end.
     pub listed: Option<ListCounts>,
     pub undecodable: u64,
+    /// Whose memcgs have caches of their own, as far as it was asked for and is known.
+    pub owners: Owners,
 }
+
+/// Path and container by css address and serial number.
+pub type Owners = HashMap<(u64, u64), (Box<[u8]>, Option<Container>)>;
 
 impl SlabRun {
     /// Nothing is missing that the answer may depend on.
@@ -438,7 +468,7 @@ impl<'a> SlabView<'a> {
         let selected: Vec<&Cache> = selected.collect();
         let mut caches: Vec<_> =
             selected.iter().map(|cache| SlabCacheView::new(cache, ledger, run.ended_ns)).collect();
-        let mut groups = request.by.map(|by| grouped(&selected, &caches, ledger, by));
+        let mut groups = request.by.map(|by| grouped(&selected, &caches, ledger, by, &run.owners));
         // The leaked ones by age, as they came; all of them by size.
         if !request.leaked {
             caches.sort_by_key(|cache| Reverse(cache.bytes));
@@ -499,7 +529,13 @@ impl GrowingView {
 }
 
 /// The largest group first; among equals, the one that was seen first.
-fn grouped(caches: &[&Cache], views: &[SlabCacheView<'_>], ledger: &Ledger, by: SlabBy) -> Vec<SlabGroup> {
+fn grouped(
+    caches: &[&Cache],
+    views: &[SlabCacheView<'_>],
+    ledger: &Ledger,
+    by: SlabBy,
+    owners: &Owners,
+) -> Vec<SlabGroup> {
     let mut place_of: HashMap<Option<String>, usize> = HashMap::new();
     let mut groups: Vec<SlabGroup> = Vec::new();
     for (cache, view) in caches.iter().zip(views) {
@@ -516,6 +552,9 @@ fn grouped(caches: &[&Cache], views: &[SlabCacheView<'_>], ledger: &Ledger, by: 
                 let root = cache.root.and_then(|root| ledger.get(root));
                 Some(Name(&stem(&root.unwrap_or(cache).name)).to_string())
             }
+            SlabBy::Workload | SlabBy::Namespace | SlabBy::Image | SlabBy::Runtime | SlabBy::Unit => {
+                by.owner().and_then(|by| owner(cache, by, owners))
+            }
         };
         let place = *place_of.entry(of.clone()).or_insert_with(|| {
             groups.push(SlabGroup { of, caches: 0, created: 0, leaked: 0, bytes: Some(0) });
@@ -529,6 +568,18 @@ fn grouped(caches: &[&Cache], views: &[SlabCacheView<'_>], ledger: &Ledger, by: 
     }
     groups.sort_by_key(|group| Reverse(group.caches));
     groups
+}
+
+/// The name of what owns the cache's memcg; `None`: the cache is nobody's, or it is not known.
+fn owner(cache: &Cache, by: ByOwner, owners: &Owners) -> Option<String> {
+    let (css, serial) = cache.memcg?;
+    let (path, container) = owners.get(&(css, serial?))?;
+    match by.group(container.as_ref(), Some(path)) {
+        Common::Workload(workload) => workload.name,
+        Common::Namespace(name) | Common::Image(name) | Common::Unit(name) => name,
+        Common::Runtime(runtime) => runtime.map(|runtime| runtime.to_string()),
+        Common::ParentPath(_) | Common::Container(_) | Common::PodUid(_) | Common::State(_) => None,
+    }
 }
 
 /// How outputs call a state.
