@@ -1,4 +1,5 @@
-//! Which hooks each kernel gets, by the symbols that were seen on it (tests/symbols, of /proc/kallsyms those that matter).
+//! Which hooks each kernel gets, by its symbols: those that matter of /proc/kallsyms; of 3.10, 4.19 and 5.4, which were not
+//! booted for it, of the objects that memcontrol.c, slab_common.c and the like compile to (tests/symbols).
 
 use memcg_trace::kernel::{
     attach::{Kind, plan},

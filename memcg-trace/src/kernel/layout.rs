@@ -41,9 +41,9 @@ pub fn resolve(file: Option<&Path>) -> Result<Resolved, LayoutError> {
     Types::of(file)?.resolve()
 }
 
-/// Resolves what the hooks on slab caches read, from the running kernel. All of it may be absent.
-pub fn resolve_slab() -> Result<SlabLayout, LayoutError> {
-    let types = Types::of(None)?;
+/// Resolves what the hooks on slab caches read, from `file` or from the running kernel. All of it may be absent.
+pub fn resolve_slab(file: Option<&Path>) -> Result<SlabLayout, LayoutError> {
+    let types = Types::of(file)?;
     Ok(SlabLayout {
         name: types.optional("kmem_cache", "name"),
         size: types.optional("kmem_cache", "size"),

@@ -1,6 +1,6 @@
 //! Slab caches: where the kernel makes and releases them, and what their structs look like.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use aya::{Ebpf, EbpfLoader, maps::Array};
 use memcg_trace_common::{ABSENT, SlabHook, SlabLayout};
@@ -100,10 +100,10 @@ pub fn is_allocator(function: &[u8]) -> bool {
 }
 
 /// Loads the hooks. Without type information they run with what needs none: addresses, and the names that are asked for.
-pub fn load() -> Result<Ebpf, RunError> {
+pub fn load(btf: Option<&Path>) -> Result<Ebpf, RunError> {
     let mut ebpf = EbpfLoader::new().load(objects::SLAB)?;
     let config = ebpf.map_mut("CONFIG").ok_or(RunError::Absent("CONFIG"))?;
-    Array::<_, SlabLayout>::try_from(config)?.set(0, layout(), 0)?;
+    Array::<_, SlabLayout>::try_from(config)?.set(0, layout(btf), 0)?;
     Ok(ebpf)
 }
 
@@ -141,7 +141,7 @@ pub fn has_memcg_caches() -> Option<bool> {
     Symbols::open().and_then(|mut symbols| symbols.has(&functions)).ok()
 }
 
-fn layout() -> SlabLayout {
+fn layout(btf: Option<&Path>) -> SlabLayout {
     let unknown = SlabLayout {
         name: ABSENT,
         size: ABSENT,
@@ -152,7 +152,7 @@ fn layout() -> SlabLayout {
         module_name: ABSENT,
         reserved: 0,
     };
-    layout::resolve_slab().unwrap_or_else(|error| {
+    layout::resolve_slab(btf).unwrap_or_else(|error| {
         log::warn!("caches are told apart by their addresses alone: {error}");
         unknown
     })

@@ -2,6 +2,7 @@
 
 use std::{
     mem,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -53,8 +54,8 @@ pub struct SlabSource {
 
 impl SlabSource {
     /// Loads and attaches the hooks.
-    pub fn open() -> Result<Self, SlabSourceError> {
-        let mut ebpf = slab::load()?;
+    pub fn open(btf: Option<&Path>) -> Result<Self, SlabSourceError> {
+        let mut ebpf = slab::load(btf)?;
         let stacks = ebpf.take_map("STACKS").and_then(|map| StackTraceMap::try_from(map).ok());
         let symbols = Symbols::open().inspect_err(|error| log::warn!("creators stay unknown: {error}")).ok();
         let (mut per_memcg, mut dead_memcgs) = (false, false);

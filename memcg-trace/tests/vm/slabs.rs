@@ -36,7 +36,7 @@ struct Watch {
 
 impl Watch {
     fn start() -> Self {
-        let source = SlabSource::open().expect("the hooks");
+        let source = SlabSource::open(None).expect("the hooks");
         assert_eq!(source.unknown(), [], "every hook is attached");
         let mut ledger = Ledger::new(Config {
             hooked: true,

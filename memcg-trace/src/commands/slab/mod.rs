@@ -6,6 +6,7 @@ mod watcher;
 
 use std::{
     io::{self, BufWriter},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -59,6 +60,10 @@ pub struct Args {
     /// Exit with 3 if a slab cache leaked
     #[arg(long)]
     pub fail_on_leak: bool,
+
+    /// BTF file of exactly this kernel, where /sys/kernel/btf/vmlinux does not exist
+    #[arg(long, value_name = "FILE", requires = "watch")]
+    pub btf: Option<PathBuf>,
 
     /// Output format; json is one object a line
     #[arg(short, long, value_enum, default_value_t = Format::Text)]

@@ -25,8 +25,8 @@ pub struct OwnerWalk {
 
 impl OwnerWalk {
     /// Before privileges are dropped.
-    pub fn open() -> Result<Self> {
-        let walk = Kernel::probe(None)?.load_walk()?;
+    pub fn open(btf: Option<&Path>) -> Result<Self> {
+        let walk = Kernel::probe(btf)?.load_walk()?;
         Ok(Self { walk, node: Node::open(Path::new("/")).context("cannot open /")? })
     }
 

@@ -29,7 +29,8 @@ const POLL: Duration = Duration::from_millis(50);
 
 /// Watches until a signal or `--duration`, then sums up.
 pub async fn watch(args: &Args, interval: Duration) -> Result<Exit> {
-    let watcher = Watcher::start(args.grace_ns(), args.by.and_then(SlabBy::owner).is_some())?;
+    let watcher =
+        Watcher::start(args.grace_ns(), args.btf.as_deref(), args.by.and_then(SlabBy::owner).is_some())?;
     privileges::drop_unneeded();
     // Before it says that it traces: who reads that may send a signal.
     let mut stop = Stop::new()?;

@@ -1,5 +1,7 @@
 //! A ledger of slab caches and what feeds it: hooks, or where there can be none, the kernel's list from time to time.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use super::{super::wall_clock, owners::OwnerWalk};
@@ -24,10 +26,10 @@ pub struct Watcher {
 
 impl Watcher {
     /// Attaches, where that is possible, and reads what is there already.
-    pub fn start(grace_ns: u64, with_owners: bool) -> Result<Self> {
+    pub fn start(grace_ns: u64, btf: Option<&Path>, with_owners: bool) -> Result<Self> {
         let hooked = privileges::check().map_err(anyhow::Error::from).and_then(|()| {
             privileges::raise_memlock();
-            Ok(SlabSource::open()?)
+            Ok(SlabSource::open(btf)?)
         });
         let (source, backend_reason) = match hooked {
             Ok(source) => (Some(source), None),
@@ -40,11 +42,14 @@ impl Watcher {
             None => (slab::has_memcg_caches(), unknown_by_list()),
         };
         // Elsewhere caches are nobody's.
-        let owners = (with_owners && per_memcg == Some(true)).then(OwnerWalk::open).and_then(|owners| {
-            owners
-                .map_err(|error| unknown.push(("whose their memcgs are".to_owned(), format!("{error:#}"))))
-                .ok()
-        });
+        let owners =
+            (with_owners && per_memcg == Some(true)).then(|| OwnerWalk::open(btf)).and_then(|owners| {
+                owners
+                    .map_err(|error| {
+                        unknown.push(("whose their memcgs are".to_owned(), format!("{error:#}")))
+                    })
+                    .ok()
+            });
         let run = SlabRun {
             backend: if source.is_some() { "kprobe" } else { "list" },
             backend_reason,

@@ -68,7 +68,8 @@ impl Session {
             clock: wall_clock(),
         };
         let (stream, start) = Stream::open(&kernel, &wanted)?;
-        let slab = if args.slab { Some(Watcher::start(SLAB_GRACE_NS, false)?) } else { None };
+        let slab =
+            args.slab.then(|| Watcher::start(SLAB_GRACE_NS, args.btf.as_deref(), false)).transpose()?;
         let recorder = args.record.as_ref().map(|path| Recorder::start(path, &start)).transpose()?;
         // Before privileges are dropped: it needs another one.
         let resolver = args.names.resolver()?;
