@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use memcg_trace::{
@@ -256,8 +256,7 @@ fn zombies_of_a_storm_that_was_lost() {
     assert!(outcome.count("reconciled_added") > 0, "{}", outcome.summary);
 }
 
-/// A line for each sample, `figure HOW MICROSECONDS`: the walk by each of its means, and the oracle's, which reads six
-/// words of each memcg one by one, where the walk reads all that a scan shows.
+/// A line for each sample, `figure HOW MICROSECONDS`: the walk by each of its means.
 #[test]
 #[ignore = "measures; `cargo xtask bench` runs it"]
 fn walk_speed() {
@@ -280,9 +279,6 @@ fn walk_speed() {
             let Walks { memcgs, took, .. } = walk.walk(|_| ()).expect("a walk");
             tell(walk.means(), took, memcgs as usize);
         }
-        let start = Instant::now();
-        let memcgs = oracle::memcgs().len();
-        tell("words", start.elapsed(), memcgs);
     }
 }
 

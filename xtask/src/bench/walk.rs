@@ -46,7 +46,8 @@ pub fn measure(loader: &Path) -> Result<Figures> {
 fn scans(loader: &Path) -> Result<(Vec<f64>, Vec<f64>)> {
     let scan = |_| {
         let before = cpu_of_children()?;
-        let output = process::capture(Command::new(loader).args(["scan", "--all", "--output", "json"]))?;
+        let output =
+            process::capture(Command::new(loader).args(["scan", "--all", "--no-names", "--output", "json"]))?;
         let ms = (cpu_of_children()? - before).as_secs_f64() * 1e3;
         let summary = output.lines().last().context("the scan printed nothing")?;
         let summary: Summary = serde_json::from_str(summary).context("the scan printed no summary")?;
