@@ -10,6 +10,7 @@ mod memcg;
 mod rollup;
 mod scan;
 mod slab;
+mod slab_groups;
 mod summary;
 mod verify;
 mod whois;
@@ -25,9 +26,10 @@ pub use memcg::{Listed, MemcgView, TaskView, state_name};
 pub use rollup::{Rolled, Rollup};
 pub use scan::{By, Request, ScanGroup, ScanView, Scanned, Selection, Sort};
 pub use slab::{
-    CreatorView, Owners, SlabBy, SlabCacheView, SlabDelta, SlabEventKind, SlabEventView, SlabGroup, SlabLoss,
-    SlabRequest, SlabRun, SlabSummary, SlabView,
+    CreatorView, SlabCacheView, SlabDelta, SlabEventKind, SlabEventView, SlabLoss, SlabRequest, SlabRun,
+    SlabSummary, SlabView,
 };
+pub use slab_groups::{Owners, SlabBy, SlabGroup};
 pub use summary::{AllocFailure, Group, Run, SummaryView, Unknown};
 pub use verify::{Changed, Ground, VerdictView, VerifyView};
 pub use whois::{PathSource, WhoisView};

@@ -1,59 +1,22 @@
-//! Slab caches: one of them, an event, groups, the sum.
+//! Slab caches: one of them, an event, the sum.
 
-use std::{cmp::Reverse, collections::HashMap, fmt};
+use std::{cmp::Reverse, fmt};
 
 use jiff::Timestamp;
 use memcg_trace_common::SlabHook;
 use serde::Serialize;
 
-use super::{ByOwner, Clock, Common, TaskView, Unknown, rfc3339};
+use super::{
+    Clock, TaskView, Unknown, rfc3339,
+    slab_groups::{Owners, SlabBy, SlabGroup, grouped},
+};
 use crate::{
-    attribution::Container,
     report::escape::Name,
-    slab::{
-        Cache, Change, Creator, Family, Growing, Leak, Ledger, ListCounts, State, Symbol, Totals, What, stem,
-    },
+    slab::{Cache, Change, Creator, Family, Growing, Leak, Ledger, ListCounts, State, Symbol, Totals, What},
 };
 
 /// What the kernel's own code is called where modules are named.
 const KERNEL: &[u8] = b"vmlinux";
-
-/// `--by`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum SlabBy {
-    /// The place in the kernel's code that created them
-    Creator,
-    /// The module that created them, or else that of their objects' constructor
-    Module,
-    /// The memcg whose copies they are (up to Linux 5.8)
-    Memcg,
-    /// Names that differ in numbers alone
-    Name,
-    /// Of that memcg: Deployment, CronJob and so on by the pod's name; else container name, image, or unit
-    Workload,
-    /// Of that memcg, in Kubernetes
-    Namespace,
-    /// Of that memcg's container
-    Image,
-    /// Who runs that memcg's container
-    Runtime,
-    /// Of that memcg, of systemd; those that are numbered together
-    Unit,
-}
-
-impl SlabBy {
-    /// Whose the memcg is; `None`: it is not asked for.
-    pub fn owner(self) -> Option<ByOwner> {
-        match self {
-            Self::Creator | Self::Module | Self::Memcg | Self::Name => None,
-            Self::Workload => Some(ByOwner::Workload),
-            Self::Namespace => Some(ByOwner::Namespace),
-            Self::Image => Some(ByOwner::Image),
-            Self::Runtime => Some(ByOwner::Runtime),
-            Self::Unit => Some(ByOwner::Unit),
-        }
-    }
-}
 
 /// Which caches are listed, and how.
 #[derive(Clone, Copy, Debug)]
@@ -90,9 +53,6 @@ pub struct SlabRun {
     /// Whose memcgs have caches of their own, as far as it was asked for and is known.
     pub owners: Owners,
 }
-
-/// Path and container by css address and serial number.
-pub type Owners = HashMap<(u64, u64), (Box<[u8]>, Option<Container>)>;
 
 impl SlabRun {
     /// Nothing is missing that the answer may depend on.
@@ -205,19 +165,6 @@ pub enum SlabEventKind {
 pub enum SlabLoss {
     Lost { hook: &'static str, cpu: u32, events: u64 },
     Missed { hook: &'static str, firings: u64 },
-}
-
-/// Caches with something in common.
-#[derive(Clone, Debug, Serialize)]
-pub struct SlabGroup {
-    /// What they have in common; null: not known.
-    pub of: Option<String>,
-    pub caches: u64,
-    /// Of these: born while it was watched.
-    pub created: u64,
-    pub leaked: u64,
-    /// Null: not known of each.
-    pub bytes: Option<u64>,
 }
 
 /// A family that only grows.
@@ -525,60 +472,6 @@ impl GrowingView {
             Family::Name(stem) => format!("named {}", Name(stem)),
         };
         Self { family, from: growing.from, to: growing.to, rises: growing.rises }
-    }
-}
-
-/// The largest group first; among equals, the one that was seen first.
-fn grouped(
-    caches: &[&Cache],
-    views: &[SlabCacheView<'_>],
-    ledger: &Ledger,
-    by: SlabBy,
-    owners: &Owners,
-) -> Vec<SlabGroup> {
-    let mut place_of: HashMap<Option<String>, usize> = HashMap::new();
-    let mut groups: Vec<SlabGroup> = Vec::new();
-    for (cache, view) in caches.iter().zip(views) {
-        let of = match by {
-            SlabBy::Creator => {
-                view.creator.as_ref().map(ToString::to_string).filter(|creator| creator != "?")
-            }
-            SlabBy::Module => view.module.map(|module| module.to_string()),
-            SlabBy::Memcg => view.memcg.as_ref().map(|memcg| match memcg.serial {
-                Some(serial) => format!("{} serial {serial}", memcg.css),
-                None => memcg.css.clone(),
-            }),
-            SlabBy::Name => {
-                let root = cache.root.and_then(|root| ledger.get(root));
-                Some(Name(&stem(&root.unwrap_or(cache).name)).to_string())
-            }
-            SlabBy::Workload | SlabBy::Namespace | SlabBy::Image | SlabBy::Runtime | SlabBy::Unit => {
-                by.owner().and_then(|by| owner(cache, by, owners))
-            }
-        };
-        let place = *place_of.entry(of.clone()).or_insert_with(|| {
-            groups.push(SlabGroup { of, caches: 0, created: 0, leaked: 0, bytes: Some(0) });
-            groups.len() - 1
-        });
-        let group = &mut groups[place];
-        group.caches += 1;
-        group.created += u64::from(!view.before_start);
-        group.leaked += u64::from(cache.state == State::Leaked);
-        group.bytes = group.bytes.zip(view.bytes).map(|(sum, bytes)| sum + bytes);
-    }
-    groups.sort_by_key(|group| Reverse(group.caches));
-    groups
-}
-
-/// The name of what owns the cache's memcg; `None`: the cache is nobody's, or it is not known.
-fn owner(cache: &Cache, by: ByOwner, owners: &Owners) -> Option<String> {
-    let (css, serial) = cache.memcg?;
-    let (path, container) = owners.get(&(css, serial?))?;
-    match by.group(container.as_ref(), Some(path)) {
-        Common::Workload(workload) => workload.name,
-        Common::Namespace(name) | Common::Image(name) | Common::Unit(name) => name,
-        Common::Runtime(runtime) => runtime.map(|runtime| runtime.to_string()),
-        Common::ParentPath(_) | Common::Container(_) | Common::PodUid(_) | Common::State(_) => None,
     }
 }
 
