@@ -210,7 +210,8 @@ impl Shared {
             Step::Sockets { known } => (0, !facts.is_empty() || !known.is_empty()),
         };
         match AGAIN.get(attempt) {
-            Some(pause) if !known && !hopeless && asked == Asked::Born => {
+            // Hopeless ones, too: their runtime may be about to start.
+            Some(pause) if !known && asked == Asked::Born => {
                 let step = Step::Files { attempt: attempt + 1 };
                 queue.postpone(Instant::now() + *pause, Job { key, question, asked, step });
             }
