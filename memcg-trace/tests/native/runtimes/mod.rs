@@ -47,11 +47,7 @@ fn names_outlive_their_containers() {
     let path = format!("/memcg-trace-test-{}/{runc}", process::id());
     node.cgroups(&[&path]);
     node.run_runc(&runc, &path);
-    // runc writes its state after the cgroup is there; it is looked for again within a second.
-    let leaked = leak(&node, &mut tracer, &path, || {
-        thread::sleep(Duration::from_secs(2));
-        node.delete_runc(&runc);
-    });
+    let leaked = leak(&node, &mut tracer, &path, || node.delete_runc(&runc));
     assert_eq!(leaked["id"], json!(runc), "{leaked}");
     assert_eq!(facts(&leaked), json!({"runtime": "runc", "name": runc, "image": "oci:busybox"}));
 
@@ -60,11 +56,7 @@ fn names_outlive_their_containers() {
     let path = format!("/default/{ctr}");
     node.cgroups(&[&path]);
     containerd.run(&ctr);
-    // Its path names no container: it is looked for again within a second, as its runtime has just started.
-    let leaked = leak(&node, &mut tracer, &path, || {
-        thread::sleep(Duration::from_secs(2));
-        containerd.delete(&ctr);
-    });
+    let leaked = leak(&node, &mut tracer, &path, || containerd.delete(&ctr));
     let expected = json!({"runtime": "containerd", "role": "workload", "name": ctr, "image": IMAGE});
     assert_eq!(facts(&leaked), expected, "{leaked}");
     assert_eq!(leaked["learned"]["image"], "containerd-api", "{leaked}");
@@ -129,6 +121,8 @@ fn leak(node: &Node, tracer: &mut Tracer, path: &str, delete: impl FnOnce()) -> 
         Ok(metadata) if metadata.len() == Node::FILE_BYTES => Ok(()),
         other => Err(format!("{other:?}")),
     });
+    // What is not there yet when the memcg comes online is looked for again within a second.
+    thread::sleep(Duration::from_secs(2));
     delete();
     let leaked = tracer.event("leaked", path);
     assert_eq!(leaked["memcg"]["state"], "dying", "{leaked}");
