@@ -34,7 +34,8 @@ pub fn css_alloc(ctx: RetProbeContext) -> u32 {
     0
 }
 
-/// Everything is valid, css flags are still 0. Where no layout leads to the name, `cgroup_mkdir_path` brings it. A missed firing: the memcg is first seen at its removal, without creator.
+/// Everything is valid, css flags are still 0. Where no layout leads to the name, `cgroup_mkdir_path` brings it. A missed
+/// firing: the memcg is first seen at its removal, without creator.
 #[kprobe]
 pub fn css_online(ctx: ProbeContext) -> u32 {
     let Some(mut firing) = Firing::start(Hook::CssOnline) else { return 0 };

@@ -4,11 +4,7 @@ use std::{collections::BTreeSet, fs, process::Command};
 
 use serde_json::Value;
 
-use super::{
-    cgroup::hierarchy,
-    process::{command, run},
-    tracer::parse,
-};
+use super::{cgroup::hierarchy, process::command, scan::Scan};
 
 /// What one run printed, and how it ended.
 pub struct Verified {
@@ -26,13 +22,9 @@ impl Verified {
 
     /// The same for a command that a test made.
     pub fn of(command: &mut Command) -> Self {
-        let output = run(command);
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        let mut lines: Vec<_> = String::from_utf8_lossy(&output.stdout).lines().map(parse).collect();
-        let summary = lines.pop().filter(|last| last["type"] == "summary");
-        let summary = summary.unwrap_or_else(|| panic!("the last line is no summary: {stderr}"));
+        let Scan { code, lines, summary, stderr } = Scan::of(command);
         let (verdicts, changes) = lines.into_iter().partition(|line| line["type"] == "verdict");
-        Self { code: output.status.code(), verdicts, changes, summary, stderr }
+        Self { code, verdicts, changes, summary, stderr }
     }
 
     /// Scenario, verdict, what it was gone after, and how many of the memcgs hold their ID, as far as it is a leak.
