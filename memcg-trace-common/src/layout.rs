@@ -43,8 +43,12 @@ pub struct Layout {
     pub cgroup_root: u32,
     /// `cgroup.subsys[memory_cgrp_id]`
     pub cgroup_memory: u32,
-    /// `kernfs_node.id`, the inode number of the directory
+    /// `kernfs_node.id`, which has the inode number of the directory
     pub kn_id: u32,
+    /// How many of its bits that number takes: 64 since 5.5 (67c0496e87d1 "kernfs: convert kernfs_node->id from union
+    /// kernfs_node_id to u64"), 32 before, with a generation above them.
+    #[cfg_attr(feature = "loader", serde(default = "whole_word"))]
+    pub kn_id_bits: u32,
     /// `kernfs_node.name`
     pub kn_name: u32,
     /// `kernfs_node.parent`, `__parent` since 6.15
@@ -85,6 +89,7 @@ pub struct Config {
     /// Address of the `cgroup_root` that carries the memory controller; 0: not known, tracepoints of every hierarchy pass.
     pub memory_root: u64,
     pub layout: Layout,
+    pub reserved: u32,
 }
 
 impl Layout {
@@ -107,13 +112,26 @@ impl Layout {
         cgroup_root: ABSENT,
         cgroup_memory: ABSENT,
         kn_id: ABSENT,
+        kn_id_bits: u64::BITS,
         kn_name: ABSENT,
         kn_parent: ABSENT,
         ss_name: ABSENT,
         task_cgroups: ABSENT,
         css_set_memory: ABSENT,
     };
+
+    /// The inode number in a `kernfs_node.id`.
+    #[inline(always)]
+    pub const fn inode_number(&self, kn_id: u64) -> u64 {
+        if self.kn_id_bits == u32::BITS { kn_id as u32 as u64 } else { kn_id }
+    }
 }
 
-const _: () = assert!(size_of::<Layout>() == 22 * 4);
-const _: () = assert!(size_of::<Config>() == 24 + size_of::<Layout>());
+/// What recordings say that were made before it was asked for.
+#[cfg(feature = "loader")]
+fn whole_word() -> u32 {
+    u64::BITS
+}
+
+const _: () = assert!(size_of::<Layout>() == 23 * 4);
+const _: () = assert!(size_of::<Config>() == 28 + size_of::<Layout>());

@@ -54,9 +54,9 @@ pub const KINDS: usize = 11;
 #[cfg_attr(feature = "loader", derive(serde::Serialize, serde::Deserialize))]
 pub struct WalkLayout {
     pub layout: Layout,
-    /// `cgroup_subsys.css_idr.idr_rt.xa_head`
+    /// `cgroup_subsys.css_idr.idr_rt.xa_head`; `rnode` before 4.20
     pub css_idr: u32,
-    /// `xa_node.shift`
+    /// `xa_node.shift`; `radix_tree_node` before 4.20
     pub xa_shift: u32,
     /// `xa_node.slots`
     pub xa_slots: u32,

@@ -85,7 +85,7 @@ fn read_parent(css: u64, config: &WalkConfig) -> Parent {
     let pointer = |base, offset| read::<u64>(base, offset).and_then(Result::ok);
     let kn = pointer(css, layout.css_cgroup).and_then(|cgroup| pointer(cgroup, layout.cgroup_kn));
     if let Some(id) = kn.and_then(|kn| pointer(kn, layout.kn_id)) {
-        parent.cgroup_id = id;
+        parent.cgroup_id = layout.inode_number(id);
         parent.copied |= Copied::PARENT_CGROUP_ID;
     }
     parent

@@ -65,7 +65,7 @@ impl Facts<'_> {
         let cgroup: Option<u64> = self.read(parent, layout.css_cgroup);
         let kn: Option<u64> = cgroup.and_then(|cgroup| self.read(cgroup, layout.cgroup_kn));
         if let Some(id) = kn.and_then(|kn| self.read(kn, layout.kn_id)) {
-            self.event.header.parent_cgroup_id = id;
+            self.event.header.parent_cgroup_id = layout.inode_number(id);
             self.event.header.known |= Field::PARENT_CGROUP_ID;
         }
     }
@@ -81,7 +81,7 @@ impl Facts<'_> {
         }
         let Some(kn) = self.read::<u64>(cgroup, layout.cgroup_kn) else { return };
         if let Some(id) = self.read(kn, layout.kn_id) {
-            self.event.header.cgroup_id = id;
+            self.event.header.cgroup_id = layout.inode_number(id);
             self.event.header.known |= Field::CGROUP_ID;
         }
         if let Some(name) = self.read::<u64>(kn, layout.kn_name) {

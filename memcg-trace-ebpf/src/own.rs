@@ -46,7 +46,7 @@ fn follow() -> Option<()> {
     let cgroup: u64 = read(own.css, layout.css_cgroup)?.ok()?;
     own.root = read(cgroup, layout.cgroup_root)?.ok()?;
     let mut kn: u64 = read(cgroup, layout.cgroup_kn)?.ok()?;
-    own.cgroup_id = read(kn, layout.kn_id)?.ok()?;
+    own.cgroup_id = layout.inode_number(read(kn, layout.kn_id)?.ok()?);
     let mut css = own.css;
     for _ in 0..OWN_LEVELS {
         let parent: u64 = read(css, layout.css_parent)?.ok()?;

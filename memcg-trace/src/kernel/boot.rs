@@ -2,9 +2,10 @@
 
 use std::fs;
 
-/// `uname -r`; empty if /proc does not tell.
+/// `uname -r`; empty if the kernel does not tell.
 pub fn release() -> String {
-    read("/proc/sys/kernel/osrelease").unwrap_or_default()
+    nix::sys::utsname::uname()
+        .map_or_else(|_| String::new(), |name| name.release().to_string_lossy().into_owned())
 }
 
 /// The boot parameters, in order.

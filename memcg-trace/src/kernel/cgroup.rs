@@ -161,6 +161,19 @@ impl Cgroup {
         self.write(KMEM_LIMIT, &bytes.to_string())
     }
 
+    /// Limits kernel memory and lifts the limit again: what runc did for every container (runc#1725).
+    pub fn toggle_kmem_limit(&self) -> Result<()> {
+        self.limit_kmem(1)?;
+        self.limit_kmem(-1)
+    }
+
+    /// How many slab caches its memcg has of its own, up to 5.8. `None`: it does not tell.
+    pub fn slab_caches(&self) -> Option<usize> {
+        let text = fs::read(self.directory.join("memory.kmem.slabinfo")).ok()?;
+        // Two lines of heading.
+        Some(text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count().saturating_sub(2))
+    }
+
     /// Buffers of sockets are charged to it. v2 always does; v1 does so for a cgroup whose limit was ever set.
     pub fn charge_sockets(&self) -> Result<()> {
         match self.version {

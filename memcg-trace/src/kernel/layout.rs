@@ -82,6 +82,8 @@ impl Types<'_> {
         }
         let memory = self.memory_cgrp_id().ok_or_else(|| self.missing("enum value memory_cgrp_id"))?;
         let slot = size_of::<u64>() as u32 * memory;
+        // A union until 5.4.
+        let split = self.offset("kernfs_node", "id.ino").is_some();
         Ok(Layout {
             css_cgroup: self.required("cgroup_subsys_state", "cgroup")?,
             css_ss: self.required("cgroup_subsys_state", "ss")?,
@@ -100,6 +102,7 @@ impl Types<'_> {
             cgroup_root: self.required("cgroup", "root")?,
             cgroup_memory: self.required("cgroup", "subsys")? + slot,
             kn_id: self.required("kernfs_node", "id")?,
+            kn_id_bits: if split { u32::BITS } else { u64::BITS },
             kn_name: self.required("kernfs_node", "name")?,
             // `__parent` since 6.15 (741c10b096bc "kernfs: Use RCU to access kernfs_node::parent").
             kn_parent: self
@@ -114,15 +117,19 @@ impl Types<'_> {
     fn resolve(&self) -> Result<Resolved, LayoutError> {
         let layout = self.layout()?;
         let (kinds, packed) = self.counters();
-        let idr = self.offset("cgroup_subsys", "css_idr").zip(self.offset("idr", "idr_rt.xa_head"));
+        // A radix tree before 4.20, whose nodes hang together in the same way.
+        let head = self.offset("idr", "idr_rt.xa_head").or_else(|| self.offset("idr", "idr_rt.rnode"));
+        let idr = self.offset("cgroup_subsys", "css_idr").zip(head);
+        let node = ["xa_node", "radix_tree_node"].into_iter().find(|node| self.offset(node, "slots").is_some());
+        let node = node.unwrap_or_default();
         // Another chunk size (CONFIG_BASE_SMALL) would be another walk.
-        let leaf = self.array_length("xa_node", "slots") == Some(LEAF_SLOTS);
+        let leaf = self.array_length(node, "slots") == Some(LEAF_SLOTS);
         let state = self.offset("memcg_vmstats", "state");
         let layout = WalkLayout {
             layout,
             css_idr: idr.filter(|_| leaf).map_or(ABSENT, |(idr, head)| idr + head),
-            xa_shift: self.optional("xa_node", "shift"),
-            xa_slots: self.optional("xa_node", "slots"),
+            xa_shift: self.optional(node, "shift"),
+            xa_slots: self.optional(node, "slots"),
             swap: self.optional("mem_cgroup", "swap.usage"),
             kmem: self.optional("mem_cgroup", "kmem.usage"),
             tcpmem: self.optional("mem_cgroup", "tcpmem.usage"),

@@ -30,7 +30,7 @@ pub fn by_kcore(layout: &Layout) -> Result<Own, KcoreError> {
         controller: name(follow(css, layout.css_ss), layout.ss_name),
         path,
         complete,
-        cgroup_id: follow(kn, layout.kn_id),
+        cgroup_id: layout.inode_number(follow(kn, layout.kn_id)),
         root: follow(cgroup, layout.cgroup_root),
         root_css: header(&kcore, root_css, layout),
     })

@@ -11,8 +11,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{
     Pump, Scenario, Sign,
-    kmem_limit::make_kernel_objects,
-    stage::{Stage, Task},
+    kmem_limit::work,
+    stage::Stage,
 };
 use crate::{kernel::cgroup::Cgroup, tracker::ID_LIMIT};
 
@@ -51,10 +51,9 @@ impl Scenario for IdExhaustion {
         let exhausted = self.fill_up(pump)?;
         log::debug!("mkdir after {} cgroups: {exhausted}", self.filled);
         if victim.has_kmem_limit() {
-            victim.limit_kmem(1)?;
-            victim.limit_kmem(-1)?;
+            victim.toggle_kmem_limit()?;
         }
-        Task::run(&victim, make_kernel_objects)?;
+        work(&victim)?;
         victim.remove()
     }
 

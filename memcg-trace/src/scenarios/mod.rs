@@ -6,6 +6,7 @@ mod controller_toggle;
 mod dentries;
 mod id_exhaustion;
 mod kmem_limit;
+mod kmem_toggle;
 mod mapped_file;
 mod moved_task;
 mod nested;
@@ -91,6 +92,8 @@ pub enum Name {
     Churn,
     /// The kmem limit set and lifted again, the leak of RHEL 7 (v1)
     KmemLimit,
+    /// The same with nothing running inside: control (v1)
+    KmemToggle,
     /// Kernel objects of many kinds; /sys/kernel/slab must return to its level
     SlabCaches,
     /// A file on a tmpfs that outlives the cgroup
@@ -137,6 +140,7 @@ impl Name {
         match self {
             Self::Churn => Box::new(churn::Churn),
             Self::KmemLimit => Box::new(kmem_limit::KmemLimit),
+            Self::KmemToggle => Box::new(kmem_toggle::KmemToggle),
             Self::SlabCaches => Box::<slab_caches::SlabCaches>::default(),
             Self::Tmpfs => Box::<tmpfs::Tmpfs>::default(),
             Self::PageCache => Box::<page_cache::PageCache>::default(),

@@ -14,8 +14,8 @@ use anyhow::{Context as _, Result};
 
 use super::{
     Pump, Scenario, Sign,
-    kmem_limit::make_kernel_objects,
-    stage::{Stage, Task},
+    kmem_limit::work,
+    stage::Stage,
 };
 use crate::kernel::cgroup::Cgroup;
 
@@ -45,7 +45,7 @@ impl Scenario for SlabCaches {
         if victim.has_kmem_limit() {
             victim.limit_kmem(1 << 30)?;
         }
-        Task::run(&victim, make_kernel_objects)?;
+        work(&victim)?;
         victim.remove()
     }
 

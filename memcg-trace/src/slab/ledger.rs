@@ -370,7 +370,7 @@ impl Ledger {
         cache.ctor = listed.ctor.clone().or(cache.ctor.take());
         cache.refs = cache.refs.or(listed.aliases.map(|aliases| aliases + 1));
         let leak = match cache.state {
-            State::Live if listed.aliases.is_some_and(|aliases| aliases < 0) => Leak::NotReleased,
+            State::Live if listed.aliases == Some(-1) => Leak::NotReleased,
             State::Live if listed.ctor_gone => Leak::ModuleGone,
             _ => return,
         };

@@ -379,7 +379,7 @@ fn load(options: &Options) -> Result<Ebpf, LiveError> {
         loader(objects::HOOKS)?
     };
     let Options { layout, dentry, memory_root, .. } = *options;
-    let config = Config { abi: ABI, dentry, memory_root, layout };
+    let config = Config { abi: ABI, dentry, memory_root, layout, reserved: 0 };
     // Borrowed, not taken: the programs, which are not loaded yet, refer to it by its descriptor.
     let configs = ebpf.map_mut("CONFIG").ok_or_else(|| absent("CONFIG"));
     configs

@@ -69,6 +69,8 @@ pub struct Family {
     pub without_directory: u64,
     /// Of the dying ones, how many hold their ID; `None`: this backend does not know.
     pub ids_held: Option<u64>,
+    /// Of the dying ones, of how many css_free has come, where memcgs outlive it.
+    pub css_freed: u64,
 }
 
 /// The same by other means: what the kernel counts, and what a walk of it finds.
@@ -93,6 +95,8 @@ pub struct Walked {
     pub ids_held: Option<u64>,
     /// Pages that the dying ones are charged for.
     pub charged_pages: Option<u64>,
+    /// Dying memcgs of the whole machine that the ledger does not have, where nothing tells whose they are.
+    pub strangers: u64,
 }
 
 impl Family {
@@ -109,6 +113,9 @@ impl Family {
     /// Where the other witness says otherwise; `None`: they agree.
     pub fn contradicted_by(&self, counted: &Counted) -> Option<String> {
         if let Some(walk) = &counted.walk {
+            if walk.strangers > 0 {
+                return Some(format!("a walk of the kernel finds {} dying that the ledger has not", walk.strangers));
+            }
             let (ledger, kernel) =
                 ((self.live, self.removed, self.dying), (walk.live, walk.removed, walk.dying));
             if ledger != kernel {

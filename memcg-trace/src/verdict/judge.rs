@@ -38,7 +38,7 @@ pub enum GoneAfter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
     pub verdict: Verdict,
-    /// Why it was skipped, cannot be told, or is a leak that no memcg shows.
+    /// Why it was skipped or cannot be told; of a leak, what the other members do not say.
     pub reason: Option<String>,
     /// Memcgs that should have gone, and those of them that stayed; `None`: not known.
     pub memcgs: Option<u64>,
@@ -89,6 +89,7 @@ pub fn judge(evidence: &Evidence, late_after: Duration) -> Judgement {
         _ => Verdict::Leak,
     };
     if judgement.verdict == Verdict::Leak {
+        judgement.reason = css_freed(removed.ledger.css_freed);
         judgement.gone_after = Some(match gone {
             Some(Moment::Dropped) => GoneAfter::DropCaches,
             Some(Moment::Unpinned) if pinned => GoneAfter::PinRemoved,
@@ -135,6 +136,11 @@ fn ids_held(reading: &Reading) -> Option<u64> {
     reading.ledger.ids_held.or_else(|| walk.and_then(|walk| walk.ids_held))
 }
 
+/// The end that memcgs did not come to, where css_free is not the end.
+fn css_freed(memcgs: u64) -> Option<String> {
+    (memcgs > 0).then(|| format!("css_free came for {memcgs}, __mem_cgroup_free did not"))
+}
+
 /// What no memcg shows.
 fn weigh(sign: &Sign, cgroups: u64, judgement: &mut Judgement) {
     match sign {
@@ -142,7 +148,7 @@ fn weigh(sign: &Sign, cgroups: u64, judgement: &mut Judgement) {
             judgement.slab_caches = Some(*more);
             if *more >= cgroups {
                 judgement.verdict = Verdict::Leak;
-                judgement.reason = Some(format!("{more} slab caches more than before"));
+                judgement.add_reason(format!("{more} slab caches more than before"));
             } else if judgement.verdict != Verdict::Leak {
                 judgement.verdict = Verdict::Inconclusive;
                 judgement.reason =
@@ -151,12 +157,19 @@ fn weigh(sign: &Sign, cgroups: u64, judgement: &mut Judgement) {
         }
         Sign::IdGone(error) => {
             judgement.verdict = Verdict::Leak;
-            judgement.reason = Some(format!("no memcg ID came back: mkdir says {error}"));
+            judgement.add_reason(format!("no memcg ID came back: mkdir says {error}"));
         }
     }
 }
 
 impl Judgement {
+    fn add_reason(&mut self, reason: String) {
+        self.reason = Some(match self.reason.take() {
+            Some(known) => format!("{known}; {reason}"),
+            None => reason,
+        });
+    }
+
     fn without_evidence(verdict: Verdict, reason: String) -> Self {
         Self {
             verdict,

@@ -8,7 +8,7 @@ use std::{thread, time::Duration};
 use anyhow::Result;
 use memcg_trace::{
     commands::verify::{
-        oracle::{KernelOracle, Oracle},
+        oracle::{Dying, KernelOracle, Oracle},
         round::{Round, Settings},
         witness::Witness,
     },
@@ -117,14 +117,14 @@ impl Feed for Deaf {
 }
 
 /// The kernel's counts, changed.
-struct Faked {
-    kernel: KernelOracle,
+struct Faked<'a> {
+    kernel: KernelOracle<'a>,
     counts: fn(Counted) -> Counted,
 }
 
-impl Oracle for Faked {
-    fn count(&mut self, parents: &[&Cgroup]) -> Result<Vec<Counted>> {
-        Ok(self.kernel.count(parents)?.into_iter().map(self.counts).collect())
+impl Oracle for Faked<'_> {
+    fn count(&mut self, parents: &[&Cgroup], dying: &Dying) -> Result<Vec<Counted>> {
+        Ok(self.kernel.count(parents, dying)?.into_iter().map(self.counts).collect())
     }
 }
 
@@ -133,7 +133,7 @@ fn play(kernel: &Kernel, liar: &Liar) -> Result<Vec<(Verdict, Option<String>)>> 
     let stage = Stage::new(&kernel.controller)?;
     let clock = Clock { boottime_offset_ns: 0, realtime_offset_ns: 0 };
     let wanted = Wanted { backend: None, perf_pages: Some(64), walk: true, grace_ns: u64::MAX, clock };
-    let oracle = Faked { kernel: KernelOracle::new(&kernel.controller, kernel.walk()), counts: liar.counts };
+    let oracle = Faked { kernel: KernelOracle::new(kernel), counts: liar.counts };
     let (stream, start) = Stream::open(kernel, &wanted)?;
     let witness = Witness::new(Deaf { stream, hears: liar.hears, heard: 0 }, &start);
     let interrupted = || Ok(());

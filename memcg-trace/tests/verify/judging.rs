@@ -168,7 +168,7 @@ proptest! {
         lost in any::<bool>(),
     ) {
         let [created, freed, live, removed, dying] = ledger;
-        let family = Family { created, freed, live, removed, dying, without_directory: removed + dying, ids_held: None };
+        let family = Family { created, freed, live, removed, dying, without_directory: removed + dying, ids_held: None, css_freed: 0 };
         let mut evidence = evidence(Name::Churn, None, &[0]);
         let reading = &mut readings(&mut evidence)[0];
         reading.ledger = family;

@@ -270,7 +270,7 @@ impl Args {
             grace_ns: u64::MAX,
             clock: wall_clock(),
         };
-        let oracle = KernelOracle::new(&kernel.controller, kernel.walk());
+        let oracle = KernelOracle::new(kernel);
         let (stream, start) = Stream::open(kernel, &wanted)?;
         if first {
             announce(&start);

@@ -9,7 +9,8 @@ use crate::{
     event::Event,
     kernel::{
         cgroup::Cgroup,
-        controller::{Controller, Version},
+        Kernel,
+        controller::Version,
         counted,
         walk::Walk,
     },
@@ -20,33 +21,39 @@ use crate::{
 
 /// Says what there is below each of some cgroups. It need not be the kernel.
 pub trait Oracle {
-    fn count(&mut self, parents: &[&Cgroup]) -> Result<Vec<Counted>>;
+    /// `dying`: below which of them the ledger has dying memcgs; for where nothing in the kernel leads from a dying memcg to
+    /// its parent.
+    fn count(&mut self, parents: &[&Cgroup], dying: &Dying) -> Result<Vec<Counted>>;
 }
 
+/// By css address; `None`: below none of them.
+pub type Dying = HashMap<u64, Option<usize>>;
+
 /// The running kernel.
-pub struct KernelOracle {
-    controller: Controller,
+pub struct KernelOracle<'a> {
+    kernel: &'a Kernel,
     walk: Option<Walk>,
 }
 
-impl KernelOracle {
-    pub fn new(controller: &Controller, walk: Option<Walk>) -> Self {
-        Self { controller: controller.clone(), walk }
+impl<'a> KernelOracle<'a> {
+    pub fn new(kernel: &'a Kernel) -> Self {
+        Self { walk: kernel.walk(), kernel }
     }
 
     /// Dying cgroups of the whole machine, where nothing is counted below a cgroup (v1).
     fn dying_anywhere(&self) -> Option<u64> {
-        match self.controller.version {
-            Version::V1 => self.controller.census().dying,
+        match self.kernel.controller.version {
+            Version::V1 => self.kernel.census().dying,
             Version::V2 => None,
         }
     }
 }
 
-impl Oracle for KernelOracle {
-    fn count(&mut self, parents: &[&Cgroup]) -> Result<Vec<Counted>> {
+impl Oracle for KernelOracle<'_> {
+    fn count(&mut self, parents: &[&Cgroup], dying: &Dying) -> Result<Vec<Counted>> {
         let snapshot = self.walk.as_mut().map(Snapshot::take).transpose()?;
-        let walked = snapshot.map(|snapshot| walked(&snapshot, parents));
+        let orphans = self.walk.as_ref().is_some_and(Walk::outlives_cgroups).then_some(dying);
+        let walked = snapshot.map(|snapshot| walked(&snapshot, parents, orphans));
         let dying_anywhere = self.dying_anywhere();
         let count = |(number, parent): (usize, &&Cgroup)| {
             let below = counted::Counted::below(parent.version(), parent.directory());
@@ -61,8 +68,8 @@ impl Oracle for KernelOracle {
     }
 }
 
-/// What a walk found below each of the cgroups.
-fn walked(snapshot: &Snapshot, parents: &[&Cgroup]) -> Vec<Walked> {
+/// What a walk found below each of the cgroups. `orphans`: dying memcgs have no parents there, the ledger knows better.
+fn walked(snapshot: &Snapshot, parents: &[&Cgroup], orphans: Option<&Dying>) -> Vec<Walked> {
     let start = Walked { ids_held: Some(0), charged_pages: Some(0), ..Walked::default() };
     let mut walked = vec![start; parents.len()];
     let by_id: HashMap<u64, usize> = parents.iter().map(|parent| parent.id()).zip(0..).collect();
@@ -76,6 +83,14 @@ fn walked(snapshot: &Snapshot, parents: &[&Cgroup]) -> Vec<Walked> {
             .find_map(|(depth, ancestor)| Some((depth, *by_id.get(&ancestor.cgroup_id()?)?)));
         if let Some((depth, number)) = found {
             add(event, depth == 0, &mut walked[number]);
+        }
+    }
+    for event in orphans.iter().flat_map(|_| snapshot.dying()) {
+        match event.css().and_then(|css| orphans?.get(&css)) {
+            Some(Some(number)) => add(event, true, &mut walked[*number]),
+            Some(None) => {}
+            // It may be of any.
+            None => walked.iter_mut().for_each(|walked| walked.strangers += 1),
         }
     }
     walked

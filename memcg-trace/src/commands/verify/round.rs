@@ -193,7 +193,7 @@ impl<F: Feed, O: Oracle> Round<'_, F, O> {
         let begun = Instant::now();
         loop {
             self.pump()?;
-            let counted = self.oracle.count(&parents)?;
+            let counted = self.oracle.count(&parents, &self.witness.dying())?;
             thread::sleep(POLL);
             self.pump()?;
             let families = actors.iter().map(|actor| self.family(actor));

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::oracle::Dying;
 use crate::{
     source::{Feed, Polled, Record, Start},
     tracker::{Backend, Change, Config, Found, Id, Memcg, State, Tracker, What},
@@ -73,10 +74,19 @@ impl<F: Feed> Witness<F> {
             }
             let gone = memcg.state != State::Online && memcg.removed_ns.is_some();
             family.without_directory += u64::from(gone);
+            family.css_freed +=
+                u64::from(memcg.state == State::Dying && memcg.css_freed_ns.is_some());
             ids_held += u64::from(memcg.state == State::Dying && matches!(memcg.id, Id::Held { .. }));
         }
         family.ids_held = (self.backend == Backend::Kprobe).then_some(ids_held);
         family
+    }
+
+    /// All that are dying, and the numbers of their families.
+    pub fn dying(&self) -> Dying {
+        let dying = self.tracker.memcgs().filter(|memcg| memcg.state == State::Dying);
+        let family = |memcg| self.families.iter().position(|follow| follow.is_of(memcg));
+        dying.map(|memcg| (memcg.key.css, family(memcg))).collect()
     }
 
     /// Detaches and accounts for every event. Returns why the ledger may be wrong all the same.

@@ -69,7 +69,8 @@ impl<'a> Structs<'a> {
             }
         }
         if let Some(kn) = &self.kn {
-            facts.0.cgroup_id = facts.member(kn, layout.kn_id, Field::CGROUP_ID);
+            let id = kn.get(layout.kn_id).map(|id| layout.inode_number(id));
+            facts.0.cgroup_id = facts.value(id, Field::CGROUP_ID);
         }
         let name = self.name.unwrap_or_default();
         if self.name.is_some() {

@@ -192,7 +192,9 @@ impl Table {
             counters,
             ref_count: data.and_then(|data| self.kcore.member(data, layout.ref_data_count)),
             parent_serial: parent.and_then(|parent| self.kcore.member(parent, layout.css_serial)),
-            parent_cgroup_id: kn_of(&object(above, lengths.cgroup)).and_then(|kn| kn.get(layout.kn_id)),
+            parent_cgroup_id: kn_of(&object(above, lengths.cgroup))
+                .and_then(|kn| kn.get(layout.kn_id))
+                .map(|id| layout.inode_number(id)),
             memcg,
             cgroup,
             kn,
@@ -234,7 +236,8 @@ fn css_of(read: &Option<Read>) -> u64 {
     read.as_ref().map_or(0, |read| read.css)
 }
 
-/// `xa_is_node` and `xa_to_node` (include/linux/xarray.h).
+/// `xa_is_node` and `xa_to_node` (include/linux/xarray.h), which mark nodes with a 2; `radix_tree_is_internal_node` and
+/// `entry_to_node` (include/linux/radix-tree.h, before 4.20) with a 1. Nothing in this table is marked otherwise.
 fn inner_node(entry: u64) -> Option<u64> {
-    (entry & 3 == 2 && entry > 4096).then(|| entry - 2)
+    (matches!(entry & 3, 1 | 2) && entry > 4096).then_some(entry & !3)
 }

@@ -1,0 +1,20 @@
+//! The kmem limit is set and lifted again, and nothing runs: the control of kmem-limit. The step alone gives the memcg no slab
+//! cache with an object in it, and leaks on no kernel that is known (tried on 3.10.0-1062.el7 and 3.10.0-1160.el7).
+
+use anyhow::Result;
+
+use super::{Pump, Scenario, kmem_limit::KmemLimit, stage::Stage};
+use crate::kernel::cgroup::Cgroup;
+
+pub struct KmemToggle;
+
+impl Scenario for KmemToggle {
+    fn set_up(&mut self, stage: &Stage, cgroups: u64) -> Result<()> {
+        KmemLimit.set_up(stage, cgroups)
+    }
+
+    fn provoke(&mut self, victim: Cgroup, _: &Stage, _: Pump<'_>) -> Result<()> {
+        victim.toggle_kmem_limit()?;
+        victim.remove()
+    }
+}
