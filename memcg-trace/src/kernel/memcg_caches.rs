@@ -135,10 +135,16 @@ impl MemcgCaches {
     fn roots(&self, names: &mut Names) -> Option<BTreeSet<Box<[u8]>>> {
         let mut roots = BTreeSet::new();
         let mut entry: u64 = self.kcore.member(self.head, 0)?;
-        for _ in 0..CACHES_MAX {
+        let mut mark = 0;
+        for step in 0..CACHES_MAX {
             if entry == self.head {
                 return Some(roots);
             }
+            // Round and round without the head (Brent's algorithm).
+            if entry == mark {
+                return None;
+            }
+            mark = if step.is_power_of_two() { entry } else { mark };
             let address = entry.checked_sub(self.layout.list.into())?;
             let cache = self.kcore.read(address, self.layout.length())?;
             entry = cache.get(self.layout.list)?;
@@ -203,4 +209,131 @@ fn in_parentheses(text: &[u8]) -> bool {
 fn is_listed(roots: &BTreeSet<Box<[u8]>>) -> Result<bool, CachesError> {
     let listed = slab_list::names().map_err(CachesError::SlabInfo)?;
     Ok(!roots.is_empty() && *roots == listed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, io::Write as _};
+
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+
+    use super::*;
+
+    const BASE: u64 = 0xffff_8800_0000_0000;
+    const HEAD: u64 = BASE;
+    const MEMCG: u64 = 0xffff_8800_3c59_0000;
+    const EMBEDDED: CacheLayout = CacheLayout {
+        name: 96,
+        list: 104,
+        params: Params::Embedded { memcg: 208, root_cache: 200 },
+        hold: false,
+    };
+
+    /// Kernel memory with a list in it; a page for each cache, with its parameters and its name.
+    struct Memory {
+        bytes: Vec<u8>,
+        layout: CacheLayout,
+        /// Address of the last entry.
+        last: u64,
+    }
+
+    impl Memory {
+        fn new(layout: CacheLayout) -> Self {
+            let mut memory = Self { bytes: vec![0; 4096], layout, last: HEAD };
+            memory.put(HEAD, HEAD);
+            memory
+        }
+
+        fn put(&mut self, address: u64, value: u64) {
+            let at = (address - BASE) as usize;
+            self.bytes[at..at + 8].copy_from_slice(&value.to_ne_bytes());
+        }
+
+        /// Appends a cache; `copy`: of a root, for a memcg. Gives its address.
+        fn cache(&mut self, name: &[u8], copy: Option<(u64, u64)>) -> u64 {
+            let cache = BASE + self.bytes.len() as u64;
+            self.bytes.resize(self.bytes.len() + 4096, 0);
+            let (params, text) = (cache + 1024, cache + 2048);
+            let at = (text - BASE) as usize;
+            self.bytes[at..at + name.len()].copy_from_slice(name);
+            self.put(cache + u64::from(self.layout.name), text);
+            match (self.layout.params, copy) {
+                (Params::Embedded { .. }, None) => {}
+                (Params::Embedded { memcg, root_cache }, Some((root, of))) => {
+                    self.put(cache + u64::from(memcg), of);
+                    self.put(cache + u64::from(root_cache), root);
+                }
+                (Params::Behind { pointer, is_root_cache, memcg, root_cache }, copy) => {
+                    self.put(cache + u64::from(pointer), params);
+                    let (root, of) = copy.unwrap_or_default();
+                    self.put(params + u64::from(is_root_cache), copy.is_none().into());
+                    self.put(params + u64::from(memcg), of);
+                    self.put(params + u64::from(root_cache), root);
+                }
+            }
+            let entry = cache + u64::from(self.layout.list);
+            self.put(self.last, entry);
+            self.put(entry, HEAD);
+            self.last = entry;
+            cache
+        }
+
+        /// The roots, and the names of the memcg's caches.
+        fn read(&self) -> Option<(Vec<String>, Vec<String>)> {
+            let file = memfd_create(c"memory", MFdFlags::empty()).expect("a file in memory");
+            let mut file = File::from(file);
+            file.write_all(&self.bytes).expect("room");
+            let kcore = Kcore::of(file, BASE..BASE + self.bytes.len() as u64);
+            let caches = MemcgCaches { kcore, layout: self.layout, head: HEAD, proven: false };
+            let mut names = Names::from([(MEMCG, BTreeSet::new())]);
+            let roots = caches.roots(&mut names)?;
+            let text = |names: &BTreeSet<Box<[u8]>>| {
+                names.iter().map(|name| name.escape_ascii().to_string()).collect::<Vec<_>>()
+            };
+            Some((text(&roots), text(&names[&MEMCG])))
+        }
+    }
+
+    fn both() -> [Memory; 2] {
+        [BY_CGROUP, EMBEDDED].map(Memory::new)
+    }
+
+    #[test]
+    fn copies_by_their_memcg() {
+        for mut memory in both() {
+            let anon_vma = memory.cache(b"anon_vma", None);
+            let filp = memory.cache(b"filp", None);
+            memory.cache(b"filp(0:web\x1b)", Some((filp, MEMCG)));
+            memory.cache(b"filp(1:other)", Some((filp, MEMCG + 4096)));
+            memory.cache(b"anon_vma(0:web\x1b)", Some((anon_vma, MEMCG)));
+            let names = |names: [&str; 2]| names.map(str::to_owned).to_vec();
+            let expected = (names(["anon_vma", "filp"]), names(["anon_vma(0:web\\x1b)", "filp(0:web\\x1b)"]));
+            assert_eq!(memory.read(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn what_is_not_named_after_its_root_is_none() {
+        for mut memory in both() {
+            let filp = memory.cache(b"filp", None);
+            memory.cache(b"dentry(0:web)", Some((filp, MEMCG)));
+            memory.cache(b"filp(0:we", Some((filp, MEMCG)));
+            memory.cache(b"filp(0:web)", Some((0xdead_0000_0000_0100, MEMCG)));
+            assert_eq!(memory.read(), Some((vec!["filp".to_owned()], Vec::new())));
+        }
+    }
+
+    /// An entry that was removed meanwhile leads nowhere, and one whose memory was used anew anywhere.
+    #[test]
+    fn a_list_that_does_not_end_where_it_began_is_none() {
+        for mut memory in both() {
+            memory.cache(b"filp", None);
+            memory.put(memory.last, 0xdead_0000_0000_0100);
+            assert_eq!(memory.read(), None);
+            memory.put(memory.last, 0);
+            assert_eq!(memory.read(), None);
+            memory.put(memory.last, memory.last);
+            assert_eq!(memory.read(), None);
+        }
+    }
 }
