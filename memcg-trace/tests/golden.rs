@@ -248,6 +248,57 @@ fn swap_holds_the_id() {
     session.end(40_000);
 }
 
+/// What was read of these memcgs.
+fn caches(ms: u64, hold: bool, of: &[(&Css, &[&[u8]])]) -> Record {
+    let names = |names: &[&[u8]]| names.iter().map(|name| Box::from(*name)).collect();
+    let of = of.iter().map(|(css, caches)| (css.key, names(caches))).collect();
+    Record::Caches { t_ns: ms * MS, hold, of }
+}
+
+/// 3.10: css_free came, and slab caches hold the memcg.
+#[test]
+fn pinned_by_slab_caches() {
+    let mut session = Session::new("pinned");
+    let names: [&[u8]; 5] = [b"work0", b"work1", b"\x1b[2J\nwork2", b"none", b"unread"];
+    let memcgs: Vec<Css> = (20..).zip(names).map(|(serial, name)| css(serial, name)).collect();
+    for (ms, css) in (2_000..).step_by(100).zip(&memcgs) {
+        session.at(ms, css.online());
+        session.at(ms + 50, css.rmdir().by("rmdir"));
+        session.at(ms + 50, css.offline_enter().by("rmdir"));
+        session.at(ms + 51, css.css_put().by("kworker/0:1"));
+    }
+    let work: [&[&[u8]]; 4] = [
+        &[b"anon_vma(0:work0)", b"sighand_cache(0:work0)"],
+        &[
+            b"anon_vma(1:work1)",
+            b"kmalloc-128(1:work1)",
+            b"kmalloc-64(1:work1)",
+            b"mm_struct(1:work1)",
+            b"sighand_cache(1:work1)",
+        ],
+        &[b"sighand_cache(2:\x1b[2J\nwork2)"],
+        &[],
+    ];
+    let of: Vec<_> = memcgs.iter().zip(work).collect();
+    session.record(caches(32_000, true, &of));
+    session.time(33_000);
+    // One has lost some of them when it is read again, another is freed.
+    session.record(caches(40_000, true, &[(&memcgs[1], &[b"sighand_cache(1:work1)"])]));
+    session.at(41_000, memcgs[2].memcg_free().by("kworker/0:1"));
+    session.end(45_000);
+}
+
+/// Later, up to 5.8: caches go with their memcg, whatever holds that.
+#[test]
+fn slab_caches_of_a_leaked_memcg() {
+    let mut session = Session::new("slab_caches");
+    let css = css(20, "work");
+    session.at(1_500, css.online());
+    remove(&mut session, 2_000, &css);
+    session.record(caches(31_000, false, &[(&css, &[b"dentry(20:work)", b"filp(20:work\xff)"])]));
+    session.end(40_000);
+}
+
 #[test]
 fn controller_is_toggled() {
     let mut session = Session::new("toggle");

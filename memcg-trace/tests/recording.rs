@@ -16,7 +16,7 @@ use memcg_trace::{
 };
 use memcg_trace_common::{ABI, Charges, EventHeader, Hook, NAME_MAX, WalkLayout};
 use proptest::{array::uniform32, collection::vec, prelude::*, sample::Index};
-use zerocopy::FromBytes as _;
+use zerocopy::{FromBytes as _, FromZeros as _};
 
 /// Magic, format and ABI: what stands before the compressed part.
 const HEAD: usize = 28;
@@ -89,6 +89,13 @@ fn facts() -> impl Strategy<Value = Facts> {
         })
 }
 
+fn caches() -> impl Strategy<Value = Record> {
+    let name = || vec(any::<u8>(), 0..20).prop_map(Box::from);
+    let of = (any::<[u64; 2]>(), vec(name(), 0..3))
+        .prop_map(|([css, serial], names)| (Key { css, serial }, names));
+    (any::<(u64, bool)>(), vec(of, 0..5)).prop_map(|((t_ns, hold), of)| Record::Caches { t_ns, hold, of })
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => event().prop_map(|event| Step::Record(Record::Event(event))),
@@ -100,6 +107,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (any::<[u64; 2]>(), vec(facts(), 0..3)).prop_map(|([css, serial], facts)| {
             Step::Record(Record::Names { key: Key { css, serial }, facts })
         }),
+        1 => caches().prop_map(Step::Record),
         2 => any::<u64>().prop_map(Step::Time),
         2 => Just(Step::Flush),
     ]
@@ -257,13 +265,29 @@ fn claims_cost_nothing() {
     }
 }
 
+/// What is new in a format is a kind of entries.
+#[test]
+fn earlier_formats_are_read() {
+    let event = EventHeader { hook: Hook::CssFree as u16, ..EventHeader::new_zeroed() };
+    let event = Event::new(event, b"").expect("an event");
+    let end = End { ended_ns: 7, clock: start().clock, undecodable: 0 };
+    let (whole, put_in) = record(vec![Step::Record(Record::Event(event))], end);
+    for format in [1, 2] {
+        let mut file = whole.clone();
+        file[22] = format;
+        let (entries, damage) = read(Reader::open(&*file).expect("a recording"));
+        assert!(damage.is_none(), "{damage:?}");
+        assert_eq!(entries, put_in, "format {format}");
+    }
+}
+
 #[test]
 fn other_files_are_told_apart() {
     let whole = record(Vec::new(), End { ended_ns: 0, clock: start().clock, undecodable: 0 }).0;
     for foreign in [&b""[..], b"\x7fELF", b"memcg-trace recording"] {
         assert!(matches!(Reader::open(foreign), Err(OpenError::Foreign)), "{foreign:?}");
     }
-    for (place, format, abi) in [(22, 0x0101, ABI), (24, 2, 0x0101)] {
+    for (place, format, abi) in [(22, 0x0101, ABI), (24, 3, 0x0101)] {
         let mut newer = whole.clone();
         newer[place..place + 2].copy_from_slice(&[1, 1]);
         match Reader::open(&*newer) {

@@ -18,8 +18,8 @@ use memcg_trace::{
         text::{self, Color},
         view::{Accounting, By, Clock, Request, ScanView, Scanned, Selection, Sort, Viewpoint},
     },
-    source::Snapshot,
-    tracker::{Backend, Config, Memcg, Tracker},
+    source::{Record, Snapshot},
+    tracker::{Backend, Config, Key, Memcg, Tracker},
 };
 use memcg_trace_common::{Charges, Field, Kind};
 
@@ -40,7 +40,7 @@ const VIEWPOINT: Viewpoint = Viewpoint {
 const DYING: Request = Request { selection: Selection::Dying, by: None, sort: Sort::Age, top: None };
 
 /// A walk, and what is said beside it.
-struct Scan(Scanned);
+struct Scan(Scanned, Option<Record>);
 
 impl Scan {
     /// The root and these memcgs, and a kernel that counts as many.
@@ -51,17 +51,20 @@ impl Scan {
         let events: Vec<_> = memcgs.map(|fired| fired.at(9_000)).collect();
         let cgroups = Some(events.len() as u64);
         let snapshot = Snapshot { began_ns: 8_995 * MS, ended_ns: 9_000 * MS, events, ..Snapshot::default() };
-        Self(Scanned {
-            backend: "walk",
-            snapshot,
-            accounting: Accounting { version, swap: true, page_bytes: PAGE },
-            counted: Counted { cgroups, ..Counted::default() },
-            agrees: Some(true),
-            walks: 1,
-            moved: 0,
-            empty: HashMap::new(),
-            unknown: Vec::new(),
-        })
+        Self(
+            Scanned {
+                backend: "walk",
+                snapshot,
+                accounting: Accounting { version, swap: true, page_bytes: PAGE },
+                counted: Counted { cgroups, ..Counted::default() },
+                agrees: Some(true),
+                walks: 1,
+                moved: 0,
+                empty: HashMap::new(),
+                unknown: Vec::new(),
+            },
+            None,
+        )
     }
 
     /// Both formats of one request.
@@ -74,6 +77,7 @@ impl Scan {
         };
         let mut tracker = Tracker::new(config);
         tracker.walked(&self.0.snapshot, &mut Vec::new());
+        self.1.iter().for_each(|record| tracker.apply(record, &mut Vec::new()));
         let view = ScanView::new(&self.0, &tracker, &VIEWPOINT, request, container_of);
         let (mut text, mut json) = (Vec::new(), Vec::new());
         text::scan(&mut text, &view, Color::Off).expect("a Vec takes all");
@@ -204,4 +208,24 @@ fn the_kernel_counts_otherwise() {
     scan.compare("moved", DYING);
     (scan.0.agrees, scan.0.walks, scan.0.moved) = (None, 1, 0);
     scan.compare("not-comparable", DYING);
+}
+
+/// 3.10: a zombie's cgroup is gone, and with it the path; what holds it has a name.
+#[test]
+fn pinned_by_slab_caches() {
+    let lost = Field::SERIAL | Field::CGROUP_ID | Field::LEVEL | Field::NAME | Field::ID_REFS;
+    let old = |serial| Css { key: Key { serial: 0, ..key(serial) }, ..css(serial, "") };
+    let zombie = |css: &Css| {
+        let parent = Field::PARENT | Field::PARENT_SERIAL | Field::PARENT_CGROUP_ID;
+        css.walked_dying().memcg_id(css.memcg_id, 0).without(lost | parent)
+    };
+    let zombies = [old(20), old(21), old(22)];
+    let mut scan = Scan::of(Version::V1, zombies.iter().map(zombie));
+    scan.0.backend = "ids";
+    let names: [&[&[u8]]; 2] =
+        [&[b"anon_vma(0:web)", b"sighand_cache(0:web)"], &[b"sighand_cache(1:a\x1bb)"]];
+    let names = names.map(|names| names.iter().map(|name| Box::from(*name)).collect());
+    let of = zombies.iter().map(|css| css.key).zip(names).collect();
+    scan.1 = Some(Record::Caches { t_ns: 9_001 * MS, hold: true, of });
+    scan.compare("pinned", DYING);
 }

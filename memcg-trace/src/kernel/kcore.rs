@@ -53,6 +53,12 @@ impl Kcore {
         Ok(kcore)
     }
 
+    /// A file that has these addresses from its beginning on.
+    #[cfg(test)]
+    pub fn of(file: File, addresses: Range<u64>) -> Self {
+        Self { file, segments: vec![Segment { addresses, offset: 0 }] }
+    }
+
     /// Learns anew where in the file memory is: where memory is added, everything behind it moves.
     pub fn refresh(&mut self) -> Result<(), KcoreError> {
         let file = ReadCache::new(&self.file);

@@ -9,7 +9,10 @@ use btf_rs::{Btf, BtfType, EnumMember, Member, Type};
 use memcg_trace_common::{ABSENT, KINDS, LEAF_SLOTS, Layout, SlabLayout, WalkLayout};
 use thiserror::Error;
 
-use super::counters::{self, KIND_ITEMS, Packed};
+use super::{
+    counters::{self, KIND_ITEMS, Packed},
+    memcg_caches::{CacheLayout, Params},
+};
 
 /// The running kernel's own type information (5.2, CONFIG_DEBUG_INFO_BTF).
 pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -34,6 +37,8 @@ pub struct Resolved {
     pub layout: WalkLayout,
     /// The counters are packed, and no type tells how: their offsets are absent from the layout.
     pub packed: Option<Packed>,
+    /// `None`: memcgs have no slab caches of their own (5.9).
+    pub caches: Option<CacheLayout>,
 }
 
 /// Resolves the layout from `file`, or from the running kernel. What the walk needs beyond the hooks may be absent.
@@ -142,7 +147,14 @@ impl Types<'_> {
                 .offset("cgroup", "self.nr_populated_csets")
                 .unwrap_or_else(|| self.optional("cgroup", "nr_populated_csets")),
         };
-        Ok(Resolved { layout, packed })
+        Ok(Resolved { layout, packed, caches: self.caches() })
+    }
+
+    fn caches(&self) -> Option<CacheLayout> {
+        let member = |member| self.offset("kmem_cache", member);
+        let (memcg, root_cache) = (member("memcg_params.memcg")?, member("memcg_params.root_cache")?);
+        let params = Params::Embedded { memcg, root_cache };
+        Some(CacheLayout { name: member("name")?, list: member("list")?, params, hold: false })
     }
 
     /// Where the counters are: one for each item, or packed since 6.10 (ff48c71c26aa).

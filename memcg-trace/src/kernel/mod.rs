@@ -16,6 +16,7 @@ pub mod kcore;
 pub mod kmem;
 pub mod layout;
 pub mod leftovers;
+pub mod memcg_caches;
 pub mod missed;
 pub mod objects;
 mod own;
@@ -41,6 +42,7 @@ use self::{
     controller::{Census, Controller},
     counters::{CountersError, Packed},
     layout::{LayoutError, Resolved},
+    memcg_caches::{CacheLayout, CachesError, MemcgCaches},
     proof::{ProofError, Proven},
     walk::{Walk, WalkError},
 };
@@ -53,6 +55,8 @@ pub struct Kernel {
     /// Known where cgroups are dentries.
     pub dentry: DentryLayout,
     packed: Option<Packed>,
+    /// Known where memcgs have slab caches of their own.
+    caches: Option<CacheLayout>,
     /// Address of the `cgroup_root` that carries the memory controller; 0: not known.
     pub memory_root: u64,
 }
@@ -99,15 +103,20 @@ impl Kernel {
             Err(ProofError::Impossible(_)) if own => 0,
             Err(error) => return Err(error),
         };
-        let Resolved { layout, packed } = resolved;
+        let Resolved { layout, packed, caches } = resolved;
         let (callbacks, dentry) = (Callbacks::Css, DentryLayout::NONE);
-        Ok(Self { controller, callbacks, layout, dentry, packed, memory_root })
+        Ok(Self { controller, callbacks, layout, dentry, packed, caches, memory_root })
     }
 
     /// A kernel whose structs are not known: the hooks see pointers, and what they are called with.
     pub fn without_layout(controller: Controller, callbacks: Callbacks) -> Self {
         let (layout, dentry) = (WalkLayout::UNKNOWN, DentryLayout::NONE);
-        Self { controller, callbacks, layout, dentry, packed: None, memory_root: 0 }
+        // They prove themselves when they are read.
+        let caches = match callbacks {
+            Callbacks::Css => None,
+            Callbacks::Cgroup => Some(memcg_caches::BY_CGROUP),
+        };
+        Self { controller, callbacks, layout, dentry, packed: None, caches, memory_root: 0 }
     }
 
     /// A kernel whose callbacks are called with cgroups: the one layout that is known of such, if it proves itself.
@@ -145,6 +154,11 @@ impl Kernel {
             DentryLayout::NONE => Walk::load(&self.layout),
             dentry => Walk::by_ids(&dentry),
         }
+    }
+
+    /// The slab caches of memcgs; `None`: they have none of their own, or it is not known where these are.
+    pub fn memcg_caches(&self) -> Result<Option<MemcgCaches>, CachesError> {
+        self.caches.map(MemcgCaches::open).transpose()
     }
 
     /// The walk, where this kernel allows it; otherwise says why not.

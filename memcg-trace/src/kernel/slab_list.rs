@@ -4,7 +4,12 @@
 //! things that the kernel never cleans up make `ls /sys/kernel/slab | wc -l` say more than there is: links stay when their
 //! cache is gone, and when the name that they stand for was given up.
 
-use std::{collections::HashMap, fs, io, os::unix::ffi::OsStringExt as _, path::Path};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs, io,
+    os::unix::ffi::OsStringExt as _,
+    path::Path,
+};
 
 use thiserror::Error;
 
@@ -37,6 +42,12 @@ pub fn read() -> Result<Listing, SlabListError> {
     };
     (listing.began_ns, listing.ended_ns) = (began_ns, clock::monotonic_ns());
     Ok(listing)
+}
+
+/// The names in /proc/slabinfo. Copies for memcgs are not in it, but counted with what they are copies of.
+pub fn names() -> io::Result<BTreeSet<Box<[u8]>>> {
+    let info = fs::read(SLABINFO)?;
+    Ok(slabinfo(&info).iter().map(|row| row.name.into()).collect())
 }
 
 /// One line of /proc/slabinfo.

@@ -28,9 +28,14 @@ impl Family {
     }
 }
 
-/// A name with `#` for each number in it, and without the memcg that it may end with.
+/// A name without the memcg that it may end with.
+pub fn root_name(name: &[u8]) -> &[u8] {
+    name.split(|&byte| byte == b'(').next().filter(|root| !root.is_empty()).unwrap_or(name)
+}
+
+/// The same with `#` for each number in it.
 pub fn stem(name: &[u8]) -> Vec<u8> {
-    let name = name.split(|&byte| byte == b'(').next().filter(|stem| !stem.is_empty()).unwrap_or(name);
+    let name = root_name(name);
     let mut stem = Vec::with_capacity(name.len());
     for &byte in name {
         match byte {

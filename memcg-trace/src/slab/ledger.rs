@@ -133,7 +133,7 @@ impl Ledger {
                 out.push(Change { t_ns, what: What::Missed { hook, firings } });
             }
             // Of memcgs.
-            SlabRecord::Names { .. } => {}
+            SlabRecord::Names { .. } | SlabRecord::Caches { .. } => {}
         }
     }
 

@@ -18,7 +18,7 @@ mod listing;
 
 pub use cache::{Asked, Cache, Creator, Leak, Number, State, Symbol};
 pub use event::{SlabDecodeError, SlabEvent};
-pub use growth::{Family, Growing, Growth, stem};
+pub use growth::{Family, Growing, Growth, root_name, stem};
 pub use ledger::{Change, Config, Ledger, Totals, What};
 pub use listing::{ListCounts, Listed, Listing};
 

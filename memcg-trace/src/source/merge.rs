@@ -91,6 +91,14 @@ pub enum Record<E: HookEvent = Event> {
         key: Key,
         facts: Vec<Facts>,
     },
+    /// The slab caches that some memcgs had at `t_ns` (`CLOCK_MONOTONIC`, ns), by their names. Not merged: it is about memcgs
+    /// that are dying when it is applied.
+    Caches {
+        t_ns: u64,
+        /// Each of them holds its memcg.
+        hold: bool,
+        of: Vec<(Key, Vec<Box<[u8]>>)>,
+    },
 }
 
 /// Puts the events of all CPUs in the order of time. Holds what is newer than the last watermark, nothing else.

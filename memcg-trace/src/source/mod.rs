@@ -1,5 +1,6 @@
 //! Where events come from.
 
+mod caches;
 pub mod live;
 mod merge;
 pub mod names;
@@ -9,6 +10,7 @@ pub mod slab;
 mod stream;
 mod walk;
 
+pub use caches::Caches;
 pub use merge::{HookEvent, Merge, Record};
 pub use run::{End, Start};
 pub use stream::{Feed, Polled, Stream, Wanted};

@@ -62,9 +62,14 @@ impl Ledger {
             .map(|&(_, serial, css)| Key { css, serial })
     }
 
-    /// The memcg that has been dying for longest without being reported, and since when (ns).
+    /// Since when (ns) each memcg has been dying that was not reported, the longest first.
+    pub fn waiting(&self) -> impl Iterator<Item = (u64, Key)> {
+        self.waiting.iter().copied()
+    }
+
+    /// The first of them.
     pub fn longest_waiting(&self) -> Option<(u64, Key)> {
-        self.waiting.first().copied()
+        self.waiting().next()
     }
 
     /// A memcg that is not yet known: created if its birth was seen, else adopted.

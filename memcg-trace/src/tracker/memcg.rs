@@ -50,6 +50,14 @@ pub enum Id {
     Unknown,
 }
 
+/// The slab caches of one memcg at one instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlabCaches {
+    pub names: Vec<Box<[u8]>>,
+    /// Each of them holds the memcg: it stays for as long as there are any.
+    pub hold: bool,
+}
+
 /// One memcg of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memcg {
@@ -77,6 +85,8 @@ pub struct Memcg {
     pub remover: Option<Task>,
     pub css_refs: Option<u64>,
     pub charged_pages: Option<u64>,
+    /// Known of dying ones, where memcgs have slab caches of their own and somebody looked.
+    pub slab_caches: Option<Box<SlabCaches>>,
     /// Dying for longer than the grace time; was reported.
     pub leaked: bool,
 }
@@ -137,6 +147,7 @@ impl Memcg {
             remover: None,
             css_refs: None,
             charged_pages: None,
+            slab_caches: None,
             leaked: false,
         };
         memcg.learn(event);

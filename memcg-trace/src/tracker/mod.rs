@@ -30,7 +30,7 @@ use std::{collections::HashMap, fmt};
 use serde::{Deserialize, Serialize};
 
 pub use ids::{ID_LIMIT, Ids};
-pub use memcg::{Change, Found, Id, Key, Memcg, State, Task, What};
+pub use memcg::{Change, Found, Id, Key, Memcg, SlabCaches, State, Task, What};
 pub use totals::Totals;
 
 use self::{ids::Forecast, ledger::Ledger, path::Paths, recent::Recent, walk::Loss};
@@ -120,9 +120,27 @@ impl Tracker {
                 (t_ns, What::Missed { hook, firings })
             }
             Record::Names { .. } => return,
+            Record::Caches { hold, ref of, .. } => return self.has_caches(hold, of),
         };
         self.loss.happened(t_ns);
         out.push(Change { t_ns, task: None, what });
+    }
+
+    /// What was read of those that are dying; others have come and gone meanwhile.
+    fn has_caches(&mut self, hold: bool, of: &[(Key, Vec<Box<[u8]>>)]) {
+        for (key, names) in of {
+            self.ledger.edit(key, |memcg| {
+                if memcg.state == State::Dying {
+                    memcg.slab_caches = Some(Box::new(SlabCaches { names: names.clone(), hold }));
+                }
+            });
+        }
+    }
+
+    /// Those that become leaked when time is `now_ns`, in the order in which they do.
+    pub fn due(&self, now_ns: u64) -> impl Iterator<Item = Key> {
+        let is_due = move |(since_ns, _): &(u64, Key)| since_ns.saturating_add(self.grace_ns) <= now_ns;
+        self.ledger.waiting().take_while(is_due).map(|(_, key)| key)
     }
 
     /// Time passes (`CLOCK_MONOTONIC`, ns): what has been dying for the grace time becomes leaked, as of the instant at

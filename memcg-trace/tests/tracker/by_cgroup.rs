@@ -61,6 +61,38 @@ fn css_freed_but_held() {
     ledger.holds(&["/web dying, id 7, leaked", "/next online, id 8 refs 1"]);
 }
 
+fn caches(of: &Css, names: &[&str]) -> Record {
+    let names = names.iter().map(|name| name.as_bytes().into()).collect();
+    Record::Caches { t_ns: 0, hold: true, of: vec![(of.key, names)] }
+}
+
+/// Who is due can be asked before time passes, and what was read of it is there when it is told as leaked.
+#[test]
+fn caches_are_known_before_the_leak_is_told() {
+    let (web, next) = (old(7, "web"), old(8, "next"));
+    let due = |ledger: &Ledger, ms: u64| ledger.tracker.due(ms * MS).collect::<Vec<_>>();
+    let ledger = kprobe().events(held(&web, 2)).events(held(&next, 50));
+    assert_eq!(due(&ledger, 5_031), []);
+    assert_eq!(due(&ledger, 5_032), [web.key]);
+    assert_eq!(due(&ledger, 6_000), [web.key, next.key]);
+    let ledger = ledger.record(caches(&web, &["anon_vma(0:web)"])).record(caches(&next, &[])).time(5_032);
+    assert_eq!(due(&ledger, 6_000), [next.key], "one is told");
+    let names = |css: &Css| ledger.memcg(css).slab_caches.as_ref().map(|caches| caches.names.len());
+    assert_eq!((names(&web), names(&next)), (Some(1), Some(0)), "none is known to be none");
+}
+
+/// What lives at an address now has nothing of what died there.
+#[test]
+fn caches_go_with_their_memcg() {
+    let web = old(7, "web");
+    let read = || caches(&web, &["anon_vma(0:web)"]);
+    let ledger = kprobe().events(held(&web, 2)).record(read()).events([web.online().at(100)]);
+    assert_eq!(ledger.memcg(&web).slab_caches, None);
+    let ledger = ledger.record(read());
+    assert_eq!(ledger.memcg(&web).slab_caches, None, "it was read before the birth was known");
+    ledger.events([web.memcg_free().at(200)]).record(read()).holds(&[]);
+}
+
 /// Its memory was used anew: it was freed, whatever was missed.
 #[test]
 fn an_address_that_lives_again() {

@@ -151,6 +151,18 @@ impl<W: Write> Follower<W> {
         self.tracker.get(key).is_some()
     }
 
+    /// Those that become leaked when time is `now_ns`; see [`Tracker::due`].
+    pub fn due(&self, now_ns: u64) -> Vec<Key> {
+        self.tracker.due(now_ns).collect()
+    }
+
+    /// All that are dying, in order.
+    pub fn dying(&self) -> Vec<Key> {
+        let mut dying: Vec<Key> = self.tracker.dying().map(|memcg| memcg.key).collect();
+        dying.sort_unstable();
+        dying
+    }
+
     pub fn flush(&mut self) -> Result<()> {
         self.output.flush()
     }

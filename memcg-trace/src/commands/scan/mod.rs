@@ -18,13 +18,16 @@ use super::{Format, color, names::NamesArgs, wall_clock};
 use crate::{
     attribution::{Names, Question},
     exit::Exit,
-    kernel::{self, Kernel, counted::Counted, privileges},
+    kernel::{self, Kernel, counted::Counted, memcg_caches::CachesError, privileges},
     report::{
         json, text,
         view::{Accounting, By, Request, ScanView, Scanned, Selection, Sort, Viewpoint},
     },
-    source::names::{Asked, Resolver},
-    tracker::{Backend, Config, Memcg, State, Tracker},
+    source::{
+        Caches,
+        names::{Asked, Resolver},
+    },
+    tracker::{Backend, Config, Key, Memcg, State, Tracker},
 };
 
 /// List what is dying in the kernel now, also what died long before
@@ -99,6 +102,15 @@ fn names(resolver: &Resolver, tracker: &Tracker) -> Names {
     names
 }
 
+/// Finds out which slab caches the dying memcgs have, where memcgs have any of their own.
+fn read_caches(caches: Option<Caches>, tracker: &mut Tracker) -> Result<(), CachesError> {
+    let dying: Vec<Key> = tracker.dying().map(|memcg| memcg.key).collect();
+    if let Some(mut caches) = caches.filter(|_| !dying.is_empty()) {
+        tracker.apply(&caches.read(&dying)?, &mut Vec::new());
+    }
+    Ok(())
+}
+
 const HOW_TO_READ: &str = "\
 How to read it:
   ID             the memcg ID while the memcg owns it (65,535 exist); a dying one keeps it for swapped-out pages alone
@@ -129,6 +141,7 @@ impl Args {
             let counted = text::counted(&Counted::now(controller));
             format!("cannot list memcgs; all that the kernel says of itself is {counted}")
         })?;
+        let caches = Caches::open(&kernel);
         let resolver = self.names.resolver()?;
         privileges::drop_unneeded();
         // The counters of each CPU are summed up for whoever reads this file. It is read for that alone.
@@ -142,6 +155,9 @@ impl Args {
             paths: HashMap::new(),
         });
         tracker.walked(&survey.snapshot, &mut Vec::new());
+        if let Err(error) = caches.and_then(|caches| read_caches(caches, &mut tracker)) {
+            unknown.push(("slab caches of dying memcgs".to_owned(), error.to_string()));
+        }
         let mut empty = Empty::of(&survey.snapshot, &tracker);
         if self.empty {
             empty.find_ages(&tracker, controller);

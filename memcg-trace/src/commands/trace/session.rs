@@ -18,10 +18,10 @@ use super::{
 use crate::{
     event::Event,
     exit::Exit,
-    kernel::{Kernel, clock, privileges},
+    kernel::{Kernel, clock, memcg_caches::CachesError, privileges},
     slab::{Change, Ledger},
     source::{
-        End, Feed as _, Polled, Record, Snapshot, Start, Stream, Wanted,
+        Caches, End, Feed as _, Polled, Record, Snapshot, Start, Stream, Wanted,
         names::{Asked, Resolver},
     },
     tracker::{Backend, Key},
@@ -43,6 +43,8 @@ pub struct Session {
     args: Args,
     stream: Stream,
     follower: Follower<BufWriter<Stdout>>,
+    /// `None`: memcgs have no slab caches of their own here, or it cannot be read which.
+    caches: Option<Caches>,
     /// `--slab`, and when it was looked how caches grow.
     slab: Option<Watcher>,
     looked: Instant,
@@ -67,7 +69,11 @@ impl Session {
             grace_ns: args.grace_ns(),
             clock: wall_clock(),
         };
-        let (stream, start) = Stream::open(&kernel, &wanted)?;
+        let (stream, mut start) = Stream::open(&kernel, &wanted)?;
+        let caches = Caches::open(&kernel).unwrap_or_else(|error| {
+            start.unknown.push(("the slab caches of memcgs".to_owned(), error.to_string()));
+            None
+        });
         let slab =
             args.slab.then(|| Watcher::start(SLAB_GRACE_NS, args.btf.as_deref(), false)).transpose()?;
         let recorder = args.record.as_ref().map(|path| Recorder::start(path, &start)).transpose()?;
@@ -82,7 +88,7 @@ impl Session {
         let out = BufWriter::new(io::stdout());
         let follower = Follower::new(start, &args.shown, args.count, out)?;
         let (looked, walked, records) = (Instant::now(), false, Vec::new());
-        Ok(Self { args, stream, follower, slab, looked, recorder, resolver, walked, stop, records })
+        Ok(Self { args, stream, follower, caches, slab, looked, recorder, resolver, walked, stop, records })
     }
 
     /// Follows until a signal, `--duration` or `--count`, then sums up.
@@ -129,6 +135,7 @@ impl Session {
 
     /// Applies the records at hand; time then is `now_ns`.
     fn apply(&mut self, now_ns: u64) -> Result<()> {
+        self.read_caches(now_ns)?;
         let mut records = mem::take(&mut self.records);
         let mut patience = NAMES_WAIT;
         for record in records.drain(..) {
@@ -146,6 +153,29 @@ impl Session {
         }
         self.follower.advance(now_ns)?;
         self.follower.flush()
+    }
+
+    /// Finds out which slab caches those have that will be leaked at `now_ns`, before they are told.
+    fn read_caches(&mut self, now_ns: u64) -> Result<()> {
+        let Some(caches) = &mut self.caches else { return Ok(()) };
+        let due = self.follower.due(now_ns);
+        match (!due.is_empty()).then(|| caches.read_if_rested(&due)).flatten() {
+            Some(read) => self.feed_caches(read),
+            None => Ok(()),
+        }
+    }
+
+    /// As many caches as a list may have go unread, but no other layout will come.
+    fn feed_caches(&mut self, read: Result<Record, CachesError>) -> Result<()> {
+        match read {
+            Ok(record) => return self.feed(&record),
+            Err(CachesError::Broken) => log::warn!("{}", CachesError::Broken),
+            Err(error) => {
+                log::warn!("the slab caches of memcgs are not known: {error}");
+                self.caches = None;
+            }
+        }
+        Ok(())
     }
 
     fn feed(&mut self, record: &Record) -> Result<()> {
@@ -202,6 +232,11 @@ impl Session {
         if self.follower.wants_walk() {
             self.stream.walk(&mut self.records);
             self.apply(end_ns)?;
+        }
+        let dying = self.follower.dying();
+        if let Some(caches) = self.caches.as_mut().filter(|_| !dying.is_empty()) {
+            let read = caches.read(&dying);
+            self.feed_caches(read)?;
         }
         if let Some(mut slab) = self.slab.take() {
             slab.finish(end_ns, &mut |ledger, change| self.follower.show_slab(ledger, change))?;

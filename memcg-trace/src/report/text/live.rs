@@ -7,7 +7,7 @@ use std::{
 
 use anstyle::Style;
 
-use super::{BAD, Color, WARN};
+use super::{BAD, Color, WARN, caches};
 use crate::{
     attribution::Container,
     report::{
@@ -109,6 +109,12 @@ fn leak(out: &mut impl Write, event: &EventView<'_>, memcg: &MemcgView<'_>) -> i
     }
     if memcg.css_freed_ns.is_some() {
         write!(out, " | css_free came, __mem_cgroup_free did not")?;
+    }
+    match (memcg.slab_caches.as_deref(), memcg.held_by_caches) {
+        (Some([]), true) => write!(out, " | pinned by no slab cache")?,
+        (Some(names), true) => write!(out, " | pinned by {}", caches::names(names))?,
+        (Some(names @ [_, ..]), false) => write!(out, " | slab caches {}", caches::names(names))?,
+        (Some([]), false) | (None, _) => {}
     }
     if let Some(creator) = &memcg.creator {
         write!(out, " | created by {} (pid {})", creator.comm, creator.tgid)?;

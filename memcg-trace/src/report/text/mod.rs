@@ -1,5 +1,6 @@
 //! Text for people: columns while it runs, then a summary that says the most at a glance.
 
+mod caches;
 mod doctor;
 mod live;
 mod scan;

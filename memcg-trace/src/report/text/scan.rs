@@ -8,7 +8,7 @@ use std::{
 use anstyle::Style;
 
 use super::{
-    BAD, Color, GOOD, WARN,
+    BAD, Color, GOOD, WARN, caches,
     live::{id, many, or},
     table::{Columns, common, heading, owner, size},
 };
@@ -22,6 +22,7 @@ use crate::{
 
 /// Kinds of charges that a row names, the largest.
 const KINDS: usize = 3;
+const IN_JSON: &str = "-o json has all";
 const NO_TOP: &str = "without --top: all";
 
 /// List or groups, counts, and the verdict.
@@ -42,6 +43,7 @@ pub fn scan(out: &mut impl Write, scan: &ScanView<'_>, color: Color) -> io::Resu
             listed(out, scan)?;
         }
     }
+    caches::pinned(out, scan.pinned_by.as_deref(), IN_JSON, color)?;
     writeln!(out)?;
     counts(out, scan)?;
     writeln!(out)?;
@@ -56,11 +58,13 @@ fn listed(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
         Selection::All => "STATE",
         Selection::Empty => "AGE>",
     };
-    let mut table = Columns::new(["ID>", second, "CHARGED>", "CONTAINER", "POD", "PATH", "CHARGED FOR"]);
+    let caches = caches::column(scan.listed.iter().map(|listed| &listed.memcg));
+    let names = ["ID>", second, "CHARGED>", "CONTAINER", "POD", "PATH", "CHARGED FOR"];
+    let mut table = Columns::new(names.into_iter().chain(caches));
     for listed in &scan.listed {
         let memcg = &listed.memcg;
         let (container, pod) = owner(listed.container.as_ref());
-        table.row([
+        let cells = [
             id(memcg),
             match scan.selection {
                 Selection::Dying => or(memcg.css_refs.map(Count), UNKNOWN),
@@ -72,7 +76,8 @@ fn listed(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
             pod,
             or(memcg.path, UNKNOWN),
             memcg.charges.as_ref().map_or_else(|| UNKNOWN.to_owned(), kinds),
-        ]);
+        ];
+        table.row(cells.into_iter().chain(caches.map(|_| caches::cell(memcg))));
     }
     table.print(out, scan.selected, NO_TOP)
 }

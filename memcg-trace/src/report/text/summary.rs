@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use super::{
-    BAD, Color, GOOD, WARN,
+    BAD, Color, GOOD, WARN, caches,
     live::{id, many, or},
     slab::slab_section,
     table::{Columns, common, heading, owner, size, time},
@@ -36,6 +36,7 @@ pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, color: Color) ->
     if !summary.survivors.is_empty() {
         heading(out, "Leaked, longest dying first", color)?;
         survivors(out, summary)?;
+        caches::pinned(out, summary.pinned_by.as_deref(), IN_JSON, color)?;
         heading(out, "Leaked, by parent", color)?;
         groups(out, "PARENT", &summary.leaked_by_parent)?;
         let some = |group: &Group<'_>| !matches!(group.of, Common::Container(None));
@@ -185,11 +186,13 @@ fn were(count: u64) -> String {
 }
 
 fn survivors(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
-    let mut table = Columns::new(["AGE>", "ID>", "CHARGED>", "REFS>", "CONTAINER", "POD", "PATH"]);
+    let caches = caches::column(summary.survivors.iter().map(|survivor| &survivor.memcg));
+    let names = ["AGE>", "ID>", "CHARGED>", "REFS>", "CONTAINER", "POD", "PATH"];
+    let mut table = Columns::new(names.into_iter().chain(caches));
     for survivor in summary.survivors.iter().take(ROWS) {
         let memcg = &survivor.memcg;
         let (container, pod) = owner(survivor.container.as_ref());
-        table.row([
+        let cells = [
             match memcg.age_ns {
                 None if memcg.before_start => "before start".to_owned(),
                 age_ns => time(age_ns),
@@ -200,7 +203,8 @@ fn survivors(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> 
             container,
             pod,
             or(memcg.path, UNKNOWN),
-        ]);
+        ];
+        table.row(cells.into_iter().chain(caches.map(|_| caches::cell(memcg))));
     }
     table.print(out, summary.survivors.len() as u64, IN_JSON)
 }

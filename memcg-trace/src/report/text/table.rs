@@ -76,11 +76,12 @@ pub struct Columns {
 
 impl Columns {
     /// `>` behind a name: a column of numbers.
-    pub fn new<const N: usize>(names: [&str; N]) -> Self {
+    pub fn new<'n>(names: impl IntoIterator<Item = &'n str, IntoIter: Clone>) -> Self {
+        let names = names.into_iter();
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         table.set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(names.map(|name| name.trim_end_matches('>')));
+        table.set_header(names.clone().map(|name| name.trim_end_matches('>')));
         for (column, name) in table.column_iter_mut().zip(names) {
             column.set_padding((2, 0));
             if name.ends_with('>') {
@@ -90,7 +91,7 @@ impl Columns {
         Self { table, rows: 0 }
     }
 
-    pub fn row<const N: usize>(&mut self, cells: [String; N]) {
+    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.table.add_row(cells);
         self.rows += 1;
     }

@@ -39,6 +39,13 @@ pub struct MemcgView<'a> {
     pub css_refs: Option<u64>,
     /// With everything below it, as of its last event.
     pub charged_bytes: Option<u64>,
+    /// The slab caches of its own that were found when last looked; absent: not known, or this kernel has none for each memcg
+    /// (none has since 5.9). A name that is not UTF-8 is escaped as a path is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slab_caches: Option<Vec<Name<'a>>>,
+    /// Each of these slab caches holds it.
+    #[serde(skip)]
+    pub held_by_caches: bool,
     /// By kind; only a scan reads them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub charges: Option<ChargesView>,
@@ -94,6 +101,7 @@ impl<'a> MemcgView<'a> {
             State::Freed => None,
         };
         let path = memcg.path.as_deref().map(Name);
+        let caches = memcg.slab_caches.as_deref();
         Self {
             css: memcg.key.css,
             // The ledger's stand-in for a serial number that could not be read.
@@ -111,6 +119,8 @@ impl<'a> MemcgView<'a> {
             leaked: memcg.leaked,
             css_refs: memcg.css_refs,
             charged_bytes: memcg.charged_pages.map(|pages| pages.saturating_mul(viewpoint.page_bytes)),
+            slab_caches: caches.map(|caches| caches.names.iter().map(|name| Name(name)).collect()),
+            held_by_caches: caches.is_some_and(|caches| caches.hold),
             charges: None,
             age_min_ns: None,
             before_start: memcg.before_start,

@@ -2,6 +2,7 @@
 //!
 //! The fields of the JSON output are the fields of these structs: their names and order are part of its schema.
 
+mod caches;
 mod charges;
 mod doctor;
 mod event;
@@ -18,6 +19,7 @@ mod whois;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use caches::{Pin, pins};
 pub use charges::{Accounting, ChargesView};
 pub use doctor::{AbilityView, DoctorView, KnownView, NodeView, Verdict};
 pub use event::{Detail, EventKind, EventView, subject};

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Accounting, ByOwner, ChargesView, Common, Listed, MemcgView, Tally, Unknown, Viewpoint,
+    Accounting, ByOwner, ChargesView, Common, Listed, MemcgView, Pin, Tally, Unknown, Viewpoint,
     group::{parent, tally},
-    rfc3339,
+    pins, rfc3339,
 };
 use crate::{
     attribution::Container,
@@ -123,6 +123,9 @@ pub struct ScanView<'a> {
     pub moved: u64,
     pub conclusive: bool,
     pub unknown: Vec<Unknown<'a>>,
+    /// Which slab caches hold how many of those dying; absent: it is known of none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned_by: Option<Vec<Pin<'a>>>,
     #[serde(skip)]
     pub selection: Selection,
     /// In JSON, each is a line of its own before the summary.
@@ -205,6 +208,7 @@ impl<'a> ScanView<'a> {
             moved: *moved,
             conclusive: *agrees != Some(false),
             unknown: scanned.unknown.iter().map(|(what, reason)| Unknown { what, reason }).collect(),
+            pinned_by: pins(tracker.dying()),
             selection: request.selection,
             selected,
             listed: listed.into_iter().map(|(_, listed)| listed).collect(),

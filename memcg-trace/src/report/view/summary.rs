@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Common, Listed, MemcgView, Rolled, SlabCacheView, SlabSummary, Tally, Viewpoint,
+    Common, Listed, MemcgView, Pin, Rolled, SlabCacheView, SlabSummary, Tally, Viewpoint,
     group::{parent, tally},
-    rfc3339,
+    pins, rfc3339,
 };
 use crate::{
     attribution::Container,
@@ -87,6 +87,9 @@ pub struct SummaryView<'a> {
     pub unknown: Vec<Unknown<'a>>,
     pub leaked_by_parent: Vec<Group<'a>>,
     pub leaked_by_container: Vec<Group<'a>>,
+    /// Which slab caches hold how many of those leaked; absent: it is known of none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned_by: Option<Vec<Pin<'a>>>,
     /// By whose they are, where that is asked for. In JSON, each is a line of its own before the summary.
     #[serde(skip)]
     pub rolled: Vec<Rolled>,
@@ -189,6 +192,7 @@ impl<'a> SummaryView<'a> {
             unknown: run.unknown.iter().map(|(what, reason)| Unknown { what, reason }).collect(),
             leaked_by_parent: leaked.by_parent(),
             leaked_by_container: leaked.by_container(),
+            pinned_by: pins(tracker.leaked()),
             rolled: Vec::new(),
             slab: None,
             leaked_slab_caches: Vec::new(),

@@ -10,6 +10,8 @@
 //!         LOST       time (u64), hook (u16), cpu (u32), events (u64)
 //!         MISSED     time (u64), hook (u16), firings (u64)
 //!         NAMES      css (u64), serial (u64), length (u32), JSON: facts; since format 2
+//!         CACHES     time (u64), hold (0 or 1), number (u64), each: css, serial (u64), number (u64), each: length (u32), bytes;
+//!                    since format 3
 //!         TIME       time (u64): the ledger was told that it has passed
 //!         END        time (u64), clock offsets (i64, i64), undecodable (u64)
 //! ```
@@ -25,7 +27,7 @@ pub use write::Writer;
 
 const MAGIC: &[u8; 22] = b"memcg-trace recording\n";
 /// Rises with every change of what is written here.
-const FORMAT: u16 = 2;
+const FORMAT: u16 = 3;
 /// Reads all formats from here on: a later one only has more kinds of entries.
 const FORMAT_OLDEST: u16 = 1;
 
@@ -36,3 +38,4 @@ const MISSED: u8 = 4;
 const TIME: u8 = 5;
 const END: u8 = 6;
 const NAMES: u8 = 7;
+const CACHES: u8 = 8;

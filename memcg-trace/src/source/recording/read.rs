@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
-use super::{END, EVENT, FORMAT, FORMAT_OLDEST, LOST, MAGIC, MISSED, NAMES, TIME, WALK};
+use super::{CACHES, END, EVENT, FORMAT, FORMAT_OLDEST, LOST, MAGIC, MISSED, NAMES, TIME, WALK};
 use crate::{
     event::{DecodeError, Event},
     report::view::Clock,
@@ -106,6 +106,7 @@ impl<R: Read> Reader<R> {
                 key: Key { css: u64(file)?, serial: u64(file)? },
                 facts: json(&bytes(file)?)?,
             }),
+            CACHES => Entry::Record(caches(file)?),
             TIME => Entry::Time(u64(file)?),
             END => Entry::End(End {
                 ended_ns: u64(file)?,
@@ -148,6 +149,20 @@ fn walk(file: &mut impl Read) -> Result<Snapshot, Damage> {
         events.push(event);
     }
     Ok(Snapshot { began_ns, ended_ns, events, charges: all_charges })
+}
+
+fn caches(file: &mut impl Read) -> Result<Record, Damage> {
+    let (t_ns, hold) = (u64(file)?, u8(file)? != 0);
+    let mut of = Vec::new();
+    for _ in 0..u64(file)? {
+        let key = Key { css: u64(file)?, serial: u64(file)? };
+        let mut names = Vec::new();
+        for _ in 0..u64(file)? {
+            names.push(bytes(file)?.into());
+        }
+        of.push((key, names));
+    }
+    Ok(Record::Caches { t_ns, hold, of })
 }
 
 fn hook(file: &mut impl Read) -> Result<Hook, Damage> {

@@ -6,7 +6,7 @@ use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
 use memcg_trace_common::ABI;
 use zerocopy::IntoBytes as _;
 
-use super::{END, EVENT, FORMAT, LOST, MAGIC, MISSED, NAMES, TIME, WALK};
+use super::{CACHES, END, EVENT, FORMAT, LOST, MAGIC, MISSED, NAMES, TIME, WALK};
 use crate::{
     event::Event,
     source::{End, Record, Snapshot, Start},
@@ -71,6 +71,12 @@ impl<W: Write> Writer<W> {
                 u32(out, length(&json)?)?;
                 out.write_all(&json)
             }
+            Record::Caches { t_ns, hold, ref of } => {
+                tag(out, CACHES)?;
+                u64(out, t_ns)?;
+                tag(out, u8::from(hold))?;
+                caches(out, of)
+            }
         }
     }
 
@@ -112,6 +118,20 @@ fn walk(out: &mut impl Write, snapshot: &Snapshot) -> io::Result<()> {
         tag(out, u8::from(charges.is_some()))?;
         if let Some(charges) = charges {
             out.write_all(charges.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+fn caches(out: &mut impl Write, of: &[(Key, Vec<Box<[u8]>>)]) -> io::Result<()> {
+    u64(out, of.len() as u64)?;
+    for (key, names) in of {
+        u64(out, key.css)?;
+        u64(out, key.serial)?;
+        u64(out, names.len() as u64)?;
+        for name in names {
+            u32(out, length(name)?)?;
+            out.write_all(name)?;
         }
     }
     Ok(())

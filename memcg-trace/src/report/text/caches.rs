@@ -1,0 +1,56 @@
+//! The slab caches of memcgs, and which of them hold any.
+
+use std::io::{self, Write};
+
+use super::{
+    Color,
+    live::or,
+    table::{Columns, heading},
+};
+use crate::report::{
+    escape::Name,
+    units::{Count, UNKNOWN},
+    view::{MemcgView, Pin},
+};
+
+/// Caches of a memcg that are named; JSON has them all.
+const NAMED: usize = 3;
+/// Rows of the table.
+const ROWS: usize = 20;
+
+/// `a`, `a and b`, `a, b and c`, `a, b, c and 4 more`
+pub fn names(caches: &[Name<'_>]) -> String {
+    let (named, more) = caches.split_at(caches.len().min(NAMED));
+    let mut parts: Vec<String> = named.iter().map(Name::to_string).collect();
+    let last = match more.len() {
+        0 => parts.pop().unwrap_or_default(),
+        more => format!("{} more", Count(more as u64)),
+    };
+    if parts.is_empty() { last } else { format!("{} and {last}", parts.join(", ")) }
+}
+
+/// Name of a column for the caches of these memcgs; `None`: there are none to be shown.
+pub fn column<'a>(memcgs: impl Iterator<Item = &'a MemcgView<'a>>) -> Option<&'static str> {
+    let mut shown = memcgs.filter(|memcg| memcg.slab_caches.as_ref().is_some_and(|names| !names.is_empty()));
+    let first = shown.next()?;
+    Some(if first.held_by_caches { "PINNED BY" } else { "SLAB CACHES" })
+}
+
+/// A cell of that column.
+pub fn cell(memcg: &MemcgView<'_>) -> String {
+    match memcg.slab_caches.as_deref() {
+        Some([]) => "-".to_owned(),
+        caches => or(caches.map(names), UNKNOWN),
+    }
+}
+
+/// Which caches hold how many memcgs.
+pub fn pinned(out: &mut impl Write, pins: Option<&[Pin<'_>]>, how: &str, color: Color) -> io::Result<()> {
+    let Some(pins @ [_, ..]) = pins else { return Ok(()) };
+    heading(out, "Pinned by", color)?;
+    let mut table = Columns::new(["MEMCGS>", "CACHE"]);
+    for pin in pins.iter().take(ROWS) {
+        table.row([Count(pin.memcgs).to_string(), pin.cache.to_string()]);
+    }
+    table.print(out, pins.len() as u64, how)
+}
