@@ -165,7 +165,7 @@ impl Session {
         }
     }
 
-    /// As many caches as a list may have go unread, but no other layout will come.
+    /// A list that changed too fast may hold still the next time; no other error goes away.
     fn feed_caches(&mut self, read: Result<Record, CachesError>) -> Result<()> {
         match read {
             Ok(record) => return self.feed(&record),
