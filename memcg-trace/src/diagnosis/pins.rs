@@ -9,8 +9,10 @@ use crate::event::Event;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pin {
-    /// It still owns its memcg ID: swapped-out pages.
+    /// It still owns its memcg ID, which something else than its css holds: swapped-out pages.
     Swap,
+    /// Slab caches of its own (3.10).
+    SlabCaches,
     /// Pages of a tmpfs.
     Tmpfs,
     /// Pages of files.
@@ -26,15 +28,24 @@ pub enum Pin {
     Reference,
     /// Pages; of which kind is not known.
     Pages,
+    Unknown,
 }
 
 /// Processes, namespaces and children are that many references; more are pages.
 const FEW: u64 = 3;
 
 impl Pin {
-    pub fn of(event: &Event, charges: Option<&Charges>, page_bytes: u64) -> Self {
-        if event.memcg_id().is_some_and(|id| id != 0) {
+    /// `by_caches`: slab caches hold it.
+    pub fn of(event: &Event, charges: Option<&Charges>, by_caches: bool, page_bytes: u64) -> Self {
+        if by_caches {
+            return Self::SlabCaches;
+        }
+        // Where IDs have no references (before 4.7), each memcg owns one to its end.
+        if event.memcg_id().is_some_and(|id| id != 0) && event.id_refs().is_some() {
             return Self::Swap;
+        }
+        if event.css_refs().is_none() && charges.is_none_or(|charges| charges.known == 0) {
+            return Self::Unknown;
         }
         let few = event.css_refs().is_some_and(|refs| refs <= FEW);
         // A folio that it holds is a reference. What else is in the counter is kernel memory and, since 7.2, pages: both
@@ -79,6 +90,7 @@ impl Pin {
     pub fn name(self) -> &'static str {
         match self {
             Self::Swap => "swapped-out pages",
+            Self::SlabCaches => "slab caches of their own",
             Self::Tmpfs => "files on a tmpfs",
             Self::PageCache => "page cache",
             Self::Processes => "memory of processes that moved on",
@@ -86,6 +98,7 @@ impl Pin {
             Self::Kernel => "kernel memory",
             Self::Reference => "a process, a namespace or a child",
             Self::Pages => "pages of a kind that is not known",
+            Self::Unknown => "something that is not known",
         }
     }
 }
@@ -106,7 +119,7 @@ mod tests {
     use super::*;
 
     fn dying(memcg_id: u32, refs: u64, charged: u64) -> Event {
-        let known = Field::MEMCG_ID | Field::CSS_REFS | Field::CHARGED;
+        let known = Field::MEMCG_ID | Field::ID_REFS | Field::CSS_REFS | Field::CHARGED;
         let header = EventHeader {
             hook: Hook::Walk as u16,
             known,
@@ -150,9 +163,11 @@ mod tests {
             (dying(0, 90, 90), &[], Pin::Pages),
         ];
         for (event, kinds, pin) in table {
-            assert_eq!(Pin::of(event, Some(&charges(kinds)), 4096), *pin, "{kinds:?}");
+            assert_eq!(Pin::of(event, Some(&charges(kinds)), false, 4096), *pin, "{kinds:?}");
         }
         let unknown = Event::new(EventHeader { hook: Hook::Walk as u16, ..EventHeader::new_zeroed() }, b"");
-        assert_eq!(Pin::of(&unknown.expect("an event"), None, 4096), Pin::Pages);
+        let unknown = unknown.expect("an event");
+        assert_eq!(Pin::of(&unknown, None, false, 4096), Pin::Unknown);
+        assert_eq!(Pin::of(&unknown, Some(&Charges::UNKNOWN), true, 4096), Pin::SlabCaches);
     }
 }

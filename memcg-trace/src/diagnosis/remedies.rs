@@ -81,6 +81,8 @@ fn against(pin: Pin) -> &'static [RemedyKind] {
         Pin::PageCache | Pin::Kernel => &[RemedyKind::DropCaches],
         Pin::Processes | Pin::Sockets => &[RemedyKind::RestartOwners],
         Pin::Reference => &[RemedyKind::Reap, RemedyKind::DropCaches],
+        // No objects keep them, but empty slabs that nothing takes back.
+        Pin::SlabCaches | Pin::Unknown => &[],
         Pin::Pages => &[RemedyKind::RemoveFiles, RemedyKind::DropCaches],
     }
 }

@@ -4,7 +4,8 @@ use std::error::Error;
 
 use super::{
     attach::AttachError, controller::ControllerError, counters::CountersError, kcore::KcoreError,
-    layout::LayoutError, privileges::PrivilegeError, proof::ProofError, walk::WalkError,
+    layout::LayoutError, memcg_caches::CachesError, privileges::PrivilegeError, proof::ProofError,
+    walk::WalkError,
 };
 
 /// The answer to "does this work here?".
@@ -126,6 +127,17 @@ impl Lack for WalkError {
             Self::NoTable => "give a BTF file of exactly this kernel with --btf FILE".to_owned(),
             Self::Kcore(error) => error.next_step(),
             _ => "the other way to walk, or trace: it follows what is removed from now on".to_owned(),
+        }
+    }
+}
+
+impl Lack for CachesError {
+    fn next_step(&self) -> String {
+        match self {
+            Self::Kcore(error) => error.next_step(),
+            Self::Symbols(_) | Self::SlabInfo(_) => "mount /proc".to_owned(),
+            Self::NoSymbol => CountersError::NoSymbol.next_step(),
+            Self::Broken | Self::Refuted => "none needed: which of them hold memcgs stays unknown".to_owned(),
         }
     }
 }

@@ -25,6 +25,13 @@ pub struct Planned<H = Hook> {
     pub optional: Option<&'static str>,
 }
 
+impl<H> Planned<H> {
+    /// Its names, newest first.
+    pub fn functions(&self) -> impl Iterator<Item = &'static str> {
+        self.target.split('|')
+    }
+}
+
 impl Planned {
     /// What it is attached to, as people call it.
     pub fn place(&self) -> String {
@@ -256,6 +263,11 @@ pub fn plan(backend: Backend, kind: Kind) -> impl Iterator<Item = &'static Plann
         (Backend::Tracepoint, _) => (&[][..], TRACEPOINTS),
     };
     names.iter().chain(hooks)
+}
+
+/// The functions that kprobes are attached to, on one kernel or another.
+pub fn functions() -> impl Iterator<Item = &'static str> {
+    [KPROBES, KPROBES_BY_CGROUP, NAMES].into_iter().flatten().flat_map(Planned::functions)
 }
 
 fn attach_one<H: Copy>(ebpf: &mut Ebpf, planned: &Planned<H>) -> Result<AttachedHook<H>, AttachError> {

@@ -125,7 +125,8 @@ impl Types<'_> {
         // A radix tree before 4.20, whose nodes hang together in the same way.
         let head = self.offset("idr", "idr_rt.xa_head").or_else(|| self.offset("idr", "idr_rt.rnode"));
         let idr = self.offset("cgroup_subsys", "css_idr").zip(head);
-        let node = ["xa_node", "radix_tree_node"].into_iter().find(|node| self.offset(node, "slots").is_some());
+        let node =
+            ["xa_node", "radix_tree_node"].into_iter().find(|node| self.offset(node, "slots").is_some());
         let node = node.unwrap_or_default();
         // Another chunk size (CONFIG_BASE_SMALL) would be another walk.
         let leaf = self.array_length(node, "slots") == Some(LEAF_SLOTS);

@@ -1,14 +1,18 @@
-//! kprobes that a crash left behind.
+//! kprobes that are left behind: by a crash, and on old kernels by any end.
 //!
 //! Before 4.17 a kprobe is a line in the file `kprobe_events`, under a name that its maker chooses, and stays until somebody
 //! removes it. aya names ours `aya_PID_p_FUNCTION_0x0_N`. (Since 4.17, e12f03d7031a "perf/core: Implement the 'perf_kprobe'
 //! PMU", it goes with its descriptor.)
 
 use std::{
+    collections::HashSet,
     fs::{self, OpenOptions},
-    io::Write as _,
+    io::{self, Write as _},
     path::{Path, PathBuf},
+    process,
 };
+
+use super::{attach, slab};
 
 /// The file `kprobe_events`, where there is one.
 pub fn kprobe_events() -> Option<PathBuf> {
@@ -21,34 +25,57 @@ pub fn kprobe_events() -> Option<PathBuf> {
 /// Removes what dead processes left on functions that we hook. Whatever else is there is somebody's. (The process may live in
 /// another PID namespace: the kernel refuses to remove what is in use.)
 pub fn remove() {
-    let Some(file) = kprobe_events() else { return };
-    let events = fs::read_to_string(&file).unwrap_or_default();
-    for event in events.lines().filter_map(name).filter(|event| is_left_over(event, is_alive)) {
-        let removed = OpenOptions::new()
-            .append(true)
-            .open(&file)
-            .and_then(|mut file| file.write_all(format!("-:kprobes/{event}\n").as_bytes()));
-        match removed {
+    let functions: HashSet<&str> = attach::functions().chain(slab::functions()).collect();
+    remove_events(
+        |Event { pid, function, .. }| functions.contains(function) && !is_alive(*pid),
+        |event, removed| match removed {
             Ok(()) => log::info!("removed the kprobe {event}, whose process is gone"),
             Err(error) => log::warn!("cannot remove the kprobe {event}, whose process is gone: {error}"),
-        }
+        },
+    );
+}
+
+/// What of our own is there when this is dropped goes, too. It must outlive the programs: aya removes an event while its
+/// descriptor is still open, which kernels before 4.17 refuse.
+pub struct Own;
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        // What is refused is in use by others of our programs.
+        remove_events(
+            |event| event.pid == process::id(),
+            |event, removed| log::debug!("{event}: {removed:?}"),
+        );
     }
 }
 
-/// The name in a line of the file: `p:kprobes/NAME FUNCTION`.
-fn name(line: &str) -> Option<&str> {
-    line.split_whitespace().next()?.split_once(":kprobes/").map(|(_, name)| name)
+fn remove_events(which: impl Fn(&Event<'_>) -> bool, told: impl Fn(&str, io::Result<()>)) {
+    let Some(file) = kprobe_events() else { return };
+    let events = fs::read_to_string(&file).unwrap_or_default();
+    for event in events.lines().filter_map(Event::of).filter(which) {
+        let removed = OpenOptions::new()
+            .append(true)
+            .open(&file)
+            .and_then(|mut file| file.write_all(format!("-:kprobes/{}\n", event.name).as_bytes()));
+        told(event.name, removed);
+    }
 }
 
-/// `aya_PID_p_FUNCTION_0x0_N` of a process that is gone, on a callback of the memory controller.
-fn is_left_over(event: &str, is_alive: impl Fn(u32) -> bool) -> bool {
-    let Some((pid, rest)) = event.strip_prefix("aya_").and_then(|rest| rest.split_once('_')) else {
-        return false;
-    };
-    let function = rest.strip_prefix("p_").or_else(|| rest.strip_prefix("r_"));
-    let ours =
-        function.is_some_and(|f| f.starts_with("mem_cgroup_css_") || f.starts_with("__mem_cgroup_free_"));
-    ours && pid.parse().is_ok_and(|pid| !is_alive(pid))
+/// A line of the file that aya made: `p:kprobes/aya_PID_p_FUNCTION_0x0_N FUNCTION`, `r` and `r64` at the return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Event<'a> {
+    name: &'a str,
+    pid: u32,
+    function: &'a str,
+}
+
+impl<'a> Event<'a> {
+    fn of(line: &'a str) -> Option<Self> {
+        let (_, name) = line.split_whitespace().next()?.split_once(":kprobes/")?;
+        let (pid, rest) = name.strip_prefix("aya_")?.split_once('_')?;
+        let function = rest.strip_prefix("p_").or_else(|| rest.strip_prefix("r_"))?.rsplit_once("_0x0_")?.0;
+        Some(Self { name, pid: pid.parse().ok()?, function })
+    }
 }
 
 fn is_alive(pid: u32) -> bool {
@@ -60,19 +87,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_ours_and_dead() {
+    fn only_what_aya_made() {
         let table = [
-            ("p:kprobes/aya_7_p_mem_cgroup_css_free_0x0_1 mem_cgroup_css_free", true),
-            ("r64:kprobes/aya_7_r_mem_cgroup_css_alloc_0x0_3 mem_cgroup_css_alloc", true),
-            ("p:kprobes/aya_7_p___mem_cgroup_free_0x0_0 __mem_cgroup_free", true),
-            ("p:kprobes/aya_8_p_mem_cgroup_css_free_0x0_1 mem_cgroup_css_free", false),
-            ("p:kprobes/aya_7_p_tcp_connect_0x0_1 tcp_connect", false),
-            ("p:kprobes/p_mem_cgroup_css_free_0 mem_cgroup_css_free", false),
-            ("p:mine/aya_7_p_mem_cgroup_css_free_0x0_1 mem_cgroup_css_free", false),
+            (
+                "p:kprobes/aya_7_p_mem_cgroup_css_free_0x0_1 mem_cgroup_css_free",
+                Some((7, "mem_cgroup_css_free")),
+            ),
+            (
+                "r64:kprobes/aya_7_r_mem_cgroup_css_alloc_0x0_3 mem_cgroup_css_alloc",
+                Some((7, "mem_cgroup_css_alloc")),
+            ),
+            ("p:kprobes/aya_8_p___mem_cgroup_free_0x0_0 __mem_cgroup_free", Some((8, "__mem_cgroup_free"))),
+            ("p:kprobes/aya_x_p_mem_cgroup_css_free_0x0_1 mem_cgroup_css_free", None),
+            ("p:kprobes/p_mem_cgroup_css_free_0 mem_cgroup_css_free", None),
+            ("p:mine/aya_7_p_mem_cgroup_css_free_0x0_1 mem_cgroup_css_free", None),
         ];
         for (line, expected) in table {
-            let left_over = name(line).is_some_and(|event| is_left_over(event, |pid| pid == 8));
-            assert_eq!(left_over, expected, "{line}");
+            assert_eq!(Event::of(line).map(|event| (event.pid, event.function)), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn every_function_that_is_hooked() {
+        let functions: HashSet<&str> = attach::functions().chain(slab::functions()).collect();
+        for function in
+            ["__mem_cgroup_free", "mem_cgroup_css_alloc", "cgroup_mkdir", "kmem_cache_create_memcg"]
+        {
+            assert!(functions.contains(function), "{function}");
+        }
+        assert!(!functions.contains("tcp_connect"));
     }
 }

@@ -7,7 +7,7 @@ use memcg_trace_common::{ABSENT, SlabHook, SlabLayout};
 
 use super::{
     attach::{self, AttachError, Attached, Planned},
-    layout,
+    layout, leftovers,
     objects::{self, RunError},
     symbols::Symbols,
 };
@@ -85,6 +85,11 @@ const MEMCG_PLAN: &[Planned<SlabHook>] = &[
 
 const MEMCG_CREATE: &str = "memcg_create_kmem_cache|kmem_cache_create_memcg";
 
+/// The functions that are hooked, on one kernel or another.
+pub fn functions() -> impl Iterator<Item = &'static str> {
+    [PLAN, MEMCG_PLAN].into_iter().flatten().flat_map(Planned::functions)
+}
+
 /// Functions that are hooked at both ends.
 pub const RETURNS: &[(SlabHook, SlabHook)] = &[
     (SlabHook::CreateEnter, SlabHook::Create),
@@ -119,6 +124,7 @@ pub struct Attachment {
 /// Attaches them.
 pub fn attach(ebpf: &mut Ebpf) -> Result<Attachment, AttachError> {
     attach::kprobes_usable()?;
+    leftovers::remove();
     let memcg = attach::attach_plan(ebpf, MEMCG_PLAN);
     let per_memcg = memcg.is_ok();
     let mut attached = attach::attach_plan(ebpf, PLAN)?;

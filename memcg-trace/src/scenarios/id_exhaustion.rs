@@ -9,11 +9,7 @@ use std::{fs, io, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{
-    Pump, Scenario, Sign,
-    kmem_limit::work,
-    stage::Stage,
-};
+use super::{Pump, Scenario, Sign, kmem_limit::work, stage::Stage};
 use crate::{kernel::cgroup::Cgroup, tracker::ID_LIMIT};
 
 /// Between two looks at what memory is left, and two breaths of the tracer.

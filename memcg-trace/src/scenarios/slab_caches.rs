@@ -12,11 +12,7 @@ use std::{fs, path::Path, thread, time::Duration};
 
 use anyhow::{Context as _, Result};
 
-use super::{
-    Pump, Scenario, Sign,
-    kmem_limit::work,
-    stage::Stage,
-};
+use super::{Pump, Scenario, Sign, kmem_limit::work, stage::Stage};
 use crate::kernel::cgroup::Cgroup;
 
 const CACHES: &str = "/sys/kernel/slab";

@@ -24,7 +24,7 @@ use crate::{
         answer::Lack,
         attach::{self, AttachError, Attached, Kind, Planned},
         callbacks::Callbacks,
-        objects, page_bytes,
+        leftovers, objects, page_bytes,
         unpreempted::unpreempted,
         wakeups,
     },
@@ -93,6 +93,8 @@ pub struct Live<E: HookEvent = Event> {
     straddling: BytesMut,
     /// Owns the programs and the raw tracepoints' attachments; `None` once detached.
     ebpf: Option<Ebpf>,
+    /// Behind what it outlives.
+    _own: leftovers::Own,
 }
 
 /// What [`Live::open`] would find with one backend.
@@ -108,6 +110,7 @@ impl Trial {
     /// Does the same as [`Live::open`] with this backend, but goes on behind a hook that cannot be attached, and detaches
     /// them all.
     pub fn run(options: &Options, backend: Backend) -> Result<Self, LiveError> {
+        let _own = leftovers::Own;
         let mut ebpf = load(options)?;
         let page_bytes = page_bytes();
         let (buffers, buffer_bytes) = open_buffers(&mut ebpf, options.perf_pages, page_bytes)?;
@@ -179,12 +182,14 @@ impl Live {
 impl<E: HookEvent> Live<E> {
     /// Opens the buffers of an object that was loaded and configured, and lets `attach` attach its hooks.
     pub(super) fn attach(
-        mut ebpf: Ebpf,
+        ebpf: Ebpf,
         backend: Backend,
         perf_pages: Option<usize>,
         returns: &'static [(E::Hook, E::Hook)],
         attach: impl FnOnce(&mut Ebpf) -> Result<Attached<E::Hook>, AttachError>,
     ) -> Result<Self, LiveError> {
+        let own = leftovers::Own;
+        let mut ebpf = ebpf;
         let page_bytes = page_bytes();
         let logger = EbpfLogger::init(&mut ebpf).ok();
         // Buffers first: a hook without one would lose its first events.
@@ -203,6 +208,7 @@ impl<E: HookEvent> Live<E> {
             missed: HashMap::default(),
             straddling: BytesMut::new(),
             ebpf: Some(ebpf),
+            _own: own,
         };
         // A function that was running when its return was hooked has no entry: not a loss.
         thread::sleep(FUNCTION_RUNS);

@@ -114,7 +114,10 @@ impl Family {
     pub fn contradicted_by(&self, counted: &Counted) -> Option<String> {
         if let Some(walk) = &counted.walk {
             if walk.strangers > 0 {
-                return Some(format!("a walk of the kernel finds {} dying that the ledger has not", walk.strangers));
+                return Some(format!(
+                    "a walk of the kernel finds {} dying that the ledger has not",
+                    walk.strangers
+                ));
             }
             let (ledger, kernel) =
                 ((self.live, self.removed, self.dying), (walk.live, walk.removed, walk.dying));

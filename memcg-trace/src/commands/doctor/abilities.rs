@@ -18,7 +18,10 @@ use crate::{
         traceable,
         walk::Walk,
     },
-    source::live::{LiveError, Options, Trial},
+    source::{
+        Caches,
+        live::{LiveError, Options, Trial},
+    },
     tracker::Backend,
 };
 use memcg_trace_common::{DentryLayout, Layout};
@@ -30,6 +33,8 @@ pub struct Abilities {
     pub controller: Option<Controller>,
     /// The better way that works.
     pub walk: Option<Walk>,
+    /// Where memcgs have slab caches of their own.
+    pub caches: Option<Caches>,
     /// What `trace` would take.
     pub backend: Option<Backend>,
     /// For hooks that are told apart by what they read.
@@ -139,6 +144,7 @@ impl Abilities {
                 Answer::of(&walk, |_| "every memcg, dying ones included".to_owned()),
             );
             self.walk = walk.ok();
+            self.caches(kernel);
             return;
         }
         let walks = [Walk::program(&kernel.layout), Walk::kcore(&kernel.layout)];
@@ -146,6 +152,13 @@ impl Abilities {
             self.add(way, Answer::of(&walk, |_| "every memcg, dying ones included".to_owned()));
             self.walk = self.walk.take().or(walk.ok());
         }
+        self.caches(kernel);
+    }
+
+    fn caches(&mut self, kernel: &Kernel) {
+        let Some(caches) = Caches::open(kernel).transpose() else { return };
+        self.add("slab caches of memcgs", Answer::of(&caches, |_| "read from /proc/kcore".to_owned()));
+        self.caches = caches.ok();
     }
 
     /// Without a layout that may be used hooks can be attached all the same, and see nothing. Where there is none at all,

@@ -87,7 +87,13 @@ impl Args {
         privileges::drop_unneeded();
         let release = boot::release();
         let node = abilities.controller.as_ref().map(|controller| {
-            let mut node = node::examine(controller, &mut abilities.walk, &release, self.watch);
+            let mut node = node::examine(
+                controller,
+                &mut abilities.walk,
+                abilities.caches.as_mut(),
+                &release,
+                self.watch,
+            );
             node.mkdir_errno = test.as_ref().and_then(|test| test.errno);
             node.hooks_fired = test.as_ref().and_then(|test| test.fired);
             node

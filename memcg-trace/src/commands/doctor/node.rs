@@ -20,6 +20,7 @@ use crate::{
         page_bytes,
         walk::Walk,
     },
+    source::{Caches, Record},
     tracker::{Backend, Config, Key, Tracker},
 };
 
@@ -37,7 +38,13 @@ struct Look {
 }
 
 /// Two looks, `watch` apart.
-pub fn examine(controller: &Controller, walk: &mut Option<Walk>, release: &str, watch: Duration) -> Node {
+pub fn examine(
+    controller: &Controller,
+    walk: &mut Option<Walk>,
+    caches: Option<&mut Caches>,
+    release: &str,
+    watch: Duration,
+) -> Node {
     let start = Instant::now();
     let first = Look::take(controller, walk);
     thread::sleep(watch);
@@ -62,7 +69,7 @@ pub fn examine(controller: &Controller, walk: &mut Option<Walk>, release: &str, 
         slab_caches: second.slab_caches,
         kmem: Kmem::find(&parameters, controller, |path| container_of_path(path).is_some()),
         trend,
-        memcgs: second.after(&first),
+        memcgs: second.after(&first, caches),
         mkdir_errno: None,
         hooks_fired: None,
     }
@@ -88,7 +95,7 @@ impl Look {
     }
 
     /// What stayed since `earlier`.
-    fn after(self, earlier: &Self) -> Memcgs {
+    fn after(self, earlier: &Self, caches: Option<&mut Caches>) -> Memcgs {
         let mut memcgs = self.memcgs;
         let Some((survey, before)) = self.survey.as_ref().zip(earlier.dying.as_ref()) else {
             // Which ones is not known: at most as many as there were at either look.
@@ -98,11 +105,29 @@ impl Look {
         let stays = |event: &&Event| Key::of(event).is_some_and(|key| before.contains(&key));
         let staying: Vec<_> = survey.snapshot.dying().filter(stays).collect();
         memcgs.staying = Some(staying.len() as u64);
+        let keys: Vec<_> = staying.iter().filter_map(|event| Key::of(event)).collect();
+        let held = caches.map(|caches| held_by_caches(caches, &keys)).unwrap_or_default();
         for event in staying {
-            let charges = Key::of(event).and_then(|key| survey.snapshot.charges.get(&key));
-            *memcgs.pins.entry(Pin::of(event, charges, page_bytes() as u64)).or_default() += 1;
+            let key = Key::of(event);
+            let charges = key.and_then(|key| survey.snapshot.charges.get(&key));
+            let by_caches = key.is_some_and(|key| held.contains(&key));
+            *memcgs.pins.entry(Pin::of(event, charges, by_caches, page_bytes() as u64)).or_default() += 1;
         }
         memcgs
+    }
+}
+
+/// Which of these memcgs slab caches of their own hold.
+fn held_by_caches(caches: &mut Caches, memcgs: &[Key]) -> HashSet<Key> {
+    match caches.read(memcgs) {
+        Ok(Record::Caches { hold: true, of, .. }) => {
+            of.into_iter().filter(|(_, names)| !names.is_empty()).map(|(key, _)| key).collect()
+        }
+        Ok(_) => HashSet::new(),
+        Err(error) => {
+            log::warn!("which slab caches dying memcgs have is not known: {error}");
+            HashSet::new()
+        }
     }
 }
 

@@ -7,13 +7,7 @@ use memcg_trace_common::CssFlag;
 
 use crate::{
     event::Event,
-    kernel::{
-        cgroup::Cgroup,
-        Kernel,
-        controller::Version,
-        counted,
-        walk::Walk,
-    },
+    kernel::{Kernel, cgroup::Cgroup, controller::Version, counted, walk::Walk},
     source::Snapshot,
     tracker::{Id, Key},
     verdict::{Counted, Walked},

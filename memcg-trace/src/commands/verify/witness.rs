@@ -74,8 +74,7 @@ impl<F: Feed> Witness<F> {
             }
             let gone = memcg.state != State::Online && memcg.removed_ns.is_some();
             family.without_directory += u64::from(gone);
-            family.css_freed +=
-                u64::from(memcg.state == State::Dying && memcg.css_freed_ns.is_some());
+            family.css_freed += u64::from(memcg.state == State::Dying && memcg.css_freed_ns.is_some());
             ids_held += u64::from(memcg.state == State::Dying && matches!(memcg.id, Id::Held { .. }));
         }
         family.ids_held = (self.backend == Backend::Kprobe).then_some(ids_held);
