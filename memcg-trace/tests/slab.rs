@@ -11,6 +11,7 @@ use memcg_trace::{
         Change, Config, Family, Leak, Ledger, Listed, Listing, SlabEvent, SlabRecord, State, Symbol, Totals,
         What, stem,
     },
+    tracker::Key,
 };
 use memcg_trace_common::{RawSlabEvent, SlabField, SlabHook};
 use proptest::prelude::*;
@@ -415,7 +416,7 @@ fn copies_by_owner() {
     let copies = copies.map(|(memcg, name)| memcg_copy(100 + memcg, name, memcg, 1).at(10));
     let book = book(true).records([create(1, "dentry").at(1)]).records(copies);
     let owner = |serial: u64, path: &str, container: Option<Container>| {
-        ((0x1000 * serial, serial), (Box::from(path.as_bytes()), container))
+        (Key { css: 0x1000 * serial, serial }, (Box::from(path.as_bytes()), container))
     };
     let job = |pod: &str| Container {
         pod: Some(format!("{pod}-x7kzq")),
@@ -455,6 +456,24 @@ fn copies_by_owner() {
     assert_eq!(groups(SlabBy::Image), expected(&[(Some("backup:1"), 2), (None, 3)]));
     assert_eq!(groups(SlabBy::Runtime), expected(&[(Some("docker"), 2), (None, 3)]));
     assert_eq!(groups(SlabBy::Unit), expected(&[(Some(unit), 1), (None, 4)]));
+}
+
+/// What the kernel's own list of them says of memcgs that are dying. Where nothing is hooked there is no time to wait for.
+#[test]
+fn copies_of_dying_memcgs() {
+    let copies = ["dentry(0:a)", "dentry(1:b)"].map(|name| listed(name, name, &[]));
+    let dead = |ms: u64| SlabRecord::Caches {
+        t_ns: ms * MS,
+        hold: true,
+        of: vec![(Key { css: 0x2000, serial: 0 }, vec![Box::from(&b"dentry(1:b)"[..])])],
+    };
+    let told = ["2 leaked dentry(1:b) MemcgDead"];
+    let listed = book(false).records([listing(1, &copies), dead(2)]).told(&told);
+    let memcg = listed.ledger.leaked().next().and_then(|cache| cache.memcg);
+    assert_eq!(memcg, Some((0x2000, None)));
+    let hooked = book(true).records([listing(1, &copies), dead(2)]).time(GRACE_MS + 1);
+    assert_eq!(hooked.ledger.totals().leaked, 0);
+    assert_eq!(hooked.records([dead(GRACE_MS + 1)]).time(GRACE_MS + 2).ledger.totals().leaked, 1);
 }
 
 #[test]

@@ -8,7 +8,7 @@
 //! cache counts for a memcg if it is named after its root.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io,
 };
 
@@ -81,6 +81,9 @@ pub enum CachesError {
 /// Names of caches by the memcgs that were asked for; in order.
 pub type Names = HashMap<u64, BTreeSet<Box<[u8]>>>;
 
+/// Addresses of caches that are copies of none, by their names.
+type Roots = BTreeMap<Box<[u8]>, u64>;
+
 /// The list. Opening it takes CAP_SYS_RAWIO and CAP_SYSLOG, reading it nothing.
 pub struct MemcgCaches {
     kcore: Kcore,
@@ -131,9 +134,18 @@ impl MemcgCaches {
         result
     }
 
+    /// Whether every root's size, read at this offset, is that of /proc/slabinfo.
+    pub fn proves_size(&mut self, offset: u32) -> Result<bool, CachesError> {
+        let listed = slab_list::sizes().map_err(CachesError::SlabInfo)?;
+        let roots = self.roots(&mut Names::new()).ok_or(CachesError::Broken)?;
+        let mut sizes = roots.iter().map(|(name, cache)| (listed.get(name), *cache));
+        let is = |(listed, cache): (Option<&u32>, u64)| self.kcore.member(cache, offset) == listed.copied();
+        Ok(!roots.is_empty() && sizes.all(is))
+    }
+
     /// Reads the list into `names`, and gives the roots. `None`: it was not read as a whole.
-    fn roots(&self, names: &mut Names) -> Option<BTreeSet<Box<[u8]>>> {
-        let mut roots = BTreeSet::new();
+    fn roots(&self, names: &mut Names) -> Option<Roots> {
+        let mut roots = Roots::new();
         let mut entry: u64 = self.kcore.member(self.head, 0)?;
         let mut mark = 0;
         for step in 0..CACHES_MAX {
@@ -149,7 +161,7 @@ impl MemcgCaches {
             let cache = self.kcore.read(address, self.layout.length())?;
             entry = cache.get(self.layout.list)?;
             match self.what(&cache) {
-                Some(Cache::Root) => roots.extend(self.name(&cache)),
+                Some(Cache::Root) => roots.extend(self.name(&cache).map(|name| (name, address))),
                 Some(Cache::Copy { memcg, root }) => {
                     if let Some(names) = names.get_mut(&memcg) {
                         names.extend(self.name(&cache).filter(|name| self.is_named_after(root, name)));
@@ -206,9 +218,9 @@ fn in_parentheses(text: &[u8]) -> bool {
 }
 
 /// The roots are those that /proc/slabinfo lists, no less and no more.
-fn is_listed(roots: &BTreeSet<Box<[u8]>>) -> Result<bool, CachesError> {
-    let listed = slab_list::names().map_err(CachesError::SlabInfo)?;
-    Ok(!roots.is_empty() && *roots == listed)
+fn is_listed(roots: &Roots) -> Result<bool, CachesError> {
+    let listed = slab_list::sizes().map_err(CachesError::SlabInfo)?;
+    Ok(!roots.is_empty() && roots.keys().eq(listed.keys()))
 }
 
 #[cfg(test)]
@@ -287,10 +299,9 @@ mod tests {
             let caches = MemcgCaches { kcore, layout: self.layout, head: HEAD, proven: false };
             let mut names = Names::from([(MEMCG, BTreeSet::new())]);
             let roots = caches.roots(&mut names)?;
-            let text = |names: &BTreeSet<Box<[u8]>>| {
-                names.iter().map(|name| name.escape_ascii().to_string()).collect::<Vec<_>>()
-            };
-            Some((text(&roots), text(&names[&MEMCG])))
+            let text = |name: &[u8]| name.escape_ascii().to_string();
+            let of_memcg = names[&MEMCG].iter().map(|name| text(name)).collect();
+            Some((roots.keys().map(|name| text(name)).collect(), of_memcg))
         }
     }
 

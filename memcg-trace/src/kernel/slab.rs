@@ -7,18 +7,22 @@ use memcg_trace_common::{ABSENT, SlabHook, SlabLayout};
 
 use super::{
     attach::{self, AttachError, Attached, Planned},
-    layout, leftovers,
+    callbacks::Callbacks,
+    layout::{self, LayoutError},
+    leftovers,
+    memcg_caches::{self, CachesError, MemcgCaches},
     objects::{self, RunError},
     symbols::Symbols,
 };
 
 /// The end of a life before its beginning, a return before its entry, as for memcgs.
 const PLAN: &[Planned<SlabHook>] = &[
-    // Without it (el7 has another name for it) nothing counts as leaked for not being released.
+    // Without it nothing counts as leaked for not being released. Before 3.15 (41a212859a4d) a cache that goes loses its
+    // parameters last.
     Planned {
         hook: SlabHook::Release,
         program: "cache_release",
-        target: "slab_kmem_cache_release",
+        target: "slab_kmem_cache_release|memcg_free_cache_params",
         optional: Some("which caches are released, and so which of them leak"),
     },
     Planned {
@@ -33,11 +37,11 @@ const PLAN: &[Planned<SlabHook>] = &[
         target: "free_module",
         optional: Some("which modules go and leave caches behind"),
     },
-    // Both are called for new caches alone. Since 6.12 the first one; before, what else says so is inlined.
+    // Both are called for new caches alone. On 3.10 there is another function with the second name, hence this order.
     Planned {
         hook: SlabHook::New,
         program: "cache_new",
-        target: "do_kmem_cache_create|sysfs_slab_add",
+        target: "sysfs_slab_add|do_kmem_cache_create",
         optional: Some("caches from aliases other than by their reference count"),
     },
     // Since 6.12 kmem_cache_create and its like are macros, and all end in the first one; since 4.16 (8eb8284b4129) functions
@@ -60,8 +64,9 @@ const PLAN: &[Planned<SlabHook>] = &[
 
 const CREATE: &str = "__kmem_cache_create_args|kmem_cache_create_usercopy|kmem_cache_create";
 
-/// Up to 5.8 each memcg had a copy of each cache that it used (9855609bde03, 5.9, did away with it). El7 has the second
-/// name. First comes what other kernels lack: where it is refused, nothing is left attached.
+/// Up to 5.8 each memcg had a copy of each cache that it used (9855609bde03, 5.9, did away with it). 3.10 has the second
+/// name, and passes `mem_cgroup_css_offline` a cgroup, which is no memcg's address: nobody's caches. First comes what other
+/// kernels lack: where it is refused, nothing is left attached.
 const MEMCG_PLAN: &[Planned<SlabHook>] = &[
     Planned {
         hook: SlabHook::MemcgCreate,
@@ -117,8 +122,6 @@ pub struct Attachment {
     pub attached: Attached<SlabHook>,
     /// Memcgs have caches of their own here.
     pub per_memcg: bool,
-    /// It is seen when these memcgs go offline.
-    pub dead_memcgs: bool,
 }
 
 /// Attaches them.
@@ -129,9 +132,7 @@ pub fn attach(ebpf: &mut Ebpf) -> Result<Attachment, AttachError> {
     let per_memcg = memcg.is_ok();
     let mut attached = attach::attach_plan(ebpf, PLAN)?;
     attached.hooks.extend(memcg.into_iter().flat_map(|memcg| memcg.hooks));
-    // El7 passes css_offline a cgroup; it has no css_released.
-    let css = Symbols::open().and_then(|mut symbols| symbols.has(&["mem_cgroup_css_released"]));
-    Ok(Attachment { attached, per_memcg, dead_memcgs: per_memcg && css.unwrap_or(false) })
+    Ok(Attachment { attached, per_memcg })
 }
 
 /// Names of the modules that are loaded; none where the kernel does not tell.
@@ -147,19 +148,42 @@ pub fn has_memcg_caches() -> Option<bool> {
     Symbols::open().and_then(|mut symbols| symbols.has(&functions)).ok()
 }
 
+const UNKNOWN: SlabLayout = SlabLayout {
+    name: ABSENT,
+    size: ABSENT,
+    object_size: ABSENT,
+    flags: ABSENT,
+    refcount: ABSENT,
+    css_serial: ABSENT,
+    module_name: ABSENT,
+    reserved: 0,
+};
+
+/// That of 3.10 in RHEL 7: include/linux/slub_def.h. Of `struct module` nothing proves the offset.
+const BY_CGROUP: SlabLayout = SlabLayout {
+    name: memcg_caches::BY_CGROUP.name,
+    size: 24,
+    object_size: 28,
+    flags: 8,
+    refcount: 68,
+    ..UNKNOWN
+};
+
 fn layout(btf: Option<&Path>) -> SlabLayout {
-    let unknown = SlabLayout {
-        name: ABSENT,
-        size: ABSENT,
-        object_size: ABSENT,
-        flags: ABSENT,
-        refcount: ABSENT,
-        css_serial: ABSENT,
-        module_name: ABSENT,
-        reserved: 0,
+    let resolved = match layout::resolve_slab(btf) {
+        Err(LayoutError::NoBtf) if Callbacks::find() == Callbacks::Cgroup => {
+            by_cgroup().map_err(|error| error.to_string())
+        }
+        resolved => resolved.map_err(|error| error.to_string()),
     };
-    layout::resolve_slab(btf).unwrap_or_else(|error| {
+    resolved.unwrap_or_else(|error| {
         log::warn!("caches are told apart by their addresses alone: {error}");
-        unknown
+        UNKNOWN
     })
+}
+
+/// The layout that is known of kernels without type information, if it makes the kernel's own list out of its caches.
+fn by_cgroup() -> Result<SlabLayout, CachesError> {
+    let proven = MemcgCaches::open(memcg_caches::BY_CGROUP)?.proves_size(BY_CGROUP.size)?;
+    proven.then_some(BY_CGROUP).ok_or(CachesError::Refuted)
 }

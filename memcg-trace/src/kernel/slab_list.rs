@@ -5,7 +5,7 @@
 //! cache is gone, and when the name that they stand for was given up.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     fs, io,
     os::unix::ffi::OsStringExt as _,
     path::Path,
@@ -44,10 +44,10 @@ pub fn read() -> Result<Listing, SlabListError> {
     Ok(listing)
 }
 
-/// The names in /proc/slabinfo. Copies for memcgs are not in it, but counted with what they are copies of.
-pub fn names() -> io::Result<BTreeSet<Box<[u8]>>> {
+/// Names and sizes in /proc/slabinfo. Copies for memcgs are not in it, but counted with what they are copies of.
+pub fn sizes() -> io::Result<BTreeMap<Box<[u8]>, u32>> {
     let info = fs::read(SLABINFO)?;
-    Ok(slabinfo(&info).iter().map(|row| row.name.into()).collect())
+    Ok(slabinfo(&info).iter().map(|row| (row.name.into(), row.size.unwrap_or(0))).collect())
 }
 
 /// One line of /proc/slabinfo.

@@ -8,7 +8,7 @@ use memcg_trace_common::SlabHook;
 use super::{
     Asked, Cache, Creator, Growing, Growth, Leak, Listed, Listing, Number, SlabEvent, SlabRecord, State,
 };
-use crate::tracker::Task;
+use crate::tracker::{Key, Task};
 
 /// More names than one module drops.
 const DROPPED: usize = 1024;
@@ -132,8 +132,9 @@ impl Ledger {
                 self.totals.missed_firings += firings;
                 out.push(Change { t_ns, what: What::Missed { hook, firings } });
             }
+            SlabRecord::Caches { t_ns, of, .. } => self.memcgs_dead(*t_ns, of, out),
             // Of memcgs.
-            SlabRecord::Names { .. } | SlabRecord::Caches { .. } => {}
+            SlabRecord::Names { .. } => {}
         }
     }
 
@@ -292,6 +293,27 @@ impl Ledger {
         let memcg = event.memcg();
         for cache in self.caches.values_mut().filter(|cache| cache.memcg.is_some() && cache.memcg == memcg) {
             cache.memcg_offline_ns.get_or_insert(event.t_ns());
+        }
+    }
+
+    /// Caches of memcgs that are dying. Since when, only the hooks tell.
+    fn memcgs_dead(&mut self, t_ns: u64, of: &[(Key, Vec<Box<[u8]>>)], out: &mut Vec<Change>) {
+        let mut owners: HashMap<&[u8], Key> = HashMap::default();
+        for (key, names) in of {
+            owners.extend(names.iter().map(|name| (&**name, *key)));
+        }
+        let mut dead = Vec::new();
+        for cache in self.caches.values_mut().filter(|cache| cache.state == State::Live) {
+            let Some(Key { css, serial }) = owners.get(&*cache.name) else { continue };
+            cache.memcg.get_or_insert((*css, (*serial != 0).then_some(*serial)));
+            if self.config.hooked {
+                cache.memcg_offline_ns.get_or_insert(t_ns);
+            } else {
+                dead.push(cache.number);
+            }
+        }
+        for number in dead {
+            self.leak(number, Leak::MemcgDead, t_ns, out);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Record;
+use super::{HookEvent, Record};
 use crate::{
     kernel::{
         Kernel, clock,
@@ -27,13 +27,13 @@ impl Caches {
     }
 
     /// As [`Caches::read`], unless the last time was just now.
-    pub fn read_if_rested(&mut self, memcgs: &[Key]) -> Option<Result<Record, CachesError>> {
+    pub fn read_if_rested<E: HookEvent>(&mut self, memcgs: &[Key]) -> Option<Result<Record<E>, CachesError>> {
         let rested = self.rest_until.is_none_or(|until| until <= Instant::now());
         rested.then(|| self.read(memcgs))
     }
 
     /// Reads those of these memcgs.
-    pub fn read(&mut self, memcgs: &[Key]) -> Result<Record, CachesError> {
+    pub fn read<E: HookEvent>(&mut self, memcgs: &[Key]) -> Result<Record<E>, CachesError> {
         let start = Instant::now();
         let names = self.kernel.read(memcgs.iter().map(|key| key.css));
         let took: Duration = start.elapsed();

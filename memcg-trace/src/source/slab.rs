@@ -43,7 +43,6 @@ pub struct SlabSource {
     merge: Merge<SlabEvent>,
     callers: Callers,
     per_memcg: bool,
-    dead_memcgs: bool,
     tells_new: bool,
     tells_release: bool,
     checked: Instant,
@@ -58,11 +57,11 @@ impl SlabSource {
         let mut ebpf = slab::load(btf)?;
         let stacks = ebpf.take_map("STACKS").and_then(|map| StackTraceMap::try_from(map).ok());
         let symbols = Symbols::open().inspect_err(|error| log::warn!("creators stay unknown: {error}")).ok();
-        let (mut per_memcg, mut dead_memcgs) = (false, false);
+        let mut per_memcg = false;
         let (mut tells_new, mut tells_release) = (false, false);
         let live = Live::attach(ebpf, Backend::Kprobe, Some(PERF_PAGES), slab::RETURNS, |ebpf| {
             let attachment = slab::attach(ebpf)?;
-            (per_memcg, dead_memcgs) = (attachment.per_memcg, attachment.dead_memcgs);
+            per_memcg = attachment.per_memcg;
             let attached = attachment.attached;
             let has = |hook| attached.hooks.iter().any(|attached| attached.hook == hook);
             (tells_new, tells_release) = (has(SlabHook::New), has(SlabHook::Release));
@@ -76,7 +75,6 @@ impl SlabSource {
             merge: Merge::new(),
             callers,
             per_memcg,
-            dead_memcgs,
             tells_new,
             tells_release,
             checked: Instant::now(),
@@ -103,11 +101,10 @@ impl SlabSource {
     /// What is not known because an optional hook could not be attached, and why.
     pub fn unknown(&self) -> Vec<(String, String)> {
         let absent = self.live.absent().map(|(what, error)| (what.to_owned(), error.to_string()));
-        let dead = (self.per_memcg && !self.dead_memcgs).then(|| {
-            let reason = "this kernel does not pass its callbacks a css";
-            ("which memcgs have gone and left caches behind".to_owned(), reason.to_owned())
-        });
-        absent.chain(dead).collect()
+        let mut unknown: Vec<_> = absent.collect();
+        // Both ends of a function.
+        unknown.dedup_by(|(a, _), (b, _)| a == b);
+        unknown
     }
 
     /// Records of the buffers that were no events.

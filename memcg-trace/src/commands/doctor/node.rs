@@ -119,7 +119,7 @@ impl Look {
 
 /// Which of these memcgs slab caches of their own hold.
 fn held_by_caches(caches: &mut Caches, memcgs: &[Key]) -> HashSet<Key> {
-    match caches.read(memcgs) {
+    match caches.read::<Event>(memcgs) {
         Ok(Record::Caches { hold: true, of, .. }) => {
             of.into_iter().filter(|(_, names)| !names.is_empty()).map(|(key, _)| key).collect()
         }

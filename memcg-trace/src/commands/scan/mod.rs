@@ -113,7 +113,8 @@ fn read_caches(caches: Option<Caches>, tracker: &mut Tracker) -> Result<(), Cach
 
 const HOW_TO_READ: &str = "\
 How to read it:
-  ID             the memcg ID while the memcg owns it (65,535 exist); a dying one keeps it for swapped-out pages alone
+  ID             the memcg ID while the memcg owns it (65,535 exist); a dying one keeps it for swapped-out pages alone,
+                 and before Linux 4.7 until it is freed
   REFS           references that keep a dying memcg; up to Linux 7.1, one for each charged page
   CHARGED        what its counter says, everything below included; since 7.2 pages move to the parent when a memcg
                  dies and may stay in its counter: charged is not held

@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
+use self::owners::OwnerWalk;
 pub use self::watcher::Watcher;
 use super::{Format, color, wall_clock};
 use crate::{
@@ -62,7 +63,7 @@ pub struct Args {
     pub fail_on_leak: bool,
 
     /// BTF file of exactly this kernel, where /sys/kernel/btf/vmlinux does not exist
-    #[arg(long, value_name = "FILE", requires = "watch")]
+    #[arg(long, value_name = "FILE")]
     pub btf: Option<PathBuf>,
 
     /// Output format; json is one object a line
@@ -107,6 +108,8 @@ impl Args {
 
     fn look(&self) -> Result<Exit> {
         let listing = slab_list::read()?;
+        let per_memcg = slab::has_memcg_caches();
+        let memcgs = (per_memcg == Some(true)).then(|| OwnerWalk::open(self.btf.as_deref())).transpose();
         privileges::drop_unneeded();
         let grace_ns = self.grace_ns();
         let mut ledger =
@@ -119,13 +122,21 @@ impl Args {
             started_ns: None,
             ended_ns: listing.ended_ns,
             grace_ns,
-            per_memcg: slab::has_memcg_caches(),
+            per_memcg,
             listed: Some(listing.counts()),
             undecodable: 0,
             owners: Owners::new(),
         };
         run.unknown.push(("who created them".to_owned(), "it takes --watch".to_owned()));
         ledger.apply(&SlabRecord::Walk(listing), &mut Vec::new());
+        let mut look = |walk: &mut OwnerWalk| {
+            walk.dead()?.iter().for_each(|record| ledger.apply(record, &mut Vec::new()));
+            walk.owners(&ledger)
+        };
+        match memcgs.and_then(|walk| walk.map(|mut walk| look(&mut walk)).transpose()) {
+            Ok(owners) => run.owners = owners.unwrap_or_default(),
+            Err(error) => run.unknown.push((watcher::MEMCGS.to_owned(), format!("{error:#}"))),
+        }
         let mut out = BufWriter::new(io::stdout());
         self.sum_up(&mut out, &run, &ledger)
     }

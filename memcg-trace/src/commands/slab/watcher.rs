@@ -12,14 +12,19 @@ use crate::{
     source::slab::SlabSource,
 };
 
+/// What is not known where memcgs cannot be walked.
+pub const MEMCGS: &str = "whose caches those of memcgs are, and which of them have outlived their memcgs";
+
 /// Is told of each change, with the ledger as it is just then.
 pub type Show<'a> = &'a mut dyn FnMut(&Ledger, &Change) -> Result<()>;
 
 pub struct Watcher {
     /// `None`: this kernel cannot be hooked.
     source: Option<SlabSource>,
-    /// `None`: owners are not asked for, or not to be had.
+    /// `None`: memcgs have no caches of their own, or cannot be walked.
     owners: Option<OwnerWalk>,
+    /// Owners are to be named.
+    with_owners: bool,
     pub ledger: Ledger,
     pub run: SlabRun,
 }
@@ -42,15 +47,12 @@ impl Watcher {
             None => (slab::has_memcg_caches(), unknown_by_list()),
         };
         // Elsewhere caches are nobody's.
-        let owners =
-            (with_owners && per_memcg == Some(true)).then(|| OwnerWalk::open(btf)).and_then(|owners| {
-                owners
-                    .map_err(|error| {
-                        unknown.push(("whose their memcgs are".to_owned(), format!("{error:#}")))
-                    })
-                    .ok()
-            });
-        let run = SlabRun {
+        let owners = (per_memcg == Some(true)).then(|| OwnerWalk::open(btf)).transpose();
+        let mut owners = owners.unwrap_or_else(|error| {
+            unknown.push((MEMCGS.to_owned(), format!("{error:#}")));
+            None
+        });
+        let mut run = SlabRun {
             backend: if source.is_some() { "kprobe" } else { "list" },
             backend_reason,
             unknown,
@@ -70,8 +72,12 @@ impl Watcher {
             grace_ns,
         });
         ledger.apply(&SlabRecord::Walk(listing), &mut Vec::new());
+        match owners.as_mut().map(OwnerWalk::dead).transpose() {
+            Ok(dead) => dead.flatten().iter().for_each(|record| ledger.apply(record, &mut Vec::new())),
+            Err(error) => run.unknown.push((MEMCGS.to_owned(), format!("{error:#}"))),
+        }
         ledger.look();
-        Ok(Self { source, owners, ledger, run })
+        Ok(Self { source, owners, with_owners, ledger, run })
     }
 
     /// Says on stderr what is watched and how.
@@ -112,8 +118,23 @@ impl Watcher {
             let now_ns = listing.ended_ns;
             self.apply(&[SlabRecord::Walk(listing)], now_ns, show)?;
         }
+        self.look_at_memcgs(show)?;
         self.ledger.look();
         Ok(())
+    }
+
+    /// Learns which caches belong to memcgs that are dying.
+    fn look_at_memcgs(&mut self, show: Show<'_>) -> Result<()> {
+        match self.owners.as_mut().map(OwnerWalk::dead).transpose() {
+            Ok(dead) => {
+                dead.flatten().map_or(Ok(()), |dead| self.apply(&[dead], clock::monotonic_ns(), show))
+            }
+            Err(error) => {
+                self.run.unknown.push((MEMCGS.to_owned(), format!("{error:#}")));
+                self.owners = None;
+                Ok(())
+            }
+        }
     }
 
     /// Detaches, and takes the rest.
@@ -122,17 +143,16 @@ impl Watcher {
             Some(mut source) => {
                 let records = source.finish(end_ns)?;
                 self.run.undecodable = source.undecodable();
-                self.apply(&records, end_ns, show)?;
+                self.apply(&records, end_ns, &mut *show)?;
                 self.run.listed = slab_list::read().ok().map(|listing| listing.counts());
             }
-            None => self.look(show)?,
+            None => self.look(&mut *show)?,
         }
-        match self.owners.as_mut().map(|walk| walk.owners(&self.ledger)) {
-            Some(Ok(owners)) => self.run.owners = owners,
-            Some(Err(error)) => {
-                self.run.unknown.push(("whose their memcgs are".to_owned(), format!("{error:#}")));
-            }
-            None => {}
+        self.look_at_memcgs(show)?;
+        let owners = self.owners.as_mut().filter(|_| self.with_owners);
+        match owners.map(|walk| walk.owners(&self.ledger)).transpose() {
+            Ok(owners) => self.run.owners = owners.unwrap_or_default(),
+            Err(error) => self.run.unknown.push((MEMCGS.to_owned(), format!("{error:#}"))),
         }
         self.run.ended_ns = end_ns;
         self.run.clock = wall_clock();

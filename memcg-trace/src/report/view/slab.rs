@@ -271,7 +271,7 @@ impl<'a> SlabCacheView<'a> {
             memcg: cache.memcg.map(|(css, serial)| MemcgOf {
                 css: format!("{css:#x}"),
                 serial,
-                dead: cache.memcg_offline_ns.is_some(),
+                dead: cache.memcg_offline_ns.is_some() || cache.leak == Some(Leak::MemcgDead),
                 root: root(),
             }),
         }

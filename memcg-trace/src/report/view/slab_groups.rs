@@ -9,6 +9,7 @@ use crate::{
     attribution::Container,
     report::escape::Name,
     slab::{Cache, Ledger, State, stem},
+    tracker::Key,
 };
 
 /// `--by`
@@ -48,8 +49,8 @@ impl SlabBy {
     }
 }
 
-/// Path and container by css address and serial number.
-pub type Owners = HashMap<(u64, u64), (Box<[u8]>, Option<Container>)>;
+/// Path and container of memcgs.
+pub type Owners = HashMap<Key, (Box<[u8]>, Option<Container>)>;
 
 /// Caches with something in common.
 #[derive(Clone, Debug, Serialize)]
@@ -109,7 +110,7 @@ pub(super) fn grouped(
 /// The name of what owns the cache's memcg; `None`: the cache is nobody's, or it is not known.
 fn owner(cache: &Cache, by: ByOwner, owners: &Owners) -> Option<String> {
     let (css, serial) = cache.memcg?;
-    let (path, container) = owners.get(&(css, serial?))?;
+    let (path, container) = owners.get(&Key { css, serial: serial.unwrap_or(0) })?;
     match by.group(container.as_ref(), Some(path)) {
         Common::Workload(workload) => workload.name,
         Common::Namespace(name) | Common::Image(name) | Common::Unit(name) => name,
