@@ -45,6 +45,6 @@ impl Scenario for Dentries {
     }
 
     fn pin(&self) -> Option<&'static str> {
-        Some("the files")
+        Some("the directory")
     }
 }

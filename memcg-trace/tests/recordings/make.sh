@@ -1,7 +1,18 @@
 #!/bin/sh
 # Makes the golden recordings anew, each in a VM, and what they are replayed into. Read the difference before committing it.
+#
+# `make.sh NAME IMAGE [OPTION]...` makes one of an old kernel that Debian does not have any more, with seed.sh; options are
+# those of `cargo xtask vm`. `--file FILE:/btf` brings its type information.
 set -e
 cd "$(dirname "$0")"
+
+if [ $# -gt 1 ]; then
+    name=$1 image=$2
+    shift 2
+    cargo xtask vm --kernel "$image" --cgroup v1 --file seed.sh:/seed.sh "$@" -- sh /seed.sh >"$name.new"
+    mv "$name.new" "$name.recording"
+    UPDATE_GOLDEN=1 exec cargo test --package memcg-trace --test replay
+fi
 
 record() {
     name=$1 kernel=$2 cgroup=$3

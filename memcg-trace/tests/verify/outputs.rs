@@ -34,7 +34,7 @@ fn run() -> Vec<Evidence> {
         reading.ledger.ids_held = held;
         reading.counted.walk.as_mut().expect("a walk").ids_held = held;
     }
-    let mut late = evidence(Name::Dentries, Some("the files"), &[0]);
+    let mut late = evidence(Name::Dentries, Some("the directory"), &[0]);
     readings(&mut late)[0].waited = super::SETTLE;
     let skipped = "there is no memory.kmem.limit_in_bytes here: <v1> & \"v1\" alone has it # \u{1b}[2J";
     let lost =
