@@ -1,12 +1,13 @@
-//! Which hooks each kernel gets, by its symbols: those that matter of /proc/kallsyms; of 3.10, 4.19 and 5.4, which were not
-//! booted for it, of the objects that memcontrol.c, slab_common.c and the like compile to (tests/symbols).
+//! Which hooks each kernel gets, by its symbols: those that matter of /proc/kallsyms (tests/symbols), as booted kernels have
+//! them. 3.10, 4.19 and 5.4 were built with few options and without modules that can be unloaded.
 
 use memcg_trace::kernel::{
     attach::{Kind, plan},
     callbacks::Callbacks,
+    slab,
 };
 use memcg_trace::tracker::Backend;
-use memcg_trace_common::Hook;
+use memcg_trace_common::{Hook, SlabHook};
 
 /// A kernel, what its callbacks are called with, and the optional hooks that it lacks.
 type Row = (&'static str, &'static str, Callbacks, &'static [&'static str]);
@@ -46,6 +47,32 @@ fn every_kernel_has_what_its_plan_needs() {
             }
         }
         assert_eq!(&lacks, lacking, "{kernel}");
+    }
+}
+
+/// Where each kernel makes and releases slab caches, and where those of memcgs. A name of a function is tried before those
+/// behind it, and is not always the same function: 3.10 has another `do_kmem_cache_create`.
+#[test]
+fn slab_hooks() {
+    const HOOKS: [SlabHook; 4] = [SlabHook::New, SlabHook::Create, SlabHook::Release, SlabHook::MemcgCreate];
+    let usercopy = Some("kmem_cache_create_usercopy");
+    let release = Some("slab_kmem_cache_release");
+    let expected = |kernel: &str| match kernel {
+        "3.10-el7" => {
+            [Some("kmem_cache_create"), Some("memcg_free_cache_params"), Some("kmem_cache_create_memcg")]
+        }
+        "4.19" | "5.4" => [usercopy, release, Some("memcg_create_kmem_cache")],
+        "5.10" | "6.1" => [usercopy, release, None],
+        _ => [Some("__kmem_cache_create_args"), release, None],
+    };
+    for (kernel, symbols, ..) in KERNELS {
+        let attached = HOOKS.map(|hook| {
+            let planned = slab::PLANS.into_iter().flatten().find(|planned| planned.hook == hook)?;
+            planned.functions().find(|function| symbols.lines().any(|symbol| symbol == *function))
+        });
+        let [new, others @ ..] = attached;
+        assert_eq!(new, Some("sysfs_slab_add"), "{kernel}");
+        assert_eq!(others, expected(kernel), "{kernel}");
     }
 }
 

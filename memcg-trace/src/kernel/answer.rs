@@ -124,6 +124,7 @@ impl Lack for CountersError {
 impl Lack for WalkError {
     fn next_step(&self) -> String {
         match self {
+            Self::NoLayout => LayoutError::NoBtf.next_step(),
             Self::NoTable => "give a BTF file of exactly this kernel with --btf FILE".to_owned(),
             Self::Kcore(error) => error.next_step(),
             _ => "the other way to walk, or trace: it follows what is removed from now on".to_owned(),

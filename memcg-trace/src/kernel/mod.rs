@@ -70,6 +70,9 @@ impl Kernel {
         let callbacks = Callbacks::find();
         // They know no parents and no serial numbers, and have never had type information.
         if callbacks == Callbacks::Cgroup {
+            if btf.is_some() {
+                log::warn!("--btf is not read: the structs of such a kernel are written down");
+            }
             return Ok(Self::by_cgroup(&controller).unwrap_or_else(|error| {
                 log::warn!("memcgs are known by their addresses alone: {error}");
                 Self::without_layout(controller, callbacks)

@@ -90,9 +90,12 @@ const MEMCG_PLAN: &[Planned<SlabHook>] = &[
 
 const MEMCG_CREATE: &str = "memcg_create_kmem_cache|kmem_cache_create_memcg";
 
+/// The hooks of every kernel, and those of kernels whose memcgs have caches of their own.
+pub const PLANS: [&[Planned<SlabHook>]; 2] = [PLAN, MEMCG_PLAN];
+
 /// The functions that are hooked, on one kernel or another.
 pub fn functions() -> impl Iterator<Item = &'static str> {
-    [PLAN, MEMCG_PLAN].into_iter().flatten().flat_map(Planned::functions)
+    PLANS.into_iter().flatten().flat_map(Planned::functions)
 }
 
 /// Functions that are hooked at both ends.

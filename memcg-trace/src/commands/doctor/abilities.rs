@@ -218,8 +218,11 @@ impl Abilities {
         };
         self.add("memcg-trace trace", trace);
         let scan = match &self.walk {
-            Some(walk) if walk.means() == "kcore" => Answer::yes("through /proc/kcore"),
-            Some(_) => Answer::yes("by program"),
+            Some(walk) => Answer::yes(match walk.means() {
+                "kcore" => "through /proc/kcore",
+                "ids" => "by memcg ID, through /proc/kcore",
+                _ => "by program",
+            }),
             None => lacking(&self.answers),
         };
         self.add("memcg-trace scan", scan);

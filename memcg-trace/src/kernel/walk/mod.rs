@@ -21,6 +21,11 @@ use crate::event::DecodeError;
 /// Why the kernel cannot be walked.
 #[derive(Debug, Error)]
 pub enum WalkError {
+    #[error(
+        "this kernel has no type information, which the walk needs; give a BTF file made for exactly this kernel with --btf \
+         FILE"
+    )]
+    NoLayout,
     #[error("this kernel's type information does not describe the table of csses (css_idr)")]
     NoTable,
     #[error("the table of memcg IDs cannot be read: {0}")]
@@ -81,7 +86,7 @@ impl Walk {
     /// The program, and /proc/kcore where the kernel does not run it.
     pub fn load(layout: &WalkLayout) -> Result<Self, WalkError> {
         let program = match Self::program(layout) {
-            Err(error) if !matches!(error, WalkError::NoTable) => error,
+            Err(error) if !matches!(error, WalkError::NoTable | WalkError::NoLayout) => error,
             result => return result,
         };
         match Self::kcore(layout) {
@@ -157,6 +162,9 @@ impl Walk {
 }
 
 fn has_table(layout: &WalkLayout) -> Result<(), WalkError> {
+    if *layout == WalkLayout::UNKNOWN {
+        return Err(WalkError::NoLayout);
+    }
     if [layout.css_idr, layout.xa_shift, layout.xa_slots].contains(&ABSENT) {
         return Err(WalkError::NoTable);
     }
