@@ -184,6 +184,7 @@ impl Tracker {
             memcg.css_freed_ns.replace(event.t_ns()).is_none()
         });
         if new == Some(true) {
+            self.ledger.totals_mut().css_freed += 1;
             tell(event, What::CssFreed(key), out);
         }
     }

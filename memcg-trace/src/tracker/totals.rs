@@ -25,6 +25,8 @@ pub struct Totals {
     pub late: u64,
     /// The longest dying of those whose dying was seen from the beginning, ns.
     pub late_max_ns: Option<u64>,
+    /// Memcgs whose css was freed, where they outlive it.
+    pub css_freed: u64,
     /// Successful `css_alloc` calls.
     pub allocated: u64,
     /// Failed `css_alloc` calls, by errno.

@@ -71,6 +71,9 @@ fn counts(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
             freed += &format!(" (after up to {})", Time { ns });
         }
     }
+    if let Some(css) = summary.css_freed {
+        row("css freed", format!("{}, of them {} held", Count(css.memcgs), Count(css.held)))?;
+    }
     row("freed", freed)?;
     if summary.removed > 0 {
         row("removed", format!("{}, not offline yet", Count(summary.removed)))?;

@@ -57,6 +57,9 @@ pub struct SummaryView<'a> {
     pub dying: u64,
     /// Of those dying.
     pub leaked: u64,
+    /// Memcgs that outlive it alone (3.10): how many had their css freed, and how many of these are held all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub css_freed: Option<CssFreed>,
     pub freed: u64,
     /// Of those freed.
     pub late: u64,
@@ -147,6 +150,13 @@ impl Run {
     }
 }
 
+/// Memcgs whose css was freed, and those of them that wait for `__mem_cgroup_free`.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct CssFreed {
+    pub memcgs: u64,
+    pub held: u64,
+}
+
 impl<'a> SummaryView<'a> {
     /// `container` finds what a memcg belongs to.
     pub fn new(
@@ -171,6 +181,10 @@ impl<'a> SummaryView<'a> {
             removed: totals.removed,
             dying: totals.dying,
             leaked: totals.leaked,
+            css_freed: (totals.css_freed > 0).then(|| CssFreed {
+                memcgs: totals.css_freed,
+                held: tracker.dying().filter(|memcg| memcg.css_freed_ns.is_some()).count() as u64,
+            }),
             freed: totals.freed,
             late: totals.late,
             late_max_ns: totals.late_max_ns,
