@@ -19,6 +19,9 @@ pub struct Layout {
     pub css_percpu_count_ptr: u32,
     /// `cgroup_subsys_state.refcnt.data` (5.11, also in stable 5.10)
     pub css_ref_data: u32,
+    /// `cgroup_subsys_state.refcnt.count` (before 2b0d3d3e4fcf "percpu_ref: reduce memory footprint of percpu_ref in fast path")
+    #[cfg_attr(feature = "loader", serde(default = "absent"))]
+    pub css_ref_count: u32,
     /// `cgroup_subsys_state.id`
     pub css_id: u32,
     /// `cgroup_subsys_state.flags`
@@ -89,7 +92,6 @@ pub struct Config {
     /// Address of the `cgroup_root` that carries the memory controller; 0: not known, tracepoints of every hierarchy pass.
     pub memory_root: u64,
     pub layout: Layout,
-    pub reserved: u32,
 }
 
 impl Layout {
@@ -99,6 +101,7 @@ impl Layout {
         css_ss: ABSENT,
         css_percpu_count_ptr: ABSENT,
         css_ref_data: ABSENT,
+        css_ref_count: ABSENT,
         css_id: ABSENT,
         css_flags: ABSENT,
         css_serial: ABSENT,
@@ -127,11 +130,17 @@ impl Layout {
     }
 }
 
-/// What recordings say that were made before it was asked for.
+// What recordings say that were made before it was asked for.
+
 #[cfg(feature = "loader")]
 fn whole_word() -> u32 {
     u64::BITS
 }
 
-const _: () = assert!(size_of::<Layout>() == 23 * 4);
-const _: () = assert!(size_of::<Config>() == 28 + size_of::<Layout>());
+#[cfg(feature = "loader")]
+fn absent() -> u32 {
+    ABSENT
+}
+
+const _: () = assert!(size_of::<Layout>() == 24 * 4);
+const _: () = assert!(size_of::<Config>() == 24 + size_of::<Layout>());

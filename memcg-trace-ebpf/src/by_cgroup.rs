@@ -28,10 +28,23 @@ pub fn cgroup_css_alloc(ctx: RetProbeContext) -> u32 {
     0
 }
 
-/// Everything is valid. A missed firing: the memcg is first seen at its removal, without creator.
+/// Everything is valid. Where no layout leads to the name, the path that the thread gave to mkdir follows in an event of its
+/// own. A missed firing: the memcg is first seen at its removal, without creator.
 #[kprobe]
 pub fn cgroup_css_online(ctx: ProbeContext) -> u32 {
-    emit(&ctx, Hook::CssOnline, Then::Keep)
+    let Some(mut firing) = Firing::start(Hook::CssOnline) else { return 0 };
+    let Some(css) = firing.memcg_of(ctx.arg(0).unwrap_or(0)) else { return 0 };
+    firing.css(css);
+    let asked = if firing.is_blind() { firing.asked() } else { None };
+    firing.emit(&ctx);
+    if let Some(path) = asked
+        && let Some(mut firing) = Firing::start(Hook::CgroupMkdir)
+    {
+        firing.facts.memcg(css);
+        firing.path(path);
+        firing.emit(&ctx);
+    }
+    0
 }
 
 /// `mem_cgroup_css_offline` again, for who runs it: on these kernels that is the thread of rmdir. A missed firing: the

@@ -113,8 +113,11 @@ impl Facts<'_> {
         if pointer & PERCPU_REF_DEAD == 0 {
             return;
         }
-        let Some(data) = self.read::<u64>(css, layout.css_ref_data) else { return };
-        match self.read::<u64>(data, layout.ref_data_count) {
+        let count = match self.read::<u64>(css, layout.css_ref_data) {
+            Some(data) => self.read::<u64>(data, layout.ref_data_count),
+            None => self.read(css, layout.css_ref_count),
+        };
+        match count {
             Some(count) if count < PERCPU_COUNT_BIAS => {
                 self.event.header.css_refs = count;
                 self.event.header.known |= Field::CSS_REFS;

@@ -8,7 +8,7 @@ use aya_ebpf::{
         bpf_get_current_pid_tgid, bpf_get_smp_processor_id, bpf_ktime_get_ns, generated::bpf_get_current_comm,
     },
     macros::map,
-    maps::{Array, HashMap, PerCpuArray, PerfEventByteArray},
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, PerfEventByteArray},
 };
 use memcg_trace_common::{
     ABSENT, Config, Counters, EventHeader, Field, Hook, InFlight, NAME_SHORT, RawEvent,
@@ -33,6 +33,10 @@ static IN_FLIGHT: HashMap<u64, InFlight> = HashMap::with_max_entries(8192, 0);
 /// gives it room where it is used.
 #[map]
 static MEMCGS: HashMap<u64, u64> = HashMap::with_max_entries(1, 0);
+
+/// The path that a thread gave to mkdir last, an address in its memory. The loader gives it room where it is used.
+#[map]
+static ASKED: LruHashMap<u64, u64> = LruHashMap::with_max_entries(1, 0);
 
 /// One firing of one hook.
 pub struct Firing {
@@ -111,11 +115,26 @@ impl Firing {
         let _ = IN_FLIGHT.remove(bpf_get_current_pid_tgid());
     }
 
-    /// The cgroup's path, which begins with `/`, in place of its name.
+    /// A path, which begins with `/`, in place of the cgroup's name.
     #[inline(always)]
     pub fn path(&mut self, path: u64) {
         self.facts.name(path);
         self.facts.event.header.known |= Field::PATH;
+    }
+
+    /// This thread asks for a directory.
+    #[inline(always)]
+    pub fn ask(&mut self, path: u64) {
+        if ASKED.insert(bpf_get_current_pid_tgid(), path, 0).is_err() {
+            self.counters.no_entry += 1;
+        }
+    }
+
+    /// What this thread asked for last.
+    #[inline(always)]
+    pub fn asked(&self) -> Option<u64> {
+        // SAFETY: only this thread uses the entry, and it is here.
+        unsafe { ASKED.get(bpf_get_current_pid_tgid()) }.copied()
     }
 
     /// An early return as intended: this firing is not about a memcg.

@@ -11,4 +11,5 @@ mod css;
 mod facts;
 mod firing;
 mod memory;
+mod mkdir;
 mod object;

@@ -120,6 +120,8 @@ fn hooks_load_on_a_4_14_class_verifier() {
             "css_online",
             "css_released",
             "memcg_free",
+            "sys_enter_mkdir",
+            "sys_enter_mkdirat",
         ]
     );
     for (name, program) in programs {

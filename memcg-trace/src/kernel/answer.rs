@@ -103,6 +103,7 @@ impl Lack for LayoutError {
 impl Lack for ProofError {
     fn next_step(&self) -> String {
         match self {
+            Self::Unreadable(_) => "run where /proc/kcore can be read: containers often hide it",
             Self::Impossible(_) => "use the kernel's own type information, without --btf",
             Self::Refuted { .. } => "use the BTF file of exactly this kernel",
         }

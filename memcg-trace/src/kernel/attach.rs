@@ -5,12 +5,12 @@ use std::{fs, os::fd::OwnedFd, path::Path};
 use anyhow::Chain;
 use aya::{
     Ebpf, features,
-    programs::{KProbe, Program, ProgramError, ProgramFd, links::FdLink},
+    programs::{KProbe, ProbeKind, Program, ProgramError, ProgramFd, links::FdLink},
 };
 use memcg_trace_common::Hook;
 use thiserror::Error;
 
-use super::{callbacks::Callbacks, leftovers, missed};
+use super::{callbacks::Callbacks, kprobe_events, missed};
 use crate::tracker::Backend;
 
 /// One hook of a plan.
@@ -141,6 +141,22 @@ const NAMES: &[Planned] = &[
     },
 ];
 
+/// The same where cgroups have no tracepoints either. It takes CONFIG_FTRACE_SYSCALLS.
+const NAMES_BY_CGROUP: &[Planned] = &[
+    Planned {
+        hook: Hook::MkdirEnter,
+        program: "sys_enter_mkdir",
+        target: "sys_enter_mkdir",
+        optional: Some("the paths of memcgs"),
+    },
+    Planned {
+        hook: Hook::MkdirEnter,
+        program: "sys_enter_mkdirat",
+        target: "sys_enter_mkdirat",
+        optional: Some("the paths of memcgs"),
+    },
+];
+
 const TRACEPOINTS: &[Planned] = &[
     Planned {
         hook: Hook::CgroupRelease,
@@ -181,6 +197,8 @@ pub struct AttachedHook<H = Hook> {
     pub hook: H,
     program: ProgramFd,
     link: Option<Link>,
+    /// Where kprobes are lines of a file: the target, and whether its return is hooked.
+    line: Option<(&'static str, bool)>,
 }
 
 /// A kprobe's link. Kernels before 5.15 have none: there the program holds the attachment.
@@ -196,7 +214,9 @@ impl<H> AttachedHook<H> {
     pub fn missed(&self) -> u64 {
         let recursion = missed::recursion_misses(&self.program);
         let link = self.link.as_ref().and_then(|link| link.descriptor.as_ref());
-        recursion.unwrap_or(0) + link.and_then(missed::kprobe_misses).unwrap_or(0)
+        let line = self.line.and_then(|(target, returns)| kprobe_events::misses(target, returns));
+        let misses = link.and_then(missed::kprobe_misses).or(line);
+        recursion.unwrap_or(0) + misses.unwrap_or(0)
     }
 }
 
@@ -237,7 +257,7 @@ pub fn attach_each(
     match backend {
         Backend::Kprobe => {
             kprobes_usable()?;
-            leftovers::remove();
+            kprobe_events::remove_leftovers();
         }
         Backend::Tracepoint if kind.blind => return Err(AttachError::NoLayout),
         Backend::Tracepoint => {}
@@ -256,7 +276,8 @@ pub struct Kind {
 /// The hooks of `backend` on such a kernel, in the order in which they are attached.
 pub fn plan(backend: Backend, kind: Kind) -> impl Iterator<Item = &'static Planned> {
     let (names, hooks) = match (backend, kind.callbacks) {
-        // The tracepoints are younger than the callbacks.
+        // Tracepoints of cgroups are younger than these callbacks.
+        (Backend::Kprobe, Callbacks::Cgroup) if kind.blind => (NAMES_BY_CGROUP, KPROBES_BY_CGROUP),
         (Backend::Kprobe, Callbacks::Cgroup) => (&[][..], KPROBES_BY_CGROUP),
         (Backend::Kprobe, Callbacks::Css) if kind.blind => (NAMES, KPROBES),
         (Backend::Kprobe, Callbacks::Css) => (&[][..], KPROBES),
@@ -277,17 +298,26 @@ fn attach_one<H: Copy>(ebpf: &mut Ebpf, planned: &Planned<H>) -> Result<Attached
         target: planned.target,
         reason: format!("the eBPF object has no program {}", planned.program),
     })?;
+    let mut line = None;
     let link = match program {
-        Program::KProbe(program) => attach_kprobe(program, planned.target).map_err(refused)?,
+        Program::KProbe(program) => {
+            line = (!has_pmu()).then(|| (planned.target, matches!(program.kind(), ProbeKind::Return)));
+            attach_kprobe(program, planned.target).map_err(refused)?
+        }
         Program::RawTracePoint(program) => {
             program.load().map_err(refused)?;
             program.attach(planned.target).map_err(refused)?;
             None
         }
-        _ => unreachable!("the object has kprobes and raw tracepoints only"),
+        Program::TracePoint(program) => {
+            program.load().map_err(refused)?;
+            program.attach("syscalls", planned.target).map_err(refused)?;
+            None
+        }
+        _ => unreachable!("the object has kprobes and tracepoints only"),
     };
     let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(refused)?;
-    Ok(AttachedHook { hook: planned.hook, program: fd, link })
+    Ok(AttachedHook { hook: planned.hook, program: fd, link, line })
 }
 
 /// Attaches a kprobe to the first of these functions that there is; the link, where kprobes have one.
@@ -318,10 +348,14 @@ fn attach_to(program: &mut KProbe, function: &str) -> Result<Option<Link>, Progr
     }
 }
 
+/// Whether kprobes are descriptors (4.17, e12f03d7031a).
+fn has_pmu() -> bool {
+    Path::new("/sys/bus/event_source/devices/kprobe").exists()
+}
+
 /// Whether this kernel has kprobes, switched on.
 pub fn kprobes_usable() -> Result<(), AttachError> {
-    let pmu = Path::new("/sys/bus/event_source/devices/kprobe").exists();
-    if !pmu && leftovers::kprobe_events().is_none() {
+    if !has_pmu() && kprobe_events::file().is_none() {
         return Err(AttachError::NoKprobes);
     }
     match fs::read_to_string(KPROBES_ENABLED) {

@@ -50,7 +50,7 @@ const CHILDREN_MAX: usize = 1 << 17;
 
 /// The layout, proven on the running kernel.
 pub fn prove(controller: &Controller) -> Result<(Layout, DentryLayout), ProofError> {
-    let tree = Tree::open().map_err(|error| ProofError::Impossible(error.to_string()))?;
+    let tree = Tree::open().map_err(|error| ProofError::Unreadable(error.to_string()))?;
     let path = witness(controller);
     let refuted = |seen: &str| ProofError::Refuted { seen: seen.to_owned(), is: path.display().to_string() };
     let cgroup = tree.find(&path).ok_or_else(|| refuted("no cgroup"))?;

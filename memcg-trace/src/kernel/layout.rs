@@ -94,6 +94,7 @@ impl Types<'_> {
             css_ss: self.required("cgroup_subsys_state", "ss")?,
             css_percpu_count_ptr: self.optional("cgroup_subsys_state", "refcnt.percpu_count_ptr"),
             css_ref_data: self.optional("cgroup_subsys_state", "refcnt.data"),
+            css_ref_count: self.optional("cgroup_subsys_state", "refcnt.count"),
             css_id: self.optional("cgroup_subsys_state", "id"),
             css_flags: self.optional("cgroup_subsys_state", "flags"),
             css_serial: self.required("cgroup_subsys_state", "serial_nr")?,

@@ -14,8 +14,8 @@ pub mod dentry;
 pub mod hierarchies;
 pub mod kcore;
 pub mod kmem;
+pub mod kprobe_events;
 pub mod layout;
-pub mod leftovers;
 pub mod memcg_caches;
 pub mod missed;
 pub mod objects;
@@ -153,9 +153,12 @@ impl Kernel {
 
     /// The best walk that this kernel allows.
     pub fn load_walk(&self) -> Result<Walk, WalkError> {
-        match self.dentry {
-            DentryLayout::NONE => Walk::load(&self.layout),
-            dentry => Walk::by_ids(&dentry),
+        match (self.callbacks, self.dentry) {
+            (Callbacks::Css, _) => Walk::load(&self.layout),
+            (Callbacks::Cgroup, DentryLayout::NONE) => {
+                Err(WalkError::NoIds("the layout is not proven".into()))
+            }
+            (Callbacks::Cgroup, dentry) => Walk::by_ids(&dentry),
         }
     }
 

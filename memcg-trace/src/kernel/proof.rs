@@ -37,6 +37,9 @@ pub enum ProofError {
         "our own cgroup cannot be read, neither by a program on demand (Linux 5.10) nor from /proc/kcore: {0}"
     )]
     Impossible(String),
+    /// The same where nothing but /proc/kcore can.
+    #[error("our own cgroup cannot be read: {0}")]
+    Unreadable(String),
     #[error(
         "the struct layout does not describe this kernel: through it, our own cgroup reads as {seen}, but it is {is}; \
          use the BTF file of exactly this kernel"

@@ -8,8 +8,8 @@ use memcg_trace_common::{ABSENT, SlabHook, SlabLayout};
 use super::{
     attach::{self, AttachError, Attached, Planned},
     callbacks::Callbacks,
+    kprobe_events,
     layout::{self, LayoutError},
-    leftovers,
     memcg_caches::{self, CachesError, MemcgCaches},
     objects::{self, RunError},
     symbols::Symbols,
@@ -130,7 +130,7 @@ pub struct Attachment {
 /// Attaches them.
 pub fn attach(ebpf: &mut Ebpf) -> Result<Attachment, AttachError> {
     attach::kprobes_usable()?;
-    leftovers::remove();
+    kprobe_events::remove_leftovers();
     let memcg = attach::attach_plan(ebpf, MEMCG_PLAN);
     let per_memcg = memcg.is_ok();
     let mut attached = attach::attach_plan(ebpf, PLAN)?;

@@ -24,7 +24,7 @@ use crate::{
         answer::Lack,
         attach::{self, AttachError, Attached, Kind, Planned},
         callbacks::Callbacks,
-        leftovers, objects, page_bytes,
+        kprobe_events, objects, page_bytes,
         unpreempted::unpreempted,
         wakeups,
     },
@@ -94,7 +94,7 @@ pub struct Live<E: HookEvent = Event> {
     /// Owns the programs and the raw tracepoints' attachments; `None` once detached.
     ebpf: Option<Ebpf>,
     /// Behind what it outlives.
-    _own: leftovers::Own,
+    _own: kprobe_events::Own,
 }
 
 /// What [`Live::open`] would find with one backend.
@@ -110,7 +110,7 @@ impl Trial {
     /// Does the same as [`Live::open`] with this backend, but goes on behind a hook that cannot be attached, and detaches
     /// them all.
     pub fn run(options: &Options, backend: Backend) -> Result<Self, LiveError> {
-        let _own = leftovers::Own;
+        let _own = kprobe_events::Own;
         let mut ebpf = load(options)?;
         let page_bytes = page_bytes();
         let (buffers, buffer_bytes) = open_buffers(&mut ebpf, options.perf_pages, page_bytes)?;
@@ -188,7 +188,7 @@ impl<E: HookEvent> Live<E> {
         returns: &'static [(E::Hook, E::Hook)],
         attach: impl FnOnce(&mut Ebpf) -> Result<Attached<E::Hook>, AttachError>,
     ) -> Result<Self, LiveError> {
-        let own = leftovers::Own;
+        let own = kprobe_events::Own;
         let mut ebpf = ebpf;
         let page_bytes = page_bytes();
         let logger = EbpfLogger::init(&mut ebpf).ok();
@@ -367,6 +367,9 @@ const FUNCTION_RUNS: Duration = Duration::from_millis(20);
 /// Cgroups that the hooks can tell apart by address: as many as there can be memcgs.
 const CGROUPS_MAX: u32 = 65_536;
 
+/// Threads that are remembered for the path they asked for.
+const THREADS_MAX: u32 = 4096;
+
 /// Header and length word that the perf buffer puts before a sample.
 const RECORD_OVERHEAD: usize = 12;
 
@@ -375,7 +378,13 @@ fn load(options: &Options) -> Result<Ebpf, LiveError> {
         Kind { callbacks: Callbacks::Css, blind: false } => 1,
         _ => CGROUPS_MAX,
     };
-    let loader = |object| EbpfLoader::new().map_max_entries("MEMCGS", cgroups).load(object);
+    let threads = match options.kind {
+        Kind { callbacks: Callbacks::Cgroup, blind: true } => THREADS_MAX,
+        _ => 1,
+    };
+    let loader = |object| {
+        EbpfLoader::new().map_max_entries("MEMCGS", cgroups).map_max_entries("ASKED", threads).load(object)
+    };
     let mut ebpf = if log::log_enabled!(target: "memcg_trace_ebpf", log::Level::Debug) {
         loader(objects::HOOKS_LOG).or_else(|error| {
             log::warn!("no log lines from the hooks: {error}");
@@ -385,7 +394,7 @@ fn load(options: &Options) -> Result<Ebpf, LiveError> {
         loader(objects::HOOKS)?
     };
     let Options { layout, dentry, memory_root, .. } = *options;
-    let config = Config { abi: ABI, dentry, memory_root, layout, reserved: 0 };
+    let config = Config { abi: ABI, dentry, memory_root, layout };
     // Borrowed, not taken: the programs, which are not loaded yet, refer to it by its descriptor.
     let configs = ebpf.map_mut("CONFIG").ok_or_else(|| absent("CONFIG"));
     configs

@@ -1,5 +1,6 @@
 //! Where events come from.
 
+mod asked;
 mod caches;
 pub mod live;
 mod merge;

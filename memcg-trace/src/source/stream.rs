@@ -10,6 +10,7 @@ use memcg_trace_common::Hook;
 
 use super::{
     Merge, Record, Snapshot, Start,
+    asked::Asked,
     live::{Checked, Live, LiveError, Options},
 };
 use crate::{
@@ -69,6 +70,8 @@ pub struct Stream {
     merge: Merge,
     /// `None`: not wanted, or this kernel cannot be walked.
     walk: Option<Walk>,
+    /// Paths are what threads asked for.
+    asked: Option<Asked>,
     /// A walk that the events have not caught up with.
     snapshot: Option<Snapshot>,
     checked: Instant,
@@ -116,6 +119,7 @@ impl Stream {
             live,
             merge: Merge::new(),
             walk,
+            asked: Asked::of(kernel),
             snapshot,
             checked: Instant::now(),
             emitted: (0, Vec::new()),
@@ -155,11 +159,15 @@ impl Stream {
 
     /// Takes what the merge has up to `settled_ns`, and a walk in its place among it.
     fn release(&mut self, settled_ns: u64, out: &mut Vec<Record>) {
+        let first = out.len();
         if let Some(snapshot) = self.snapshot.take_if(|snapshot| snapshot.ended_ns <= settled_ns) {
             self.merge.release(snapshot.ended_ns, |record| out.push(record));
             out.push(Record::Walk(snapshot));
         }
         self.merge.release(settled_ns, |record| out.push(record));
+        if let Some(asked) = &self.asked {
+            out[first..].iter_mut().for_each(|record| asked.place(record));
+        }
     }
 }
 

@@ -172,7 +172,7 @@ proptest! {
         let mut evidence = evidence(Name::Churn, None, &[0]);
         let reading = &mut readings(&mut evidence)[0];
         reading.ledger = family;
-        let walk = Walked { live: walked[0], removed: walked[1], dying: walked[2], ids_held: None, charged_pages: None };
+        let walk = Walked { live: walked[0], removed: walked[1], dying: walked[2], ids_held: None, charged_pages: None, strangers: 0 };
         reading.counted =
             Counted { dying_cgroups: cgroups, dying_memcgs: memcgs, dying_anywhere: None, walk: Some(walk) };
         if let Played::Done { memcgs, .. } = &mut evidence.played {

@@ -95,6 +95,7 @@ impl Abilities {
             let kernel = Kernel::by_cgroup(controller);
             let proven = Answer::of(&kernel, |_| "that of 3.10, proven on our own cgroup".to_owned());
             self.add("layout of kernel structs", proven);
+            self.blind = kernel.is_err();
             return kernel.ok();
         }
         let resolved = layout::resolve(btf);
@@ -167,7 +168,7 @@ impl Abilities {
         let unproven = || Options {
             layout: Layout::UNKNOWN,
             dentry: DentryLayout::NONE,
-            kind: Kind { callbacks: Callbacks::find(), blind: false },
+            kind: Kind { callbacks: Callbacks::find(), blind: self.blind },
             memory_root: 0,
             backend: None,
             perf_pages: None,

@@ -51,7 +51,8 @@ impl<'a> Structs<'a> {
         facts.0.css_id = facts.member(memcg, layout.css_id, Field::CSS_ID);
         facts.0.css_flags = facts.member(memcg, layout.css_flags, Field::CSS_FLAGS);
         facts.0.charged_pages = facts.member(memcg, layout.memcg_usage, Field::CHARGED);
-        let exact = self.ref_count.filter(|count| is_dying(memcg, walk) && *count < PERCPU_COUNT_BIAS);
+        let refs = self.ref_count.or_else(|| memcg.get(layout.css_ref_count));
+        let exact = refs.filter(|count| is_dying(memcg, walk) && *count < PERCPU_COUNT_BIAS);
         facts.0.css_refs = facts.value(exact, Field::CSS_REFS);
         let parent = memcg.get(layout.css_parent).filter(|parent| *parent != 0);
         facts.0.parent_css = facts.value(parent, Field::PARENT);

@@ -18,6 +18,7 @@ pub fn of(walk: &WalkLayout) -> Lengths {
         layout.css_ss,
         layout.css_percpu_count_ptr,
         layout.css_ref_data,
+        layout.css_ref_count,
         layout.css_id,
         layout.css_flags,
         layout.css_serial,

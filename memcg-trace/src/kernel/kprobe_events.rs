@@ -1,7 +1,7 @@
-//! kprobes that are left behind: by a crash, and on old kernels by any end.
+//! kprobes before 4.17: what is left of them, and what they missed.
 //!
-//! Before 4.17 a kprobe is a line in the file `kprobe_events`, under a name that its maker chooses, and stays until somebody
-//! removes it. aya names ours `aya_PID_p_FUNCTION_0x0_N`. (Since 4.17, e12f03d7031a "perf/core: Implement the 'perf_kprobe'
+//! There a kprobe is a line in the file `kprobe_events`, under a name that its maker chooses, and stays until somebody removes
+//! it. aya names ours `aya_PID_p_FUNCTION_0x0_N`. (Since 4.17, e12f03d7031a "perf/core: Implement the 'perf_kprobe'
 //! PMU", it goes with its descriptor.)
 
 use std::{
@@ -15,7 +15,7 @@ use std::{
 use super::{attach, slab};
 
 /// The file `kprobe_events`, where there is one.
-pub fn kprobe_events() -> Option<PathBuf> {
+pub fn file() -> Option<PathBuf> {
     ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"]
         .map(|tracing| Path::new(tracing).join("kprobe_events"))
         .into_iter()
@@ -24,7 +24,7 @@ pub fn kprobe_events() -> Option<PathBuf> {
 
 /// Removes what dead processes left on functions that we hook. Whatever else is there is somebody's. (The process may live in
 /// another PID namespace: the kernel refuses to remove what is in use.)
-pub fn remove() {
+pub fn remove_leftovers() {
     let functions: HashSet<&str> = attach::functions().chain(slab::functions()).collect();
     remove_events(
         |Event { pid, function, .. }| functions.contains(function) && !is_alive(*pid),
@@ -49,8 +49,23 @@ impl Drop for Own {
     }
 }
 
+/// Hits that our kprobe on this target missed, at its return or its entry; the most of one, if there are more. `None`: there
+/// is none in the file. `kprobe_profile` has `NAME HITS MISSES` for each (Documentation/trace/kprobetrace).
+pub fn misses(target: &str, returns: bool) -> Option<u64> {
+    let profile = fs::read_to_string(file()?.with_file_name("kprobe_profile")).ok()?;
+    profile.lines().filter_map(|line| missed(line, process::id(), target, returns)).max()
+}
+
+fn missed(line: &str, pid: u32, target: &str, returns: bool) -> Option<u64> {
+    let mut words = line.split_whitespace();
+    let event = Event::named(words.next()?)?;
+    let on_target = target.split('|').any(|function| function == event.function);
+    let ours = on_target && (event.pid, event.returns) == (pid, returns);
+    words.nth(1).filter(|_| ours)?.parse().ok()
+}
+
 fn remove_events(which: impl Fn(&Event<'_>) -> bool, told: impl Fn(&str, io::Result<()>)) {
-    let Some(file) = kprobe_events() else { return };
+    let Some(file) = file() else { return };
     let events = fs::read_to_string(&file).unwrap_or_default();
     for event in events.lines().filter_map(Event::of).filter(which) {
         let removed = OpenOptions::new()
@@ -67,14 +82,20 @@ struct Event<'a> {
     name: &'a str,
     pid: u32,
     function: &'a str,
+    returns: bool,
 }
 
 impl<'a> Event<'a> {
     fn of(line: &'a str) -> Option<Self> {
         let (_, name) = line.split_whitespace().next()?.split_once(":kprobes/")?;
+        Self::named(name)
+    }
+
+    fn named(name: &'a str) -> Option<Self> {
         let (pid, rest) = name.strip_prefix("aya_")?.split_once('_')?;
+        let returns = rest.starts_with("r_");
         let function = rest.strip_prefix("p_").or_else(|| rest.strip_prefix("r_"))?.rsplit_once("_0x0_")?.0;
-        Some(Self { name, pid: pid.parse().ok()?, function })
+        Some(Self { name, pid: pid.parse().ok()?, function, returns })
     }
 }
 
@@ -105,6 +126,19 @@ mod tests {
         for (line, expected) in table {
             assert_eq!(Event::of(line).map(|event| (event.pid, event.function)), expected, "{line}");
         }
+    }
+
+    #[test]
+    fn misses_of_our_own() {
+        let of = |line| missed(line, 7, "mem_cgroup_css_free", false);
+        assert_eq!(
+            of("  aya_7_p_mem_cgroup_css_free_0x0_1                         5               3"),
+            Some(3)
+        );
+        assert_eq!(of("  aya_8_p_mem_cgroup_css_free_0x0_1                         5               3"), None);
+        assert_eq!(of("  aya_7_r_mem_cgroup_css_free_0x0_1                         5               3"), None);
+        assert_eq!(of("  p_mem_cgroup_css_free_0                                   5               3"), None);
+        assert_eq!(of(""), None);
     }
 
     #[test]

@@ -1,0 +1,32 @@
+//! Tracepoints on the syscalls that make directories, for kernels without cgroup tracepoints whose layout is not known: what
+//! a thread asks for is the path of the cgroup that it gets.
+
+use aya_ebpf::{macros::tracepoint, programs::TracePointContext};
+use memcg_trace_common::Hook;
+
+use crate::firing::Firing;
+
+/// Where the arguments of a syscall begin in its tracepoint: behind the common fields and the syscall's number.
+const ARGUMENTS: usize = 16;
+
+/// `(const char *pathname, umode_t mode)`. A missed firing: the memcg has no path.
+#[tracepoint]
+pub fn sys_enter_mkdir(ctx: TracePointContext) -> u32 {
+    ask(&ctx, ARGUMENTS)
+}
+
+/// `(int dfd, const char *pathname, umode_t mode)`. A path that begins with `/` is one whatever the directory is.
+#[tracepoint]
+pub fn sys_enter_mkdirat(ctx: TracePointContext) -> u32 {
+    ask(&ctx, ARGUMENTS + size_of::<u64>())
+}
+
+#[inline(always)]
+fn ask(ctx: &TracePointContext, offset: usize) -> u32 {
+    let Some(mut firing) = Firing::start(Hook::MkdirEnter) else { return 0 };
+    // SAFETY: the tracepoint's record has the argument there.
+    if let Ok(path) = unsafe { ctx.read_at::<u64>(offset) } {
+        firing.ask(path);
+    }
+    0
+}
