@@ -1,15 +1,13 @@
 //! Offsets of kernel structs, resolved from BTF.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use btf_rs::{Btf, BtfType, EnumMember, Member, Type};
 use memcg_trace_common::{ABSENT, KINDS, LEAF_SLOTS, Layout, SlabLayout, WalkLayout};
 use thiserror::Error;
 
 use super::{
+    btf_file,
     counters::{self, KIND_ITEMS, Packed},
     memcg_caches::{CacheLayout, Params},
 };
@@ -73,7 +71,7 @@ impl<'a> Types<'a> {
             return Err(LayoutError::NoBtf);
         }
         let unreadable = |reason: String| LayoutError::Unreadable { path: path.to_owned(), reason };
-        let bytes = fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+        let bytes = btf_file::read(path).map_err(|error| unreadable(error.to_string()))?;
         let btf = Btf::from_bytes(&bytes).map_err(|error| unreadable(error.to_string()))?;
         Ok(Self { btf, path })
     }

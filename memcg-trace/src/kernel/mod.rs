@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod attach;
 pub mod boot;
+pub mod btf_file;
 pub mod callbacks;
 pub mod cgroup;
 pub mod clock;

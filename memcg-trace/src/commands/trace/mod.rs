@@ -51,7 +51,8 @@ pub struct Args {
     #[arg(long)]
     pub slab: bool,
 
-    /// BTF file of exactly this kernel, where /sys/kernel/btf/vmlinux does not exist
+    /// Type information of exactly this kernel, where /sys/kernel/btf/vmlinux does not exist: raw BTF, a vmlinux with a section
+    /// .BTF, or a .btf.tar.xz of BTFHub
     #[arg(long, value_name = "FILE")]
     pub btf: Option<PathBuf>,
 

@@ -1,0 +1,149 @@
+//! Type information as people have it: raw, as a section of an ELF file (vmlinux), or packed as BTFHub ships it
+//! (`NAME.btf.tar.xz`, <https://github.com/aquasecurity/btfhub-archive>). What a file is, its first bytes tell.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, Read, Seek as _},
+    path::Path,
+};
+
+use lzma_rust2::XzReader;
+use object::{
+    Object as _, ObjectSection as _,
+    read::{ReadCache, elf::ElfFile64},
+};
+
+/// `BTF_MAGIC`, as a little-endian machine writes it.
+const BTF: &[u8] = &[0x9f, 0xeb];
+const ELF: &[u8] = b"\x7fELF";
+const XZ: &[u8] = b"\xfd7zXZ\0";
+/// Of one kernel; ten times what the largest distributions have.
+const LENGTH_MAX: u64 = 64 << 20;
+/// What unpacking may take besides: xz -9 takes 64 MiB.
+const UNPACK_KIB: u32 = 128 << 10;
+
+/// The BTF that is in a file.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut magic = Vec::new();
+    (&file).take(XZ.len() as u64).read_to_end(&mut magic)?;
+    file.rewind()?;
+    let btf = match &*magic {
+        magic if magic.starts_with(ELF) => section(&file)?,
+        magic if magic.starts_with(XZ) => {
+            unpacked(XzReader::new_mem_limit(BufReader::new(file), true, UNPACK_KIB))?
+        }
+        _ => bounded(file)?,
+    };
+    if btf.starts_with(BTF) {
+        Ok(btf)
+    } else {
+        Err(io::Error::other("it is no BTF, no ELF file with a section .BTF, and no .btf.tar.xz of BTFHub"))
+    }
+}
+
+fn section(file: &File) -> io::Result<Vec<u8>> {
+    let cache = ReadCache::new(file);
+    let elf = ElfFile64::<object::Endianness, _>::parse(&cache).map_err(io::Error::other)?;
+    let section = elf.section_by_name(".BTF");
+    let section = section.ok_or_else(|| {
+        io::Error::other("this ELF file has no section .BTF; pahole -J makes one of its DWARF")
+    })?;
+    if section.size() > LENGTH_MAX {
+        return Err(too_long());
+    }
+    Ok(section.data().map_err(io::Error::other)?.to_vec())
+}
+
+/// BTF itself, or the first file of it in an archive.
+fn unpacked(packed: impl Read) -> io::Result<Vec<u8>> {
+    let bytes = bounded(packed)?;
+    if bytes.starts_with(BTF) {
+        return Ok(bytes);
+    }
+    for entry in tar::Archive::new(&*bytes).entries()? {
+        let file = bounded(entry?)?;
+        if file.starts_with(BTF) {
+            return Ok(file);
+        }
+    }
+    Err(io::Error::other("there is no BTF in this archive"))
+}
+
+fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = from.take(LENGTH_MAX + 1).read_to_end(&mut bytes)?;
+    if read as u64 > LENGTH_MAX { Err(too_long()) } else { Ok(bytes) }
+}
+
+fn too_long() -> io::Error {
+    io::Error::other(format!(
+        "it has more than {} MiB, which no kernel's type information has",
+        LENGTH_MAX >> 20
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use lzma_rust2::{XzOptions, XzWriter};
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+
+    use super::*;
+
+    const RAW: &[u8] = b"\x9f\xeb\x01\0 and types";
+
+    fn read_bytes(bytes: &[u8]) -> Result<Vec<u8>, String> {
+        let mut file = File::from(memfd_create(c"btf", MFdFlags::empty()).expect("a file in memory"));
+        file.write_all(bytes).expect("room");
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+        read(Path::new(&path)).map_err(|error| error.to_string())
+    }
+
+    fn xz(bytes: &[u8]) -> Vec<u8> {
+        let mut writer = XzWriter::new(Vec::new(), XzOptions::with_preset(1)).expect("a writer");
+        writer.write_all(bytes).expect("room");
+        writer.finish().expect("the end")
+    }
+
+    fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut archive = tar::Builder::new(Vec::new());
+        for (name, bytes) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_cksum();
+            archive.append_data(&mut header, name, *bytes).expect("room");
+        }
+        archive.into_inner().expect("the end")
+    }
+
+    #[test]
+    fn each_form() {
+        let packed = archive(&[("./README", b"of a kernel"), ("./3.10.0-1160.el7.x86_64.btf", RAW)]);
+        for bytes in [RAW, &xz(RAW), &xz(&packed)] {
+            assert_eq!(read_bytes(bytes).as_deref(), Ok(RAW));
+        }
+    }
+
+    #[test]
+    fn nothing_else() {
+        let packed = xz(&archive(&[("kernel.btf", RAW)]));
+        let none = "no BTF in this archive";
+        let bomb = xz(&vec![0; LENGTH_MAX as usize + 2]);
+        let foreign = "it is no BTF";
+        let table: &[(&[u8], &str)] = &[
+            (b"", foreign),
+            (b"BTF", foreign),
+            (&xz(&archive(&[("README", b"of a kernel")])), none),
+            (&packed[..packed.len() / 2], ""),
+            (b"\xfd7zXZ\0 and then something else", ""),
+            (b"\x7fELF and then something else", ""),
+            (&bomb, "more than 64 MiB"),
+        ];
+        for (bytes, expected) in table {
+            let said = read_bytes(bytes).expect_err("no BTF");
+            assert!(said.contains(expected), "{said}");
+        }
+    }
+}
