@@ -93,7 +93,9 @@ impl Lack for LayoutError {
     fn next_step(&self) -> String {
         match self {
             Self::NoBtf => "give a BTF file made for exactly this kernel with --btf FILE",
-            Self::Unreadable { .. } => "give a file that can be read and is BTF with --btf FILE",
+            Self::Unreadable { .. } => {
+                "give raw BTF, a vmlinux with a section .BTF or a .btf.tar.xz of BTFHub with --btf FILE"
+            }
             Self::Missing { .. } => "check --btf",
         }
         .to_owned()

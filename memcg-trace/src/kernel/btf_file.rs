@@ -2,8 +2,9 @@
 //! (`NAME.btf.tar.xz`, <https://github.com/aquasecurity/btfhub-archive>). What a file is, its first bytes tell.
 
 use std::{
+    fmt::Display,
     fs::File,
-    io::{self, BufReader, Read, Seek as _},
+    io::{self, BufRead as _, BufReader, ErrorKind, Read},
     path::Path,
 };
 
@@ -24,45 +25,52 @@ const UNPACK_KIB: u32 = 128 << 10;
 
 /// The BTF that is in a file.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
-    let mut magic = Vec::new();
-    (&file).take(XZ.len() as u64).read_to_end(&mut magic)?;
-    file.rewind()?;
-    let btf = match &*magic {
-        magic if magic.starts_with(ELF) => section(&file)?,
-        magic if magic.starts_with(XZ) => {
-            unpacked(XzReader::new_mem_limit(BufReader::new(file), true, UNPACK_KIB))?
-        }
+    // Peeked at, not read twice: it may be a pipe.
+    let mut file = BufReader::new(File::open(path)?);
+    let btf = match file.fill_buf()? {
+        start if start.starts_with(ELF) => section(file.get_ref())?,
+        start if start.starts_with(XZ) => unpacked(XzReader::new_mem_limit(file, true, UNPACK_KIB))?,
         _ => bounded(file)?,
     };
     if btf.starts_with(BTF) {
         Ok(btf)
     } else {
-        Err(io::Error::other("it is no BTF, no ELF file with a section .BTF, and no .btf.tar.xz of BTFHub"))
+        Err(io::Error::other("it is no BTF, and there is none in it"))
     }
 }
 
 fn section(file: &File) -> io::Result<Vec<u8>> {
     let cache = ReadCache::new(file);
-    let elf = ElfFile64::<object::Endianness, _>::parse(&cache).map_err(io::Error::other)?;
-    let section = elf.section_by_name(".BTF");
-    let section = section.ok_or_else(|| {
-        io::Error::other("this ELF file has no section .BTF; pahole -J makes one of its DWARF")
-    })?;
+    let elf = ElfFile64::<object::Endianness, _>::parse(&cache).map_err(damaged)?;
+    let absent = || {
+        io::Error::other(
+            "this ELF file has no section .BTF (pahole --btf_encode_detached=FILE makes a file of its DWARF)",
+        )
+    };
+    let section = elf.section_by_name(".BTF").ok_or_else(absent)?;
     if section.size() > LENGTH_MAX {
         return Err(too_long());
     }
-    Ok(section.data().map_err(io::Error::other)?.to_vec())
+    match section.data().map_err(damaged)? {
+        // SHT_NOBITS: of a file with debug information alone, whose sections are in another.
+        [] => Err(absent()),
+        btf => Ok(btf.to_vec()),
+    }
 }
 
 /// BTF itself, or the first file of it in an archive.
 fn unpacked(packed: impl Read) -> io::Result<Vec<u8>> {
-    let bytes = bounded(packed)?;
+    let bytes = bounded(packed).map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => error,
+        // What unpacking takes.
+        ErrorKind::OutOfMemory => too_long(),
+        _ => damaged(error),
+    })?;
     if bytes.starts_with(BTF) {
         return Ok(bytes);
     }
-    for entry in tar::Archive::new(&*bytes).entries()? {
-        let file = bounded(entry?)?;
+    for entry in tar::Archive::new(&*bytes).entries().map_err(damaged)? {
+        let file = bounded(entry.map_err(damaged)?)?;
         if file.starts_with(BTF) {
             return Ok(file);
         }
@@ -77,10 +85,13 @@ fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
 }
 
 fn too_long() -> io::Error {
-    io::Error::other(format!(
-        "it has more than {} MiB, which no kernel's type information has",
-        LENGTH_MAX >> 20
-    ))
+    let said = format!("it has more than {} MiB, which no kernel's type information has", LENGTH_MAX >> 20);
+    io::Error::new(ErrorKind::FileTooLarge, said)
+}
+
+/// What the readers of a format say of such a file does not tell that it is the file.
+fn damaged(error: impl Display) -> io::Error {
+    io::Error::other(format!("it is cut short or damaged ({error})"))
 }
 
 #[cfg(test)]
@@ -127,6 +138,15 @@ mod tests {
     }
 
     #[test]
+    fn a_pipe() {
+        let (from, mut to) = io::pipe().expect("a pipe");
+        to.write_all(&xz(&archive(&[("kernel.btf", RAW)]))).expect("room");
+        drop(to);
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&from));
+        assert_eq!(read(Path::new(&path)).expect("BTF"), RAW);
+    }
+
+    #[test]
     fn nothing_else() {
         let packed = xz(&archive(&[("kernel.btf", RAW)]));
         let none = "no BTF in this archive";
@@ -136,9 +156,9 @@ mod tests {
             (b"", foreign),
             (b"BTF", foreign),
             (&xz(&archive(&[("README", b"of a kernel")])), none),
-            (&packed[..packed.len() / 2], ""),
-            (b"\xfd7zXZ\0 and then something else", ""),
-            (b"\x7fELF and then something else", ""),
+            (&packed[..packed.len() / 2], "cut short or damaged"),
+            (b"\xfd7zXZ\0 and then something else", "cut short or damaged"),
+            (b"\x7fELF and then something else", "cut short or damaged"),
             (&bomb, "more than 64 MiB"),
         ];
         for (bytes, expected) in table {

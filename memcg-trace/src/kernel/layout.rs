@@ -23,7 +23,10 @@ pub enum LayoutError {
          with --btf FILE"
     )]
     NoBtf,
-    #[error("cannot read BTF from {path}: {reason}")]
+    #[error(
+        "cannot read BTF from {path}: {reason}; give raw BTF, a vmlinux with a section .BTF or a .btf.tar.xz of BTFHub \
+         with --btf FILE"
+    )]
     Unreadable { path: PathBuf, reason: String },
     #[error("{path} has no {member}: it does not describe a kernel with memory cgroups; check --btf")]
     Missing { path: PathBuf, member: &'static str },
@@ -58,6 +61,9 @@ pub fn resolve_slab(file: Option<&Path>) -> Result<SlabLayout, LayoutError> {
         reserved: 0,
     })
 }
+
+/// More typedefs and qualifiers than stand before any type.
+const QUALIFIERS_MAX: usize = 32;
 
 struct Types<'a> {
     btf: Btf,
@@ -216,10 +222,16 @@ impl Types<'_> {
     /// The type behind a member, without typedefs and qualifiers.
     fn target(&self, member: &dyn BtfType) -> Option<Type> {
         let mut ty = self.btf.resolve_chained_type(member).ok()?;
-        while let Type::Typedef(_) | Type::Const(_) | Type::Volatile(_) | Type::TypeTag(_) = ty {
-            ty = self.btf.resolve_chained_type(ty.as_btf_type()?).ok()?;
+        // A file may have anything in it, circles as well.
+        for _ in 0..QUALIFIERS_MAX {
+            match ty {
+                Type::Typedef(_) | Type::Const(_) | Type::Volatile(_) | Type::TypeTag(_) => {
+                    ty = self.btf.resolve_chained_type(ty.as_btf_type()?).ok()?;
+                }
+                ty => return Some(ty),
+            }
         }
-        Some(ty)
+        None
     }
 
     fn memory_cgrp_id(&self) -> Option<u32> {

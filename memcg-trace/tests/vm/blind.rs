@@ -51,7 +51,8 @@ fn every_hook_loads() {
         let loaded = match program {
             Program::KProbe(program) => program.load(),
             Program::RawTracePoint(program) => program.load(),
-            _ => panic!("{name} is neither a kprobe nor a raw tracepoint"),
+            Program::TracePoint(program) => program.load(),
+            _ => panic!("{name} is neither a kprobe nor a tracepoint"),
         };
         loaded.unwrap_or_else(|error| panic!("{name}: {error:?}"));
     }

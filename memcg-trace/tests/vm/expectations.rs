@@ -54,6 +54,7 @@ impl Kernel {
         vec![
             judged("churn", Freed, ""),
             only("kmem-limit", Version::V1, judged("kmem-limit", Freed, "")),
+            only("kmem-toggle", Version::V1, judged("kmem-toggle", Freed, "")),
             judged("slab-caches", Freed, ""),
             judged("tmpfs", self.tmpfs, unpin),
             // Pages are pages.
