@@ -92,7 +92,9 @@ impl Lack for ControllerError {
 impl Lack for LayoutError {
     fn next_step(&self) -> String {
         match self {
-            Self::NoBtf => "give a BTF file made for exactly this kernel with --btf FILE",
+            Self::NoBtf => {
+                "give a BTF file made for exactly this kernel with --btf FILE (BTFHub has those of many distributions' kernels)"
+            }
             Self::Unreadable { .. } => {
                 "give raw BTF, a vmlinux with a section .BTF or a .btf.tar.xz of BTFHub with --btf FILE"
             }
@@ -159,7 +161,7 @@ impl Lack for KcoreError {
 impl Lack for AttachError {
     fn next_step(&self) -> String {
         match self {
-            Self::NoLayout => "give a BTF file made for exactly this kernel with --btf FILE".to_owned(),
+            Self::NoLayout => LayoutError::NoBtf.next_step(),
             Self::NoKprobes => "--backend tracepoint does without (no release of IDs, no errno)".to_owned(),
             Self::KprobesOff => {
                 format!("switch them on: echo 1 > {}", super::attach::KPROBES_ENABLED)

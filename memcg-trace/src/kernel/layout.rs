@@ -20,7 +20,7 @@ pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 pub enum LayoutError {
     #[error(
         "this kernel has no type information ({KERNEL_BTF} does not exist); give a BTF file made for exactly this kernel \
-         with --btf FILE"
+         with --btf FILE (BTFHub has those of many distributions' kernels)"
     )]
     NoBtf,
     #[error(

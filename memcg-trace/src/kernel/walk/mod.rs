@@ -23,7 +23,7 @@ use crate::event::DecodeError;
 pub enum WalkError {
     #[error(
         "this kernel has no type information, which the walk needs; give a BTF file made for exactly this kernel with --btf \
-         FILE"
+         FILE (BTFHub has those of many distributions' kernels)"
     )]
     NoLayout,
     #[error("this kernel's type information does not describe the table of csses (css_idr)")]
