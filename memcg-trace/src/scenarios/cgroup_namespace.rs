@@ -4,9 +4,9 @@
 //! of every controller, on every kernel. It lives as long as a task in it, or a file descriptor of it: container runtimes
 //! give each container such a namespace, and an `nsenter` that hangs keeps it.
 
-use std::io;
+use std::{io, path::Path};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use nix::sched::{CloneFlags, unshare};
 
 use super::{
@@ -21,6 +21,12 @@ pub struct CgroupNamespace {
 }
 
 impl Scenario for CgroupNamespace {
+    fn set_up(&mut self, _: &Stage, _: u64) -> Result<()> {
+        // a79a908fd2b0, 4.6
+        ensure!(Path::new("/proc/self/ns/cgroup").exists(), "this kernel has no cgroup namespaces");
+        Ok(())
+    }
+
     fn provoke(&mut self, victim: Cgroup, stage: &Stage, _: Pump<'_>) -> Result<()> {
         let task = Task::start(&victim, |ready| {
             unshare(CloneFlags::CLONE_NEWCGROUP).map_err(io::Error::from)?;

@@ -49,7 +49,9 @@ impl Asked {
         let asked = Path::new(OsStr::from_bytes(asked));
         let relative = asked.strip_prefix(&self.0).ok().filter(|path| is_plain(path))?;
         let is_directory = fs::symlink_metadata(asked).is_ok_and(|metadata| metadata.is_dir());
-        is_directory.then(|| Path::new("/").join(relative).into_os_string().into_encoded_bytes())
+        // Component by component: what was asked for may have more slashes than it takes.
+        let path = || Path::new("/").iter().chain(relative).collect::<PathBuf>();
+        is_directory.then(|| path().into_os_string().into_encoded_bytes())
     }
 }
 
