@@ -38,6 +38,7 @@ fn a_life_without_a_leak() {
         ])
         .totals(|totals| {
             totals.created = 1;
+            totals.css_freed = 1;
             totals.freed = 1;
         });
 }
