@@ -2,7 +2,7 @@
 # Makes the golden recordings anew, each in a VM, and what they are replayed into. Read the difference before committing it.
 #
 # `make.sh NAME IMAGE [OPTION]...` makes one of an old kernel that Debian does not have any more, with seed.sh; options are
-# those of `cargo xtask vm`. `--file FILE:/btf` brings its type information.
+# those of `cargo xtask vm`. `--file FILE:/btf` brings its type information, `--file FILE:/kcore` hides /proc/kcore.
 set -e
 cd "$(dirname "$0")"
 

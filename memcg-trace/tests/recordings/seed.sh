@@ -2,10 +2,11 @@
 # One run of `memcg-trace trace "$@"` in a VM of a kernel up to 5.4, for the golden recordings: the leak that the project began
 # with, and what is like it and does not leak. Kernel memory is accounted for once a limit of it was set; where it is, each
 # memcg has slab caches of its own, and a task that lists directories uses many of them. /btf is the kernel's type information,
-# where there is any. The recording goes to stdout.
+# where there is any; /kcore hides /proc/kcore. The recording goes to stdout.
 set -e
 
 home=/sys/fs/cgroup/memory/home
+[ ! -f /kcore ] || mount --bind /kcore /proc/kcore
 [ ! -f /btf ] || set -- --btf /btf "$@"
 
 account() { for bytes in 1 -1; do echo $bytes >"$home/$1/memory.kmem.limit_in_bytes"; done; }
