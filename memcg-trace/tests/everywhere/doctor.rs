@@ -40,7 +40,7 @@ fn goes_on_without_type_information() {
         doctor.next_step("memcg-trace scan")
     );
     assert_eq!(doctor.ability("walk by program").0, "unknown");
-    assert_eq!(doctor.ability("tracepoint: cgroup_release").0, "yes", "hooks attach without");
+    assert_eq!(doctor.ability("tracepoint backend").0, "no", "they do not tell which memcg they are about");
     assert_eq!(doctor.ability("self-test").0, "unknown");
     assert_eq!(doctor.code, Some(4));
 }
