@@ -162,7 +162,7 @@ const UNKNOWN: SlabLayout = SlabLayout {
     reserved: 0,
 };
 
-/// That of 3.10 in RHEL 7: include/linux/slub_def.h. Of `struct module` nothing proves the offset.
+/// That of 3.10 in RHEL 7: include/linux/slub_def.h. `module.name` stays absent: nothing would prove it.
 const BY_CGROUP: SlabLayout = SlabLayout {
     name: memcg_caches::BY_CGROUP.name,
     size: 24,

@@ -79,8 +79,9 @@ fn walked(snapshot: &Snapshot, parents: &[&Cgroup], orphans: Option<&Dying>) -> 
             add(event, depth == 0, &mut walked[number]);
         }
     }
-    for event in orphans.iter().flat_map(|_| snapshot.dying()) {
-        match event.css().and_then(|css| orphans?.get(&css)) {
+    let Some(dying) = orphans else { return walked };
+    for event in snapshot.dying() {
+        match event.css().and_then(|css| dying.get(&css)) {
             Some(Some(number)) => add(event, true, &mut walked[*number]),
             Some(None) => {}
             // It may be of any.
