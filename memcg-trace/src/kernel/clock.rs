@@ -1,10 +1,10 @@
-//! The kernel's clocks against each other.
+//! The kernel's clocks and the offsets between them.
 
 use nix::time::{ClockId, clock_gettime};
 
-/// Nanoseconds of a clock.
+/// Reads a clock, ns.
 fn now(clock: ClockId) -> i128 {
-    // Fails for unknown clocks only, and these three are older than eBPF.
+    // Fails only for unknown clocks; these three are older than eBPF.
     clock_gettime(clock).map_or(0, |t| i128::from(t.tv_sec()) * 1_000_000_000 + i128::from(t.tv_nsec()))
 }
 
@@ -13,7 +13,8 @@ pub fn monotonic_ns() -> u64 {
     now(ClockId::CLOCK_MONOTONIC) as u64
 }
 
-/// What to add to `CLOCK_MONOTONIC` to get `(CLOCK_BOOTTIME, CLOCK_REALTIME)`, ns. Changes with a suspend or a set clock.
+/// Offsets of `(CLOCK_BOOTTIME, CLOCK_REALTIME)` from `CLOCK_MONOTONIC`, ns. They change when the machine suspends or
+/// the clock is set.
 pub fn offsets_ns() -> (i64, i64) {
     let monotonic = now(ClockId::CLOCK_MONOTONIC);
     let offset = |clock| (now(clock) - monotonic) as i64;
