@@ -10,7 +10,7 @@ use cpio::newc;
 
 use crate::process;
 
-/// File types and permissions, as stat(2) has them.
+/// File types and permissions (`st_mode`).
 const DIRECTORY: u32 = 0o040_755;
 const PROGRAM: u32 = 0o100_755;
 
@@ -31,13 +31,13 @@ impl Initramfs {
         Ok(initramfs)
     }
 
-    /// A root file system with systemd, as an archive in front of ours. Its /bin and /lib are links: nothing may be added
+    /// A root file system with systemd, as an archive before ours. Its /bin and /lib are symlinks: nothing may be added
     /// below them.
     pub fn with_systemd(root: &Path) -> Result<Self> {
         let archive = fs::read(root).with_context(|| format!("cannot read {}", root.display()))?;
         let mut initramfs = Self { archive, ..Self::default() };
         initramfs.add("/init", include_bytes!("systemd.sh"))?;
-        // containerd copies them into sandboxes.
+        // containerd copies these files into sandboxes.
         initramfs.add("/etc/hosts", b"127.0.0.1 localhost\n")?;
         initramfs.add("/etc/resolv.conf", b"")?;
         initramfs.add("/vm/run", include_bytes!("command.sh"))?;
@@ -51,7 +51,7 @@ impl Initramfs {
         self.add(guest, &content)
     }
 
-    /// Adds a file; all are executable, as it costs nothing.
+    /// Adds a file; all files are executable.
     pub fn add(&mut self, guest: impl AsRef<Path>, content: &[u8]) -> Result<()> {
         let guest = guest.as_ref();
         let path = guest
@@ -85,7 +85,7 @@ impl Initramfs {
         let mut wanted: Vec<_> = names.iter().map(|name| name.replace('-', "_")).collect();
         let mut done = BTreeSet::new();
         while let Some(name) = wanted.pop() {
-            // A module may be built in, or be no part of this kernel: the command will notice what it misses.
+            // A module may be built in, or missing in this kernel: the command will fail if it needs it.
             let Some((_, file)) = files.iter().find(|(module, _)| *module == name) else { continue };
             if !done.insert(name.clone()) {
                 continue;
@@ -109,7 +109,7 @@ fn static_busybox() -> Result<PathBuf> {
     let Some(busybox) = process::find("busybox") else {
         bail!("busybox is missing: run \"cargo xtask setup\"");
     };
-    // A program that needs a dynamic loader names it.
+    // A program that needs a dynamic loader contains its path.
     let program = fs::read(&busybox).with_context(|| format!("cannot read {}", busybox.display()))?;
     if program.windows(9).any(|window| window == b"/ld-linux") {
         bail!("{} is not static: install busybox-static", busybox.display());
@@ -117,7 +117,7 @@ fn static_busybox() -> Result<PathBuf> {
     Ok(busybox)
 }
 
-/// All modules below a directory, by the names the kernel has for them.
+/// All modules below a directory, by the kernel's names for them.
 fn find_modules(dir: &Path, found: &mut Vec<(String, PathBuf)>) -> Result<()> {
     for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
         let entry = entry?;
@@ -144,7 +144,7 @@ fn read_module(path: &Path) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// What a module's `.modinfo` says it depends on.
+/// Dependencies in a module's `.modinfo`.
 fn dependencies(module: &[u8]) -> Vec<String> {
     let lists = module.split(|&byte| byte == 0).filter_map(|text| text.strip_prefix(b"depends="));
     let names = lists.flat_map(|list| list.split(|&byte| byte == b','));

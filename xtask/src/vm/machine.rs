@@ -1,4 +1,4 @@
-//! One VM: what is in it, what it runs, and how that ended.
+//! A VM: its contents, its command, and the result.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -18,7 +18,7 @@ use crate::workspace::Workspace;
 /// Modules every VM gets if its kernel has them: a swap device, loop devices, and file systems to charge pages from.
 const MODULES: &[&str] = &["zram", "lzo", "lzo-rle", "lz4", "zstd", "loop", "ext4", "xfs", "overlay"];
 
-/// Which cgroup hierarchy carries the memory controller.
+/// The cgroup hierarchy of the memory controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Cgroup {
     /// Memory and pids hierarchies below /sys/fs/cgroup
@@ -37,7 +37,7 @@ impl Cgroup {
     }
 }
 
-/// What is process 1.
+/// The init process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Init {
     /// A script of ours
@@ -46,30 +46,30 @@ pub enum Init {
     Systemd,
 }
 
-/// What to boot and what to run in it.
+/// The kernel to boot and the command to run in it.
 pub struct Vm {
     pub kernel: Kernel,
     pub cgroup: Cgroup,
     pub init: Init,
     pub memory_mb: u32,
     pub cpus: u32,
-    /// More words for the kernel's command line.
+    /// Additional kernel parameters.
     pub append: String,
     /// KVM instead of emulation.
     pub kvm: bool,
-    /// Kernel modules to have at hand for modprobe, besides the usual ones.
+    /// Additional kernel modules for modprobe.
     pub modules: Vec<String>,
-    /// Files of the host and where they are in the VM.
+    /// Files of the host, and their paths in the VM.
     pub files: Vec<(PathBuf, PathBuf)>,
     pub environment: Vec<(String, String)>,
     pub command: Vec<OsString>,
     pub timeout: Duration,
 }
 
-/// Where the command's output goes.
+/// The destination of the command's output.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Output {
-    /// To our own stdout and stderr as it comes.
+    /// Streamed to our own stdout and stderr.
     Inherit,
     /// Its stdout into [`Run::stdout`], its stderr to ours.
     Capture,
@@ -77,18 +77,18 @@ pub enum Output {
     Terminal,
 }
 
-/// How the command ended.
+/// Result of the command.
 pub struct Run {
-    /// Its exit code, as a shell sees it.
+    /// Its exit code, as seen by a shell.
     pub code: u8,
-    /// From the kernel's start to the command's.
+    /// Time from the start of the kernel to the start of the command.
     pub boot: Duration,
-    /// What the command wrote, if it was captured.
+    /// The command's output, if captured.
     pub stdout: Vec<u8>,
 }
 
 impl Vm {
-    /// Boots, runs the command and waits for its end. A VM that does not get that far is an error with its last words.
+    /// Boots, runs the command and waits for it. If the VM does not get that far, the error has its last messages.
     pub fn run(&self, workspace: &Workspace, output: Output) -> Result<Run> {
         if self.cgroup == Cgroup::V1 && self.kernel.lacks_memcg_v1() {
             bail!(
@@ -105,7 +105,7 @@ impl Vm {
         fs::write(dir.join(qemu::INITRAMFS), initramfs).context("cannot write the initramfs")?;
 
         let result = self.run_in(&dir, output);
-        // What the kernel said is kept until the next run of its kind.
+        // Kernel messages are kept until the next run with this kernel and hierarchy.
         let console = vms.join(format!("{label}.console"));
         let _ = fs::rename(dir.join(qemu::CONSOLE), &console);
         let _ = fs::remove_dir_all(&dir);
@@ -154,7 +154,7 @@ impl Vm {
         initramfs.finish()
     }
 
-    /// The command as a shell script: every argument arrives as it is, whatever is in it.
+    /// The command as a shell script, with all arguments quoted.
     fn script(&self) -> Vec<u8> {
         let mut script = Vec::new();
         for (name, value) in &self.environment {
@@ -172,7 +172,7 @@ impl Vm {
     }
 }
 
-/// Removes what VMs have left whose task was killed: each directory is named after the process that owns it.
+/// Removes the directories of VMs whose task was killed: they are named after the pid of their owner.
 fn remove_leftovers(vms: &Path) {
     for dir in fs::read_dir(vms).into_iter().flatten().flatten().map(|entry| entry.path()) {
         let owner = dir.extension().and_then(|pid| pid.to_str()?.parse::<u32>().ok());
