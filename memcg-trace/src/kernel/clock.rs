@@ -2,6 +2,8 @@
 
 use nix::time::{ClockId, clock_gettime};
 
+use crate::record::Clock;
+
 /// Nanoseconds of a clock.
 fn now(clock: ClockId) -> i128 {
     // Fails for unknown clocks only, and these three are older than eBPF.
@@ -13,9 +15,12 @@ pub fn monotonic_ns() -> u64 {
     now(ClockId::CLOCK_MONOTONIC) as u64
 }
 
-/// What to add to `CLOCK_MONOTONIC` to get `(CLOCK_BOOTTIME, CLOCK_REALTIME)`, ns. Changes with a suspend or a set clock.
-pub fn offsets_ns() -> (i64, i64) {
+/// The clocks as they are now. They move against each other with a suspend or a set clock.
+pub fn offsets() -> Clock {
     let monotonic = now(ClockId::CLOCK_MONOTONIC);
     let offset = |clock| (now(clock) - monotonic) as i64;
-    (offset(ClockId::CLOCK_BOOTTIME), offset(ClockId::CLOCK_REALTIME))
+    Clock {
+        boottime_offset_ns: offset(ClockId::CLOCK_BOOTTIME),
+        realtime_offset_ns: offset(ClockId::CLOCK_REALTIME),
+    }
 }
