@@ -1,12 +1,12 @@
-//! The kernel's clocks against each other.
+//! The kernel's clocks and the offsets between them.
 
 use nix::time::{ClockId, clock_gettime};
 
 use crate::record::Clock;
 
-/// Nanoseconds of a clock.
+/// Reads a clock, ns.
 fn now(clock: ClockId) -> i128 {
-    // Fails for unknown clocks only, and these three are older than eBPF.
+    // Fails only for unknown clocks; these three are older than eBPF.
     clock_gettime(clock).map_or(0, |t| i128::from(t.tv_sec()) * 1_000_000_000 + i128::from(t.tv_nsec()))
 }
 
@@ -15,7 +15,7 @@ pub fn monotonic_ns() -> u64 {
     now(ClockId::CLOCK_MONOTONIC) as u64
 }
 
-/// The clocks as they are now. They move against each other with a suspend or a set clock.
+/// Offsets of the other clocks from `CLOCK_MONOTONIC`. They change when the machine suspends or the clock is set.
 pub fn offsets() -> Clock {
     let monotonic = now(ClockId::CLOCK_MONOTONIC);
     let offset = |clock| (now(clock) - monotonic) as i64;
