@@ -179,6 +179,15 @@ pub struct RawEvent {
     pub name: [u8; NAME_MAX + 1],
 }
 
+impl RawEvent {
+    /// Nothing is known any more of what the slot was used for before.
+    #[inline(always)]
+    pub fn clear(&mut self) {
+        self.header.known = 0;
+        self.header.name_len = 0;
+    }
+}
+
 /// What one hook did on one CPU since it was loaded.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -139,6 +139,14 @@ pub struct RawSlabEvent {
     pub module: [u8; MODULE_NAME_SIZE],
 }
 
+impl RawSlabEvent {
+    /// Nothing is known any more of what the slot was used for before.
+    #[inline(always)]
+    pub fn clear(&mut self) {
+        self.header.known = 0;
+    }
+}
+
 /// What the entry of a function leaves for its return, keyed by thread.
 #[repr(C)]
 #[derive(Clone, Copy)]
