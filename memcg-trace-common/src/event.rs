@@ -179,6 +179,15 @@ pub struct RawEvent {
     pub name: [u8; NAME_MAX + 1],
 }
 
+impl RawEvent {
+    /// Forgets the facts of the event that used the slot before.
+    #[inline(always)]
+    pub fn clear(&mut self) {
+        self.header.known = 0;
+        self.header.name_len = 0;
+    }
+}
+
 /// Counters of one hook on one CPU since it was loaded.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -139,6 +139,14 @@ pub struct RawSlabEvent {
     pub module: [u8; MODULE_NAME_SIZE],
 }
 
+impl RawSlabEvent {
+    /// Forgets the facts of the event that used the slot before.
+    #[inline(always)]
+    pub fn clear(&mut self) {
+        self.header.known = 0;
+    }
+}
+
 /// State passed from the entry of a function to its return, keyed by thread.
 #[repr(C)]
 #[derive(Clone, Copy)]

@@ -2,6 +2,8 @@
 
 use nix::time::{ClockId, clock_gettime};
 
+use crate::record::Clock;
+
 /// Reads a clock, ns.
 fn now(clock: ClockId) -> i128 {
     // Fails only for unknown clocks; these three are older than eBPF.
@@ -13,10 +15,12 @@ pub fn monotonic_ns() -> u64 {
     now(ClockId::CLOCK_MONOTONIC) as u64
 }
 
-/// Offsets of `(CLOCK_BOOTTIME, CLOCK_REALTIME)` from `CLOCK_MONOTONIC`, ns. They change when the machine suspends or
-/// the clock is set.
-pub fn offsets_ns() -> (i64, i64) {
+/// Offsets of the other clocks from `CLOCK_MONOTONIC`. They change when the machine suspends or the clock is set.
+pub fn offsets() -> Clock {
     let monotonic = now(ClockId::CLOCK_MONOTONIC);
     let offset = |clock| (now(clock) - monotonic) as i64;
-    (offset(ClockId::CLOCK_BOOTTIME), offset(ClockId::CLOCK_REALTIME))
+    Clock {
+        boottime_offset_ns: offset(ClockId::CLOCK_BOOTTIME),
+        realtime_offset_ns: offset(ClockId::CLOCK_REALTIME),
+    }
 }

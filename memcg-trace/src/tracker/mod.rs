@@ -37,7 +37,7 @@ pub use totals::Totals;
 use self::{ids::Forecast, ledger::Ledger, path::Paths, recent::Recent, walk::Loss};
 use crate::{
     event::{Event, ID_LIMIT, Key},
-    record::{Backend, Record},
+    record::{Backend, Record, Snapshot},
 };
 
 /// The tracker's configuration, and facts from before the first event.
@@ -88,6 +88,14 @@ impl Tracker {
             forecast: Forecast::default(),
             loss: Loss::default(),
         }
+    }
+
+    /// The ledger of one walk, which nothing came before and nothing follows: in it nothing leaks.
+    pub fn of_walk(snapshot: &Snapshot) -> Self {
+        let (backend, grace_ns, live_at_start) = (Backend::Kprobe, u64::MAX, Some(0));
+        let mut tracker = Self::new(Config { backend, grace_ns, live_at_start, paths: HashMap::new() });
+        tracker.walked(snapshot, &mut Vec::new());
+        tracker
     }
 
     /// Applies one record; its changes are appended to `out`.
