@@ -96,7 +96,7 @@ impl Verdict {
             "drop_caches" => "drop_caches",
             "pin_removed" => "pin removed",
             "pin_removed_and_drop_caches" => "pin removed, then drop_caches",
-            _ => "nothing that was tried",
+            _ => "none of the steps",
         })
     }
 }
