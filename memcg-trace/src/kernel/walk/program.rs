@@ -16,7 +16,7 @@ use super::{
     lengths,
     mapped::Mapped,
 };
-use crate::kernel::{kcore::Struct, objects};
+use crate::kernel::{hooks::objects, memory::kcore::Struct};
 
 /// The loaded program.
 pub struct Program {
