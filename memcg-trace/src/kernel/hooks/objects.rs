@@ -12,7 +12,7 @@ pub static WALK: &[u8] = include_bytes_aligned!(env!("MEMCG_TRACE_WALK"));
 /// The hooks on slab caches: loads wherever eBPF does.
 pub static SLAB: &[u8] = include_bytes_aligned!(env!("MEMCG_TRACE_SLAB"));
 
-/// Why a program did not run on demand.
+/// The reason why a program could not be run on demand.
 #[derive(Debug, Error)]
 pub enum RunError {
     #[error(transparent)]
