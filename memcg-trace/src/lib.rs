@@ -4,6 +4,7 @@
 //! (the ledger) → [`attribution`] → [`report`]. ARCHITECTURE.md has the map and the invariants.
 
 pub mod attribution;
+pub mod cause;
 pub mod commands;
 pub mod diagnosis;
 pub mod event;
