@@ -1,9 +1,21 @@
 //! What pins a dying memcg: from facts about its references to named parts that sum up. Pure; the readers are in
 //! `kernel/pins/`.
+//!
+//! [`facts`](Look) is what one look found, [`Explanation`] what it means, [`Act`] what helps.
 
+mod act;
+mod explanation;
 mod facts;
+mod pin;
+mod reach;
+mod shell;
 
+pub use act::{Act, ActKind};
+pub use explanation::{Behind, Counted, Explanation, Part, explain};
 pub use facts::{
     File, FileKind, Folios, Holder, How, KernelPages, Look, Mount, NetNamespace, Notify, Process, Reference,
     Referenced, Socket, SwapDevice, Thing, Unread,
 };
+pub use pin::Pin;
+pub use reach::path_of;
+pub use shell::Word;
