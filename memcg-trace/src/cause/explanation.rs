@@ -6,6 +6,7 @@ use super::{
     act::Act,
     facts::{FileKind, Holder, How, Look, NetNamespace, Notify, Reference, Referenced, Socket, Thing},
     pin::Pin,
+    what,
 };
 use crate::tracker::Key;
 
@@ -37,6 +38,8 @@ pub struct Counted {
 pub struct Part {
     pub pin: Pin,
     pub refs: u64,
+    /// Path, address or name; `None`: it has none.
+    pub what: Option<Box<[u8]>>,
     pub behind: Behind,
     pub holders: Vec<Holder>,
     /// The least that frees it.
@@ -68,7 +71,7 @@ impl Explanation {
         let ends = before.zip(*after).or(before.or(*after).map(|count| (count, count)));
         let counted = ends.map(|(one, other)| Counted { low: one.min(other), high: one.max(other) });
         let mut parts = parts(references);
-        parts.sort_by(|one, other| (other.refs, one.pin).cmp(&(one.refs, other.pin)));
+        parts.sort_by(|one, other| (other.refs, one.pin, &one.what).cmp(&(one.refs, other.pin, &other.what)));
         let found = parts.iter().map(|part| part.refs).fold(0, u64::saturating_add);
         let refs = counted.map_or(found, |Counted { low, high }| found.clamp(low, high));
         let explained = found.min(refs);
@@ -208,7 +211,7 @@ fn pin_of(thing: &Thing, holders: &[Holder]) -> Pin {
 
 impl Part {
     fn new(pin: Pin, refs: u64, behind: Behind, holders: Vec<Holder>) -> Self {
-        Self { pin, refs, behind, holders, act: Act::NONE }
+        Self { pin, refs, what: what::name_of(&behind), behind, holders, act: Act::NONE }
     }
 
     fn unexplained(refs: u64) -> Self {

@@ -9,6 +9,7 @@ mod facts;
 mod pin;
 mod reach;
 mod shell;
+mod what;
 
 pub use act::{Act, ActKind};
 pub use explanation::{Behind, Counted, Explanation, Part, explain};

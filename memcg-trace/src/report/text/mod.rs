@@ -2,7 +2,9 @@
 
 mod caches;
 mod doctor;
+mod explain;
 mod live;
+mod pin;
 mod scan;
 mod slab;
 mod summary;
@@ -11,6 +13,7 @@ mod verify;
 mod whois;
 
 pub use doctor::doctor;
+pub use explain::explain;
 pub use live::{event, header};
 pub use scan::{counted, scan};
 pub use slab::{slab, slab_delta, slab_event};
