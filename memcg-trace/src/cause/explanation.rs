@@ -218,3 +218,7 @@ impl Part {
         Self { act: Act::scan_memory(), ..Self::new(Pin::Unexplained, refs, Behind::Nothing, Vec::new()) }
     }
 }
+
+#[cfg(test)]
+#[path = "explanation_tests.rs"]
+mod tests;

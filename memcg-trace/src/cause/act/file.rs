@@ -71,11 +71,11 @@ fn drop_by_path(path: &str, dirty: bool) -> String {
 /// Shmem has nowhere to go but swap: its contents are lost.
 fn remove(file: &File, refs: u64, holders: &[Holder]) -> Act {
     if holders.iter().any(|holder| holder.how == How::Mapped) {
-        let mut act = holder::end(holders, refs);
-        let rm = if file.deleted == Some(true) { None } else { rm(file) };
-        act.command = act.command.zip(rm.clone()).map(|(end, rm)| format!("{rm}; {end}")).or(rm);
-        act.cost = "those processes, and what is in the file";
-        return act;
+        let end = holder::end(holders, refs);
+        let rm = (file.deleted != Some(true)).then(|| rm(file)).flatten();
+        let steps: Vec<String> = rm.into_iter().chain(end.command).collect();
+        let command = (!steps.is_empty()).then(|| steps.join("; "));
+        return Act { command, cost: "those processes, and what is in the file", ..end };
     }
     if let Some((pid, fd)) = open(holders) {
         // The descriptor may be another file's by the time that somebody pastes this.

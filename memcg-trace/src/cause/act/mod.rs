@@ -190,3 +190,6 @@ fn on_file(reach: &Reach, path: impl Fn(&Word) -> String, found: &str) -> Option
         Reach::Nowhere => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
