@@ -41,20 +41,36 @@ pub struct Reference {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Thing {
     /// Page cache of one file, shmem included: a reference for each folio (up to 7.0).
-    File { file: File, folios: Folios },
+    File {
+        file: File,
+        folios: Folios,
+    },
     /// Anonymous memory; the holders are the processes that map it.
-    Anon { folios: Folios },
+    Anon {
+        folios: Folios,
+    },
     /// Folios that were cut off their file and are held all the same (isolated, pinned by a driver).
-    Detached { folios: Folios },
+    Detached {
+        folios: Folios,
+    },
     /// Pages that the kernel charges for itself, a reference each (up to 5.10).
-    KernelPages { kind: KernelPages, folios: Folios },
+    KernelPages {
+        kind: KernelPages,
+        folios: Folios,
+    },
     /// The memcg ID, held by swap entries: one reference in all.
-    Swap { id: u16, entries: Option<u64>, devices: Vec<SwapDevice> },
+    Swap {
+        id: u16,
+        entries: Option<u64>,
+        devices: Vec<SwapDevice>,
+    },
     /// A css_set: tasks, cgroup namespaces and perf events of reaped tasks share its one reference. They are its holders.
     CssSet,
     Socket(Socket),
     /// An inotify or fanotify group.
-    Notify { kind: Notify },
+    Notify {
+        kind: Notify,
+    },
     /// A writeback structure (`struct bdi_writeback`) of one device.
     Writeback {
         /// As the kernel calls the device (`bdi`), such as `8:0`.
@@ -65,15 +81,27 @@ pub enum Thing {
         files: Vec<File>,
     },
     /// What a CPU keeps charged in advance.
-    ChargeStock { cpu: u32, pages: Option<u64> },
+    ChargeStock {
+        cpu: u32,
+        pages: Option<u64>,
+    },
     /// A memcg below it, live or dying; `path` is that of the child's directory name, if it could be read.
-    Child { key: Key, name: Option<Box<[u8]>>, dying: Option<bool> },
+    Child {
+        key: Key,
+        name: Option<Box<[u8]>>,
+        dying: Option<bool>,
+    },
     /// A process whose memory MGLRU keeps on this memcg's list of mms.
     Mm,
     /// A slab cache of its own (up to 5.8, and 3.10).
-    SlabCache { name: Box<[u8]> },
+    SlabCache {
+        name: Box<[u8]>,
+    },
     /// A bpf map (5.11 to 6.0).
-    BpfMap { id: Option<u32>, name: Box<[u8]> },
+    BpfMap {
+        id: Option<u32>,
+        name: Box<[u8]>,
+    },
 }
 
 /// An amount of folios: what one reference each is taken for.

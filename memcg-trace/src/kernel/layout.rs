@@ -65,13 +65,14 @@ pub fn resolve_slab(file: Option<&Path>) -> Result<SlabLayout, LayoutError> {
 /// More typedefs and qualifiers than stand before any type.
 const QUALIFIERS_MAX: usize = 32;
 
-struct Types<'a> {
+/// What the kernel's type information says, by names.
+pub(super) struct Types<'a> {
     btf: Btf,
     path: &'a Path,
 }
 
 impl<'a> Types<'a> {
-    fn of(file: Option<&'a Path>) -> Result<Self, LayoutError> {
+    pub(super) fn of(file: Option<&'a Path>) -> Result<Self, LayoutError> {
         let path = file.unwrap_or(Path::new(KERNEL_BTF));
         if file.is_none() && !path.exists() {
             return Err(LayoutError::NoBtf);
@@ -189,7 +190,7 @@ impl Types<'_> {
         self.offset(name, member).ok_or_else(|| self.missing(member))
     }
 
-    fn optional(&self, name: &str, member: &str) -> u32 {
+    pub(super) fn optional(&self, name: &str, member: &str) -> u32 {
         self.offset(name, member).unwrap_or(ABSENT)
     }
 
@@ -198,7 +199,7 @@ impl Types<'_> {
     }
 
     /// Byte offset of a dotted member path, through typedefs and anonymous structs and unions.
-    fn offset(&self, name: &str, member: &str) -> Option<u32> {
+    pub(super) fn offset(&self, name: &str, member: &str) -> Option<u32> {
         let types = self.btf.resolve_types_by_name(name).ok()?;
         types.iter().filter(|ty| matches!(ty, Type::Struct(_))).find_map(|ty| self.member(ty, member))
     }
@@ -238,7 +239,7 @@ impl Types<'_> {
         self.enum_value("cgroup_subsys_id", "memory_cgrp_id")
     }
 
-    fn enum_value(&self, name: &str, value: &str) -> Option<u32> {
+    pub(super) fn enum_value(&self, name: &str, value: &str) -> Option<u32> {
         let types = self.btf.resolve_types_by_name(name).ok()?;
         types.iter().find_map(|ty| match ty {
             Type::Enum(values) => {
@@ -250,8 +251,17 @@ impl Types<'_> {
         })
     }
 
-    /// Length of a member that is an array.
-    fn array_length(&self, name: &str, member: &str) -> Option<usize> {
+    /// Bytes of a struct.
+    pub(super) fn size(&self, name: &str) -> Option<u32> {
+        let types = self.btf.resolve_types_by_name(name).ok()?;
+        types.iter().find_map(|ty| match ty {
+            Type::Struct(found) => Some(found.size() as u32),
+            _ => None,
+        })
+    }
+
+    /// Length of a member that is an array; BTF has an array of arrays as one.
+    pub(super) fn array_length(&self, name: &str, member: &str) -> Option<usize> {
         let types = self.btf.resolve_types_by_name(name).ok()?;
         types.iter().find_map(|ty| {
             let Type::Struct(owner) = ty else { return None };

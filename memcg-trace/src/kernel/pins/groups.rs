@@ -1,0 +1,102 @@
+//! Folios by whom they belong to: the memcg that is charged, and the file or the anonymous memory that they are part of.
+
+use foldhash::HashMap;
+
+use super::{
+    folio::{self, PageLayout, PageWords, word},
+    page_set::PageSet,
+};
+use crate::{
+    cause::Folios,
+    kernel::memory::{Members, Memory, MemoryError},
+};
+
+/// Bits of `page.mapping` that say what it is (`PAGE_MAPPING_FLAGS`, include/linux/page-flags.h).
+const KIND: u64 = 3;
+/// More of them in memory at once than is needed for a full batch.
+const PENDING_MAX: usize = 256;
+
+/// What folios are part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Whole {
+    /// Address of a `struct address_space`.
+    Mapping(u64),
+    /// Address of a `struct anon_vma`.
+    Anon(u64),
+    /// KSM's, shared by whoever has equal pages.
+    Ksm,
+    /// Cut off, or not yet part of anything.
+    Nothing,
+}
+
+/// All folios that were found.
+#[derive(Debug)]
+pub(super) struct Groups {
+    seen: PageSet,
+    /// By memcg (its number among those of the pass).
+    folios: HashMap<(usize, Whole), Folios>,
+    /// Folios of more than one page, whose size is not known yet: memcg, address, words.
+    large: Vec<(usize, u64, PageWords)>,
+    page: PageLayout,
+}
+
+impl Whole {
+    fn of(mapping: u64) -> Self {
+        match (mapping & KIND, mapping & !KIND) {
+            (0, 0) => Self::Nothing,
+            (0, address) => Self::Mapping(address),
+            (1, address) => Self::Anon(address),
+            (3, _) => Self::Ksm,
+            _ => Self::Nothing,
+        }
+    }
+}
+
+impl Groups {
+    pub fn new(page: PageLayout, seen: PageSet) -> Self {
+        Self { seen, folios: HashMap::default(), large: Vec::new(), page }
+    }
+
+    /// Takes one folio, unless it was there before.
+    pub fn folio(&mut self, memcg: usize, page: u64, words: &PageWords) {
+        if !self.seen.insert(page) {
+            return;
+        }
+        if self.page.is_large(words) {
+            self.large.push((memcg, page, *words));
+        } else {
+            self.add(memcg, words, &self.page.count(words));
+        }
+    }
+
+    fn add(&mut self, memcg: usize, words: &PageWords, folios: &Folios) {
+        let whole = Whole::of(word(words, self.page.mapping));
+        folio::add(self.folios.entry((memcg, whole)).or_default(), folios);
+    }
+
+    /// Reads how large the folios are of which it is not known, if they are enough for a batch.
+    pub fn settle_some(&mut self, memory: &mut dyn Memory) -> Result<(), MemoryError> {
+        if self.large.len() < PENDING_MAX { Ok(()) } else { self.settle(memory) }
+    }
+
+    /// Reads how large the folios are of which it is not known.
+    pub fn settle(&mut self, memory: &mut dyn Memory) -> Result<(), MemoryError> {
+        let large = std::mem::take(&mut self.large);
+        let heads: Vec<u64> = large.iter().map(|(_, page, _)| *page).collect();
+        let [nr_pages, order, mapcount] = self.page.large_members();
+        let rows = memory.rows(&heads, &Members::of(&[nr_pages, order, mapcount]))?;
+        for (row, (memcg, _, words)) in large.iter().enumerate() {
+            let (nr_pages, order) = (rows.get(row, nr_pages), rows.get(row, order));
+            let folios = self.page.large(words, nr_pages, order, rows.get(row, mapcount));
+            self.add(*memcg, words, &folios);
+        }
+        Ok(())
+    }
+
+    /// What they are, in order.
+    pub fn into_sorted(self) -> Vec<((usize, Whole), Folios)> {
+        let mut groups: Vec<_> = self.folios.into_iter().collect();
+        groups.sort_unstable_by_key(|(group, _)| *group);
+        groups
+    }
+}

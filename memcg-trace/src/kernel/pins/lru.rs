@@ -1,0 +1,147 @@
+//! Folios on the LRU lists of the memcgs, the dying ones' own lists: a reference each, up to 7.0. (Since 3c78c8a4dd2c "mm:
+//! memcontrol: eliminate the problem of dying memory cgroup for LRU folios" they hold none, and these lists are empty.)
+//!
+//! No lock is taken. A `struct page` never goes away; one that leaves the list says so by its memcg, or leads to another list
+//! of the same memcg, whose head says so. Then the list is read again from its head; what was seen before counts once.
+
+use memcg_trace_common::{ABSENT, List, ListEnd};
+
+use super::{
+    folio::{PageWords, index, word},
+    groups::Groups,
+    layout::offsets,
+    pass::Pass,
+};
+use crate::kernel::{
+    layout::Types,
+    memory::{Members, MemoryError},
+};
+
+/// How often a list is read that changes meanwhile.
+const ATTEMPTS: u32 = 8;
+/// Bytes of a `struct list_head`.
+const HEAD: u32 = 16;
+
+offsets! {
+    /// What a memcg keeps for each node of memory.
+    NodeOffsets of "mem_cgroup_per_node" {
+        memcg: "memcg",
+        lists: "lruvec.lists",
+        /// MGLRU's lists (6.1), by generation, type and zone; `lists` before 6.2 (6df1b2212950).
+        generations: "lruvec.lrugen.folios" | "lruvec.lrugen.lists",
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NodeLayout {
+    offsets: NodeOffsets,
+    /// `mem_cgroup.nodeinfo`, a pointer for each node of memory.
+    nodes: u32,
+    /// How many classic lists can be followed.
+    classic: u32,
+    /// How many lists MGLRU has.
+    generations: u32,
+}
+
+impl NodeLayout {
+    pub fn of(types: &Types<'_>) -> Self {
+        let offsets = NodeOffsets::of(types);
+        // `mlock_count` took the place of `lru.prev` (07ca76067308, 5.18): the unevictable list is none since then.
+        let unevictable = types.offset("folio", "mlock_count").or(types.offset("page", "mlock_count"));
+        let last = if unevictable.is_some() { "LRU_UNEVICTABLE" } else { "NR_LRU_LISTS" };
+        let generations =
+            ["folios", "lists"].into_iter().find_map(|name| types.array_length("lru_gen_folio", name));
+        let generations = generations.or_else(|| types.array_length("lru_gen_struct", "lists"));
+        Self {
+            offsets,
+            nodes: types.optional("mem_cgroup", "nodeinfo"),
+            classic: types.enum_value("lru_list", last).unwrap_or(0),
+            generations: generations.map_or(0, |lists| lists as u32).min(256),
+        }
+    }
+
+    /// Offsets of all list heads in a `struct mem_cgroup_per_node`.
+    fn heads(&self) -> Vec<u32> {
+        let at = |start: u32, lists: u32| {
+            (0..lists).filter(move |_| start != ABSENT).map(move |list| start + HEAD * list)
+        };
+        at(self.offsets.lists, self.classic).chain(at(self.offsets.generations, self.generations)).collect()
+    }
+}
+
+/// Counts the folios on all lists of the pass's memcgs, in nodes of memory of IDs below `node_ids`.
+pub(super) fn read(pass: &mut Pass<'_>, groups: &mut Groups, node_ids: u32) -> Result<(), MemoryError> {
+    let layout = pass.layout.node;
+    let heads = layout.heads();
+    if !pass.layout.page.is_listed() || heads.is_empty() || layout.nodes == ABSENT {
+        pass.unread("folios on LRU lists", "BTF does not describe them");
+        return Ok(());
+    }
+    let csses = pass.memcgs.csses();
+    let nodes: Vec<u32> = (0..node_ids).map(|node| layout.nodes + 8 * node).collect();
+    let pointers = pass.memory.rows(&csses, &Members::of(&nodes))?;
+    let mut owners = Vec::new();
+    let mut per_node = Vec::new();
+    for (memcg, _) in csses.iter().enumerate() {
+        for pointer in nodes.iter().map(|node| pointers.pointer(memcg, *node)).filter(|pointer| *pointer != 0)
+        {
+            owners.push(memcg);
+            per_node.push(pointer);
+        }
+    }
+    let members = Members::of(&heads).with(layout.offsets.memcg, 8);
+    let rows = pass.memory.rows(&per_node, &members)?;
+    for (row, (memcg, node)) in owners.into_iter().zip(per_node).enumerate() {
+        if rows.pointer(row, layout.offsets.memcg) != csses[memcg] {
+            continue;
+        }
+        for head in &heads {
+            let (first, head) = (rows.pointer(row, *head), node + u64::from(*head));
+            if first != 0 && first != head {
+                if pass.is_late("folios on LRU lists") {
+                    return Ok(());
+                }
+                follow(pass, groups, memcg, head, first)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Counts the folios of one list.
+fn follow(
+    pass: &mut Pass<'_>,
+    groups: &mut Groups,
+    memcg: usize,
+    head: u64,
+    first: u64,
+) -> Result<(), MemoryError> {
+    let page = pass.layout.page;
+    let (Some(next), Some(mark)) = (index(page.lru), index(page.memcg)) else { return Ok(()) };
+    let css = pass.memcgs.css(memcg);
+    let start = List { head, node: first, back: page.lru.into(), next, mark, mask: u64::MAX, value: css };
+    // A list that gives more is a ring without its head.
+    let limit = 2 * pass.memcgs.folios_max(memcg);
+    for attempt in 0..ATTEMPTS {
+        let first = if attempt == 0 { first } else { pass.memory.pointers(&[head], 0)?[0] };
+        let mut list = List { node: first, ..start };
+        let mut steps = 0;
+        let end = loop {
+            let mut node = list.node;
+            let end = pass.memory.follow(&mut list, &mut |words: &PageWords| {
+                steps += 1;
+                groups.folio(memcg, node - u64::from(page.lru), words);
+                node = word(words, page.lru);
+            })?;
+            groups.settle_some(pass.memory)?;
+            if end != ListEnd::More || steps > limit || pass.is_late("folios on LRU lists") {
+                break end;
+            }
+        };
+        if end == ListEnd::Head || first == head {
+            return Ok(());
+        }
+    }
+    log::debug!("LRU list {head:#x} of memcg {css:#x} changed faster than it was read");
+    Ok(())
+}

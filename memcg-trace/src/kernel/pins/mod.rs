@@ -1,0 +1,167 @@
+//! What refers to dying memcgs, read from kernel memory: one file for each kind of reference. They read and never judge; what it
+//! means, and whether it adds up, [`crate::cause`] says.
+//!
+//! The ways through the kernel's structs are pointers alone, from the memcg itself and from our own task, by offsets of BTF.
+//! Nothing is locked: whatever was followed may have changed meanwhile, so each step checks what it can, every loop has a
+//! bound, and the references are counted before and after.
+
+mod areas;
+mod css_sets;
+mod fds;
+mod files;
+mod folio;
+mod groups;
+mod layout;
+mod lru;
+mod mounts;
+mod page_set;
+mod pass;
+mod paths;
+mod tasks;
+mod wholes;
+
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use memcg_trace_common::{ABSENT, WalkLayout};
+use thiserror::Error;
+
+use self::{
+    fds::OpenFiles,
+    groups::Groups,
+    layout::PinLayout,
+    mounts::Mounts,
+    page_set::PageSet,
+    pass::{Counted, Memcgs, Pass, count},
+    tasks::Tasks,
+};
+use super::{
+    Kernel, boot, clock,
+    layout::{LayoutError, Types},
+    memory::{self, Memory, MemoryError},
+    page_bytes,
+};
+use crate::{
+    cause::{Look, Referenced},
+    tracker::Key,
+};
+
+/// How often the references of memcgs are looked for whose count moved meanwhile.
+const AGAIN: u32 = 3;
+
+/// Why it cannot be found out what refers to memcgs.
+#[derive(Debug, Error)]
+pub enum PinsError {
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    #[error("the struct layout of memcgs is not known")]
+    NoLayout,
+    #[error("cannot read kernel memory: {0}")]
+    Memory(#[from] MemoryError),
+}
+
+/// Whether the map of all pages is gone through, for folios that are on no list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ScanMemory {
+    /// Where references stay without explanation.
+    #[default]
+    Auto,
+    Never,
+    Always,
+}
+
+/// What a look may cost.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    pub scan_memory: ScanMemory,
+    /// What is not found within that time stays unknown; `None`: as long as it takes.
+    pub budget: Option<Duration>,
+}
+
+/// A way to find what refers to memcgs. Opening it takes the privileges that the walk takes, looking takes none.
+pub struct Pins {
+    memory: Box<dyn Memory>,
+    walk: WalkLayout,
+    layout: PinLayout,
+    node_ids: u32,
+}
+
+impl Pins {
+    /// By the kernel's own type information, or by that of `btf`.
+    pub fn open(kernel: &Kernel, btf: Option<&Path>) -> Result<Self, PinsError> {
+        if kernel.layout.layout.css_serial == ABSENT {
+            return Err(PinsError::NoLayout);
+        }
+        let layout = PinLayout::of(&Types::of(btf)?);
+        Ok(Self { memory: memory::open()?, walk: kernel.layout, layout, node_ids: node_ids() })
+    }
+
+    /// How kernel memory is read, in a word.
+    pub fn means(&self) -> &'static str {
+        self.memory.means()
+    }
+
+    /// What refers to these memcgs, found in one pass. Those whose count moved are looked at again.
+    pub fn look(&mut self, keys: &[Key], options: &Options) -> Result<Look, PinsError> {
+        let began_ns = clock::monotonic_ns();
+        let deadline = options.budget.and_then(|budget| Instant::now().checked_add(budget));
+        self.memory.refresh()?;
+        let mut look = self.pass(keys, options, deadline)?;
+        for _ in 0..AGAIN {
+            let moved = |memcg: &&Referenced| memcg.before != memcg.after;
+            let moved: Vec<Key> = look.memcgs.iter().filter(moved).map(|memcg| memcg.key).collect();
+            if moved.is_empty() || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                break;
+            }
+            for again in self.pass(&moved, options, deadline)?.memcgs {
+                if let Some(memcg) = look.memcgs.iter_mut().find(|memcg| memcg.key == again.key) {
+                    *memcg = again;
+                }
+            }
+        }
+        Ok(Look { began_ns, ended_ns: clock::monotonic_ns(), ..look })
+    }
+
+    fn pass(
+        &mut self,
+        keys: &[Key],
+        _options: &Options,
+        deadline: Option<Instant>,
+    ) -> Result<Look, PinsError> {
+        let counts = count(&mut *self.memory, &self.walk, keys)?;
+        let lives = |(key, refs): (&Key, Option<_>)| Some(Counted { key: *key, refs: refs? });
+        let memcgs: Vec<Counted> = keys.iter().zip(counts).filter_map(lives).collect();
+        let bytes = boot::memory_bytes().unwrap_or(u64::MAX);
+        let memcgs = Memcgs::new(memcgs, bytes / page_bytes() as u64);
+        let mut pass = Pass::new(&mut *self.memory, &self.walk, &self.layout, &memcgs, deadline);
+
+        let seen = PageSet::new(self.layout.page.size, bytes, page_bytes() as u64);
+        let mut groups = Groups::new(self.layout.page, seen);
+        lru::read(&mut pass, &mut groups, self.node_ids)?;
+        groups.settle(pass.memory)?;
+        let tasks = Tasks::read(&mut pass)?;
+        let open = OpenFiles::read(&mut pass, &tasks)?;
+        let css_sets = css_sets::read(&mut pass, &tasks)?;
+        css_sets::refer(&mut pass, css_sets);
+        let mounts = Mounts::own();
+        wholes::refer(&mut pass, groups, &tasks, &open, &mounts)?;
+
+        let (referenced, unread) = pass.finish()?;
+        let mut referenced = referenced.into_iter().peekable();
+        let gone =
+            |key: &Key| Referenced { key: *key, before: Some(0), after: Some(0), references: Vec::new() };
+        let each = |key: &Key| referenced.next_if(|memcg| memcg.key == *key).unwrap_or_else(|| gone(key));
+        Ok(Look { memcgs: keys.iter().map(each).collect(), unread, ..Look::default() })
+    }
+}
+
+/// How many nodes of memory there can be: `/sys/devices/system/node/possible` is a list such as `0-3`.
+fn node_ids() -> u32 {
+    let possible = fs::read_to_string("/sys/devices/system/node/possible").unwrap_or_default();
+    let last = possible.trim().rsplit([',', '-']).next().and_then(|last| last.parse::<u32>().ok());
+    // CONFIG_NODES_SHIFT is 10 at most.
+    last.map_or(1, |last| (last + 1).min(1 << 10))
+}
