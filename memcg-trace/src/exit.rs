@@ -4,7 +4,7 @@ use std::process::{ExitCode, Termination};
 
 use crate::{
     kernel::{
-        attach::AttachError, controller::ControllerError, layout::LayoutError, privileges::PrivilegeError,
+        attach::AttachError, controller::ControllerError, layout::LayoutError, pins::PinsError, privileges::PrivilegeError,
         proof::ProofError, slab_list::SlabListError, walk::WalkError,
     },
     source::live::LiveError,
@@ -39,6 +39,7 @@ pub fn of(error: &anyhow::Error) -> Exit {
             || cause.is::<ControllerError>()
             || cause.is::<LayoutError>()
             || cause.is::<LiveError>()
+            || cause.is::<PinsError>()
             || cause.is::<PrivilegeError>()
             || cause.is::<ProofError>()
             || cause.is::<SlabListError>()

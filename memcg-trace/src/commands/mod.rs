@@ -1,6 +1,7 @@
 //! One file for each subcommand: what it is for, its arguments, its run.
 
 pub mod doctor;
+pub mod explain;
 pub mod follow;
 mod names;
 pub mod replay;
@@ -44,6 +45,7 @@ enum Command {
     Trace(trace::Args),
     Replay(replay::Args),
     Scan(scan::Args),
+    Explain(explain::Args),
     Verify(verify::Args),
     Slab(slab::Args),
     Whois(whois::Args),
@@ -63,7 +65,8 @@ Exit codes:
   1   failed
   2   wrong usage
   3   a leak was found (with --fail-on-leak, and by verify), or the node is sick (doctor)
-  4   inconclusive: events were lost or a hook is missing, or the kernel counts otherwise than it was walked
+  4   inconclusive: events were lost or a hook is missing, the kernel counts otherwise than it was walked, or a reference
+      is unexplained (explain)
   69  this kernel or machine lacks something that is needed
 
 Environment:
@@ -79,6 +82,7 @@ impl Cli {
             Some(Command::Trace(args)) => args.run(),
             Some(Command::Replay(args)) => args.run(),
             Some(Command::Scan(args)) => args.run(),
+            Some(Command::Explain(args)) => args.run(),
             Some(Command::Verify(args)) => args.run(),
             Some(Command::Slab(args)) => args.run(),
             Some(Command::Whois(args)) => args.run(),

@@ -128,7 +128,7 @@ fn flush_device(file: &File, refs: u64) -> Act {
     Act {
         kind: ActKind::FlushDevice,
         command: Some(format!("blockdev --flushbufs /dev/block/{major}:{minor}")),
-        advice: Some("buffers that the mounted file system holds stay until it is unmounted".into()),
+        advice: Some("what the mounted file system works with stays until it is unmounted".into()),
         cost: "metadata is read from disk again when it is needed",
         frees: refs,
     }

@@ -69,7 +69,7 @@ impl Act {
             }
             Behind::NetNamespace(_) => holder::end(holders, refs),
             Behind::ChargeStocks { .. } => {
-                Self::wait("another memcg that is charged on that CPU takes the slot", refs)
+                Self::wait("another memcg takes that slot of the CPU", refs)
             }
             Behind::Nothing => Self::scan_memory(),
         }
@@ -80,25 +80,25 @@ impl Act {
             Thing::File { file, folios } => file::free(file, folios, refs, holders),
             Thing::Anon { .. } | Thing::CssSet | Thing::Notify { .. } | Thing::Mm => holder::end(holders, refs),
             Thing::Detached { .. } => {
-                Self::wait("whoever isolated or pinned them, reclaim or a driver, has to let go", refs)
+                Self::wait("reclaim or the driver that pinned them lets go", refs)
             }
             Thing::KernelPages { kind, .. } => match kind {
                 _ if !holders.is_empty() => holder::end(holders, refs),
                 KernelPages::PageTable => {
-                    Self::unknown("page tables go with the process that was moved out of the cgroup")
+                    Self::unknown("page tables go with the process that was moved out")
                 }
                 KernelPages::Other => {
-                    Self::unknown("kernel stacks go with their threads, pipe buffers when they are read")
+                    Self::unknown("stacks go with their threads, pipe buffers when they are read")
                 }
             },
             Thing::Swap { devices, .. } => swapoff(devices, refs),
             Thing::Socket(socket) if socket.orphan && holders.is_empty() => Self::wait(
-                "its peer acknowledges what is left to send, or the kernel gives up (net.ipv4.tcp_orphan_retries)",
+                "its peer has taken the rest, or at net.ipv4.tcp_orphan_retries",
                 refs,
             ),
             Thing::Socket(_) => holder::end(holders, refs),
             Thing::Writeback { dirty_inodes, files, .. } => writeback(*dirty_inodes, files, refs),
-            Thing::ChargeStock { .. } => Self::wait("another memcg charged on that CPU takes the slot", refs),
+            Thing::ChargeStock { .. } => Self::wait("another memcg takes that slot of the CPU", refs),
             Thing::Child { key, dying, .. } => Self {
                 kind: ActKind::Explain,
                 command: Some(format!("memcg-trace explain {}", key.serial)),
@@ -124,7 +124,7 @@ impl Act {
     pub(super) fn scan_memory() -> Self {
         Self {
             kind: ActKind::ScanMemory,
-            advice: Some("--scan-memory always looks at every page; what could not be read is named below".into()),
+            advice: Some("look for it by --scan-memory always, or among what is not read (below)".into()),
             ..Self::NONE
         }
     }
@@ -153,8 +153,8 @@ fn swapoff(devices: &[SwapDevice], refs: u64) -> Act {
     Act {
         kind: ActKind::Swapoff,
         command: Some(command),
-        advice: Some("or end the processes, or remove the tmpfs files, whose pages are swapped out".into()),
-        cost: "what is swapped there has to fit into free memory; it can take long",
+        advice: Some("or end the processes and remove the tmpfs files that are swapped out".into()),
+        cost: "all of that swap has to fit into free memory; it can take long",
         frees: refs,
     }
 }
@@ -176,7 +176,7 @@ fn writeback(dirty_inodes: u64, files: &[super::facts::File], refs: u64) -> Act 
     Act {
         kind: ActKind::Sync,
         command: Some(mount.map_or_else(|| "sync".into(), |mount| format!("sync -f {mount}"))),
-        advice: Some("where it stays without dirty inodes: umount, or echo 2 > /proc/sys/vm/drop_caches".into()),
+        advice: Some("if it stays, clean: umount, or echo 2 > /proc/sys/vm/drop_caches".into()),
         cost: "disk writes, which would come anyway",
         frees: refs,
     }

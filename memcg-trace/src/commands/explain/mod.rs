@@ -14,12 +14,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use self::{progress::Progress, target::Target};
-use super::{
-    Format, color,
-    names::NamesArgs,
-    scan,
-    wall_clock,
-};
+use super::{Format, color, names::NamesArgs, scan, wall_clock};
 use crate::{
     attribution::Names,
     cause,
@@ -37,7 +32,7 @@ use crate::{
         view::{ExplainBy, ExplainRequest, ExplainView, Explained, Viewpoint},
     },
     source::Snapshot,
-    tracker::{Backend, Config, Key, State, Tracker},
+    tracker::{Backend, Config, Key, Memcg, State, Tracker},
 };
 
 /// Say what pins dying memcgs, each reference by name, and what frees them
@@ -69,8 +64,8 @@ pub struct Args {
 
     /// Whether to look at every page of the machine's memory, for pages that are on no list; auto: where references would
     /// stay unexplained
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = ScanMemory::Auto)]
-    pub scan_memory: ScanMemory,
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Auto)]
+    pub scan_memory: When,
 
     #[command(flatten)]
     pub names: NamesArgs,
@@ -87,6 +82,14 @@ pub struct Args {
     /// Colours; auto: on a terminal, unless NO_COLOR is set
     #[arg(long, value_enum, default_value_t = clap::ColorChoice::Auto)]
     pub color: clap::ColorChoice,
+}
+
+/// `--scan-memory`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum When {
+    Auto,
+    Never,
+    Always,
 }
 
 /// Longest lists where nobody asks for longer ones.
@@ -140,7 +143,12 @@ impl Args {
         let look = {
             let memcgs = Count(keys.len() as u64);
             let _progress = Progress::start(format!("looking for what refers to {memcgs} memcgs"));
-            let options = Options { scan_memory: self.scan_memory, ..Options::default() };
+            let scan_memory = match self.scan_memory {
+                When::Auto => ScanMemory::Auto,
+                When::Never => ScanMemory::Never,
+                When::Always => ScanMemory::Always,
+            };
+            let options = Options { scan_memory, ..Options::default() };
             pins.look(&keys, &options).context("cannot read what refers to memcgs")?
         };
         let explained = Explained {
@@ -163,7 +171,7 @@ impl Args {
         let mut keys = Vec::new();
         for query in &self.targets {
             let target = Target::parse(query.as_bytes(), mount);
-            let meant = |memcg: &&crate::tracker::Memcg| {
+            let meant = |memcg: &&Memcg| {
                 target.means(memcg, walked.names.container_of(memcg).as_ref())
             };
             let found = keys.len();
@@ -199,7 +207,7 @@ impl Args {
         };
         let request = ExplainRequest { by: self.by, top: most };
         let Walked { tracker, names } = walked;
-        let container = |memcg: &crate::tracker::Memcg| names.container_of(memcg);
+        let container = |memcg: &Memcg| names.container_of(memcg);
         let view = ExplainView::new(explained, tracker, &viewpoint, request, container);
         let mut out = BufWriter::new(io::stdout());
         match self.output {

@@ -86,7 +86,7 @@ pub struct Args {
 const NAMES_WAIT: Duration = Duration::from_secs(10);
 
 /// What the node tells of all memcgs.
-fn names(resolver: &Resolver, tracker: &Tracker) -> Names {
+pub(super) fn names(resolver: &Resolver, tracker: &Tracker) -> Names {
     for memcg in tracker.memcgs() {
         if let Some(question) = memcg.path.as_deref().and_then(Question::about) {
             let asked = if memcg.state == State::Online { Asked::Lives } else { Asked::Dying };

@@ -2,7 +2,7 @@
 
 use super::live::{many, or};
 use crate::{
-    cause::{Behind, File, FileKind, Folios, KernelPages, NetNamespace, Part, Socket, Thing},
+    cause::{Behind, File, FileKind, Folios, KernelPages, NetNamespace, Part, Socket, SwapDevice, Thing},
     report::{
         escape::Name,
         units::{Count, Size},
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// More holders than this are only counted.
-const HOLDERS: usize = 4;
+const HOLDERS: usize = 3;
 
 /// What it is, and how much.
 pub fn what(part: &PartView<'_>) -> String {
@@ -111,24 +111,14 @@ fn of_thing(thing: &Thing) -> Vec<String> {
             KernelPages::Other => "stacks, pipe buffers, kmalloc".to_owned(),
         }],
         Thing::Swap { id, entries, devices } => {
-            let entries = entries.map(|entries| match entries {
-                1 => "1 entry".to_owned(),
-                _ => format!("{} entries", Count(entries)),
-            });
-            let devices = devices.iter().flat_map(|device| {
-                let on = format!("{} on {}", Count(device.entries), Name(&device.device));
-                let processes = device.processes.iter();
-                let processes = processes.map(|(process, entries)| {
-                    format!("{} of {} (pid {})", Count(*entries), Name(&process.comm), process.pid)
-                });
-                let files = device.files.iter();
-                let files = files.map(|(file, entries)| {
-                    format!("{} of {}", Count(*entries), file_name(file, file.path.as_deref().map(Name)))
-                });
-                let owners: Vec<String> = files.chain(processes).take(HOLDERS).collect();
-                std::iter::once(on).chain(owners)
-            });
-            [format!("memcg ID {id}")].into_iter().chain(entries).chain(devices).collect()
+            let mut detail = vec![format!("memcg ID {id}")];
+            let on_devices: u64 = devices.iter().map(|device| device.entries).sum();
+            let elsewhere = entries.map_or(0, |entries| entries.saturating_sub(on_devices));
+            if elsewhere > 0 {
+                detail.push(swapped(elsewhere));
+            }
+            detail.extend(devices.iter().map(on_device));
+            detail
         }
         Thing::Socket(socket) => of_socket(socket),
         Thing::Writeback { dirty_inodes: 0, .. } => vec!["clean".to_owned()],
@@ -154,6 +144,27 @@ fn of_thing(thing: &Thing) -> Vec<String> {
         | Thing::Mm
         | Thing::SlabCache { .. } => Vec::new(),
     }
+}
+
+fn swapped(entries: u64) -> String {
+    match entries {
+        1 => "1 entry".to_owned(),
+        _ => format!("{} entries", Count(entries)),
+    }
+}
+
+/// `2,304 entries on /dev/dm-1: 2,048 of tail (pid 204), 256 of /swapped`
+fn on_device(device: &SwapDevice) -> String {
+    let SwapDevice { device, entries, files, processes } = device;
+    let processes = processes.iter().map(|(process, entries)| {
+        format!("{} of {} (pid {})", Count(*entries), Name(&process.comm), process.pid)
+    });
+    let files = files.iter().map(|(file, entries)| {
+        format!("{} of {}", Count(*entries), file_name(file, file.path.as_deref().map(Name)))
+    });
+    let owners: Vec<String> = processes.chain(files).take(HOLDERS).collect();
+    let on = format!("{} on {}", swapped(*entries), Name(device));
+    if owners.is_empty() { on } else { format!("{on}: {}", owners.join(", ")) }
 }
 
 /// States of include/net/tcp_states.h; other protocols use few of them.
