@@ -4,6 +4,7 @@ pub mod doctor;
 pub mod explain;
 pub mod follow;
 mod names;
+pub mod reap;
 pub mod replay;
 pub mod scan;
 pub mod slab;
@@ -46,6 +47,7 @@ enum Command {
     Replay(replay::Args),
     Scan(scan::Args),
     Explain(explain::Args),
+    Reap(reap::Args),
     Verify(verify::Args),
     Slab(slab::Args),
     Whois(whois::Args),
@@ -83,6 +85,7 @@ impl Cli {
             Some(Command::Replay(args)) => args.run(),
             Some(Command::Scan(args)) => args.run(),
             Some(Command::Explain(args)) => args.run(),
+            Some(Command::Reap(args)) => args.run(),
             Some(Command::Verify(args)) => args.run(),
             Some(Command::Slab(args)) => args.run(),
             Some(Command::Whois(args)) => args.run(),

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::view::{
-    DoctorView, EventView, ExplainView, Listed, PinLine, ScanView, SlabCacheView, SlabDelta, SlabEventView, SlabView, SummaryView,
+    DoctorView, EventView, ExplainView, Listed, PinLine, ReapView, ScanView, SlabCacheView, SlabDelta, SlabEventView, SlabView, SummaryView,
     VerifyView, WhoisView,
 };
 
@@ -53,6 +53,12 @@ pub fn explain(out: &mut impl Write, explain: &ExplainView<'_>) -> io::Result<()
         }
     }
     line(out, "summary", explain)
+}
+
+/// Each file whose page cache pins a memcg, then the summary: always the last line.
+pub fn reap(out: &mut impl Write, reap: &ReapView<'_>) -> io::Result<()> {
+    reap.files.iter().try_for_each(|file| line(out, "reaped_file", file))?;
+    line(out, "summary", reap)
 }
 
 /// Each leaked memcg and slab cache and each group that was asked for, then the summary: always the last line.

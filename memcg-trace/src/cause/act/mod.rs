@@ -54,6 +54,23 @@ pub enum ActKind {
     Unknown,
 }
 
+impl ActKind {
+    /// Something is gone after it that does not come back by itself.
+    pub fn loses(self) -> bool {
+        match self {
+            Self::Remove | Self::RemoveSegment | Self::Truncate | Self::End | Self::Umount | Self::Swapoff => true,
+            Self::DropCache
+            | Self::FlushDevice
+            | Self::Sync
+            | Self::DropInodes
+            | Self::Explain
+            | Self::ScanMemory
+            | Self::Wait
+            | Self::Unknown => false,
+        }
+    }
+}
+
 const NO_COST: &str = "nothing";
 
 impl Act {

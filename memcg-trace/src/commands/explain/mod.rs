@@ -1,6 +1,6 @@
 //! `memcg-trace explain`: what pins dying memcgs, and what frees them.
 
-mod progress;
+pub(super) mod progress;
 mod target;
 
 use std::{

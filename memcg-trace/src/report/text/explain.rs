@@ -93,7 +93,8 @@ fn row(out: &mut impl Write, part: &PartView<'_>, color: Color) -> io::Result<()
     writeln!(out, "  {:>9}  {style}{}{style:#}", Count(part.refs).to_string(), pin::what(part))?;
     let held = pin::holders(&part.holders);
     let held = (!held.is_empty()).then_some(("held by", held));
-    let costs = part.act_is_command.then(|| ("costs", part.act_cost.to_owned()));
+    let loses = part.act_is_command && part.act_kind.loses();
+    let costs = loses.then(|| ("costs", part.act_cost.to_owned()));
     let act = part.act.map(|act| (if part.act_is_command { "free by" } else { "to free" }, act.to_owned()));
     let advice = part.act_advice.map(|advice| ("", advice.to_owned()));
     for (name, text) in [held, act, advice, costs].into_iter().flatten() {

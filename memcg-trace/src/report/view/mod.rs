@@ -13,6 +13,7 @@ mod memcg;
 pub(super) mod pin;
 mod pin_facts;
 mod pin_groups;
+mod reap;
 mod rollup;
 mod scan;
 mod slab;
@@ -35,6 +36,7 @@ pub use memcg::{Listed, MemcgView, TaskView, state_name};
 pub use pin::{PartView, PinLine};
 pub use pin_facts::{FoliosView, SocketView, SwapDeviceView, SwapFileView, SwapProcessView, SwapView};
 pub use pin_groups::{FileView, InCommon, PinGroup};
+pub use reap::{ReapView, ReapedFile};
 pub use rollup::{Rolled, Rollup};
 pub use scan::{By, Request, ScanGroup, ScanView, Scanned, Selection, Sort};
 pub use slab::{
