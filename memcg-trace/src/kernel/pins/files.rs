@@ -32,15 +32,17 @@ offsets! {
         size: "i_size",
         device: "i_rdev",
         super_block: "i_sb",
-        mapping: "i_mapping",
         dentries: "i_dentry.first",
         private: "i_private",
+        /// The node in a list of dirty inodes.
+        dirty: "i_io_list",
     }
 }
 offsets! {
     SuperBlockLayout of "super_block" {
         device: "s_dev",
         flags: "s_flags",
+        mounts: "s_mounts",
         file_system: "s_type",
         list: "s_list",
         bdi: "s_bdi",
@@ -76,7 +78,7 @@ pub(super) fn hosts(
 pub(super) fn read(
     memory: &mut dyn Memory,
     layout: &PinLayout,
-    mounts: &Mounts,
+    mounts: &mut Mounts,
     inodes: &[u64],
 ) -> Result<Vec<Option<File>>, MemoryError> {
     let inode = &layout.inode;

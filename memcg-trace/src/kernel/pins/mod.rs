@@ -6,6 +6,7 @@
 //! bound, and the references are counted before and after.
 
 mod areas;
+mod children;
 mod css_sets;
 mod fds;
 mod files;
@@ -13,12 +14,17 @@ mod folio;
 mod groups;
 mod layout;
 mod lru;
+mod mms;
 mod mounts;
+mod namespaces;
 mod page_set;
 mod pass;
 mod paths;
+mod stocks;
+mod super_blocks;
 mod tasks;
 mod wholes;
+mod writeback;
 
 use std::{
     fs,
@@ -34,6 +40,7 @@ use self::{
     groups::Groups,
     layout::PinLayout,
     mounts::Mounts,
+    namespaces::Namespaces,
     page_set::PageSet,
     pass::{Counted, Memcgs, Pass, count},
     tasks::Tasks,
@@ -144,10 +151,17 @@ impl Pins {
         groups.settle(pass.memory)?;
         let tasks = Tasks::read(&mut pass)?;
         let open = OpenFiles::read(&mut pass, &tasks)?;
-        let css_sets = css_sets::read(&mut pass, &tasks)?;
+        let super_blocks = super_blocks::read(&mut pass, &open)?;
+        let mut mounts = Mounts::own(namespaces::of_mounts(&mut pass, &tasks)?);
+        let namespaces = Namespaces::read(&mut pass, &tasks, &open, &super_blocks, &mut mounts)?;
+        let mut css_sets = css_sets::read(&mut pass, &tasks)?;
+        namespaces.hold(&mut pass, &tasks, &mut css_sets)?;
         css_sets::refer(&mut pass, css_sets);
-        let mounts = Mounts::own();
-        wholes::refer(&mut pass, groups, &tasks, &open, &mounts)?;
+        children::read(&mut pass)?;
+        mms::read(&mut pass, &tasks)?;
+        stocks::read(&mut pass, &tasks)?;
+        writeback::read(&mut pass, &super_blocks, &mut mounts)?;
+        wholes::refer(&mut pass, groups, &tasks, &open, &mut mounts)?;
 
         let (referenced, unread) = pass.finish()?;
         let mut referenced = referenced.into_iter().peekable();

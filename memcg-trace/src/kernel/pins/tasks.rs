@@ -165,7 +165,9 @@ fn first(pass: &mut Pass<'_>) -> Result<Option<u64>, MemoryError> {
         }
     }
     let cgroup = pass.memory.pointers(&[root], walk.css_cgroup)?[0];
-    if [cgroup, task.ring.into(), task.in_css_set.into()].into_iter().any(|at| at == 0 || at == u64::from(ABSENT))
+    if [cgroup, task.ring.into(), task.in_css_set.into()]
+        .into_iter()
+        .any(|at| at == 0 || at == u64::from(ABSENT))
     {
         return Ok(None);
     }

@@ -25,7 +25,7 @@ pub(super) fn refer(
     groups: Groups,
     tasks: &Tasks,
     open: &OpenFiles<'_>,
-    mounts: &Mounts,
+    mounts: &mut Mounts,
 ) -> Result<(), MemoryError> {
     let groups = groups.into_sorted();
     let mappings: Vec<u64> = distinct(&groups, |whole| match whole {
