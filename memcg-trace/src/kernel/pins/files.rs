@@ -21,6 +21,8 @@ offsets! {
     MappingLayout of "address_space" {
         host: "host",
         pages: "nrpages",
+        /// The page itself, if it is the only one, at index 0.
+        first: "i_pages.xa_head",
         /// The areas of memory that map it, a tree.
         areas: "i_mmap.rb_root.rb_node",
     }
@@ -32,6 +34,7 @@ offsets! {
         size: "i_size",
         device: "i_rdev",
         super_block: "i_sb",
+        mapping: "i_mapping",
         dentries: "i_dentry.first",
         private: "i_private",
         /// The node in a list of dirty inodes.

@@ -20,9 +20,11 @@ mod namespaces;
 mod page_set;
 mod pass;
 mod paths;
+mod scan;
 mod stocks;
 mod super_blocks;
 mod tasks;
+mod vmemmap;
 mod wholes;
 mod writeback;
 
@@ -44,6 +46,7 @@ use self::{
     page_set::PageSet,
     pass::{Counted, Memcgs, Pass, count},
     tasks::Tasks,
+    vmemmap::Vmemmap,
 };
 use super::{
     Kernel, boot, clock,
@@ -93,7 +96,11 @@ pub struct Pins {
     memory: Box<dyn Memory>,
     walk: WalkLayout,
     layout: PinLayout,
+    /// The cgroup above all others; 0: not known.
+    root: u64,
     node_ids: u32,
+    /// Or why it is not known.
+    map: Result<Vmemmap, String>,
 }
 
 impl Pins {
@@ -103,7 +110,15 @@ impl Pins {
             return Err(PinsError::NoLayout);
         }
         let layout = PinLayout::of(&Types::of(btf)?);
-        Ok(Self { memory: memory::open()?, walk: kernel.layout, layout, node_ids: node_ids() })
+        let mut memory = memory::open()?;
+        let root = match (kernel.memory_root, layout.cgroup.of_root) {
+            (0, _) | (_, ABSENT) => 0,
+            (root, offset) => root + u64::from(offset),
+        };
+        let nothing = Memcgs::new(Vec::new(), 0);
+        let mut pass = Pass::new(&mut *memory, &kernel.layout, &layout, &nothing, root, None);
+        let map = Vmemmap::find(&mut pass)?;
+        Ok(Self { memory, walk: kernel.layout, layout, root, node_ids: node_ids(), map })
     }
 
     /// How kernel memory is read, in a word.
@@ -135,7 +150,7 @@ impl Pins {
     fn pass(
         &mut self,
         keys: &[Key],
-        _options: &Options,
+        options: &Options,
         deadline: Option<Instant>,
     ) -> Result<Look, PinsError> {
         let counts = count(&mut *self.memory, &self.walk, keys)?;
@@ -143,12 +158,11 @@ impl Pins {
         let memcgs: Vec<Counted> = keys.iter().zip(counts).filter_map(lives).collect();
         let bytes = boot::memory_bytes().unwrap_or(u64::MAX);
         let memcgs = Memcgs::new(memcgs, bytes / page_bytes() as u64);
-        let mut pass = Pass::new(&mut *self.memory, &self.walk, &self.layout, &memcgs, deadline);
+        let mut pass = Pass::new(&mut *self.memory, &self.walk, &self.layout, &memcgs, self.root, deadline);
 
         let seen = PageSet::new(self.layout.page.size, bytes, page_bytes() as u64);
         let mut groups = Groups::new(self.layout.page, seen);
         lru::read(&mut pass, &mut groups, self.node_ids)?;
-        groups.settle(pass.memory)?;
         let tasks = Tasks::read(&mut pass)?;
         let open = OpenFiles::read(&mut pass, &tasks)?;
         let super_blocks = super_blocks::read(&mut pass, &open)?;
@@ -161,6 +175,17 @@ impl Pins {
         mms::read(&mut pass, &tasks)?;
         stocks::read(&mut pass, &tasks)?;
         writeback::read(&mut pass, &super_blocks, &mut mounts)?;
+        let scans = match options.scan_memory {
+            ScanMemory::Auto => pass.misses(&groups.counts(memcgs.len())),
+            ScanMemory::Never => false,
+            ScanMemory::Always => true,
+        };
+        match &self.map {
+            Ok(map) if scans => scan::read(&mut pass, &mut groups, map)?,
+            Err(why) if scans => pass.unread("pages on no list", why),
+            _ => {}
+        }
+        groups.settle(pass.memory)?;
         wholes::refer(&mut pass, groups, &tasks, &open, &mut mounts)?;
 
         let (referenced, unread) = pass.finish()?;
