@@ -251,6 +251,19 @@ impl Types<'_> {
         })
     }
 
+    /// Where a per-CPU variable is among all of them (pahole 1.22 put them into BTF).
+    pub(super) fn per_cpu(&self, name: &str) -> Option<u32> {
+        let sections = self.btf.resolve_types_by_name(".data..percpu").ok()?;
+        let variables = sections.into_iter().filter_map(|section| match section {
+            Type::Datasec(section) => Some(section.variables),
+            _ => None,
+        });
+        variables.flatten().find_map(|variable| {
+            let Type::Var(named) = self.btf.resolve_chained_type(&variable).ok()? else { return None };
+            (self.btf.resolve_name(&named).ok()? == name).then(|| variable.offset())
+        })
+    }
+
     /// Bytes of a struct.
     pub(super) fn size(&self, name: &str) -> Option<u32> {
         let types = self.btf.resolve_types_by_name(name).ok()?;

@@ -35,6 +35,19 @@ impl<'a> dyn Memory + 'a {
         heads.iter().zip(firsts).map(|(head, first)| self.from(*head, first, lists)).collect()
     }
 
+    /// Follows a chain of structs that ends with NULL, from the pointer at `first` on; `next` is the offset of the pointer to the
+    /// next struct.
+    pub fn chain(&mut self, first: u64, next: u32, limit: usize) -> Result<Listed, MemoryError> {
+        let mut entries = Vec::new();
+        let mut seen = HashSet::new();
+        let mut at = self.pointers(&[first], 0)?[0];
+        while at != 0 && entries.len() < limit && seen.insert(at) {
+            entries.push(at);
+            at = self.pointers(&[at], next)?[0];
+        }
+        Ok(Listed { entries, complete: at == 0 })
+    }
+
     /// Follows a list of which the head and the first node are known.
     fn from(&mut self, head: u64, first: u64, lists: Lists) -> Result<Listed, MemoryError> {
         if first == head || first == 0 {

@@ -30,6 +30,8 @@ pub(super) struct CssSetLayout {
 pub(super) struct CgroupLayout {
     /// `cgroup.e_csets[memory_cgrp_id]`: the list of css_sets whose memory css may be the cgroup's.
     pub css_sets: u32,
+    /// `cgroup_root.cgrp`
+    pub of_root: u32,
 }
 
 /// By css_set: the memcg that it has, and who has it.
@@ -51,7 +53,7 @@ impl CgroupLayout {
     pub fn of(types: &Types<'_>) -> Self {
         let memory = types.enum_value("cgroup_subsys_id", "memory_cgrp_id");
         let css_sets = memory.and_then(|id| Some(types.offset("cgroup", "e_csets")? + 16 * id));
-        Self { css_sets: css_sets.unwrap_or(ABSENT) }
+        Self { css_sets: css_sets.unwrap_or(ABSENT), of_root: types.optional("cgroup_root", "cgrp") }
     }
 }
 

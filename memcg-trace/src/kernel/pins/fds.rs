@@ -131,6 +131,10 @@ impl<'a> OpenFiles<'a> {
         Ok(())
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = &OpenFile> {
+        self.files.iter()
+    }
+
     /// Those on file systems of this type.
     pub fn on<'b>(&'b self, file_system: &'b [u8]) -> impl Iterator<Item = &'b OpenFile> {
         let index = self.file_systems.iter().position(|name| **name == *file_system);

@@ -21,6 +21,8 @@ offsets! {
     MappingLayout of "address_space" {
         host: "host",
         pages: "nrpages",
+        /// The page itself, if it is the only one, at index 0.
+        first: "i_pages.xa_head",
         /// The areas of memory that map it, a tree.
         areas: "i_mmap.rb_root.rb_node",
     }
@@ -35,12 +37,15 @@ offsets! {
         mapping: "i_mapping",
         dentries: "i_dentry.first",
         private: "i_private",
+        /// The node in a list of dirty inodes.
+        dirty: "i_io_list",
     }
 }
 offsets! {
     SuperBlockLayout of "super_block" {
         device: "s_dev",
         flags: "s_flags",
+        mounts: "s_mounts",
         file_system: "s_type",
         list: "s_list",
         bdi: "s_bdi",
@@ -76,7 +81,7 @@ pub(super) fn hosts(
 pub(super) fn read(
     memory: &mut dyn Memory,
     layout: &PinLayout,
-    mounts: &Mounts,
+    mounts: &mut Mounts,
     inodes: &[u64],
 ) -> Result<Vec<Option<File>>, MemoryError> {
     let inode = &layout.inode;

@@ -3,13 +3,17 @@
 use memcg_trace_common::{ABSENT, ENTRY_WORDS};
 
 use super::super::layout::Types;
-use crate::cause::Folios;
+use crate::cause::{Folios, KernelPages};
 
 /// The words that are read of a `struct page`.
 pub(super) type PageWords = [u64; ENTRY_WORDS];
 
 /// More pages than any folio has (1 GiB of hugetlb, and then some): whatever says more is none.
 const PAGES_MAX: u64 = 1 << 24;
+
+/// `page.page_type` and its bits (include/linux/page-flags.h of 5.10).
+const PAGE_TYPE_BASE: u32 = 0xf000_0000;
+const PG_TABLE: u32 = 0x400;
 
 /// Where the members of `struct page` are, and which bits its flags have.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +73,21 @@ impl PageLayout {
         [self.flags, self.lru, self.mapping, self.memcg].into_iter().all(|offset| index(offset).is_some())
     }
 
+    /// What the kernel uses a page for that it charges for itself; `None`: it is part of a file or of anonymous memory. Only up
+    /// to 5.10 do these say the memcg itself (and not an obj_cgroup: b4e0b68fbd9d).
+    pub fn kernel(&self, page: &PageWords) -> Option<KernelPages> {
+        let page_type = index(self.mapcount).map(|_| self.mapcount_of(page))?;
+        // `PageType`: bits that are cleared say what it is; a mapcount has not all of the upper ones set.
+        if page_type & PAGE_TYPE_BASE != PAGE_TYPE_BASE || page_type == u32::MAX {
+            return None;
+        }
+        Some(if page_type & PG_TABLE == 0 { KernelPages::PageTable } else { KernelPages::Other })
+    }
+
+    fn mapcount_of(&self, page: &PageWords) -> u32 {
+        (word(page, self.mapcount & !7) >> (8 * (self.mapcount & 7))) as u32
+    }
+
     /// Whether it has more than one page.
     pub fn is_large(&self, page: &PageWords) -> bool {
         word(page, self.flags) & self.head != 0
@@ -85,8 +104,7 @@ impl PageLayout {
         let has = |bit: u64| u64::from(flags & bit != 0);
         // PG_swapcache is PG_owner_priv_1, which file systems use for their own files' pages.
         let swapcache = if flags & self.swapbacked == self.swapbacked { has(self.swapcache) } else { 0 };
-        let mapcount =
-            index(self.mapcount).map(|_| word(page, self.mapcount & !7) >> (8 * (self.mapcount & 7)));
+        let mapcount = index(self.mapcount).map(|_| self.mapcount_of(page));
         Folios {
             folios: 1,
             pages: 1,

@@ -7,7 +7,7 @@ use super::{
     page_set::PageSet,
 };
 use crate::{
-    cause::Folios,
+    cause::{Folios, KernelPages},
     kernel::memory::{Members, Memory, MemoryError},
 };
 
@@ -35,6 +35,8 @@ pub(super) struct Groups {
     seen: PageSet,
     /// By memcg (its number among those of the pass).
     folios: HashMap<(usize, Whole), Folios>,
+    /// Pages that the kernel charges for itself, by memcg.
+    kernel: HashMap<(usize, KernelPages), Folios>,
     /// Folios of more than one page, whose size is not known yet: memcg, address, words.
     large: Vec<(usize, u64, PageWords)>,
     page: PageLayout,
@@ -54,7 +56,8 @@ impl Whole {
 
 impl Groups {
     pub fn new(page: PageLayout, seen: PageSet) -> Self {
-        Self { seen, folios: HashMap::default(), large: Vec::new(), page }
+        let (folios, kernel) = (HashMap::default(), HashMap::default());
+        Self { seen, folios, kernel, large: Vec::new(), page }
     }
 
     /// Takes one folio, unless it was there before.
@@ -67,6 +70,34 @@ impl Groups {
         } else {
             self.add(memcg, words, &self.page.count(words));
         }
+    }
+
+    /// Takes a page that is on no list, unless it was there before.
+    pub fn page(&mut self, memcg: usize, page: u64, words: &PageWords) {
+        match self.page.kernel(words) {
+            None => self.folio(memcg, page, words),
+            Some(kind) if self.seen.insert(page) => {
+                let folios = Folios { folios: 1, pages: 1, ..Folios::default() };
+                folio::add(self.kernel.entry((memcg, kind)).or_default(), &folios);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// How many there are of each of so many memcgs, sizes known or not.
+    pub fn counts(&self, memcgs: usize) -> Vec<u64> {
+        let mut counts = vec![0; memcgs];
+        self.folios.iter().for_each(|((memcg, _), folios)| counts[*memcg] += folios.folios);
+        self.kernel.iter().for_each(|((memcg, _), folios)| counts[*memcg] += folios.folios);
+        self.large.iter().for_each(|(memcg, ..)| counts[*memcg] += 1);
+        counts
+    }
+
+    /// Takes out the kernel's own, in order.
+    pub fn take_kernel(&mut self) -> Vec<((usize, KernelPages), Folios)> {
+        let mut kernel: Vec<_> = self.kernel.drain().collect();
+        kernel.sort_unstable_by_key(|(group, _)| *group);
+        kernel
     }
 
     fn add(&mut self, memcg: usize, words: &PageWords, folios: &Folios) {

@@ -6,6 +6,7 @@
 //! bound, and the references are counted before and after.
 
 mod areas;
+mod children;
 mod css_sets;
 mod fds;
 mod files;
@@ -13,12 +14,19 @@ mod folio;
 mod groups;
 mod layout;
 mod lru;
+mod mms;
 mod mounts;
+mod namespaces;
 mod page_set;
 mod pass;
 mod paths;
+mod scan;
+mod stocks;
+mod super_blocks;
 mod tasks;
+mod vmemmap;
 mod wholes;
+mod writeback;
 
 use std::{
     fs,
@@ -34,9 +42,11 @@ use self::{
     groups::Groups,
     layout::PinLayout,
     mounts::Mounts,
+    namespaces::Namespaces,
     page_set::PageSet,
     pass::{Counted, Memcgs, Pass, count},
     tasks::Tasks,
+    vmemmap::Vmemmap,
 };
 use super::{
     Kernel, boot, clock,
@@ -86,7 +96,11 @@ pub struct Pins {
     memory: Box<dyn Memory>,
     walk: WalkLayout,
     layout: PinLayout,
+    /// The cgroup above all others; 0: not known.
+    root: u64,
     node_ids: u32,
+    /// Or why it is not known.
+    map: Result<Vmemmap, String>,
 }
 
 impl Pins {
@@ -96,7 +110,15 @@ impl Pins {
             return Err(PinsError::NoLayout);
         }
         let layout = PinLayout::of(&Types::of(btf)?);
-        Ok(Self { memory: memory::open()?, walk: kernel.layout, layout, node_ids: node_ids() })
+        let mut memory = memory::open()?;
+        let root = match (kernel.memory_root, layout.cgroup.of_root) {
+            (0, _) | (_, ABSENT) => 0,
+            (root, offset) => root + u64::from(offset),
+        };
+        let nothing = Memcgs::new(Vec::new(), 0);
+        let mut pass = Pass::new(&mut *memory, &kernel.layout, &layout, &nothing, root, None);
+        let map = Vmemmap::find(&mut pass)?;
+        Ok(Self { memory, walk: kernel.layout, layout, root, node_ids: node_ids(), map })
     }
 
     /// How kernel memory is read, in a word.
@@ -128,7 +150,7 @@ impl Pins {
     fn pass(
         &mut self,
         keys: &[Key],
-        _options: &Options,
+        options: &Options,
         deadline: Option<Instant>,
     ) -> Result<Look, PinsError> {
         let counts = count(&mut *self.memory, &self.walk, keys)?;
@@ -136,18 +158,35 @@ impl Pins {
         let memcgs: Vec<Counted> = keys.iter().zip(counts).filter_map(lives).collect();
         let bytes = boot::memory_bytes().unwrap_or(u64::MAX);
         let memcgs = Memcgs::new(memcgs, bytes / page_bytes() as u64);
-        let mut pass = Pass::new(&mut *self.memory, &self.walk, &self.layout, &memcgs, deadline);
+        let mut pass = Pass::new(&mut *self.memory, &self.walk, &self.layout, &memcgs, self.root, deadline);
 
         let seen = PageSet::new(self.layout.page.size, bytes, page_bytes() as u64);
         let mut groups = Groups::new(self.layout.page, seen);
         lru::read(&mut pass, &mut groups, self.node_ids)?;
-        groups.settle(pass.memory)?;
         let tasks = Tasks::read(&mut pass)?;
         let open = OpenFiles::read(&mut pass, &tasks)?;
-        let css_sets = css_sets::read(&mut pass, &tasks)?;
+        let super_blocks = super_blocks::read(&mut pass, &open)?;
+        let mut mounts = Mounts::own(namespaces::of_mounts(&mut pass, &tasks)?);
+        let namespaces = Namespaces::read(&mut pass, &tasks, &open, &super_blocks, &mut mounts)?;
+        let mut css_sets = css_sets::read(&mut pass, &tasks)?;
+        namespaces.hold(&mut pass, &tasks, &mut css_sets)?;
         css_sets::refer(&mut pass, css_sets);
-        let mounts = Mounts::own();
-        wholes::refer(&mut pass, groups, &tasks, &open, &mounts)?;
+        children::read(&mut pass)?;
+        mms::read(&mut pass, &tasks)?;
+        stocks::read(&mut pass, &tasks)?;
+        writeback::read(&mut pass, &super_blocks, &mut mounts)?;
+        let scans = match options.scan_memory {
+            ScanMemory::Auto => pass.misses(&groups.counts(memcgs.len())),
+            ScanMemory::Never => false,
+            ScanMemory::Always => true,
+        };
+        match &self.map {
+            Ok(map) if scans => scan::read(&mut pass, &mut groups, map)?,
+            Err(why) if scans => pass.unread("pages on no list", why),
+            _ => {}
+        }
+        groups.settle(pass.memory)?;
+        wholes::refer(&mut pass, groups, &tasks, &open, &mut mounts)?;
 
         let (referenced, unread) = pass.finish()?;
         let mut referenced = referenced.into_iter().peekable();

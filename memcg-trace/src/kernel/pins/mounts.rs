@@ -6,41 +6,40 @@ use foldhash::{HashMap, HashMapExt as _};
 
 use crate::cause::Mount;
 
-/// Mounts by device (major, minor).
+/// Mounts, of our own mount namespace first. Those of others are read when something is not mounted here.
 #[derive(Debug, Default)]
-pub(super) struct Mounts(HashMap<(u32, u32), Vec<Mount>>);
+pub(super) struct Mounts {
+    by_device: HashMap<(u32, u32), Vec<Mount>>,
+    /// A process of each mount namespace that was not read yet.
+    others: Vec<u32>,
+}
 
 impl Mounts {
-    /// Those of our own mount namespace.
-    pub fn own() -> Self {
-        let mut mounts = Self(HashMap::new());
+    /// Those of our own mount namespace; `others` are processes of all of them.
+    pub fn own(others: Vec<u32>) -> Self {
+        let mut mounts = Self { by_device: HashMap::new(), others };
         mounts.read("/proc/self/mountinfo", None);
         mounts
-    }
-
-    /// Adds those that a process sees, of devices that were not seen before.
-    pub fn add(&mut self, pid: u32) {
-        let mut seen = Self(HashMap::new());
-        seen.read(&format!("/proc/{pid}/mountinfo"), Some(pid));
-        for (device, mounts) in seen.0 {
-            self.0.entry(device).or_insert(mounts);
-        }
     }
 
     fn read(&mut self, path: &str, pid: Option<u32>) {
         let lines = fs::read(path).unwrap_or_default();
         for (device, mount) in lines.split(|byte| *byte == b'\n').filter_map(|line| parse(line, pid)) {
-            self.0.entry(device).or_default().push(mount);
+            self.by_device.entry(device).or_default().push(mount);
         }
     }
 
-    pub fn has(&self, device: (u32, u32)) -> bool {
-        self.0.contains_key(&device)
+    /// Reads those of one more mount namespace, if there is one.
+    fn read_more(&mut self) -> bool {
+        let Some(pid) = self.others.pop() else { return false };
+        self.read(&format!("/proc/{pid}/mountinfo"), Some(pid));
+        true
     }
 
     /// The mount that shows `path` of that device: the whole file system before a part of it, the shortest mount point first.
-    pub fn find(&self, device: (u32, u32), path: Option<&[u8]>) -> Option<&Mount> {
-        let mounts = self.0.get(&device)?;
+    pub fn find(&mut self, device: (u32, u32), path: Option<&[u8]>) -> Option<&Mount> {
+        while !self.by_device.contains_key(&device) && self.read_more() {}
+        let mounts = self.by_device.get(&device)?;
         let shows = |mount: &&Mount| match (&*mount.root, path) {
             (b"/", _) => true,
             (root, Some(path)) => {
@@ -48,7 +47,20 @@ impl Mounts {
             }
             (_, None) => false,
         };
-        mounts.iter().filter(shows).min_by_key(|mount| (*mount.root != *b"/", mount.point.len()))
+        mounts
+            .iter()
+            .filter(shows)
+            .min_by_key(|mount| (mount.pid.is_some(), *mount.root != *b"/", mount.point.len(), mount.pid))
+    }
+
+    /// Where something is mounted that is no directory of a file system, such as `net:[4026531840]`.
+    pub fn of_root(&mut self, root: &[u8]) -> Vec<Mount> {
+        while self.read_more() {}
+        let mut mounts: Vec<Mount> =
+            self.by_device.values().flatten().filter(|mount| *mount.root == *root).cloned().collect();
+        mounts.sort_unstable();
+        mounts.dedup_by(|a, b| a.point == b.point);
+        mounts
     }
 }
 
@@ -89,7 +101,7 @@ mod tests {
         ];
         let mut mounts = Mounts::default();
         for (device, mount) in lines.iter().filter_map(|line| parse(line.as_bytes(), None)) {
-            mounts.0.entry(device).or_default().push(mount);
+            mounts.by_device.entry(device).or_default().push(mount);
         }
         let table: &[((u32, u32), Option<&str>, Option<&str>)] = &[
             ((254, 0), Some("/var/lib/x"), Some("/")),

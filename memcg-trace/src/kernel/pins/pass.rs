@@ -24,6 +24,8 @@ pub(super) struct Pass<'a> {
     pub walk: &'a WalkLayout,
     pub layout: &'a PinLayout,
     pub memcgs: &'a Memcgs,
+    /// Address of the cgroup above all others.
+    pub root: u64,
     deadline: Option<Instant>,
     references: Vec<Vec<Reference>>,
     unread: Vec<Unread>,
@@ -51,10 +53,11 @@ impl<'a> Pass<'a> {
         walk: &'a WalkLayout,
         layout: &'a PinLayout,
         memcgs: &'a Memcgs,
+        root: u64,
         deadline: Option<Instant>,
     ) -> Self {
         let references = vec![Vec::new(); memcgs.memcgs.len()];
-        Self { memory, walk, layout, memcgs, deadline, references, unread: Vec::new() }
+        Self { memory, walk, layout, memcgs, root, deadline, references, unread: Vec::new() }
     }
 
     /// Notes what refers to the memcg of that number.
@@ -78,11 +81,11 @@ impl<'a> Pass<'a> {
         late
     }
 
-    /// References that nothing was found for, of each memcg whose count is known.
-    pub fn missing(&self) -> u64 {
+    /// Whether a memcg has references for which nothing was found, besides so many `others` of each.
+    pub fn misses(&self, others: &[u64]) -> bool {
         let found = |memcg: usize| self.references[memcg].iter().map(|reference| reference.refs).sum::<u64>();
-        let missing = |(memcg, counted): (usize, &Counted)| Some(counted.refs?.saturating_sub(found(memcg)));
-        self.memcgs.memcgs.iter().enumerate().filter_map(missing).sum()
+        let mut memcgs = self.memcgs.memcgs.iter().zip(others).enumerate();
+        memcgs.any(|(memcg, (counted, others))| counted.refs.is_some_and(|refs| refs > found(memcg) + others))
     }
 
     /// What was found of each memcg, their references counted again.

@@ -4,7 +4,7 @@
 //! that ring until it is reaped (`__unhash_process`, kernel/exit.c).
 
 use foldhash::{HashMap, HashMapExt as _, HashSet};
-use memcg_trace_common::{ABSENT, OWN_LEVELS};
+use memcg_trace_common::ABSENT;
 
 use super::{layout::offsets, pass::Pass};
 use crate::{
@@ -90,6 +90,23 @@ impl Tasks {
         Ok(tasks)
     }
 
+    /// Those that are called as we are, group leaders only: we are one of them.
+    pub fn named_as_we(pass: &mut Pass<'_>) -> Result<Self, MemoryError> {
+        let own = std::fs::read("/proc/self/comm").unwrap_or_default();
+        let own = own.strip_suffix(b"\n").unwrap_or(&own);
+        let layout = pass.layout.task;
+        let Some(first) = first(pass)? else { return Ok(Self::default()) };
+        let ring = Lists { node: layout.ring, limit: TASKS_MAX };
+        let mut leaders = pass.memory.list(first.wrapping_add(layout.ring.into()), ring)?.entries;
+        leaders.push(first);
+        let rows = pass.memory.rows(&leaders, &Members::default().with(layout.comm, COMM))?;
+        let named = |row: &usize| rows.text(*row, layout.comm, COMM as usize).as_deref() == Some(own);
+        let ours: Vec<u64> = (0..leaders.len()).filter(named).map(|row| leaders[row]).collect();
+        let mut tasks = Self::default();
+        tasks.add(pass, &ours)?;
+        Ok(tasks)
+    }
+
     fn add(&mut self, pass: &mut Pass<'_>, addresses: &[u64]) -> Result<(), MemoryError> {
         let layout = &pass.layout.task;
         let members = [
@@ -155,17 +172,11 @@ impl Tasks {
 
 /// A thread group leader.
 fn first(pass: &mut Pass<'_>) -> Result<Option<u64>, MemoryError> {
-    let (task, css_set, walk) = (pass.layout.task, pass.layout.css_set, &pass.walk.layout);
-    let Some(css) = pass.memcgs.csses().first().copied() else { return Ok(None) };
-    let mut root = css;
-    for _ in 0..OWN_LEVELS {
-        match pass.memory.pointers(&[root], walk.css_parent)?[0] {
-            0 => break,
-            parent => root = parent,
-        }
-    }
-    let cgroup = pass.memory.pointers(&[root], walk.css_cgroup)?[0];
-    if [cgroup, task.ring.into(), task.in_css_set.into()].into_iter().any(|at| at == 0 || at == u64::from(ABSENT))
+    let (task, css_set) = (pass.layout.task, pass.layout.css_set);
+    let cgroup = pass.root;
+    if [cgroup, task.ring.into(), task.in_css_set.into()]
+        .into_iter()
+        .any(|at| at == 0 || at == u64::from(ABSENT))
     {
         return Ok(None);
     }

@@ -22,11 +22,14 @@ type Anon = HashMap<(usize, Vec<Holder>), Folios>;
 /// Tells all folios.
 pub(super) fn refer(
     pass: &mut Pass<'_>,
-    groups: Groups,
+    mut groups: Groups,
     tasks: &Tasks,
     open: &OpenFiles<'_>,
-    mounts: &Mounts,
+    mounts: &mut Mounts,
 ) -> Result<(), MemoryError> {
+    for ((memcg, kind), folios) in groups.take_kernel() {
+        pass.refer(memcg, folios.folios, Thing::KernelPages { kind, folios }, Vec::new());
+    }
     let groups = groups.into_sorted();
     let mappings: Vec<u64> = distinct(&groups, |whole| match whole {
         Whole::Mapping(address) => Some(address),
@@ -59,6 +62,8 @@ pub(super) fn refer(
         match whole {
             Whole::Mapping(mapping) => match files.get(&mapping) {
                 Some((file, holders)) => {
+                    let hugetlb = if file.kind == FileKind::Hugetlbfs { folios.folios } else { 0 };
+                    let folios = Folios { hugetlb, ..folios };
                     let thing = Thing::File { file: file.clone(), folios };
                     pass.refer(memcg, folios.folios, thing, holders.clone());
                 }
