@@ -15,13 +15,13 @@ use looks::{every_kind, file, hostile, memcg, moved, open};
 use memcg_trace::{
     attribution::{Container, container_of_path},
     cause::{self, FileKind, Look, Referenced, Unread},
+    record::{Backend, Clock, Snapshot},
     report::{
         json,
         text::{self, Color},
-        view::{Clock, ExplainBy, ExplainRequest, ExplainView, Explained, Viewpoint},
+        view::{ExplainBy, ExplainRequest, ExplainView, Explained, Viewpoint},
     },
-    source::Snapshot,
-    tracker::{Backend, Config, Memcg, Tracker},
+    tracker::{Config, Memcg, Tracker},
 };
 use serde_json::Value;
 
@@ -42,7 +42,11 @@ const VIEWPOINT: Viewpoint = Viewpoint {
 fn tracker() -> Tracker {
     let pod = css(10, format!("pod{UID}"));
     let container = css(21, ID).below(&pod);
-    let dying = [container.walked_dying(), css(22, "batch.service").walked_dying(), css(23, b"a\x1b[2J").walked_dying()];
+    let dying = [
+        container.walked_dying(),
+        css(22, "batch.service").walked_dying(),
+        css(23, b"a\x1b[2J").walked_dying(),
+    ];
     let events: Vec<_> = [pod.walked()].into_iter().chain(dying).map(|fired| fired.at(9_000)).collect();
     let mut tracker = Tracker::new(Config {
         backend: Backend::Kprobe,
@@ -60,7 +64,12 @@ fn container_of(memcg: &Memcg) -> Option<Container> {
 }
 
 /// Both formats of one look; gives back the JSON lines.
-fn shown(name: &str, memcgs: Vec<Referenced>, unread: &[(&str, &str)], request: ExplainRequest) -> Vec<Value> {
+fn shown(
+    name: &str,
+    memcgs: Vec<Referenced>,
+    unread: &[(&str, &str)],
+    request: ExplainRequest,
+) -> Vec<Value> {
     let unread_of = |(what, why): &(&'static str, &str)| Unread { what, why: (*why).to_owned() };
     let unread: Vec<Unread> = unread.iter().map(|(what, why)| unread_of(&(leak(what), why))).collect();
     let look = Look { began_ns: 9_000 * MS, ended_ns: 9_130 * MS, memcgs, unread };

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::{
     act::Act,
+    behind::Behind,
     facts::{FileKind, Holder, How, Look, NetNamespace, Notify, Reference, Referenced, Socket, Thing},
     pin::Pin,
     what,
 };
-use crate::tracker::Key;
+use crate::event::Key;
 
 /// What pins one memcg.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,20 +45,6 @@ pub struct Part {
     pub holders: Vec<Holder>,
     /// The least that frees it.
     pub act: Act,
-}
-
-/// What has the references of a part.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Behind {
-    Thing(Thing),
-    /// A network namespace whose sockets these are.
-    NetNamespace(NetNamespace),
-    /// Stocks of these CPUs, with the pages in them where that is known.
-    ChargeStocks {
-        cpus: Vec<u32>,
-        pages: Option<u64>,
-    },
-    Nothing,
 }
 
 /// What pins the memcgs of a look, in its order.

@@ -82,7 +82,8 @@ fn the_order_is_that_of_size_then_kind_whatever_order_things_were_found_in() {
     let things = [anon(2), css_set(&[]), stock(3), anon(40), stock(0)];
     let mut reversed = things.to_vec();
     reversed.reverse();
-    let (one, other) = (explained(Some(46), Some(46), things.to_vec()), explained(Some(46), Some(46), reversed));
+    let (one, other) =
+        (explained(Some(46), Some(46), things.to_vec()), explained(Some(46), Some(46), reversed));
     assert_eq!(one, other);
     let expected =
         [(Pin::Anon, 40), (Pin::Anon, 2), (Pin::ChargeStock, 2), (Pin::Task, 1), (Pin::Unexplained, 1)];
@@ -140,7 +141,10 @@ fn sockets_that_nobody_has_are_their_namespaces() {
         (socket(net(9, true, std::slice::from_ref(&inside)), false, &[]), Pin::NetNamespace),
         (socket(net(9, false, std::slice::from_ref(&mounted)), false, &[]), Pin::NetNamespace),
         // Somebody has it, or could.
-        (socket(net(9, false, std::slice::from_ref(&mounted)), false, std::slice::from_ref(&fd)), Pin::Socket),
+        (
+            socket(net(9, false, std::slice::from_ref(&mounted)), false, std::slice::from_ref(&fd)),
+            Pin::Socket,
+        ),
         (socket(net(9, false, std::slice::from_ref(&inside)), false, &[]), Pin::Socket),
         (socket(net(9, false, &[]), true, &[]), Pin::Socket),
         (socket(initial, false, &[]), Pin::Socket),

@@ -4,6 +4,7 @@
 //! [`facts`](Look) is what one look found, [`Explanation`] what it means, [`Act`] what helps.
 
 mod act;
+mod behind;
 mod explanation;
 mod facts;
 mod pin;
@@ -12,7 +13,8 @@ mod shell;
 mod what;
 
 pub use act::{Act, ActKind};
-pub use explanation::{Behind, Counted, Explanation, Part, explain};
+pub use behind::Behind;
+pub use explanation::{Counted, Explanation, Part, explain};
 pub use facts::{
     File, FileKind, Folios, Holder, How, KernelPages, Look, Mount, NetNamespace, Notify, Process, Reference,
     Referenced, Socket, SwapDevice, Thing, Unread,

@@ -10,7 +10,10 @@ use super::{
 pub enum Reach {
     Path(Word),
     /// Below this directory, by inode number: a name of it is not known, or cannot be pasted.
-    Find { directory: Word, inode: u64 },
+    Find {
+        directory: Word,
+        inode: u64,
+    },
     /// Its file system is mounted nowhere that was seen, or by a name that cannot be pasted.
     Nowhere,
 }

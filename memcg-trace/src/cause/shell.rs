@@ -19,7 +19,11 @@ impl Word {
         if name.contains(is_deceptive) {
             return None;
         }
-        Some(Self(if is_plain(name) { name.to_owned() } else { format!("'{}'", name.replace('\'', r"'\''")) }))
+        Some(Self(if is_plain(name) {
+            name.to_owned()
+        } else {
+            format!("'{}'", name.replace('\'', r"'\''"))
+        }))
     }
 
     /// An absolute path: no command takes it for an option.

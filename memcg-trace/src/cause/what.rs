@@ -1,7 +1,7 @@
 //! What a thing is called: its path, its address or its name.
 
 use super::{
-    explanation::Behind,
+    behind::Behind,
     facts::{File, Socket, Thing},
     reach::path_of,
 };

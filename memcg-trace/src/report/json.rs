@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::view::{
-    DoctorView, EventView, ExplainView, Listed, PinLine, ReapView, ScanView, SlabCacheView, SlabDelta, SlabEventView, SlabView, SummaryView,
-    VerifyView, WhoisView,
+    DoctorView, EventView, ExplainView, Listed, PinLine, ReapView, ScanView, SlabCacheView, SlabDelta,
+    SlabEventView, SlabView, SummaryView, VerifyView, WhoisView,
 };
 
 /// Fields may be added to a schema; a new one is needed to rename or remove any.

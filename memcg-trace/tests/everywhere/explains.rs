@@ -2,7 +2,12 @@
 
 mod kinds;
 
-use std::{collections::BTreeSet, fs, path::{Path, PathBuf}, process};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process,
+};
 
 use memcg_trace::scenarios::stage::Disk;
 use nix::sys::utsname::uname;

@@ -6,7 +6,7 @@ use memcg_trace::{
         File, FileKind, Folios, Holder, How, KernelPages, Mount, NetNamespace, Notify, Process, Reference,
         Referenced, Socket, SwapDevice, Thing,
     },
-    tracker::Key,
+    event::Key,
 };
 
 use crate::events::key;
@@ -156,18 +156,29 @@ pub fn every_kind() -> Vec<Reference> {
         socket(None, vec![Holder { process: None, how: How::InFlight { socket: 90_211 } }], false),
         socket(None, Vec::new(), true),
         socket(
-            Some(net(true, vec![Holder { process: None, how: How::Mounted { point: bytes("/run/netns/web") } }])),
+            Some(net(
+                true,
+                vec![Holder { process: None, how: How::Mounted { point: bytes("/run/netns/web") } }],
+            )),
             Vec::new(),
             false,
         ),
-        reference(1, Thing::Notify { kind: Notify::Inotify }, vec![held(4242, "sleep", How::Open { fd: 10 })]),
+        reference(
+            1,
+            Thing::Notify { kind: Notify::Inotify },
+            vec![held(4242, "sleep", How::Open { fd: 10 })],
+        ),
         reference(1, Thing::Notify { kind: Notify::Fanotify }, vec![held(611, "av", How::Open { fd: 4 })]),
         reference(
             1,
             Thing::Writeback { device: bytes("8:0"), dirty_inodes: 1, files: vec![dirty_file] },
             Vec::new(),
         ),
-        reference(1, Thing::Writeback { device: bytes("7:0"), dirty_inodes: 0, files: Vec::new() }, Vec::new()),
+        reference(
+            1,
+            Thing::Writeback { device: bytes("7:0"), dirty_inodes: 0, files: Vec::new() },
+            Vec::new(),
+        ),
         reference(1, Thing::ChargeStock { cpu: 0, pages: Some(48) }, Vec::new()),
         reference(1, Thing::ChargeStock { cpu: 3, pages: Some(0) }, Vec::new()),
         reference(
@@ -181,7 +192,11 @@ pub fn every_kind() -> Vec<Reference> {
         ),
         reference(1, Thing::Mm, vec![held(4242, "sleep", How::Task)]),
         reference(1, Thing::SlabCache { name: bytes("dentry(23:web)") }, Vec::new()),
-        reference(1, Thing::BpfMap { id: Some(31), name: bytes("counts") }, vec![held(900, "agent", How::Open { fd: 11 })]),
+        reference(
+            1,
+            Thing::BpfMap { id: Some(31), name: bytes("counts") },
+            vec![held(900, "agent", How::Open { fd: 11 })],
+        ),
     ]
 }
 
@@ -206,7 +221,9 @@ pub fn hostile() -> Vec<Reference> {
     ];
     let mut references: Vec<Reference> =
         names.iter().zip(0..).map(|(name, at)| file(FileKind::Tmpfs, name, 20 - at)).collect();
-    references.push(with(file(FileKind::Regular, "/", 2), |file, _| file.path = Some(Box::from(&b"/\xff\xfe"[..]))));
+    references.push(with(file(FileKind::Regular, "/", 2), |file, _| {
+        file.path = Some(Box::from(&b"/\xff\xfe"[..]))
+    }));
     let comm = Process { pid: 4242, comm: Box::from(&b"\x1b[31mred\xff"[..]) };
     let holder = Holder { process: Some(comm), how: How::Open { fd: 3 } };
     references.push(reference(1, Thing::Notify { kind: Notify::Inotify }, vec![holder]));

@@ -18,7 +18,8 @@ pub(super) fn free(file: &File, folios: &Folios, refs: u64, holders: &[Holder]) 
         FileKind::Tmpfs | FileKind::Hugetlbfs => remove(file, refs, holders),
         FileKind::Memfd | FileKind::SharedAnon => {
             let mut act = holder::end(holders, refs);
-            act.cost = if act.command.is_some() { "those processes, and what is in the memory" } else { act.cost };
+            act.cost =
+                if act.command.is_some() { "those processes, and what is in the memory" } else { act.cost };
             act
         }
         FileKind::SysvShm => remove_segment(file, refs, holders),

@@ -85,6 +85,12 @@ impl End {
             (How::InFlight { socket }, _) => {
                 self.leave(format!("it is in a message at unix socket {socket}: close that, or receive it"))
             }
+            (How::Queued { socket }, _) => {
+                self.leave(format!("it waits at unix socket {socket}: close that, or accept and receive"))
+            }
+            (How::Peer { socket }, _) => {
+                self.leave(format!("its other end is unix socket {socket}: close that"))
+            }
             (_, None) => self.leave("something has it that is no process".into()),
         }
     }

@@ -6,8 +6,8 @@ mod holder;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    explanation::Behind,
-    facts::{Holder, KernelPages, SwapDevice, Thing},
+    behind::Behind,
+    facts::{File, Holder, KernelPages, Socket, SwapDevice, Thing},
     reach::Reach,
     shell::Word,
 };
@@ -58,7 +58,12 @@ impl ActKind {
     /// Something is gone after it that does not come back by itself.
     pub fn loses(self) -> bool {
         match self {
-            Self::Remove | Self::RemoveSegment | Self::Truncate | Self::End | Self::Umount | Self::Swapoff => true,
+            Self::Remove
+            | Self::RemoveSegment
+            | Self::Truncate
+            | Self::End
+            | Self::Umount
+            | Self::Swapoff => true,
             Self::DropCache
             | Self::FlushDevice
             | Self::Sync
@@ -85,9 +90,7 @@ impl Act {
                 Self::unknown("no process, descriptor or mount was found that keeps the namespace")
             }
             Behind::NetNamespace(_) => holder::end(holders, refs),
-            Behind::ChargeStocks { .. } => {
-                Self::wait("another memcg takes that slot of the CPU", refs)
-            }
+            Behind::ChargeStocks { .. } => Self::wait("another memcg takes that slot of the CPU", refs),
             Behind::Nothing => Self::scan_memory(),
         }
     }
@@ -95,24 +98,24 @@ impl Act {
     fn on_thing(thing: &Thing, refs: u64, holders: &[Holder]) -> Self {
         match thing {
             Thing::File { file, folios } => file::free(file, folios, refs, holders),
-            Thing::Anon { .. } | Thing::CssSet | Thing::Notify { .. } | Thing::Mm => holder::end(holders, refs),
-            Thing::Detached { .. } => {
-                Self::wait("reclaim or the driver that pinned them lets go", refs)
+            Thing::Anon { .. } | Thing::CssSet | Thing::Notify { .. } | Thing::Mm => {
+                holder::end(holders, refs)
             }
+            Thing::Detached { .. } => Self::wait("reclaim or the driver that pinned them lets go", refs),
             Thing::KernelPages { kind, .. } => match kind {
                 _ if !holders.is_empty() => holder::end(holders, refs),
-                KernelPages::PageTable => {
-                    Self::unknown("page tables go with the process that was moved out")
-                }
+                KernelPages::PageTable => Self::unknown("page tables go with the process that was moved out"),
                 KernelPages::Other => {
                     Self::unknown("stacks go with their threads, pipe buffers when they are read")
                 }
             },
             Thing::Swap { devices, .. } => swapoff(devices, refs),
-            Thing::Socket(socket) if socket.orphan && holders.is_empty() => Self::wait(
-                "its peer has taken the rest, or at net.ipv4.tcp_orphan_retries",
-                refs,
-            ),
+            Thing::Socket(socket) if socket.orphan && holders.is_empty() => {
+                Self::wait("its peer has taken the rest, or at net.ipv4.tcp_orphan_retries", refs)
+            }
+            Thing::Socket(Socket { net: Some(net), .. }) if net.kernel_socket && holders.is_empty() => {
+                Self::unknown("the kernel made it for itself: it goes with the device or the module")
+            }
             Thing::Socket(_) => holder::end(holders, refs),
             Thing::Writeback { dirty_inodes, files, .. } => writeback(*dirty_inodes, files, refs),
             Thing::ChargeStock { .. } => Self::wait("another memcg takes that slot of the CPU", refs),
@@ -178,7 +181,7 @@ fn swapoff(devices: &[SwapDevice], refs: u64) -> Act {
 
 /// A structure that is clean stays for as long as an inode is attached to it: since 5.18 until another memcg goes
 /// offline (`cleanup_offline_cgwbs_workfn`), before until the inode goes.
-fn writeback(dirty_inodes: u64, files: &[super::facts::File], refs: u64) -> Act {
+fn writeback(dirty_inodes: u64, files: &[File], refs: u64) -> Act {
     let mounts = files.iter().filter_map(|file| file.mount.as_ref()).filter(|mount| mount.pid.is_none());
     let mount = mounts.map(|mount| Word::path(&mount.point)).next().flatten();
     if dirty_inodes == 0 {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
-    cause::facts::{File, FileKind, Folios, How, Mount, Notify, Process, Socket},
-    tracker::Key,
+    cause::facts::{File, FileKind, Folios, How, Mount, NetNamespace, Notify, Process, Socket},
+    event::Key,
 };
 
 fn bytes(text: &str) -> Box<[u8]> {
@@ -71,8 +71,7 @@ fn page_cache_is_dropped_file_by_file() {
     let mapped = |mapped| Folios { mapped: Some(mapped), ..CLEAN };
     let dd = "dd if=/mnt/a iflag=nocache count=0";
     let by_inode = r"find /mnt -xdev -inum 77 -exec dd if={} iflag=nocache count=0 \;";
-    let synced =
-        r"find /mnt -xdev -inum 77 -exec sync {} \; -exec dd if={} iflag=nocache count=0 \;";
+    let synced = r"find /mnt -xdev -inum 77 -exec sync {} \; -exec dd if={} iflag=nocache count=0 \;";
     let table = [
         (regular("/a"), CLEAN, vec![], (DropCache, dd, 10)),
         // Whoever has it open keeps the file, not its pages.
@@ -110,8 +109,7 @@ fn page_cache_is_dropped_file_by_file() {
 #[test]
 fn shmem_goes_with_its_name_and_with_who_has_it() {
     use ActKind::{End, FlushDevice, Remove, RemoveSegment, Truncate, Unknown, Wait};
-    let truncate =
-        "find -L /proc/5/fd/3 -maxdepth 0 -inum 77 -fstype tmpfs -exec truncate -s 0 {} +";
+    let truncate = "find -L /proc/5/fd/3 -maxdepth 0 -inum 77 -fstype tmpfs -exec truncate -s 0 {} +";
     let tmpfs = |path| file(FileKind::Tmpfs, path);
     let (memfd, anon) = (file(FileKind::Memfd, "memfd:x"), file(FileKind::SharedAnon, "dev/zero"));
     let segment = || file(FileKind::SysvShm, "SYSV00000000");
@@ -134,11 +132,7 @@ fn shmem_goes_with_its_name_and_with_who_has_it() {
         (anon, vec![mapper(), holder(6, How::Mapped)], (End, "kill 5 6", 10)),
         (segment(), vec![], (RemoveSegment, "ipcrm -m 77", 10)),
         (segment(), vec![holder(5, How::Attached)], (End, "ipcrm -m 77; kill 5", 10)),
-        (
-            file(FileKind::BlockDevice, ""),
-            vec![],
-            (FlushDevice, "blockdev --flushbufs /dev/block/8:1", 10),
-        ),
+        (file(FileKind::BlockDevice, ""), vec![], (FlushDevice, "blockdev --flushbufs /dev/block/8:1", 10)),
     ];
     for (file, holders, (kind, command, frees)) in table {
         let row = format!("{file:?} {holders:?}");
@@ -170,6 +164,8 @@ fn whoever_has_it_lets_go() {
         (&[open(5), unreaped(1)], End, "kill 5", 0),
         (&[Holder { process: None, how: How::InFlight { socket: 9 } }], Unknown, "", 0),
         (&[holder(5, How::Mounted { point: bytes("/x") })], Unknown, "", 0),
+        (&[Holder { process: None, how: How::Queued { socket: 9 } }], Unknown, "", 0),
+        (&[Holder { process: None, how: How::Peer { socket: 9 } }], Unknown, "", 0),
         (&many, Unknown, "", 0),
     ];
     for (holders, kind, command, frees) in table {
@@ -210,6 +206,11 @@ fn the_rest_by_its_kind() {
         net: None,
         orphan: true,
     });
+    let net = NetNamespace { inode: 1, is_initial: true, kernel_socket: true, holders: Vec::new() };
+    let tunnel = match orphan.clone() {
+        Thing::Socket(socket) => Thing::Socket(Socket { net: Some(net), orphan: false, ..socket }),
+        other => other,
+    };
     let child = Thing::Child { key: Key { css: 1, serial: 4712 }, name: None, dying: Some(true) };
     let folios = CLEAN;
     let table = [
@@ -234,6 +235,7 @@ fn the_rest_by_its_kind() {
         ),
         // No word for it: not by name, then.
         (swap(&[("/a\nb", 3)]), vec![], (Swapoff, "swapoff -a && swapon -a", 10)),
+        (tunnel, vec![], (Unknown, "", 0)),
         (orphan.clone(), vec![], (Wait, "", 10)),
         (orphan, vec![open(5)], (End, "kill 5", 10)),
         (Thing::Notify { kind: Notify::Inotify }, vec![open(5)], (End, "kill 5", 10)),

@@ -18,21 +18,23 @@ use super::{Format, color, names::NamesArgs, scan, wall_clock};
 use crate::{
     attribution::Names,
     cause,
+    event::Key,
     exit::Exit,
     kernel::{
         self, Kernel,
-        controller::Controller,
+        cgroupfs::hierarchy::Controller,
         pins::{Options, Pins, ScanMemory},
         privileges,
     },
+    record::Backend,
     report::{
         escape::Name,
         json, text,
-        units::Count,
         view::{ExplainBy, ExplainRequest, ExplainView, Explained, Viewpoint},
     },
-    source::Snapshot,
-    tracker::{Backend, Config, Key, Memcg, State, Tracker},
+    source::take_walk,
+    tracker::{Config, Memcg, State, Tracker},
+    units::Count,
 };
 
 /// Say what pins dying memcgs, each reference by name, and what frees them
@@ -125,7 +127,8 @@ impl Args {
         let kernel = Kernel::probe(self.btf.as_deref())?;
         let mut walk = kernel.load_walk().context("cannot list dying memcgs")?;
         let pins = Pins::open(&kernel, self.btf.as_deref());
-        let mut pins = pins.context("cannot find out what pins memcgs; memcg-trace scan shows what they are charged for")?;
+        let mut pins = pins
+            .context("cannot find out what pins memcgs; memcg-trace scan shows what they are charged for")?;
         let resolver = self.names.resolver()?;
         privileges::drop_unneeded();
 
@@ -135,7 +138,7 @@ impl Args {
             live_at_start: Some(0),
             paths: HashMap::new(),
         });
-        tracker.walked(&Snapshot::take(&mut walk)?, &mut Vec::new());
+        tracker.walked(&take_walk(&mut walk)?, &mut Vec::new());
         let names = resolver.map(|resolver| scan::names(&resolver, &tracker)).unwrap_or_default();
         let walked = Walked { tracker, names };
         let keys = self.select(&walked, &kernel.controller)?;
@@ -172,7 +175,7 @@ impl Args {
         for query in &self.targets {
             let target = Target::parse(query.as_bytes(), mount);
             let meant = |memcg: &&Memcg| {
-                target.means(memcg, walked.names.container_of(memcg).as_ref())
+                target.means(memcg, walked.names.container_of(&memcg.key, memcg.path.as_deref()).as_ref())
             };
             let found = keys.len();
             keys.extend(dying.iter().copied().filter(meant).map(|memcg| memcg.key));
@@ -200,14 +203,11 @@ impl Args {
             (None, Format::Text) if !self.all => Some(TOP),
             (top, _) => top,
         };
-        let viewpoint = Viewpoint {
-            clock: wall_clock(),
-            page_bytes: kernel::page_bytes() as u64,
-            dying_unseen: Some(0),
-        };
+        let viewpoint =
+            Viewpoint { clock: wall_clock(), page_bytes: kernel::page_bytes() as u64, dying_unseen: Some(0) };
         let request = ExplainRequest { by: self.by, top: most };
         let Walked { tracker, names } = walked;
-        let container = |memcg: &Memcg| names.container_of(memcg);
+        let container = |memcg: &Memcg| names.container_of(&memcg.key, memcg.path.as_deref());
         let view = ExplainView::new(explained, tracker, &viewpoint, request, container);
         let mut out = BufWriter::new(io::stdout());
         match self.output {

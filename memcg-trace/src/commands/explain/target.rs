@@ -46,7 +46,9 @@ impl<'q> Target<'q> {
             };
             id == Some(number) || memcg.key.serial == number
         });
-        by_number || self.css == Some(memcg.key.css) || container.is_some_and(|container| self.names(container))
+        by_number
+            || self.css == Some(memcg.key.css)
+            || container.is_some_and(|container| self.names(container))
     }
 
     fn names(&self, container: &Container) -> bool {
@@ -66,9 +68,9 @@ impl<'q> Target<'q> {
 mod tests {
     use super::*;
     use crate::{
-        event::Event,
-        source::Snapshot,
-        tracker::{Backend, Config, Key, Tracker},
+        event::{Event, Key},
+        record::{Backend, Snapshot},
+        tracker::{Config, Tracker},
     };
     use memcg_trace_common::{CssFlag, EventHeader, Field, Hook};
     use zerocopy::FromZeros as _;
@@ -77,7 +79,12 @@ mod tests {
     fn memcg(path: &str) -> Memcg {
         let header = EventHeader {
             hook: Hook::Walk as u16,
-            known: Field::CSS | Field::SERIAL | Field::MEMCG_ID | Field::CSS_FLAGS | Field::NAME | Field::PATH,
+            known: Field::CSS
+                | Field::SERIAL
+                | Field::MEMCG_ID
+                | Field::CSS_FLAGS
+                | Field::NAME
+                | Field::PATH,
             css: 0xff11_0000,
             serial: 4711,
             memcg_id: 23,
@@ -106,13 +113,15 @@ mod tests {
             ..Container::default()
         };
         let memcg = memcg("/a/b");
-        let meant = ["/a", "/a/", "/a/b", "/sys/fs/cgroup/a/b/", "/sys/fs/cgroup", "23", "4711", "0xff110000"];
+        let meant =
+            ["/a", "/a/", "/a/b", "/sys/fs/cgroup/a/b/", "/sys/fs/cgroup", "23", "4711", "0xff110000"];
         let named = ["17db96a24ae1", "6a4ce4a0-ba47", "web-0", "prod/web-0", "nginx"];
         for query in meant.into_iter().chain(named) {
             let target = Target::parse(query.as_bytes(), b"/sys/fs/cgroup");
             assert!(target.means(&memcg, Some(&container)), "{query}");
         }
-        for query in ["/a/bc", "/b", "24", "0", "0xff", "17db96a", "web", "prod/web", "prod/", "", "\u{fffd}"] {
+        for query in ["/a/bc", "/b", "24", "0", "0xff", "17db96a", "web", "prod/web", "prod/", "", "\u{fffd}"]
+        {
             let target = Target::parse(query.as_bytes(), b"/sys/fs/cgroup");
             assert!(!target.means(&memcg, Some(&container)), "{query}");
         }

@@ -68,7 +68,8 @@ pub fn drop_cache(file: &cause::File) -> Result<(), Refused> {
 /// Opens a path below a directory, links in it being errors.
 fn open_beneath(root: &Path, path: &[u8]) -> Result<OwnedFd, Errno> {
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let mut at = openat(AT_FDCWD, root, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let mut at =
+        openat(AT_FDCWD, root, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
     let names: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).collect();
     for (place, name) in names.iter().enumerate() {
         if matches!(*name, b"." | b"..") {

@@ -16,19 +16,20 @@ use self::cache::drop_cache;
 use super::{Format, color, explain::progress::Progress};
 use crate::{
     cause::{self, Behind, Explanation, File, FileKind, Folios, Thing, path_of},
+    event::Key,
     exit::Exit,
     kernel::{
         self, Kernel,
         pins::{Options, Pins},
     },
+    record::Snapshot,
     report::{
         escape::Name,
         json, text,
-        units::Count,
         view::{ReapView, ReapedFile, pin_totals},
     },
-    source::Snapshot,
-    tracker::Key,
+    source::take_walk,
+    units::Count,
 };
 
 /// Give back clean page cache that pins dying memcgs
@@ -76,9 +77,10 @@ impl Args {
     pub fn run(self) -> Result<Exit> {
         let kernel = Kernel::probe(self.btf.as_deref())?;
         let mut walk = kernel.load_walk().context("cannot list dying memcgs")?;
-        let mut pins = Pins::open(&kernel, self.btf.as_deref()).context("cannot find out what pins memcgs")?;
+        let mut pins =
+            Pins::open(&kernel, self.btf.as_deref()).context("cannot find out what pins memcgs")?;
         let dying = |snapshot: &Snapshot| snapshot.dying().filter_map(Key::of).collect::<Vec<_>>();
-        let keys = dying(&Snapshot::take(&mut walk)?);
+        let keys = dying(&take_walk(&mut walk)?);
         let mut look = |keys: &[Key]| -> Result<Vec<Explanation>> {
             let memcgs = Count(keys.len() as u64);
             let _progress = Progress::start(format!("looking for what refers to {memcgs} memcgs"));
@@ -105,7 +107,7 @@ impl Args {
                 let mut left = keys.clone();
                 while dropped > 0 && !left.is_empty() && Instant::now() < end {
                     thread::sleep(PAUSE);
-                    let now: HashSet<Key> = dying(&Snapshot::take(&mut walk)?).into_iter().collect();
+                    let now: HashSet<Key> = dying(&take_walk(&mut walk)?).into_iter().collect();
                     left.retain(|key| now.contains(key));
                 }
                 Some(look(&left)?)
@@ -125,7 +127,8 @@ impl Args {
         let there = |explanations: &[Explanation]| {
             explanations.iter().filter(|explanation| !explanation.is_freed()).count() as u64
         };
-        let refs = |explanations: &[Explanation]| explanations.iter().map(|explanation| explanation.refs).sum();
+        let refs =
+            |explanations: &[Explanation]| explanations.iter().map(|explanation| explanation.refs).sum();
         let paths: Vec<_> = reaped.iter().map(|(cached, _)| path_of(cached.file)).collect();
         let files = reaped.iter().zip(&paths).map(|((cached, refused), path)| {
             let path = path.as_deref().or(cached.file.path.as_deref()).map(Name);
@@ -171,7 +174,12 @@ fn cached(explanations: &[Explanation]) -> Vec<Cached<'_>> {
             if file.kind != FileKind::Regular {
                 continue;
             }
-            let new = || Cached { file, folios: Folios { mapped: Some(0), ..Folios::default() }, refs: 0, memcgs: 0 };
+            let new = || Cached {
+                file,
+                folios: Folios { mapped: Some(0), ..Folios::default() },
+                refs: 0,
+                memcgs: 0,
+            };
             let cached = files.entry((file.device, file.inode)).or_insert_with(new);
             cached.refs += part.refs;
             cached.memcgs += 1;

@@ -4,23 +4,25 @@
 //! itself and spoils no other. Whoever follows pointers does it for many things at once, level by level: [`rows`].
 
 mod by_kcore;
+pub mod kcore;
 mod lists;
 mod mapped;
 mod program;
 pub mod rows;
+pub mod symbols;
 mod trees;
 
 use aya::{EbpfError, programs::ProgramError};
 use memcg_trace_common::{ENTRY_WORDS, List, ListEnd, Request};
 use thiserror::Error;
 
+use self::kcore::{Kcore, KcoreError};
 pub use self::{
     lists::{Listed, Lists},
     mapped::{Mapped, MappedError},
     program::Program,
     rows::{Members, Rows},
 };
-use super::kcore::{Kcore, KcoreError};
 
 /// Why kernel memory cannot be read.
 #[derive(Debug, Error)]

@@ -49,14 +49,16 @@ use self::{
     vmemmap::Vmemmap,
 };
 use super::{
-    Kernel, boot, clock,
+    Kernel,
+    ability::Lack,
+    boot, clock,
     layout::{LayoutError, Types},
     memory::{self, Memory, MemoryError},
     page_bytes,
 };
 use crate::{
     cause::{Look, Referenced},
-    tracker::Key,
+    event::Key,
 };
 
 /// How often the references of memcgs are looked for whose count moved meanwhile.
@@ -71,6 +73,16 @@ pub enum PinsError {
     NoLayout,
     #[error("cannot read kernel memory: {0}")]
     Memory(#[from] MemoryError),
+}
+
+impl Lack for PinsError {
+    fn next_step(&self) -> String {
+        match self {
+            Self::Layout(error) => error.next_step(),
+            Self::NoLayout => LayoutError::NoBtf.next_step(),
+            Self::Memory(_) => "memcg-trace scan: it shows what memcgs are charged for".to_owned(),
+        }
+    }
 }
 
 /// Whether the map of all pages is gone through, for folios that are on no list.

@@ -5,18 +5,15 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use super::{
-    BAD, Color, GOOD, HEADING, WARN,
-    live::{id, many, name_of, or, pod},
-    pin,
+    BAD, Color, GOOD, HEADING, WARN, pin,
     table::{Columns, common, heading},
+    words::{id, many, name_of, or, pod},
 };
 use crate::{
     attribution::Container,
     cause::{Counted, Pin},
-    report::{
-        units::{Count, Time},
-        view::{Common, ExplainView, ExplainedMemcg, FileView, InCommon, PartView, PinTotal},
-    },
+    report::view::{Common, ExplainView, ExplainedMemcg, FileView, InCommon, PartView, PinTotal},
+    units::{Count, Time},
 };
 
 const ALL: &str = "--all: all of them";

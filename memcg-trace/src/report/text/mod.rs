@@ -12,6 +12,7 @@ mod summary;
 mod table;
 mod verify;
 mod whois;
+mod words;
 
 pub use doctor::doctor;
 pub use explain::explain;

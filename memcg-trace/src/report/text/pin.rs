@@ -1,16 +1,16 @@
 //! One thing that pins a memcg, in words.
 
-use super::live::{many, or};
+use super::words::{many, or};
 use crate::{
     cause::{Behind, File, FileKind, Folios, KernelPages, NetNamespace, Part, Socket, SwapDevice, Thing},
     report::{
         escape::Name,
-        units::{Count, Size},
         view::{
             FoliosView, HolderView, PartView,
             pin::{device, file_of, folios_of},
         },
     },
+    units::{Count, Size},
 };
 
 /// More holders than this are only counted.
@@ -123,7 +123,8 @@ fn of_thing(thing: &Thing) -> Vec<String> {
         Thing::Socket(socket) => of_socket(socket),
         Thing::Writeback { dirty_inodes: 0, .. } => vec!["clean".to_owned()],
         Thing::Writeback { dirty_inodes, files, .. } => {
-            let names = files.iter().take(HOLDERS).map(|file| file_name(file, file.path.as_deref().map(Name)));
+            let names =
+                files.iter().take(HOLDERS).map(|file| file_name(file, file.path.as_deref().map(Name)));
             [many(*dirty_inodes, "dirty inode")].into_iter().chain(names).collect()
         }
         Thing::Child { key, dying, .. } => {
@@ -228,12 +229,14 @@ fn how(holder: &HolderView<'_>) -> Option<String> {
         ("open", Some(fd)) => Some(format!("fd {fd}")),
         ("perf_event", Some(fd)) => Some(format!("perf event at fd {fd}")),
         ("task", _) => None,
-        ("unreaped", _) => holder.parent.map(|parent| {
-            format!("ended; {} (pid {}) has not waited for it", parent.comm, parent.pid)
-        }),
+        ("unreaped", _) => holder
+            .parent
+            .map(|parent| format!("ended; {} (pid {}) has not waited for it", parent.comm, parent.pid)),
         ("namespace", _) => Some("lives in it".to_owned()),
         ("mounted", _) => holder.mount.map(|mount| format!("mounted at {mount}")),
         ("in_flight", _) => holder.socket.map(|socket| format!("a message at unix socket {socket}")),
+        ("queued", _) => holder.socket.map(|socket| format!("the queue of unix socket {socket}")),
+        ("peer", _) => holder.socket.map(|socket| format!("its other end, unix socket {socket}")),
         (how, _) => Some(how.to_owned()),
     }
 }

@@ -5,12 +5,12 @@ use std::io::{self, Write};
 use super::{
     Color, GOOD, WARN,
     explain::pinned_by,
-    live::{many, or},
     table::{Columns, heading},
+    words::{many, or},
 };
-use crate::report::{
+use crate::{
+    report::view::ReapView,
     units::{Count, Size, UNKNOWN},
-    view::ReapView,
 };
 
 /// Longest lists of files.
@@ -52,7 +52,9 @@ pub fn reap(out: &mut impl Write, reap: &ReapView<'_>, color: Color) -> io::Resu
             let style = if freed > 0 || reap.dying == 0 { GOOD } else { WARN };
             (style, format!("Dropped the page cache of {files}: {} of {memcgs} freed, {refs}.", Count(freed)))
         }
-        _ => (WARN, format!("Dry run: the page cache of {files} pins some of {memcgs}; nothing was dropped.")),
+        _ => {
+            (WARN, format!("Dry run: the page cache of {files} pins some of {memcgs}; nothing was dropped."))
+        }
     };
     let style = color.style(style);
     writeln!(out, "{style}{verdict}{style:#}")

@@ -5,26 +5,14 @@ use std::cmp::Reverse;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{ByOwner, Common, Listed, MemcgView, PartView, PinGroup, Unknown, Viewpoint, pin_groups, rfc3339};
+use super::{
+    ExplainBy, ExplainedMemcg, Listed, MemcgView, PartView, PinGroup, Unknown, Viewpoint, pin_groups, rfc3339,
+};
 use crate::{
     attribution::Container,
     cause::{Explanation, Pin},
-    report::escape::Name,
     tracker::{Memcg, Tracker},
 };
-
-/// `--by` of explain
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum ExplainBy {
-    /// Files, with what frees each
-    File,
-    /// Kinds of pins
-    Pin,
-    /// Processes; a reference counts for each process that has the thing
-    Holder,
-    /// Workloads that the memcgs were of
-    Owner,
-}
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -95,15 +83,6 @@ pub struct PinTotal {
     pub memcgs: u64,
 }
 
-/// One memcg and what pins it.
-#[derive(Clone, Debug)]
-pub struct ExplainedMemcg<'a> {
-    pub listed: Listed<'a>,
-    pub explanation: &'a Explanation,
-    /// Most references first.
-    pub parts: Vec<PartView<'a>>,
-}
-
 impl<'a> ExplainView<'a> {
     /// `tracker` knows the memcgs that were looked at. `container` finds what a memcg belongs to.
     pub fn new(
@@ -116,7 +95,8 @@ impl<'a> ExplainView<'a> {
         let all = explained.explanations.iter();
         let freed = all.clone().filter(|explanation| explanation.is_freed()).count() as u64;
         let there: Vec<&Explanation> = all.filter(|explanation| !explanation.is_freed()).collect();
-        let count = |is: fn(&Explanation) -> bool| there.iter().filter(|explanation| is(explanation)).count() as u64;
+        let count =
+            |is: fn(&Explanation) -> bool| there.iter().filter(|explanation| is(explanation)).count() as u64;
         let sum = |of: fn(&Explanation) -> u64| there.iter().map(|explanation| of(explanation)).sum();
         let memcgs_explained = count(Explanation::is_complete);
         let view = |explanation: &&'a Explanation| {
@@ -180,10 +160,4 @@ pub fn pin_totals<'e>(explanations: impl Iterator<Item = &'e Explanation>) -> Ve
     }
     totals.sort_by_key(|total| (Reverse(total.refs), total.pin));
     totals
-}
-
-/// Whose a memcg was.
-pub(super) fn owner<'a>(listed: &Listed<'_>) -> Common<'a> {
-    let path = listed.memcg.path.map(|Name(path)| path);
-    ByOwner::Workload.group(listed.container.as_ref(), path)
 }

@@ -14,7 +14,7 @@ pub struct HolderView<'a> {
     pub pid: Option<u32>,
     pub comm: Option<Name<'a>>,
     pub fd: Option<u32>,
-    /// `open`, `mapped`, `task`, `unreaped`, `namespace`, `mounted`, `in_flight`, `perf_event` or `attached`.
+    /// `open`, `mapped`, `task`, `unreaped`, `namespace`, `mounted`, `in_flight`, `queued`, `peer`, `perf_event` or `attached`.
     pub how: &'static str,
     /// Of an unreaped task: who has to wait for it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -22,7 +22,7 @@ pub struct HolderView<'a> {
     /// Where it is mounted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mount: Option<Name<'a>>,
-    /// Inode number of the unix socket whose queue it is in.
+    /// Inode number of the unix socket whose queue it is in, or which is its other end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub socket: Option<u64>,
 }
@@ -55,6 +55,14 @@ impl<'a> HolderView<'a> {
             How::InFlight { socket: at } => {
                 socket = Some(*at);
                 "in_flight"
+            }
+            How::Queued { socket: at } => {
+                socket = Some(*at);
+                "queued"
+            }
+            How::Peer { socket: at } => {
+                socket = Some(*at);
+                "peer"
             }
             How::PerfEvent { fd: open } => {
                 fd = Some(*open);

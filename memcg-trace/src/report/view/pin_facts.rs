@@ -74,7 +74,17 @@ impl FoliosView {
         let Folios { folios, pages, dirty, writeback, mapped, mlocked, swapcache, large, .. } = *folios;
         let bytes = |pages: u64| pages.saturating_mul(page_bytes);
         let cached_bytes = file.and_then(|file| file.cached_pages).map(bytes);
-        Self { folios, bytes: bytes(pages), dirty, writeback, mapped, mlocked, swapcache, large, cached_bytes }
+        Self {
+            folios,
+            bytes: bytes(pages),
+            dirty,
+            writeback,
+            mapped,
+            mlocked,
+            swapcache,
+            large,
+            cached_bytes,
+        }
     }
 }
 

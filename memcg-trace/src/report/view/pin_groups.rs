@@ -7,8 +7,21 @@ use std::{
 
 use serde::Serialize;
 
-use super::{Common, ExplainBy, ExplainedMemcg, HolderView, PartView, ProcessView, explain::owner};
+use super::{Common, ExplainedMemcg, HolderView, PartView, ProcessView};
 use crate::{attribution::Workload, cause::Pin, report::escape::Name};
+
+/// `--by` of explain
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ExplainBy {
+    /// Files, with what frees each
+    File,
+    /// Kinds of pins
+    Pin,
+    /// Processes; a reference counts for each process that has the thing
+    Holder,
+    /// Workloads that the memcgs were of
+    Owner,
+}
 
 /// What the parts of a group have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -90,7 +103,7 @@ fn common<'a>(memcg: &ExplainedMemcg<'a>, part: &PartView<'a>, by: ExplainBy) ->
                 false => holders.into_iter().map(|process| InCommon::Holder(Some(process))).collect(),
             }
         }
-        ExplainBy::Owner => match owner(&memcg.listed) {
+        ExplainBy::Owner => match memcg.owner() {
             Common::Workload(workload) => vec![InCommon::Workload(workload)],
             _ => Vec::new(),
         },

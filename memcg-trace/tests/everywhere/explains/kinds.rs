@@ -4,7 +4,10 @@ use std::{
     fs,
     hint::black_box,
     ops::RangeInclusive,
-    os::{fd::{AsRawFd as _, FromRawFd as _, OwnedFd}, unix::ffi::OsStrExt as _},
+    os::{
+        fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -227,9 +230,8 @@ fn ended_well(cgroup: &Cgroup, work: impl FnOnce()) {
 /// Maps [`PAGES`] pages.
 fn map(flags: i32, protection: i32, fd: i32) -> *mut u8 {
     // SAFETY: the kernel picks an address.
-    let address = unsafe {
-        libc::mmap(std::ptr::null_mut(), (PAGES * PAGE) as usize, protection, flags, fd, 0)
-    };
+    let address =
+        unsafe { libc::mmap(std::ptr::null_mut(), (PAGES * PAGE) as usize, protection, flags, fd, 0) };
     assert_ne!(address, libc::MAP_FAILED, "mmap");
     address.cast()
 }
