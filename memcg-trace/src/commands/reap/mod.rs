@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result};
 use self::cache::drop_cache;
 use super::{Format, color, explain::progress::Progress};
 use crate::{
-    cause::{self, Behind, Explanation, File, FileKind, Folios, Thing, path_of},
+    cause::{self, Behind, Explanation, File, FileKind, Folios, Pinned, Thing, path_of, pin_totals},
     event::Key,
     exit::Exit,
     kernel::{
@@ -26,7 +26,7 @@ use crate::{
     report::{
         escape::Name,
         json, text,
-        view::{ReapView, ReapedFile, pin_totals},
+        view::{ReapView, ReapedFile},
     },
     source::take_walk,
     units::Count,
@@ -145,6 +145,7 @@ impl Args {
             }
         });
         let dying = there(before);
+        let left = after.unwrap_or(before).iter().filter(|explanation| !explanation.is_freed());
         let view = ReapView {
             dry_run: self.dry_run,
             dying,
@@ -153,7 +154,7 @@ impl Args {
             refs_before: refs(before),
             refs_after: after.map(refs),
             freed: after.map(|after| dying.saturating_sub(there(after))),
-            pins: pin_totals(after.unwrap_or(before).iter().filter(|explanation| !explanation.is_freed())),
+            pins: pin_totals(left.map(Pinned::of)),
             files: files.collect(),
         };
         let mut out = BufWriter::new(io::stdout());

@@ -5,14 +5,14 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use super::{
-    BAD, Color, GOOD, HEADING, WARN, pin,
+    BAD, Color, GOOD, HEADING, WARN, pin, pinned,
     table::{Columns, common, heading},
     words::{id, many, name_of, or, pod},
 };
 use crate::{
     attribution::Container,
     cause::{Counted, Pin},
-    report::view::{Common, ExplainView, ExplainedMemcg, FileView, InCommon, PartView, PinTotal},
+    report::view::{Common, ExplainView, ExplainedMemcg, FileView, InCommon, PartView},
     units::{Count, Time},
 };
 
@@ -37,7 +37,7 @@ pub fn explain(
     }
     if !explain.pins.is_empty() {
         heading(out, "Pinned by", color)?;
-        pinned_by(out, &explain.pins)?;
+        pinned::table(out, &explain.pins)?;
     }
     writeln!(out)?;
     counts(out, explain)?;
@@ -146,15 +146,6 @@ fn in_common(of: &InCommon<'_>) -> String {
         InCommon::Holder(None) => "no process".to_owned(),
         InCommon::Workload(workload) => common(&Common::Workload(workload.clone())),
     }
-}
-
-/// Kinds of pins, with their sums.
-pub fn pinned_by(out: &mut impl Write, pins: &[PinTotal]) -> io::Result<()> {
-    let mut table = Columns::new(["REFS>", "MEMCGS>", "BY"]);
-    for PinTotal { pin, refs, memcgs } in pins {
-        table.row([Count(*refs).to_string(), Count(*memcgs).to_string(), pin.name().to_owned()]);
-    }
-    table.print(out, 0, "")
 }
 
 fn counts(out: &mut impl Write, explain: &ExplainView<'_>) -> io::Result<()> {

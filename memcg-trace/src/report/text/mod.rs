@@ -5,6 +5,7 @@ mod doctor;
 mod explain;
 mod live;
 mod pin;
+mod pinned;
 mod reap;
 mod scan;
 mod slab;

@@ -3,8 +3,7 @@
 use std::io::{self, Write};
 
 use super::{
-    Color, GOOD, WARN,
-    explain::pinned_by,
+    Color, GOOD, WARN, pinned,
     table::{Columns, heading},
     words::{many, or},
 };
@@ -42,7 +41,7 @@ pub fn reap(out: &mut impl Write, reap: &ReapView<'_>, color: Color) -> io::Resu
     }
     if !reap.pins.is_empty() {
         heading(out, if reap.dry_run { "Pinned by" } else { "Still pinned by" }, color)?;
-        pinned_by(out, &reap.pins)?;
+        pinned::table(out, &reap.pins)?;
     }
     let (files, memcgs) = (many(reap.files_dropped, "file"), many(reap.dying, "memcg"));
     writeln!(out)?;

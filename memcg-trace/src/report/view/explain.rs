@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     attribution::Container,
-    cause::{Explanation, Pin},
+    cause::{Explanation, PinTotal, Pinned, pin_totals},
     tracker::{Memcg, Tracker},
 };
 
@@ -75,14 +75,6 @@ pub struct ExplainView<'a> {
     pub selected: u64,
 }
 
-/// How much is pinned by things of one kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct PinTotal {
-    pub pin: Pin,
-    pub refs: u64,
-    pub memcgs: u64,
-}
-
 impl<'a> ExplainView<'a> {
     /// `tracker` knows the memcgs that were looked at. `container` finds what a memcg belongs to.
     pub fn new(
@@ -130,34 +122,11 @@ impl<'a> ExplainView<'a> {
             freed,
             uncounted: count(|explanation| explanation.counted.is_none()),
             conclusive: memcgs_explained == there.len() as u64,
-            pins: pin_totals(there.iter().copied()),
+            pins: pin_totals(there.iter().map(|explanation| Pinned::of(explanation))),
             unread: explained.unread.iter().map(|(what, reason)| Unknown { what, reason }).collect(),
             explained: memcgs,
             groups,
             selected,
         }
     }
-}
-
-/// Most references first.
-pub fn pin_totals<'e>(explanations: impl Iterator<Item = &'e Explanation>) -> Vec<PinTotal> {
-    let mut totals: Vec<PinTotal> = Vec::new();
-    for explanation in explanations {
-        let mut of_memcg: Vec<Pin> = Vec::new();
-        for part in &explanation.parts {
-            let new = !of_memcg.contains(&part.pin);
-            if new {
-                of_memcg.push(part.pin);
-            }
-            match totals.iter_mut().find(|total| total.pin == part.pin) {
-                Some(total) => {
-                    total.refs += part.refs;
-                    total.memcgs += u64::from(new);
-                }
-                None => totals.push(PinTotal { pin: part.pin, refs: part.refs, memcgs: 1 }),
-            }
-        }
-    }
-    totals.sort_by_key(|total| (Reverse(total.refs), total.pin));
-    totals
 }

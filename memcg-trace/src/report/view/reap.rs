@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 
-use super::PinTotal;
-use crate::report::escape::Name;
+use crate::{cause::PinTotal, report::escape::Name};
 
 /// One file; a line of the JSON output.
 #[derive(Clone, Debug, Serialize)]
