@@ -9,7 +9,6 @@ use std::{
 use crate::{
     attribution::container_of_path,
     cause::{self, Hint, Pinned},
-    commands::scan::{empty::Empty, survey::Survey},
     diagnosis::{Memcgs, Node, Trend},
     event::{Event, Key},
     kernel::{
@@ -23,9 +22,10 @@ use crate::{
         pins::{Options, Pins},
         walk::Walk,
     },
-    record::{Backend, Record, Version},
+    record::{Record, Version},
+    session::{Empty, Survey},
     source::Caches,
-    tracker::{Config, Tracker},
+    tracker::Tracker,
 };
 
 /// Shorter spans tell no trend.
@@ -158,13 +158,7 @@ fn held_by_caches(caches: &mut Caches, memcgs: &[Key]) -> HashSet<Key> {
 
 /// Everything, by a walk.
 fn walked(survey: &Survey) -> Memcgs {
-    let mut tracker = Tracker::new(Config {
-        backend: Backend::Kprobe,
-        grace_ns: u64::MAX,
-        live_at_start: Some(0),
-        paths: std::collections::HashMap::new(),
-    });
-    tracker.walked(&survey.snapshot, &mut Vec::new());
+    let tracker = Tracker::of_walk(&survey.snapshot);
     let totals = tracker.totals();
     let held = |event: &Event| Some(event.css_refs()?.min(event.charged_pages()?) * page_bytes() as u64);
     Memcgs {

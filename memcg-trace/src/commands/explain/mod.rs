@@ -4,7 +4,6 @@ pub(super) mod progress;
 mod target;
 
 use std::{
-    collections::HashMap,
     ffi::OsString,
     io::{self, BufWriter, Write as _},
     os::unix::ffi::OsStrExt as _,
@@ -14,7 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use self::{progress::Progress, target::Target};
-use super::{Format, color, names::NamesArgs, scan, wall_clock};
+use super::{Format, color, names::NamesArgs};
 use crate::{
     attribution::Names,
     cause,
@@ -23,17 +22,18 @@ use crate::{
     kernel::{
         self, Kernel,
         cgroupfs::hierarchy::Controller,
+        clock,
         pins::{Options, Pins, ScanMemory},
         privileges,
     },
-    record::Backend,
     report::{
         escape::Name,
         json, text,
         view::{ExplainBy, ExplainRequest, ExplainView, Explained, Viewpoint},
     },
+    session::names_of_all,
     source::take_walk,
-    tracker::{Config, Memcg, State, Tracker},
+    tracker::{Memcg, State, Tracker},
     units::Count,
 };
 
@@ -132,14 +132,8 @@ impl Args {
         let resolver = self.names.resolver()?;
         privileges::drop_unneeded();
 
-        let mut tracker = Tracker::new(Config {
-            backend: Backend::Kprobe,
-            grace_ns: u64::MAX,
-            live_at_start: Some(0),
-            paths: HashMap::new(),
-        });
-        tracker.walked(&take_walk(&mut walk)?, &mut Vec::new());
-        let names = resolver.map(|resolver| scan::names(&resolver, &tracker)).unwrap_or_default();
+        let tracker = Tracker::of_walk(&take_walk(&mut walk)?);
+        let names = resolver.map(|resolver| names_of_all(&resolver, &tracker)).unwrap_or_default();
         let walked = Walked { tracker, names };
         let keys = self.select(&walked, &kernel.controller)?;
 
@@ -203,8 +197,11 @@ impl Args {
             (None, Format::Text) if !self.all => Some(TOP),
             (top, _) => top,
         };
-        let viewpoint =
-            Viewpoint { clock: wall_clock(), page_bytes: kernel::page_bytes() as u64, dying_unseen: Some(0) };
+        let viewpoint = Viewpoint {
+            clock: clock::offsets(),
+            page_bytes: kernel::page_bytes() as u64,
+            dying_unseen: Some(0),
+        };
         let request = ExplainRequest { by: self.by, top: most };
         let Walked { tracker, names } = walked;
         let container = |memcg: &Memcg| names.container_of(&memcg.key, memcg.path.as_deref());

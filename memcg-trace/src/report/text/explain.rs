@@ -6,13 +6,13 @@ use anstyle::Style;
 
 use super::{
     BAD, Color, GOOD, HEADING, WARN, pin, pinned,
-    table::{Columns, common, heading},
+    table::{Columns, heading, owner_name},
     words::{id, many, name_of, or, pod},
 };
 use crate::{
-    attribution::Container,
+    attribution::{Container, Owner},
     cause::{Counted, Pin},
-    report::view::{Common, ExplainView, ExplainedMemcg, FileView, InCommon, PartView},
+    report::view::{ExplainView, ExplainedMemcg, FileView, InCommon, PartView},
     units::{Count, Time},
 };
 
@@ -144,7 +144,7 @@ fn in_common(of: &InCommon<'_>) -> String {
         InCommon::Pin(pin) => pin.name().to_owned(),
         InCommon::Holder(Some(process)) => format!("{} (pid {})", process.comm, process.pid),
         InCommon::Holder(None) => "no process".to_owned(),
-        InCommon::Workload(workload) => common(&Common::Workload(workload.clone())),
+        InCommon::Workload(workload) => owner_name(&Owner::Workload(workload.clone())),
     }
 }
 

@@ -1,7 +1,11 @@
 //! One memcg with all that pins it.
 
-use super::{ByOwner, Common, Listed, PartView};
-use crate::{cause::Explanation, report::escape::Name};
+use super::{Listed, PartView};
+use crate::{
+    attribution::{ByOwner, Owner},
+    cause::Explanation,
+    report::escape::Name,
+};
 
 /// One memcg and what pins it.
 #[derive(Clone, Debug)]
@@ -14,8 +18,8 @@ pub struct ExplainedMemcg<'a> {
 
 impl ExplainedMemcg<'_> {
     /// Whose it was.
-    pub fn owner(&self) -> Common<'static> {
+    pub fn owner(&self) -> Owner {
         let path = self.listed.memcg.path.map(|Name(path)| path);
-        ByOwner::Workload.group(self.listed.container.as_ref(), path)
+        ByOwner::Workload.owner(self.listed.container.as_ref(), path)
     }
 }

@@ -7,8 +7,12 @@ use std::{
 
 use serde::Serialize;
 
-use super::{Common, ExplainedMemcg, HolderView, PartView, ProcessView};
-use crate::{attribution::Workload, cause::Pin, report::escape::Name};
+use super::{ExplainedMemcg, HolderView, PartView, ProcessView};
+use crate::{
+    attribution::{Owner, Workload},
+    cause::Pin,
+    report::escape::Name,
+};
 
 /// `--by` of explain
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -104,7 +108,7 @@ fn common<'a>(memcg: &ExplainedMemcg<'a>, part: &PartView<'a>, by: ExplainBy) ->
             }
         }
         ExplainBy::Owner => match memcg.owner() {
-            Common::Workload(workload) => vec![InCommon::Workload(workload)],
+            Owner::Workload(workload) => vec![InCommon::Workload(workload)],
             _ => Vec::new(),
         },
     }
