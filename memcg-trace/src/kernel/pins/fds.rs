@@ -68,6 +68,10 @@ impl<'a> OpenFiles<'a> {
     /// Reads all tables that tasks have.
     pub fn read(pass: &mut Pass<'_>, tasks: &'a Tasks) -> Result<Self, MemoryError> {
         let layout = pass.layout;
+        if [layout.file.inode, layout.files.table, layout.table.count, layout.table.files].contains(&ABSENT) {
+            pass.unread("open files", "BTF does not describe them");
+            return Ok(Self::default());
+        }
         let mut tables: Vec<(u64, &Task)> =
             tasks.by(|task| task.files).into_iter().map(|(files, tasks)| (files, tasks[0])).collect();
         tables.sort_unstable_by_key(|(_, task)| (task.tgid, task.address));
@@ -153,9 +157,4 @@ impl<'a> OpenFiles<'a> {
             how: How::Open { fd: *fd },
         })
     }
-}
-
-/// Whether descriptors can be read at all.
-pub(super) fn are_described(layout: &super::layout::PinLayout) -> bool {
-    ![layout.file.inode, layout.files.table, layout.table.count, layout.table.files].contains(&ABSENT)
 }

@@ -43,7 +43,7 @@ use super::{
     paths::DentryLayout,
     stocks::StockLayout,
     tasks::{SignalLayout, TaskLayout},
-    writeback::{BdiLayout, WritebackLayout},
+    writeback::{BdiLayout, DeviceLayout, WritebackLayout},
 };
 
 /// The layouts of all structs that are read.
@@ -61,6 +61,7 @@ pub(super) struct PinLayout {
     pub mm: MmLayout,
     pub stock: StockLayout,
     pub bdi: BdiLayout,
+    pub device: DeviceLayout,
     pub writeback: WritebackLayout,
     pub nsproxy: NsproxyLayout,
     pub cgroup_namespace: CgroupNamespaceLayout,
@@ -95,6 +96,7 @@ impl PinLayout {
             mm: MmLayout::of(types),
             stock: StockLayout::of(types),
             bdi: BdiLayout::of(types),
+            device: DeviceLayout::of(types),
             writeback: WritebackLayout::of(types),
             nsproxy: NsproxyLayout::of(types),
             cgroup_namespace: CgroupNamespaceLayout::of(types),

@@ -21,7 +21,6 @@ const TASKS_MAX: usize = 1 << 22;
 
 offsets! {
     TaskLayout of "task_struct" {
-        pid: "pid",
         tgid: "tgid",
         comm: "comm",
         exit_state: "exit_state",

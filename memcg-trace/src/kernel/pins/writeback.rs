@@ -29,6 +29,11 @@ offsets! {
     }
 }
 offsets! {
+    DeviceLayout of "device" {
+        name: "kobj.name",
+    }
+}
+offsets! {
     WritebackLayout of "bdi_writeback" {
         /// The node in the list of its device.
         node: "bdi_node",
@@ -105,8 +110,18 @@ fn refer(
     let dirty_inodes = inodes.len() as u64;
     inodes.truncate(FILES_MAX);
     let files = files::read(pass.memory, pass.layout, mounts, &inodes)?.into_iter().flatten().collect();
-    let name = pass.memory.rows(&[device], &Members::default().with(pass.layout.bdi.name, NAME))?;
-    let device = name.text(0, pass.layout.bdi.name, NAME as usize).unwrap_or_default();
+    let device = name(pass, device)?;
     pass.refer(memcg, 1, Thing::Writeback { device, dirty_inodes, files }, Vec::new());
     Ok(())
+}
+
+/// As the kernel calls it, such as `8:0`.
+fn name(pass: &mut Pass<'_>, device: u64) -> Result<Box<[u8]>, MemoryError> {
+    let bdi = pass.layout.bdi;
+    if bdi.name == ABSENT {
+        let name = pass.memory.chase(&[device], &[bdi.device, pass.layout.device.name])?;
+        return Ok(pass.memory.strings(&name)?.pop().flatten().unwrap_or_default());
+    }
+    let rows = pass.memory.rows(&[device], &Members::default().with(bdi.name, NAME))?;
+    Ok(rows.text(0, bdi.name, NAME as usize).unwrap_or_default())
 }
