@@ -49,9 +49,9 @@ impl NodeLayout {
         // `mlock_count` took the place of `lru.prev` (07ca76067308, 5.18): the unevictable list is none since then.
         let unevictable = types.offset("folio", "mlock_count").or(types.offset("page", "mlock_count"));
         let last = if unevictable.is_some() { "LRU_UNEVICTABLE" } else { "NR_LRU_LISTS" };
-        let generations =
-            ["folios", "lists"].into_iter().find_map(|name| types.array_length("lru_gen_folio", name));
-        let generations = generations.or_else(|| types.array_length("lru_gen_struct", "lists"));
+        let generations = ["lru_gen_folio", "lru_gen_struct"].into_iter().find_map(|name| {
+            types.array_length(name, "folios").or_else(|| types.array_length(name, "lists"))
+        });
         Self {
             offsets,
             nodes: types.optional("mem_cgroup", "nodeinfo"),
