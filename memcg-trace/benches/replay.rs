@@ -14,12 +14,10 @@ use events::{Fired, css};
 use memcg_trace::{
     commands::follow::{Follower, Shown},
     exit::Exit,
-    report::view::Clock,
-    source::{
-        End, Record, Start,
+    record::{
+        Backend, Clock, End, Record, Start,
         recording::{Entry, Reader, Writer},
     },
-    tracker::Backend,
 };
 use memcg_trace_common::{Hook, WalkLayout};
 use nix::time::{ClockId, clock_gettime};

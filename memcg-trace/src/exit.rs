@@ -1,11 +1,19 @@
 //! Exit codes: part of the interface, documented in `--help`.
 
-use std::process::{ExitCode, Termination};
+use std::{
+    error::Error,
+    process::{ExitCode, Termination},
+};
 
 use crate::{
     kernel::{
-        attach::AttachError, controller::ControllerError, layout::LayoutError, privileges::PrivilegeError,
-        proof::ProofError, slab_list::SlabListError, walk::WalkError,
+        ability::Lack,
+        cgroupfs::hierarchy::ControllerError,
+        hooks::attach::AttachError,
+        layout::{LayoutError, proof::ProofError},
+        privileges::PrivilegeError,
+        slab::listing::SlabListError,
+        walk::WalkError,
     },
     source::live::LiveError,
 };
@@ -34,15 +42,22 @@ impl Termination for Exit {
 
 /// The exit code of an error: what the machine lacks is told apart from what went wrong.
 pub fn of(error: &anyhow::Error) -> Exit {
-    let lacking = error.chain().any(|cause| {
-        cause.is::<AttachError>()
-            || cause.is::<ControllerError>()
-            || cause.is::<LayoutError>()
-            || cause.is::<LiveError>()
-            || cause.is::<PrivilegeError>()
-            || cause.is::<ProofError>()
-            || cause.is::<SlabListError>()
-            || cause.is::<WalkError>()
-    });
+    let lacking = error.chain().any(|cause| LACKING.iter().any(|is_such| is_such(cause)));
     if lacking { Exit::Unsupported } else { Exit::Failed }
+}
+
+/// Errors that say what is missing, and what to do about it.
+const LACKING: &[fn(&(dyn Error + 'static)) -> bool] = &[
+    is::<AttachError>,
+    is::<ControllerError>,
+    is::<LayoutError>,
+    is::<LiveError>,
+    is::<PrivilegeError>,
+    is::<ProofError>,
+    is::<SlabListError>,
+    is::<WalkError>,
+];
+
+fn is<E: Lack + 'static>(cause: &(dyn Error + 'static)) -> bool {
+    cause.is::<E>()
 }

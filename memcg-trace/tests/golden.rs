@@ -12,13 +12,13 @@ use events::{Css, Fired, MS, css, key};
 use golden::{check_json, check_text, compare};
 use memcg_trace::{
     attribution::{FactSource, Facts, Names, Role, Runtime, container_of_path},
+    record::{Backend, Clock, Record},
     report::{
         json,
         text::{self, Color},
-        view::{ByOwner, Clock, EventView, Rollup, Run, SummaryView, Viewpoint, subject},
+        view::{ByOwner, EventView, Rollup, Run, SummaryView, Viewpoint, subject},
     },
-    source::Record,
-    tracker::{Backend, Change, Config, Memcg, Tracker, What},
+    tracker::{Change, Config, Memcg, Tracker, What},
 };
 use memcg_trace_common::{Field, Hook};
 
@@ -95,7 +95,8 @@ impl Session {
 
     fn show(&mut self, changes: &[Change]) {
         for change in changes {
-            let container = subject(change, &self.tracker).and_then(|memcg| self.names.container_of(memcg));
+            let container = subject(change, &self.tracker)
+                .and_then(|memcg| self.names.container_of(&memcg.key, memcg.path.as_deref()));
             let view = EventView::new(change, &self.tracker, container.as_ref(), &self.viewpoint);
             text::event(&mut self.text, &view, self.color).expect("a Vec takes all");
             json::event(&mut self.json, &view).expect("a Vec takes all");
@@ -109,7 +110,7 @@ impl Session {
     fn end(mut self, ms: u64) {
         self.time(ms);
         self.run.ended_ns = ms * MS;
-        let container = |memcg: &Memcg| self.names.container_of(memcg);
+        let container = |memcg: &Memcg| self.names.container_of(&memcg.key, memcg.path.as_deref());
         let mut view = SummaryView::new(&self.run, &self.tracker, &self.viewpoint, container);
         if let Some(rollup) = &self.rollup {
             view.rolled = rollup.groups(&self.tracker, self.run.ended_ns, &self.viewpoint, container);

@@ -4,7 +4,7 @@
 //! The unit is the css reference (`cgroup_subsys_state.refcnt`; `mem_cgroup.refcnt` on 3.10): [`Reference::refs`] of them
 //! have one thing behind them. Names are bytes as the kernel has them, chosen by tenants.
 
-use crate::tracker::Key;
+use crate::event::Key;
 
 /// One pass over everything that may refer to the memcgs that were asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

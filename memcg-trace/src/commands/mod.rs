@@ -19,11 +19,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::{
-    exit::Exit,
-    kernel::clock,
-    report::{text::Color, view::Clock},
-};
+use crate::{exit::Exit, kernel::clock, record::Clock, report::text::Color};
 
 /// Follow memory cgroups from creation to release and name the ones that leak
 ///

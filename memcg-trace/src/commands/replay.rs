@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use super::follow::{Follower, Shown};
 use crate::{
     exit::Exit,
-    source::recording::{Damage, Entry, Reader},
+    record::recording::{Damage, Entry, Reader},
 };
 
 /// Show a recording of `trace --record` as the run itself would have been shown

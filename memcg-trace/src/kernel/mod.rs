@@ -1,36 +1,16 @@
 //! Everything that differs between kernels: what the structs look like, where the memory controller is, which hooks can
 //! be attached, what the process may do. Facts are probed; no version is ever compared. Nowhere else.
 
-pub mod answer;
-pub mod attach;
+pub mod ability;
 pub mod boot;
-pub mod btf_file;
-pub mod callbacks;
-pub mod cgroup;
+pub mod cgroupfs;
 pub mod clock;
-pub mod controller;
-pub mod counted;
-pub mod counters;
-pub mod dentry;
-pub mod hierarchies;
-pub mod kcore;
-pub mod kmem;
-pub mod kprobe_events;
+pub mod hooks;
 pub mod layout;
-pub mod memcg_caches;
 pub mod memory;
-pub mod missed;
-pub mod objects;
-mod own;
 pub mod pins;
 pub mod privileges;
-pub mod proof;
 pub mod slab;
-pub mod slab_list;
-pub mod symbols;
-pub mod traceable;
-pub mod unpreempted;
-pub mod wakeups;
 pub mod walk;
 
 use std::path::Path;
@@ -40,13 +20,14 @@ use memcg_trace_common::{ABSENT, DentryLayout, WalkLayout};
 use nix::unistd::{SysconfVar, sysconf};
 
 use self::{
-    attach::Kind,
-    callbacks::Callbacks,
-    controller::{Census, Controller},
-    counters::{CountersError, Packed},
-    layout::{LayoutError, Resolved},
-    memcg_caches::{CacheLayout, CachesError, MemcgCaches},
-    proof::{ProofError, Proven},
+    cgroupfs::hierarchy::{Census, Controller},
+    hooks::{css_callbacks::Callbacks, plan::Kind},
+    layout::{
+        LayoutError, Resolved, el7,
+        proof::{self, ProofError, Proven},
+        vmstats::{CountersError, Packed},
+    },
+    slab::memcg_caches::{self, CacheLayout, CachesError, MemcgCaches},
     walk::{Walk, WalkError},
 };
 
@@ -127,7 +108,7 @@ impl Kernel {
 
     /// A kernel whose callbacks are called with cgroups: the one layout that is known of such, if it proves itself.
     pub fn by_cgroup(controller: &Controller) -> Result<Self, ProofError> {
-        let (layout, dentry) = dentry::prove(controller)?;
+        let (layout, dentry) = el7::prove(controller)?;
         let layout = WalkLayout { layout, ..WalkLayout::UNKNOWN };
         Ok(Self { layout, dentry, ..Self::without_layout(controller.clone(), Callbacks::Cgroup) })
     }

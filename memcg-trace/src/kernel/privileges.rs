@@ -6,6 +6,8 @@ use caps::{CapSet, Capability, CapsHashSet};
 use nix::sys::resource::{Resource, setrlimit};
 use thiserror::Error;
 
+use super::ability::Lack;
+
 /// Why the kernel would refuse.
 #[derive(Debug, Error)]
 pub enum PrivilegeError {
@@ -18,6 +20,16 @@ pub enum PrivilegeError {
          lockdown=confidentiality"
     )]
     Lockdown(&'static str),
+}
+
+impl Lack for PrivilegeError {
+    fn next_step(&self) -> String {
+        match self {
+            Self::Missing(_) => "run it as root",
+            Self::Lockdown(_) => "boot without lockdown=confidentiality",
+        }
+        .to_owned()
+    }
 }
 
 /// Checks the capabilities and the lockdown state.

@@ -13,7 +13,7 @@ use super::{
     Pump, Scenario,
     stage::{Stage, Task},
 };
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 #[derive(Default)]
 pub struct CgroupNamespace {

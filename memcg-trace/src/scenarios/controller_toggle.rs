@@ -14,7 +14,7 @@ use super::{
     pages::{remove_files, write_file},
     stage::{Stage, Task},
 };
-use crate::kernel::{cgroup::Cgroup, controller::Version};
+use crate::{kernel::cgroupfs::cgroup::Cgroup, record::Version};
 
 #[derive(Default)]
 pub struct ControllerToggle {

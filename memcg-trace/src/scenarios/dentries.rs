@@ -12,7 +12,7 @@ use super::{
     Pump, Scenario,
     stage::{Stage, Task},
 };
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 /// For each cgroup: more than one slab holds.
 const FILES: u32 = 64;

@@ -9,8 +9,8 @@ use std::{fs, io, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{Pump, Scenario, Sign, kmem_limit::work, stage::Stage};
-use crate::{kernel::cgroup::Cgroup, tracker::ID_LIMIT};
+use super::{Pump, Scenario, kmem_limit::work, stage::Stage};
+use crate::{event::ID_LIMIT, kernel::cgroupfs::cgroup::Cgroup, verdict::Sign};
 
 /// Between two looks at what memory is left, and two breaths of the tracer.
 const BATCH: u64 = 256;

@@ -18,7 +18,7 @@ use super::{
     Pump, Scenario,
     stage::{Stage, Task},
 };
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 /// Of each kind.
 const OBJECTS: usize = 16;

@@ -4,7 +4,7 @@
 use anyhow::Result;
 
 use super::{Pump, Scenario, kmem_limit::KmemLimit, stage::Stage};
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 pub struct KmemToggle;
 

@@ -13,7 +13,7 @@ use super::{
     pages::{FILE_BYTES, Mapping, read_file, write_uncached_file},
     stage::{Disk, Stage, Task},
 };
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 #[derive(Default)]
 pub struct MappedFile {

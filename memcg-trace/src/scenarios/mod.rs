@@ -20,13 +20,13 @@ mod swap;
 mod tmpfs;
 mod unreaped_task;
 
-use std::fmt;
-
 use anyhow::Result;
-use serde::{Deserialize, Serialize};
 
 use self::stage::Stage;
-use crate::kernel::cgroup::Cgroup;
+use crate::{
+    kernel::cgroupfs::cgroup::Cgroup,
+    verdict::{ScenarioName, Sign},
+};
 
 /// What is tried on each of some cgroups.
 pub trait Scenario {
@@ -73,95 +73,25 @@ pub trait Scenario {
 /// Lets the tracer take what happened. An error ends the run: we were interrupted.
 pub type Pump<'a> = &'a mut dyn FnMut() -> Result<()>;
 
-/// See [`Scenario::sign`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sign {
-    /// So many slab caches more than before.
-    SlabCaches(u64),
-    /// The memcg ID of a removed cgroup cannot be had again; why, as mkdir puts it.
-    IdGone(String),
-}
-
-/// The scenarios, in the order in which they are run and shown.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum, Serialize, Deserialize,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Name {
-    /// Control: create, run a task, remove
-    Churn,
-    /// The kmem limit set and lifted again, the leak of RHEL 7 (v1)
-    KmemLimit,
-    /// The same with nothing running inside: control (v1)
-    KmemToggle,
-    /// Kernel objects of many kinds; /sys/kernel/slab must return to its level
-    SlabCaches,
-    /// A file on a tmpfs that outlives the cgroup
-    Tmpfs,
-    /// Pages of a file that was read
-    PageCache,
-    /// A file that a task outside has mapped
-    MappedFile,
-    /// A task that was moved out with its memory
-    MovedTask,
-    /// Pages in swap: they hold the memcg ID, too
-    Swap,
-    /// A socket with data in it
-    Socket,
-    /// A task that ended and that nobody waited for
-    UnreapedTask,
-    /// A cgroup namespace that began in the cgroup
-    CgroupNamespace,
-    /// The controller switched off, the cgroup still there (v2)
-    ControllerToggle,
-    /// Parent and child removed, the child pinned
-    Nested,
-    /// Inodes and dentries that outlive the cgroup
-    Dentries,
-    /// Pages of a file that was written, and not yet to the disk
-    PageCacheDirty,
-    /// All 65,535 memcg IDs used up, one cgroup removed, another created (needs --exhaust)
-    IdExhaustion,
-}
-
-impl Name {
-    /// All of them, in order.
-    pub fn all() -> &'static [Self] {
-        clap::ValueEnum::value_variants()
-    }
-
-    /// It takes what every other scenario needs, and runs alone.
-    pub fn is_exclusive(self) -> bool {
-        self == Self::IdExhaustion
-    }
-
-    /// The scenario itself.
-    pub fn scenario(self) -> Box<dyn Scenario> {
-        match self {
-            Self::Churn => Box::new(churn::Churn),
-            Self::KmemLimit => Box::new(kmem_limit::KmemLimit),
-            Self::KmemToggle => Box::new(kmem_toggle::KmemToggle),
-            Self::SlabCaches => Box::<slab_caches::SlabCaches>::default(),
-            Self::Tmpfs => Box::<tmpfs::Tmpfs>::default(),
-            Self::PageCache => Box::<page_cache::PageCache>::default(),
-            Self::PageCacheDirty => Box::<page_cache_dirty::PageCacheDirty>::default(),
-            Self::MappedFile => Box::<mapped_file::MappedFile>::default(),
-            Self::MovedTask => Box::<moved_task::MovedTask>::default(),
-            Self::Swap => Box::<swap::Swap>::default(),
-            Self::Socket => Box::<socket::Socket>::default(),
-            Self::UnreapedTask => Box::<unreaped_task::UnreapedTask>::default(),
-            Self::CgroupNamespace => Box::<cgroup_namespace::CgroupNamespace>::default(),
-            Self::ControllerToggle => Box::<controller_toggle::ControllerToggle>::default(),
-            Self::Nested => Box::<nested::Nested>::default(),
-            Self::Dentries => Box::<dentries::Dentries>::default(),
-            Self::IdExhaustion => Box::<id_exhaustion::IdExhaustion>::default(),
-        }
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = clap::ValueEnum::to_possible_value(self);
-        f.pad(value.as_ref().map_or("", |value| value.get_name()))
+/// The scenario of this name.
+pub fn scenario(name: ScenarioName) -> Box<dyn Scenario> {
+    match name {
+        ScenarioName::Churn => Box::new(churn::Churn),
+        ScenarioName::KmemLimit => Box::new(kmem_limit::KmemLimit),
+        ScenarioName::KmemToggle => Box::new(kmem_toggle::KmemToggle),
+        ScenarioName::SlabCaches => Box::<slab_caches::SlabCaches>::default(),
+        ScenarioName::Tmpfs => Box::<tmpfs::Tmpfs>::default(),
+        ScenarioName::PageCache => Box::<page_cache::PageCache>::default(),
+        ScenarioName::PageCacheDirty => Box::<page_cache_dirty::PageCacheDirty>::default(),
+        ScenarioName::MappedFile => Box::<mapped_file::MappedFile>::default(),
+        ScenarioName::MovedTask => Box::<moved_task::MovedTask>::default(),
+        ScenarioName::Swap => Box::<swap::Swap>::default(),
+        ScenarioName::Socket => Box::<socket::Socket>::default(),
+        ScenarioName::UnreapedTask => Box::<unreaped_task::UnreapedTask>::default(),
+        ScenarioName::CgroupNamespace => Box::<cgroup_namespace::CgroupNamespace>::default(),
+        ScenarioName::ControllerToggle => Box::<controller_toggle::ControllerToggle>::default(),
+        ScenarioName::Nested => Box::<nested::Nested>::default(),
+        ScenarioName::Dentries => Box::<dentries::Dentries>::default(),
+        ScenarioName::IdExhaustion => Box::<id_exhaustion::IdExhaustion>::default(),
     }
 }

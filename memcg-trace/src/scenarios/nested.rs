@@ -13,7 +13,7 @@ use super::{
     pages::{remove_files, write_file},
     stage::{Stage, Task},
 };
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 #[derive(Default)]
 pub struct Nested {

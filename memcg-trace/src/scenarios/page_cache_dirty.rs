@@ -16,7 +16,7 @@ use super::{
     pages::{FILE_BYTES, write_file},
     stage::{Disk, Stage, Task},
 };
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 #[derive(Default)]
 pub struct PageCacheDirty {

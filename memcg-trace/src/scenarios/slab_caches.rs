@@ -12,8 +12,8 @@ use std::{fs, path::Path, thread, time::Duration};
 
 use anyhow::{Context as _, Result};
 
-use super::{Pump, Scenario, Sign, kmem_limit::work, stage::Stage};
-use crate::kernel::cgroup::Cgroup;
+use super::{Pump, Scenario, kmem_limit::work, stage::Stage};
+use crate::{kernel::cgroupfs::cgroup::Cgroup, verdict::Sign};
 
 const CACHES: &str = "/sys/kernel/slab";
 /// Copies for memcgs, below the cache they are of (4.x).

@@ -15,7 +15,7 @@ use super::{
     Pump, Scenario,
     stage::{Stage, Task},
 };
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 const BYTES: usize = 128 << 10;
 

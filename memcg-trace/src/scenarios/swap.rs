@@ -13,7 +13,7 @@ use super::{
     Pump, Scenario,
     stage::{self, Stage, Task},
 };
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 const BYTES: usize = 256 << 10;
 const ATTEMPTS: u32 = 500;

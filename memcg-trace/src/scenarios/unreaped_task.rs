@@ -10,7 +10,7 @@ use super::{
     Pump, Scenario,
     stage::{Stage, Task},
 };
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 #[derive(Default)]
 pub struct UnreapedTask {

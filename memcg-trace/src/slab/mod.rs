@@ -23,4 +23,4 @@ pub use ledger::{Change, Config, Ledger, Totals, What};
 pub use listing::{ListCounts, Listed, Listing};
 
 /// What enters the ledger.
-pub type SlabRecord = crate::source::Record<SlabEvent>;
+pub type SlabRecord = crate::record::Record<SlabEvent>;

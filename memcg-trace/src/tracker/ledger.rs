@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use foldhash::HashMap;
 
-use super::{Id, Key, Memcg, State, Totals};
+use super::{Id, Memcg, State, Totals};
+use crate::event::Key;
 
 #[derive(Debug, Default)]
 pub(super) struct Ledger {

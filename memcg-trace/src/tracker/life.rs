@@ -2,8 +2,11 @@
 
 use memcg_trace_common::{CssFlag, Hook};
 
-use super::{Backend, Change, Id, Key, Memcg, State, Task, Tracker, What, memcg};
-use crate::event::Event;
+use super::{Change, Id, Memcg, State, Tracker, What};
+use crate::{
+    event::{Event, Key, Task, parent_of},
+    record::Backend,
+};
 
 impl Tracker {
     pub(super) fn event(&mut self, event: &Event, out: &mut Vec<Change>) {
@@ -32,7 +35,7 @@ impl Tracker {
             return;
         };
         *totals.alloc_failed.entry(errno).or_default() += 1;
-        tell(event, What::AllocFailed { errno, parent: memcg::parent_of(event) }, out);
+        tell(event, What::AllocFailed { errno, parent: parent_of(event) }, out);
     }
 
     /// A birth. Both hooks fire in the thread that created it.

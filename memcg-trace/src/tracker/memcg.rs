@@ -2,17 +2,7 @@
 
 use memcg_trace_common::Hook;
 
-use crate::event::Event;
-
-/// Identity of a memcg: address of its css and the css's serial number.
-///
-/// Addresses, memcg IDs, cgroup ids and paths are all reused, some of them while the zombie still lives; serial numbers
-/// are not (`css_serial_nr_next`, kernel/cgroup/cgroup.c).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    pub css: u64,
-    pub serial: u64,
-}
+use crate::event::{Event, Key, Task, parent_of};
 
 /// Where a memcg is in its life; ordered as life goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,15 +16,6 @@ pub enum State {
     Dying,
     /// Its memory went back. Freed memcgs are counted and forgotten; only a [`Change`] ever shows this state.
     Freed,
-}
-
-/// A thread that did something to a memcg.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Task {
-    pub pid: u32,
-    pub tgid: u32,
-    /// NUL padded.
-    pub comm: [u8; 16],
 }
 
 /// What became of the 16-bit memcg ID.
@@ -89,29 +70,6 @@ pub struct Memcg {
     pub slab_caches: Option<Box<SlabCaches>>,
     /// Dying for longer than the grace time; was reported.
     pub leaked: bool,
-}
-
-impl Key {
-    /// The memcg that an event is about. A kernel whose serial numbers cannot be read gives 0 for all: then the address
-    /// alone tells memcgs apart, which holds as long as both of them live.
-    pub fn of(event: &Event) -> Option<Self> {
-        let css = event.css().filter(|&css| css != 0)?;
-        Some(Self { css, serial: event.serial().unwrap_or(0) })
-    }
-}
-
-/// The parent of the memcg that an event is about.
-pub(super) fn parent_of(event: &Event) -> Option<Key> {
-    let css = event.parent_css().filter(|&css| css != 0)?;
-    Some(Key { css, serial: event.parent_serial().unwrap_or(0) })
-}
-
-impl Task {
-    /// The thread that ran the hook.
-    pub fn of(event: &Event) -> Self {
-        let header = event.header();
-        Self { pid: header.pid, tgid: header.tgid, comm: header.comm }
-    }
 }
 
 impl Id {

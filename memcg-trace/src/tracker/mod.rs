@@ -8,7 +8,7 @@
 //!   the facts it carries, and one about a memcg that was freed is recognised and changes no state (serial numbers are
 //!   unique; the last few thousand freed memcgs are remembered).
 //! - **Each step once.** A change of state is told when it is first seen, not when a late event repeats it. (Copies of one
-//!   event are dropped by [`crate::source::Merge`].)
+//!   event are dropped by [`crate::record::Merge`].)
 //! - **No false calm.** Whatever was lost or missed makes [`Tracker::conclusive`] false until a walk made good for it.
 //! - **Bounded.** Memory follows the memcgs that exist; a freed one is counted and forgotten.
 //!
@@ -16,6 +16,7 @@
 //! [`What::Removed`] and [`What::Offline`], and the memcg is dying from then on. A controller that was switched off shows
 //! only when the cgroup is removed, and a switched-off memcg without successor counts as live until then.
 
+mod alloc_error;
 mod ids;
 mod ledger;
 mod life;
@@ -25,35 +26,18 @@ mod recent;
 mod totals;
 mod walk;
 
-use std::{collections::HashMap, fmt};
+use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
-
-pub use ids::{ID_LIMIT, Ids};
-pub use memcg::{Change, Found, Id, Key, Memcg, SlabCaches, State, Task, What};
+pub use alloc_error::AllocError;
+pub use ids::Ids;
+pub use memcg::{Change, Found, Id, Memcg, SlabCaches, State, What};
 pub use totals::Totals;
 
 use self::{ids::Forecast, ledger::Ledger, path::Paths, recent::Recent, walk::Loss};
-use crate::{event::Event, source::Record};
-
-/// Which hooks feed the tracker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Backend {
-    /// The css callbacks of the memory controller, and `cgroup_rmdir`.
-    Kprobe,
-    /// `cgroup_mkdir`, `cgroup_rmdir` and `cgroup_release`.
-    Tracepoint,
-}
-
-impl fmt::Display for Backend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Kprobe => "kprobe",
-            Self::Tracepoint => "tracepoint",
-        })
-    }
-}
+use crate::{
+    event::{Event, ID_LIMIT, Key},
+    record::{Backend, Record},
+};
 
 /// What the tracker knows before the first event.
 #[derive(Clone, Debug)]

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{Ledger, Memcg, memcg};
-use crate::event::Event;
+use super::{Ledger, Memcg};
+use crate::event::{Event, parent_of};
 
 /// Longest path that is kept (`PATH_MAX`); what lies above it reads `?`.
 const PATH_MAX: usize = 4096;
@@ -56,7 +56,7 @@ impl Paths {
 
     fn parent<'a>(&'a self, event: &Event, ledger: &'a Ledger) -> Option<(&'a [u8], bool)> {
         let of = |memcg: &'a Memcg| memcg.path.as_deref().map(|path| (path, memcg.path_truncated));
-        let by_key = || memcg::parent_of(event).and_then(|key| ledger.get(&key)).and_then(of);
+        let by_key = || parent_of(event).and_then(|key| ledger.get(&key)).and_then(of);
         let id = event.parent_cgroup_id();
         let by_cgroup =
             || id.and_then(|id| ledger.generations(id).filter_map(|key| ledger.get(&key)).find_map(of));

@@ -8,8 +8,11 @@ use std::collections::HashSet;
 
 use memcg_trace_common::CssFlag;
 
-use super::{Change, Found, Id, Key, Memcg, State, Tracker, What};
-use crate::{event::Event, source::Snapshot};
+use super::{Change, Found, Id, Memcg, State, Tracker, What};
+use crate::{
+    event::{Event, Key},
+    record::Snapshot,
+};
 
 /// Longer than it takes from a css's leaving the table that is walked to its free: an RCU grace period and a kworker.
 const EXPLAINED_NS: u64 = 1_000_000_000;

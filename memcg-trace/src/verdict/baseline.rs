@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{GoneAfter, Verdict};
-use crate::scenarios::Name;
+use super::{GoneAfter, ScenarioName, Verdict};
 
 /// What an earlier run said of each scenario it had.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Baseline(pub BTreeMap<Name, Outcome>);
+pub struct Baseline(pub BTreeMap<ScenarioName, Outcome>);
 
 /// What is compared of a verdict; a part of the `verdict` lines of `-o json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +37,7 @@ struct Line {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
-    scenario: Option<Name>,
+    scenario: Option<ScenarioName>,
 }
 
 impl Baseline {

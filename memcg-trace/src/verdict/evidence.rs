@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::scenarios::{Name, Sign};
+use super::ScenarioName;
 
 /// Everything there is to judge one scenario by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
-    pub name: Name,
+    pub name: ScenarioName,
     /// How many cgroups were made.
     pub cgroups: u64,
     pub played: Played,
@@ -31,6 +31,15 @@ pub enum Played {
         readings: Vec<Reading>,
         sign: Option<Sign>,
     },
+}
+
+/// What speaks for a leak and is seen in no memcg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// So many slab caches more than before.
+    SlabCaches(u64),
+    /// The memcg ID of a removed cgroup cannot be had again; why, as mkdir puts it.
+    IdGone(String),
 }
 
 /// After what a reading was taken.

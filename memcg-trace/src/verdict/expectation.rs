@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use clap::ValueEnum as _;
 use thiserror::Error;
 
-use super::Verdict;
-use crate::scenarios::Name;
+use super::{ScenarioName, Verdict};
 
 /// What is expected of each scenario.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expectation {
     /// Of those that are not listed: `clean` unless said otherwise.
     others: Option<Verdict>,
-    listed: BTreeMap<Name, Verdict>,
+    listed: BTreeMap<ScenarioName, Verdict>,
 }
 
 /// How a verdict relates to what was expected.
@@ -57,7 +56,7 @@ impl Expectation {
                 [name, verdict] => (*name, *verdict),
                 _ => return Err(ParseError::Form { line }),
             };
-            let scenario = Name::from_str(name, true)
+            let scenario = ScenarioName::from_str(name, true)
                 .map_err(|_| ParseError::Scenario { line, name: name.to_owned() })?;
             let verdict = Verdict::ALL
                 .into_iter()
@@ -70,13 +69,13 @@ impl Expectation {
     }
 
     /// What is expected of this scenario.
-    pub fn of(&self, name: Name) -> Verdict {
+    pub fn of(&self, name: ScenarioName) -> Verdict {
         self.listed.get(&name).copied().or(self.others).unwrap_or(Verdict::Clean)
     }
 
     /// Compares. A scenario that was skipped counts as unknown if it was `wanted` by name or is listed: skipped is not
     /// passed.
-    pub fn compare(&self, name: Name, wanted: bool, verdict: Verdict) -> Differs {
+    pub fn compare(&self, name: ScenarioName, wanted: bool, verdict: Verdict) -> Differs {
         match (self.of(name), verdict) {
             (expected, verdict) if expected == verdict => Differs::No,
             (_, Verdict::Leak) => Differs::Leak,

@@ -4,8 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counted, Evidence, Moment, Played, Reading};
-use crate::scenarios::Sign;
+use super::{Counted, Evidence, Moment, Played, Reading, Sign};
 
 /// What is said of a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

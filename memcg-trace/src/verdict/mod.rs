@@ -11,8 +11,10 @@ mod baseline;
 mod evidence;
 mod expectation;
 mod judge;
+mod scenario_name;
 
 pub use baseline::{Baseline, BaselineError, Outcome};
-pub use evidence::{Counted, Evidence, Family, Moment, Played, Reading, Walked};
+pub use evidence::{Counted, Evidence, Family, Moment, Played, Reading, Sign, Walked};
 pub use expectation::{Differs, Expectation, ParseError};
 pub use judge::{GoneAfter, Judgement, Verdict, judge};
+pub use scenario_name::ScenarioName;

@@ -10,18 +10,20 @@ use crate::{
     attribution::container_of_path,
     commands::scan::{empty::Empty, survey::Survey},
     diagnosis::{Memcgs, Node, Pin, Trend},
-    event::Event,
+    event::{Event, Key},
     kernel::{
         boot,
-        controller::{Controller, Version},
-        counted::Counted,
-        hierarchies,
-        kmem::Kmem,
+        cgroupfs::{
+            cgroup_stat::{Counted, dying_by_controller},
+            hierarchy::Controller,
+            kmem,
+        },
         page_bytes,
         walk::Walk,
     },
-    source::{Caches, Record},
-    tracker::{Backend, Config, Key, Tracker},
+    record::{Backend, Record, Version},
+    source::Caches,
+    tracker::{Config, Tracker},
 };
 
 /// Shorter spans tell no trend.
@@ -67,7 +69,7 @@ pub fn examine(
         memory_bytes: boot::memory_bytes(),
         dying_by_controller: lesser(&first.by_controller, &second.by_controller),
         slab_caches: second.slab_caches,
-        kmem: Kmem::find(&parameters, controller, |path| container_of_path(path).is_some()),
+        kmem: kmem::kmem(&parameters, controller, |path| container_of_path(path).is_some()),
         trend,
         memcgs: second.after(&first, caches),
         mkdir_errno: None,
@@ -91,7 +93,7 @@ impl Look {
             Err(reason) => (None, counted(controller, reason)),
         };
         let dying = survey.as_ref().map(|survey| survey.snapshot.dying().filter_map(Key::of).collect());
-        Self { memcgs, dying, survey, by_controller: hierarchies::dying(), slab_caches: slab_caches() }
+        Self { memcgs, dying, survey, by_controller: dying_by_controller(), slab_caches: slab_caches() }
     }
 
     /// What stayed since `earlier`.

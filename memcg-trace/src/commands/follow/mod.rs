@@ -13,12 +13,12 @@ use self::{filter::Filter, output::Output};
 use super::Format;
 use crate::{
     attribution::{Names, Question},
-    event::Event,
+    event::{Event, Key},
     exit::Exit,
+    record::{End, Record, Start},
     report::view::{ByOwner, EventKind, Rollup, SlabRun},
     slab,
-    source::{End, Record, Start},
-    tracker::{Change, Config, Found, Key, Memcg, State, Tracker, What},
+    tracker::{Change, Config, Found, Memcg, State, Tracker, What},
 };
 
 /// What is shown, and how.
@@ -122,7 +122,7 @@ impl<W: Write> Follower<W> {
                 continue;
             };
             if let Some(rollup) = &mut self.rollup {
-                rollup.freed(&memcg, self.names.container_of(&memcg).as_ref());
+                rollup.freed(&memcg, self.names.container_of(&memcg.key, memcg.path.as_deref()).as_ref());
             }
             self.names.remove(&memcg.key);
         }

@@ -8,6 +8,7 @@ use super::{Filter, Shown};
 use crate::{
     attribution::Names,
     commands::{Format, color},
+    record::{End, Start},
     report::{
         json,
         text::{self, Color},
@@ -17,7 +18,6 @@ use crate::{
         },
     },
     slab,
-    source::{End, Start},
     tracker::{Change, Memcg, Tracker},
 };
 
@@ -82,7 +82,7 @@ impl<W: Write> Output<W> {
             if self.is_full() || !self.filter.shows(change, memcg) {
                 continue;
             }
-            let container = memcg.and_then(|memcg| names.container_of(memcg));
+            let container = memcg.and_then(|memcg| names.container_of(&memcg.key, memcg.path.as_deref()));
             let view = EventView::new(change, tracker, container.as_ref(), &self.viewpoint);
             match self.format {
                 Format::Text => text::event(&mut self.out, &view, self.color)?,
@@ -138,7 +138,7 @@ impl<W: Write> Output<W> {
 
     /// Prints the summary.
     pub fn summary(&mut self, tracker: &Tracker, names: &Names, rollup: Option<&Rollup>) -> Result<()> {
-        let container = |memcg: &Memcg| names.container_of(memcg);
+        let container = |memcg: &Memcg| names.container_of(&memcg.key, memcg.path.as_deref());
         let mut view = SummaryView::new(&self.run, tracker, &self.viewpoint, container);
         if let Some(rollup) = rollup {
             view.rolled = rollup.groups(tracker, self.run.ended_ns, &self.viewpoint, container);

@@ -10,9 +10,10 @@ use std::{
 };
 
 use crate::{
-    kernel::controller::Controller,
-    source::Snapshot,
-    tracker::{Key, State, Tracker},
+    event::Key,
+    kernel::cgroupfs::hierarchy::Controller,
+    record::Snapshot,
+    tracker::{State, Tracker},
 };
 
 /// Systemd makes the cgroups of these units and no process ever lives in them. Scopes and services are not here: they

@@ -17,8 +17,10 @@ use self::{empty::Empty, survey::Survey};
 use super::{Format, color, names::NamesArgs, wall_clock};
 use crate::{
     attribution::{Names, Question},
+    event::Key,
     exit::Exit,
-    kernel::{self, Kernel, counted::Counted, memcg_caches::CachesError, privileges},
+    kernel::{self, Kernel, cgroupfs::cgroup_stat::Counted, privileges, slab::memcg_caches::CachesError},
+    record::Backend,
     report::{
         json, text,
         view::{Accounting, By, Request, ScanView, Scanned, Selection, Sort, Viewpoint},
@@ -27,7 +29,7 @@ use crate::{
         Caches,
         names::{Asked, Resolver},
     },
-    tracker::{Backend, Config, Key, Memcg, State, Tracker},
+    tracker::{Config, Memcg, State, Tracker},
 };
 
 /// List what is dying in the kernel now, also what died long before
@@ -182,7 +184,7 @@ impl Args {
         };
         let viewpoint = Viewpoint { clock: wall_clock(), page_bytes, dying_unseen: Some(0) };
         let names = resolver.map(|resolver| names(&resolver, &tracker)).unwrap_or_default();
-        let container = |memcg: &Memcg| names.container_of(memcg);
+        let container = |memcg: &Memcg| names.container_of(&memcg.key, memcg.path.as_deref());
         let view = ScanView::new(&scanned, &tracker, &viewpoint, self.request(), container);
         self.print(&view)?;
         Ok(if !view.conclusive {

@@ -5,13 +5,13 @@ use std::{collections::HashSet, thread, time::Duration};
 use memcg_trace_common::CssFlag;
 
 use crate::{
+    event::Key,
     kernel::{
-        controller::{Controller, Version},
-        counted::Counted,
+        cgroupfs::{cgroup_stat::Counted, hierarchy::Controller},
         walk::{Walk, WalkError},
     },
-    source::Snapshot,
-    tracker::Key,
+    record::{Snapshot, Version},
+    source::take_walk,
 };
 
 /// Walks after the first, before a difference is told.
@@ -54,7 +54,7 @@ impl Survey {
 
     fn look(walk: &mut Walk, controller: &Controller) -> Result<Self, WalkError> {
         let before = Counted::now(controller);
-        let snapshot = Snapshot::take(walk)?;
+        let snapshot = take_walk(walk)?;
         let counted = Counted::now(controller);
         let seen = Seen::of(&snapshot, walk.outlives_cgroups());
         let off = off(controller.version, &before, &counted, &seen);

@@ -17,7 +17,7 @@ pub use self::watcher::Watcher;
 use super::{Format, color, wall_clock};
 use crate::{
     exit::Exit,
-    kernel::{privileges, slab, slab_list},
+    kernel::{hooks::slab_plan, privileges, slab::listing},
     report::{
         json, text,
         view::{Owners, SlabBy, SlabRequest, SlabRun, SlabView},
@@ -108,8 +108,8 @@ impl Args {
     }
 
     fn look(&self) -> Result<Exit> {
-        let listing = slab_list::read()?;
-        let per_memcg = slab::has_memcg_caches();
+        let listing = listing::read()?;
+        let per_memcg = slab_plan::has_memcg_caches();
         let memcgs = (per_memcg == Some(true)).then(|| OwnerWalk::open(self.btf.as_deref())).transpose();
         privileges::drop_unneeded();
         let grace_ns = self.grace_ns();

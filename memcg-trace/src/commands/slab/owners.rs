@@ -10,11 +10,13 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     attribution::{Container, Question},
+    event::Key,
     kernel::{Kernel, walk::Walk},
+    record::Backend,
     report::view::Owners,
     slab::{Ledger, SlabRecord},
-    source::{Caches, Snapshot, names::Node},
-    tracker::{Backend, Config, Key, Memcg, Tracker},
+    source::{Caches, names::Node, take_walk},
+    tracker::{Config, Memcg, Tracker},
 };
 
 /// What it takes to find out.
@@ -36,7 +38,7 @@ impl OwnerWalk {
     /// The caches of memcgs that are dying; `None`: they cannot be read, or were just now.
     pub fn dead(&mut self) -> Result<Option<SlabRecord>> {
         let Some(caches) = &mut self.caches else { return Ok(None) };
-        let snapshot = Snapshot::take(&mut self.walk)?;
+        let snapshot = take_walk(&mut self.walk)?;
         let dying: Vec<Key> = snapshot.dying().filter_map(Key::of).collect();
         Ok(caches.read_if_rested(&dying).transpose()?)
     }
@@ -45,7 +47,7 @@ impl OwnerWalk {
     pub fn owners(&mut self, ledger: &Ledger) -> Result<Owners> {
         let key = |(css, serial): (u64, Option<u64>)| Key { css, serial: serial.unwrap_or(0) };
         let wanted: HashSet<_> = ledger.caches().filter_map(|cache| cache.memcg.map(key)).collect();
-        let snapshot = Snapshot::take(&mut self.walk)?;
+        let snapshot = take_walk(&mut self.walk)?;
         let mut tracker = Tracker::new(Config {
             backend: Backend::Kprobe,
             grace_ns: u64::MAX,

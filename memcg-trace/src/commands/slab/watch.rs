@@ -8,18 +8,16 @@ use std::{
 use anyhow::Result;
 use tokio::time::{Instant, sleep_until};
 
-use super::{
-    super::{Format, Stop, color, until},
-    Args,
-    watcher::Watcher,
-};
+use super::{Args, watcher::Watcher};
 use crate::{
+    commands::{Format, Stop, color, until},
     exit::Exit,
     kernel::{clock, privileges},
+    record::Clock,
     report::{
         json,
         text::{self, Color},
-        view::{Clock, SlabBy, SlabDelta, SlabEventView},
+        view::{SlabBy, SlabDelta, SlabEventView},
     },
     slab::{Change, Ledger, Totals},
 };

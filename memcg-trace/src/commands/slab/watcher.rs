@@ -4,9 +4,10 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{super::wall_clock, owners::OwnerWalk};
+use super::owners::OwnerWalk;
 use crate::{
-    kernel::{clock, privileges, slab, slab_list},
+    commands::wall_clock,
+    kernel::{clock, hooks::slab_plan, privileges, slab::listing},
     report::view::{Owners, SlabRun},
     slab::{Change, Config, Ledger, ListCounts, SlabRecord},
     source::slab::SlabSource,
@@ -41,10 +42,10 @@ impl Watcher {
             Err(error) => (None, Some(format!("{error:#}"))),
         };
         // After attaching: what comes later is in the stream.
-        let listing = slab_list::read()?;
+        let listing = listing::read()?;
         let (per_memcg, mut unknown) = match &source {
             Some(source) => (Some(source.per_memcg()), source.unknown()),
-            None => (slab::has_memcg_caches(), unknown_by_list()),
+            None => (slab_plan::has_memcg_caches(), unknown_by_list()),
         };
         // Elsewhere caches are nobody's.
         let owners = (per_memcg == Some(true)).then(|| OwnerWalk::open(btf)).transpose();
@@ -113,7 +114,7 @@ impl Watcher {
     /// Looks how caches have grown. Without hooks, the list is read.
     pub fn look(&mut self, show: Show<'_>) -> Result<()> {
         if self.source.is_none() {
-            let listing = slab_list::read()?;
+            let listing = listing::read()?;
             self.run.listed = Some(listing.counts());
             let now_ns = listing.ended_ns;
             self.apply(&[SlabRecord::Walk(listing)], now_ns, show)?;
@@ -144,7 +145,7 @@ impl Watcher {
                 let records = source.finish(end_ns)?;
                 self.run.undecodable = source.undecodable();
                 self.apply(&records, end_ns, &mut *show)?;
-                self.run.listed = slab_list::read().ok().map(|listing| listing.counts());
+                self.run.listed = listing::read().ok().map(|listing| listing.counts());
             }
             None => self.look(&mut *show)?,
         }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 
 use self::session::Session;
 use super::{follow::Shown, names::NamesArgs};
-use crate::{exit::Exit, tracker::Backend};
+use crate::{exit::Exit, record::Backend};
 
 /// Follow memcgs live: one line for each step of a life, one for each leak, a summary at the end
 ///

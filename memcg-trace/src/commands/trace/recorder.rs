@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::source::{End, Record, Start, recording::Writer};
+use crate::record::{End, Record, Start, recording::Writer};
 
 /// Writes a recording as long as that works. An error ends the recording, not the tracing.
 pub struct Recorder {

@@ -10,21 +10,18 @@ use anyhow::Result;
 use memcg_trace_common::Hook;
 use tokio::time::{Instant, sleep};
 
-use super::{
-    super::{Stop, follow::Follower, release_memory, slab::Watcher, until, wall_clock},
-    Args,
-    recorder::Recorder,
-};
+use super::{Args, recorder::Recorder};
 use crate::{
-    event::Event,
+    commands::{Stop, follow::Follower, release_memory, slab::Watcher, until, wall_clock},
+    event::{Event, Key},
     exit::Exit,
-    kernel::{Kernel, clock, memcg_caches::CachesError, privileges},
+    kernel::{Kernel, clock, privileges, slab::memcg_caches::CachesError},
+    record::{Backend, End, Record, Snapshot, Start},
     slab::{Change, Ledger},
     source::{
-        Caches, End, Feed as _, Polled, Record, Snapshot, Start, Stream, Wanted,
+        Caches, Feed as _, Polled, Stream, Wanted,
         names::{Asked, Resolver},
     },
-    tracker::{Backend, Key},
 };
 
 /// How often the buffers are drained; at once when one of them fills fast.

@@ -27,15 +27,16 @@ use crate::{
     exit::Exit,
     kernel::{
         Kernel,
-        controller::{Controller, ControllerError, Version},
+        cgroupfs::hierarchy::{Controller, ControllerError},
     },
+    record::{Start, Version},
     report::{
         json, junit, tap, text,
         view::{Ground, VerdictView, VerifyView},
     },
-    scenarios::{Name, stage::Stage},
-    source::{Start, Stream, Wanted},
-    verdict::{Baseline, Evidence, Expectation, Played, Verdict, judge},
+    scenarios::stage::Stage,
+    source::{Stream, Wanted},
+    verdict::{Baseline, Differs, Evidence, Expectation, Played, ScenarioName, Verdict, judge},
 };
 
 /// Provoke what is known to leak memcgs, and say whether this kernel does
@@ -51,7 +52,7 @@ use crate::{
 pub struct Args {
     /// Which ones [default: all]
     #[arg(value_enum, value_name = "SCENARIO")]
-    pub scenarios: Vec<Name>,
+    pub scenarios: Vec<ScenarioName>,
 
     /// How many cgroups each scenario makes
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
@@ -204,7 +205,7 @@ impl Args {
         });
         let view = VerifyView::new(verdicts.collect(), ground.clone(), baseline.as_ref());
         self.print(&view)?;
-        Ok(view.exit())
+        Ok(exit(&view))
     }
 
     fn may_run_here(&self, controller: &Controller) -> Result<()> {
@@ -229,11 +230,11 @@ impl Args {
 
     /// Plays all scenarios; when it returns, nothing is left of them.
     fn play(&self, kernel: &Kernel) -> Result<(Vec<Evidence>, Ground)> {
-        let names: Vec<Name> = match self.scenarios.as_slice() {
-            [] => Name::all().to_vec(),
-            some => Name::all().iter().copied().filter(|name| some.contains(name)).collect(),
+        let names: Vec<ScenarioName> = match self.scenarios.as_slice() {
+            [] => ScenarioName::all().to_vec(),
+            some => ScenarioName::all().iter().copied().filter(|name| some.contains(name)).collect(),
         };
-        let (alone, together): (Vec<Name>, Vec<Name>) =
+        let (alone, together): (Vec<ScenarioName>, Vec<ScenarioName>) =
             names.into_iter().partition(|name| name.is_exclusive());
         let stage = Stage::new(&kernel.controller)?;
         let mut evidence = Vec::new();
@@ -241,7 +242,7 @@ impl Args {
         let rounds = std::iter::once(together).chain(alone.into_iter().map(|name| vec![name]));
         for names in rounds.filter(|names| !names.is_empty()) {
             match names.as_slice() {
-                [Name::IdExhaustion] if !self.exhaust => {
+                [ScenarioName::IdExhaustion] if !self.exhaust => {
                     let reason = "it takes all memcg IDs of this node for a while: ask for it by --exhaust";
                     let played = Played::Skipped(reason.to_owned());
                     evidence.push(Evidence { name: names[0], cgroups: 0, played, loss: Vec::new() });
@@ -261,7 +262,7 @@ impl Args {
         &self,
         kernel: &Kernel,
         stage: &Stage,
-        names: &[Name],
+        names: &[ScenarioName],
         first: bool,
     ) -> Result<(Vec<Evidence>, Ground)> {
         let wanted = Wanted {
@@ -311,4 +312,14 @@ impl Args {
 fn announce(start: &Start) {
     let why = start.backend_reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     eprintln!("memcg-trace: tracing {}, {} backend{why}", start.controller, start.backend);
+}
+
+/// The worst of all verdicts decides.
+pub fn exit(view: &VerifyView) -> Exit {
+    match view.verdicts.iter().map(|view| view.differs).max() {
+        Some(Differs::Leak) => Exit::Leak,
+        Some(Differs::Other) => Exit::Failed,
+        Some(Differs::Unknown) => Exit::Inconclusive,
+        Some(Differs::No) | None => Exit::Done,
+    }
 }

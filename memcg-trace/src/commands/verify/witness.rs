@@ -4,8 +4,9 @@ use anyhow::Result;
 
 use super::oracle::Dying;
 use crate::{
-    source::{Feed, Polled, Record, Start},
-    tracker::{Backend, Change, Config, Found, Id, Memcg, State, Tracker, What},
+    record::{Backend, Record, Start},
+    source::{Feed, Polled},
+    tracker::{Change, Config, Found, Id, Memcg, State, Tracker, What},
     verdict::Family,
 };
 

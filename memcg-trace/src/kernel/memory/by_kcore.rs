@@ -3,7 +3,7 @@
 use memcg_trace_common::{BLOCK_BYTES, ENTRY_WORDS, LIST_STEPS, List, ListEnd, READ_MAX, Request};
 
 use super::{Answer, Entry, Memory, MemoryError};
-use crate::kernel::kcore::{Kcore, Struct};
+use crate::kernel::memory::kcore::{Kcore, Struct};
 
 /// The opened file.
 pub struct ByKcore {

@@ -4,10 +4,12 @@
 //! itself and spoils no other. Whoever follows pointers does it for many things at once, level by level: [`rows`].
 
 mod by_kcore;
+pub mod kcore;
 mod lists;
 mod mapped;
 mod program;
 pub mod rows;
+pub mod symbols;
 #[cfg(test)]
 mod tests;
 mod trees;
@@ -16,14 +18,16 @@ use aya::{EbpfError, programs::ProgramError};
 use memcg_trace_common::{ENTRY_WORDS, List, ListEnd, Request};
 use thiserror::Error;
 
-use self::by_kcore::ByKcore;
+use self::{
+    by_kcore::ByKcore,
+    kcore::{Kcore, KcoreError},
+};
 pub use self::{
     lists::{Listed, Lists},
     mapped::{Mapped, MappedError},
     program::Program,
     rows::{Members, Rows},
 };
-use super::kcore::{Kcore, KcoreError};
 
 /// Why kernel memory cannot be read.
 #[derive(Debug, Error)]

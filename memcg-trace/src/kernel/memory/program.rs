@@ -9,7 +9,7 @@ use memcg_trace_common::{
 };
 
 use super::{Answer, Entry, Mapped, Memory, MemoryError};
-use crate::kernel::objects;
+use crate::kernel::hooks::objects;
 
 const READ_BATCH: &str = "read_batch";
 const READ_LIST: &str = "read_list";

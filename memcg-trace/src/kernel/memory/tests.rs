@@ -6,7 +6,7 @@ use memcg_trace_common::ABSENT;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::{Lists, Members, Memory, by_kcore::ByKcore};
-use crate::kernel::kcore::Kcore;
+use crate::kernel::memory::kcore::Kcore;
 
 const BASE: u64 = 0xffff_8880_0000_0000;
 const LENGTH: usize = 1 << 16;

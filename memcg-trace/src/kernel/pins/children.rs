@@ -5,8 +5,8 @@ use memcg_trace_common::{ABSENT, CssFlag};
 use super::{layout::offsets, pass::Pass};
 use crate::{
     cause::Thing,
+    event::Key,
     kernel::memory::{Lists, Members, MemoryError},
-    tracker::Key,
 };
 
 /// More than a memcg can have: css ids have 31 bits, memcg IDs 16, and dying ones may have none.

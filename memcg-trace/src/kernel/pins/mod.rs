@@ -56,7 +56,7 @@ use super::{
 };
 use crate::{
     cause::{Look, Referenced},
-    tracker::Key,
+    event::Key,
 };
 
 /// How often the references of memcgs are looked for whose count moved meanwhile.

@@ -8,8 +8,8 @@ use memcg_trace_common::{ABSENT, WalkLayout};
 use super::layout::PinLayout;
 use crate::{
     cause::{Holder, Reference, Referenced, Thing, Unread},
+    event::Key,
     kernel::memory::{Members, Memory, MemoryError},
-    tracker::Key,
 };
 
 /// `percpu_ref.percpu_count_ptr`: the reference is dying (`__PERCPU_REF_DEAD`, percpu-refcount.h).

@@ -3,7 +3,7 @@
 use memcg_trace_common::{ABSENT, Charges, EventHeader, Field, Hook, NAME_MAX, WalkLayout};
 use zerocopy::{FromBytes, FromZeros};
 
-use crate::kernel::kcore::Struct;
+use crate::kernel::memory::kcore::Struct;
 
 /// `percpu_ref.percpu_count_ptr`: the reference is dying (`__PERCPU_REF_DEAD`, percpu-refcount.h).
 const PERCPU_REF_DEAD: u64 = 2;

@@ -13,8 +13,9 @@ use zerocopy::FromZeros as _;
 
 use super::{Leaf, WalkError, decode::Walked};
 use crate::kernel::{
-    clock, counters,
-    dentry::{Found, MEMCG_ID, MEMCG_USAGE, Tree},
+    clock,
+    layout::el7::{Found, MEMCG_ID, MEMCG_USAGE, Tree},
+    memory::symbols::address_of,
 };
 
 /// The IDs of all memcgs, a `struct idr`.
@@ -43,7 +44,7 @@ impl Ids {
     /// `dentry` is proven.
     pub fn open(dentry: &DentryLayout) -> Result<Self, WalkError> {
         let tree = Tree::open().map_err(|error| WalkError::NoIds(error.to_string()))?;
-        let idr = counters::symbol(IDS).ok().flatten();
+        let idr = address_of(IDS).ok().flatten();
         let idr =
             idr.ok_or_else(|| WalkError::NoIds(format!("/proc/kallsyms does not tell where {IDS} is")))?;
         Ok(Self { tree, dentry: *dentry, idr })

@@ -14,7 +14,11 @@ use thiserror::Error;
 
 pub use self::decode::Walked;
 use self::{ids::Ids, program::Program, table::Table};
-use super::{kcore::KcoreError, memory::MappedError};
+use super::{
+    ability::Lack,
+    layout::LayoutError,
+    memory::{MappedError, kcore::KcoreError},
+};
 use crate::event::DecodeError;
 
 /// Why the kernel cannot be walked.
@@ -51,6 +55,17 @@ pub enum WalkError {
     Broken(u64),
     #[error("the walk brought no event: {0}")]
     Decode(#[from] DecodeError),
+}
+
+impl Lack for WalkError {
+    fn next_step(&self) -> String {
+        match self {
+            Self::NoLayout => LayoutError::NoBtf.next_step(),
+            Self::NoTable => "give a BTF file of exactly this kernel with --btf FILE".to_owned(),
+            Self::Kcore(error) => error.next_step(),
+            _ => "the other way to walk, or trace: it follows what is removed from now on".to_owned(),
+        }
+    }
 }
 
 /// A way to read the table of csses.

@@ -13,7 +13,10 @@ use super::{
     decode::{Structs, Walked},
     lengths,
 };
-use crate::kernel::{kcore::Struct, memory::Mapped, objects};
+use crate::kernel::{
+    hooks::objects,
+    memory::{Mapped, kcore::Struct},
+};
 
 /// The loaded program.
 pub struct Program {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::kernel::{
     clock,
-    kcore::{Kcore, Struct},
+    memory::kcore::{Kcore, Struct},
 };
 
 /// Bits that an index takes in one level of the table (`XA_CHUNK_SHIFT`).

@@ -6,13 +6,13 @@ use anstyle::Style;
 
 use super::{
     BAD, Color, GOOD, WARN, caches,
-    live::{id, many, or},
     slab::slab_section,
     table::{Columns, common, heading, owner, size, time},
+    words::{id, many, or},
 };
-use crate::report::{
+use crate::{
+    report::view::{Common, Group, SlabSummary, SummaryView},
     units::{Count, Time, UNKNOWN},
-    view::{Common, Group, SlabSummary, SummaryView},
 };
 
 /// Rows of a table; JSON has them all.

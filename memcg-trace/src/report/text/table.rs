@@ -6,14 +6,12 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::{
     Color, HEADING,
-    live::{name_of, or, pod},
+    words::{name_of, or, pod},
 };
 use crate::{
     attribution::{Container, Part, Workload},
-    report::{
-        units::{Count, Size, Time, UNKNOWN},
-        view::{Common, state_name},
-    },
+    report::view::{Common, state_name},
+    units::{Count, Size, Time, UNKNOWN},
 };
 
 /// Names of container and pod, or what stands for them.

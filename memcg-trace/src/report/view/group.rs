@@ -7,8 +7,9 @@ use serde::{Serialize, Serializer};
 use super::{Listed, state_name};
 use crate::{
     attribution::{Container, Runtime, Unit, Workload, unit_family, unit_of_path},
+    event::Key,
     report::escape::Name,
-    tracker::{Key, Memcg, State},
+    tracker::{Memcg, State},
 };
 
 /// What the memcgs of a group have in common.

@@ -12,10 +12,11 @@ use super::{
 };
 use crate::{
     attribution::Container,
-    kernel::counted::Counted,
+    event::{ID_LIMIT, Key},
+    kernel::cgroupfs::cgroup_stat::Counted,
+    record::Snapshot,
     report::escape::Name,
-    source::Snapshot,
-    tracker::{ID_LIMIT, Key, Memcg, State, Tracker},
+    tracker::{Memcg, State, Tracker},
 };
 
 /// Which memcgs are listed.

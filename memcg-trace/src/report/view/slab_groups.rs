@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::{ByOwner, Common, SlabCacheView};
 use crate::{
     attribution::Container,
+    event::Key,
     report::escape::Name,
     slab::{Cache, Ledger, State, stem},
-    tracker::Key,
 };
 
 /// `--by`

@@ -6,14 +6,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Common, Listed, MemcgView, Pin, Rolled, SlabCacheView, SlabSummary, Tally, Viewpoint,
+    Common, Listed, MemcgView, Pin, Rolled, SlabCacheView, SlabSummary, Tally, Unknown, Viewpoint,
     group::{parent, tally},
     pins, rfc3339,
 };
 use crate::{
     attribution::Container,
-    report::errno::AllocError,
-    tracker::{Backend, Ids, Memcg, Tracker},
+    record::Backend,
+    tracker::{AllocError, Ids, Memcg, Tracker},
 };
 
 /// What a summary must know that is not in the ledger.
@@ -108,12 +108,6 @@ pub struct SummaryView<'a> {
     /// See [`Run::perf_pages`].
     #[serde(skip)]
     pub perf_pages: Option<u64>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct Unknown<'a> {
-    pub what: &'a str,
-    pub reason: &'a str,
 }
 
 /// Failed allocations of one errno.

@@ -13,7 +13,7 @@ use nix::{
 };
 
 use super::task::Task;
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 /// Charged on each CPU, bytes: more than its stock holds (`MEMCG_CHARGE_BATCH`, 64 pages).
 const BYTES: usize = 512 << 10;

@@ -20,9 +20,9 @@ use nix::{
 
 use self::bystander::Bystander;
 pub use self::{disk::Disk, swap::Swap, task::Task};
-use crate::kernel::{
+use crate::kernel::cgroupfs::{
     cgroup::{Cgroup, move_to_root, remove_tree},
-    controller::Controller,
+    hierarchy::Controller,
 };
 
 const NAME: &str = "memcg-trace-verify-";

@@ -19,7 +19,7 @@ use nix::{
     unistd::{ForkResult, Pid, fork, getpid, getppid},
 };
 
-use crate::kernel::cgroup::{Cgroup, Door};
+use crate::kernel::cgroupfs::cgroup::{Cgroup, Door};
 
 /// A child of ours. Dropping it ends it and reaps it.
 #[derive(Debug)]

@@ -1,0 +1,4 @@
+//! Slab caches as the kernel lists them, and those that belong to memcgs.
+
+pub mod listing;
+pub mod memcg_caches;

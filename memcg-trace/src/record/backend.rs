@@ -1,0 +1,24 @@
+//! Which hooks feed a run.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Which hooks feed the tracker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// The css callbacks of the memory controller, and `cgroup_rmdir`.
+    Kprobe,
+    /// `cgroup_mkdir`, `cgroup_rmdir` and `cgroup_release`.
+    Tracepoint,
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Kprobe => "kprobe",
+            Self::Tracepoint => "tracepoint",
+        })
+    }
+}
