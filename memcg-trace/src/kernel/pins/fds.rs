@@ -6,7 +6,6 @@ use memcg_trace_common::ABSENT;
 
 use super::{
     files::file_systems,
-    layout::offsets,
     pass::Pass,
     tasks::{Task, Tasks},
 };
@@ -17,25 +16,6 @@ use crate::{
 
 /// More descriptors than a table has room for in practice; the limit `nr_open` is 1,048,576 unless somebody raised it.
 const FDS_MAX: usize = 1 << 22;
-
-offsets! {
-    FileLayout of "file" {
-        inode: "f_inode",
-        private: "private_data",
-        dentry: "f_path.dentry",
-    }
-}
-offsets! {
-    FilesLayout of "files_struct" {
-        table: "fdt",
-    }
-}
-offsets! {
-    TableLayout of "fdtable" {
-        count: "max_fds",
-        files: "fd",
-    }
-}
 
 /// One open file (`struct file`), whoever has it.
 #[derive(Clone, Debug)]

@@ -3,7 +3,8 @@
 use foldhash::HashMap;
 
 use super::{
-    folio::{self, PageLayout, PageWords, word},
+    folio,
+    layout::{PageLayout, PageWords, word},
     page_set::PageSet,
 };
 use crate::{

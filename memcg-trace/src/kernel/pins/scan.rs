@@ -5,8 +5,8 @@ use memcg_trace_common::BLOCK_BYTES;
 use zerocopy::FromBytes as _;
 
 use super::{
-    folio::{PageWords, index, word},
     groups::Groups,
+    layout::{PageWords, index, word},
     pass::Pass,
     vmemmap::Vmemmap,
 };

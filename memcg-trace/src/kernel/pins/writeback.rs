@@ -5,7 +5,7 @@
 
 use memcg_trace_common::ABSENT;
 
-use super::{files, layout::offsets, mounts::Mounts, pass::Pass, super_blocks::SuperBlock};
+use super::{files, mounts::Mounts, pass::Pass, super_blocks::SuperBlock};
 use crate::{
     cause::Thing,
     kernel::memory::{Lists, Members, MemoryError},
@@ -17,33 +17,6 @@ const ENTRIES_MAX: usize = 1 << 22;
 const FILES_MAX: usize = 8;
 /// Bytes of `backing_dev_info.dev_name`.
 const NAME: u32 = 64;
-
-offsets! {
-    BdiLayout of "backing_dev_info" {
-        /// The node in the ring of all.
-        ring: "bdi_list",
-        list: "wb_list",
-        name: "dev_name",
-        /// Where the name was until 5.7 (6bd87eec23cb).
-        device: "dev",
-    }
-}
-offsets! {
-    DeviceLayout of "device" {
-        name: "kobj.name",
-    }
-}
-offsets! {
-    WritebackLayout of "bdi_writeback" {
-        /// The node in the list of its device.
-        node: "bdi_node",
-        memcg: "memcg_css",
-        dirty: "b_dirty",
-        io: "b_io",
-        more_io: "b_more_io",
-        dirty_time: "b_dirty_time",
-    }
-}
 
 pub(super) fn read(
     pass: &mut Pass<'_>,
