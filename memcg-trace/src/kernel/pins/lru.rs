@@ -1,5 +1,5 @@
-//! Folios on the LRU lists of the memcgs, the dying ones' own lists: a reference each, up to 7.0. (Since 3c78c8a4dd2c "mm:
-//! memcontrol: eliminate the problem of dying memory cgroup for LRU folios" they hold none, and these lists are empty.)
+//! Folios on the LRU lists of dying memcgs: a reference each, up to 7.0. (Later they refer to an obj_cgroup, and move to the
+//! parent's lists when the memcg goes offline.)
 //!
 //! No lock is taken. A `struct page` never goes away; one that leaves the list says so by its memcg, or leads to another list
 //! of the same memcg, whose head says so. Then the list is read again from its head; what was seen before counts once.
@@ -15,6 +15,7 @@ use crate::kernel::memory::{Members, MemoryError};
 
 /// How often a list is read that changes meanwhile.
 const ATTEMPTS: u32 = 8;
+
 /// Counts the folios on all lists of the pass's memcgs, in nodes of memory of IDs below `node_ids`.
 pub(super) fn read(pass: &mut Pass<'_>, groups: &mut Groups, node_ids: u32) -> Result<(), MemoryError> {
     let layout = pass.layout.node;

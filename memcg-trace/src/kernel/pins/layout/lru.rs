@@ -13,7 +13,7 @@ offsets! {
     NodeOffsets of "mem_cgroup_per_node" {
         memcg: "memcg",
         lists: "lruvec.lists",
-        /// MGLRU's lists (6.1), by generation, type and zone; `lists` before 6.2 (6df1b2212950).
+        /// MGLRU's lists (6.1), by generation, type and zone; `lists` in its first release.
         generations: "lruvec.lrugen.folios" | "lruvec.lrugen.lists",
     }
 }

@@ -21,9 +21,9 @@ pub(in crate::kernel::pins) struct PageLayout {
     /// From the head page on: how many pages the folio has (`_nr_pages`; `_folio_nr_pages` before 6.15), or what comes before
     /// that as a power of two.
     pub nr_pages: u32,
-    /// `compound_order` in a byte (before 6.6), or the lowest byte of `_flags_1` (ebc1baf5c9b4).
+    /// `compound_order` in a byte (before 6.6), or the lowest byte of `_flags_1`.
     pub order: u32,
-    /// `_large_mapcount` (6.10, 05c5323b2a34), one less than it says.
+    /// `_large_mapcount` (6.10), one less than it says.
     pub large_mapcount: u32,
     pub head: u64,
     pub dirty: u64,

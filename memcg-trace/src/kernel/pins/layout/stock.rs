@@ -23,7 +23,7 @@ offsets! {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::kernel::pins) struct StockLayout {
     pub offsets: StockOffsets,
-    /// Slots of a stock; one until 6.16 (f735eebe55f8).
+    /// Slots of a stock; one until 6.16.
     pub slots: Option<u32>,
     /// `task_struct.se.cfs_rq`
     pub cfs_rq: u32,
