@@ -1,7 +1,10 @@
 //! What a folio says of itself: the first 64 bytes of its `struct page`, and the page behind it if it has one.
 
 use super::layout::{PageLayout, PageWords, index, word};
-use crate::cause::{Folios, KernelPages};
+use crate::{
+    cause::{Folios, KernelPages},
+    kernel::memory::{Members, Rows},
+};
 
 /// More pages than any folio has (1 GiB of hugetlb, and then some): whatever says more is none.
 const PAGES_MAX: u64 = 1 << 24;
@@ -31,9 +34,9 @@ impl PageLayout {
         word(page, self.flags) & self.head != 0
     }
 
-    /// Offsets of what [`PageLayout::large`] wants to know.
-    pub fn large_members(&self) -> [u32; 3] {
-        [self.nr_pages, self.order, self.large_mapcount]
+    /// What [`PageLayout::large`] wants to know of its head, and of the page behind that.
+    pub fn large_members(&self) -> Members {
+        Members::of(&[self.nr_pages, self.order, self.entire_mapcount, self.large_mapcount])
     }
 
     /// What is counted of a folio of one page, or, without its pages and whether it is mapped, of a larger one.
@@ -55,19 +58,21 @@ impl PageLayout {
         }
     }
 
-    /// The same of a larger one, by what stands at [`PageLayout::large_members`].
-    pub fn large(
-        &self,
-        page: &PageWords,
-        nr_pages: Option<u32>,
-        order: Option<u8>,
-        mapcount: Option<i32>,
-    ) -> Folios {
-        let by_order = order.filter(|order| *order < 32).map(|order| 1 << order);
-        let pages = nr_pages.map(u64::from).filter(|pages| *pages > 1).or(by_order);
+    /// The same of a larger one, by a row of [`PageLayout::large_members`].
+    pub fn large(&self, page: &PageWords, rows: &Rows, row: usize) -> Folios {
+        let nr_pages = rows.get::<u32>(row, self.nr_pages).map(u64::from);
+        let order = rows.get::<u8>(row, self.order).filter(|order| *order < 32);
+        let pages = nr_pages.filter(|pages| *pages > 1).or(order.map(|order| 1 << order));
+        let mapcount = |offset| rows.get::<i32>(row, offset).map(|count| count >= 0);
+        let mapped = match (mapcount(self.entire_mapcount), mapcount(self.large_mapcount)) {
+            (_, Some(mapped)) => Some(mapped),
+            (Some(true), None) => Some(true),
+            // Parts of it may be mapped.
+            _ => None,
+        };
         Folios {
             pages: pages.filter(|pages| *pages <= PAGES_MAX).unwrap_or(1),
-            mapped: mapcount.map(|mapcount| u64::from(mapcount >= 0)),
+            mapped: mapped.map(u64::from),
             large: 1,
             ..self.count(page)
         }

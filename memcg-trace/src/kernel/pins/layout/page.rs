@@ -23,7 +23,9 @@ pub(in crate::kernel::pins) struct PageLayout {
     pub nr_pages: u32,
     /// `compound_order` in a byte (before 6.6), or the lowest byte of `_flags_1`.
     pub order: u32,
-    /// `_large_mapcount` (6.10), one less than it says.
+    /// How often the whole of it is mapped, one less than that: `_entire_mapcount`, `compound_mapcount` before 6.3.
+    pub entire_mapcount: u32,
+    /// How often parts of it are, too: `_large_mapcount` (6.10), likewise one less.
     pub large_mapcount: u32,
     pub head: u64,
     pub dirty: u64,
@@ -50,6 +52,11 @@ impl PageLayout {
             mapcount: page("_mapcount"),
             nr_pages: first([folio("_nr_pages"), folio("_folio_nr_pages"), second("compound_nr")]),
             order: first([folio("_folio_order"), second("compound_order"), folio("_flags_1")]),
+            entire_mapcount: first([
+                folio("_entire_mapcount"),
+                folio("_compound_mapcount"),
+                second("compound_mapcount"),
+            ]),
             large_mapcount: first([folio("_large_mapcount"), None, None]),
             head: flag("PG_head"),
             dirty: flag("PG_dirty"),
