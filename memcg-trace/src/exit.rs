@@ -18,19 +18,19 @@ use crate::{
     source::live::LiveError,
 };
 
-/// How the program ended.
+/// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
     Done = 0,
     Failed = 1,
-    /// clap ends the process with this one by itself.
+    /// Used by clap itself.
     Usage = 2,
-    /// A leak was found, and the caller asked to be told.
+    /// A leak was found, and `--fail-on-leak` or the like was given.
     Leak = 3,
-    /// Events were lost, or a hook is missing, and the answer depends on them.
+    /// Events were lost or a hook is missing, and the result depends on them.
     Inconclusive = 4,
-    /// This kernel or machine lacks something that is needed.
+    /// This kernel or machine lacks something required.
     Unsupported = 69,
 }
 
@@ -40,13 +40,13 @@ impl Termination for Exit {
     }
 }
 
-/// The exit code of an error: what the machine lacks is told apart from what went wrong.
+/// The exit code of an error: distinguishes what the machine lacks from failures.
 pub fn of(error: &anyhow::Error) -> Exit {
     let lacking = error.chain().any(|cause| LACKING.iter().any(|is_such| is_such(cause)));
     if lacking { Exit::Unsupported } else { Exit::Failed }
 }
 
-/// Errors that say what is missing, and what to do about it.
+/// Errors about something that the machine lacks.
 const LACKING: &[fn(&(dyn Error + 'static)) -> bool] = &[
     is::<AttachError>,
     is::<ControllerError>,

@@ -13,6 +13,7 @@ pub mod kernel;
 pub mod record;
 pub mod report;
 pub mod scenarios;
+pub mod session;
 pub mod slab;
 pub mod source;
 pub mod tracker;

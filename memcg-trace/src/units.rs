@@ -1,8 +1,8 @@
-//! Numbers for people. JSON has base units and needs none of this.
+//! Formats numbers for people. (JSON uses base units.)
 
 use std::fmt;
 
-/// A time: `0.3ms`, `80ms`, `1.5s`, `3m20s`, `2h5m`, `3d4h`.
+/// A duration: `0.3ms`, `80ms`, `1.5s`, `3m20s`, `2h5m`, `3d4h`.
 #[derive(Clone, Copy, Debug)]
 pub struct Time {
     pub ns: u64,
@@ -14,7 +14,7 @@ pub struct Size {
     pub bytes: u64,
 }
 
-/// A count with its thousands set off: `65,535`.
+/// A count with thousands separators: `65,535`.
 #[derive(Clone, Copy, Debug)]
 pub struct Count(pub u64);
 
@@ -24,7 +24,7 @@ pub struct TimeOfDay {
     pub ns: i128,
 }
 
-/// What is not known, in a column.
+/// Placeholder for unknown values.
 pub const UNKNOWN: &str = "?";
 
 impl fmt::Display for Time {
@@ -57,7 +57,7 @@ impl fmt::Display for Size {
         if self.bytes < 1024 {
             return f.pad(&format!("{} B", self.bytes));
         }
-        // Tenths, rounded down: never more than there is.
+        // Tenths, rounded down.
         let mut tenths = u128::from(self.bytes) * 10 / 1024;
         let mut unit = 0;
         while tenths >= 10_240 && unit + 1 < UNITS.len() {

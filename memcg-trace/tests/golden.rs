@@ -11,13 +11,14 @@ use std::{collections::HashMap, time::Instant};
 use events::{Css, Fired, MS, css, key};
 use golden::{check_json, check_text, compare};
 use memcg_trace::{
-    attribution::{FactSource, Facts, Names, Role, Runtime, container_of_path},
+    attribution::{ByOwner, FactSource, Facts, Names, Role, Runtime, container_of_path},
     record::{Backend, Clock, Record},
     report::{
         json,
         text::{self, Color},
-        view::{ByOwner, EventView, Rollup, Run, SummaryView, Viewpoint, subject},
+        view::{EventView, Run, SummaryView, Viewpoint, rolled, subject},
     },
+    session::Rollup,
     tracker::{Change, Config, Memcg, Tracker, What},
 };
 use memcg_trace_common::{Field, Hook};
@@ -101,7 +102,7 @@ impl Session {
             text::event(&mut self.text, &view, self.color).expect("a Vec takes all");
             json::event(&mut self.json, &view).expect("a Vec takes all");
             if let (What::Freed { memcg, .. }, Some(rollup)) = (&change.what, &mut self.rollup) {
-                rollup.freed(memcg, container.as_ref());
+                rollup.forget(memcg, container.as_ref());
             }
         }
     }
@@ -113,7 +114,7 @@ impl Session {
         let container = |memcg: &Memcg| self.names.container_of(&memcg.key, memcg.path.as_deref());
         let mut view = SummaryView::new(&self.run, &self.tracker, &self.viewpoint, container);
         if let Some(rollup) = &self.rollup {
-            view.rolled = rollup.groups(&self.tracker, self.run.ended_ns, &self.viewpoint, container);
+            view.rolled = rolled(rollup, &self.tracker, self.run.ended_ns, &self.viewpoint, container);
         }
         text::summary(&mut self.text, &view, self.color).expect("a Vec takes all");
         json::summary(&mut self.json, &view).expect("a Vec takes all");

@@ -8,10 +8,10 @@ use memcg_trace::{
     attribution::{Container, container_of_path},
     event::Key,
     record::Clock,
-    report::view::{SlabBy, SlabRequest, SlabRun, SlabView},
+    report::view::{SlabBy, SlabRequest, SlabView},
     slab::{
-        Change, Config, Family, Leak, Ledger, Listed, Listing, SlabEvent, SlabRecord, State, Symbol, Totals,
-        What, stem,
+        Change, Config, Family, Leak, Ledger, Listed, Listing, SlabEvent, SlabRecord, SlabRun, State, Symbol,
+        Totals, What, stem,
     },
 };
 use memcg_trace_common::{RawSlabEvent, SlabField, SlabHook};

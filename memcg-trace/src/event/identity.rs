@@ -1,4 +1,4 @@
-//! Who an event is about, and which thread it happened in.
+//! Identity of memcgs, and the threads of events.
 
 use super::Event;
 
@@ -16,8 +16,8 @@ pub struct Key {
 }
 
 impl Key {
-    /// The memcg that an event is about. A kernel whose serial numbers cannot be read gives 0 for all: then the address
-    /// alone tells memcgs apart, which holds as long as both of them live.
+    /// The memcg that an event is about. Where serial numbers cannot be read, all are 0: then only the address
+    /// distinguishes memcgs, which works as long as both are alive.
     pub fn of(event: &Event) -> Option<Self> {
         let css = event.css().filter(|&css| css != 0)?;
         Some(Self { css, serial: event.serial().unwrap_or(0) })

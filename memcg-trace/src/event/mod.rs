@@ -1,4 +1,4 @@
-//! Decoding: bytes of the perf buffer (or of a recording) into an [`Event`].
+//! Decodes bytes of the perf buffer or of a recording into an [`Event`].
 
 mod identity;
 
@@ -8,12 +8,12 @@ use memcg_trace_common::{EventHeader, Field, Hook, NAME_MAX};
 use thiserror::Error;
 use zerocopy::FromBytes as _;
 
-/// What a hook saw, at the instant it fired. A fact that the hook could not read is `None`, never zero.
+/// One event: the facts that a hook read at the instant it fired. A fact that it could not read is `None`, never zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     header: EventHeader,
     hook: Hook,
-    /// Name of the directory (not the path); raw bytes, empty when the hook has none.
+    /// Name of the directory (not the path); raw bytes, empty if the hook has none.
     name: Box<[u8]>,
 }
 
@@ -31,7 +31,7 @@ pub enum DecodeError {
 }
 
 impl Event {
-    /// Decodes one record. Padding behind the name (the perf buffer aligns records to 8 bytes) is ignored.
+    /// Decodes one record. Padding after the name (the perf buffer aligns records to 8 bytes) is ignored.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let (header, rest) =
             EventHeader::read_from_prefix(bytes).map_err(|_| DecodeError::Short(bytes.len()))?;
@@ -40,7 +40,7 @@ impl Event {
         Self::new(header, name)
     }
 
-    /// An event from its parts. `header.name_len` becomes the length of `name`.
+    /// Builds an event from its parts. `header.name_len` is set to the length of `name`.
     pub fn new(mut header: EventHeader, name: &[u8]) -> Result<Self, DecodeError> {
         let hook = Hook::from_number(header.hook).ok_or(DecodeError::Hook(header.hook))?;
         if name.len() > NAME_MAX {
@@ -55,7 +55,7 @@ impl Event {
         &self.header
     }
 
-    /// The bytes behind the header, as many as its `name_len` says.
+    /// The bytes after the header; `name_len` of them.
     pub fn raw_name(&self) -> &[u8] {
         &self.name
     }
@@ -73,7 +73,7 @@ impl Event {
         self.known(Field::NAME).then_some(&*self.name)
     }
 
-    /// The name is the whole path.
+    /// Whether the name is the full path.
     pub fn name_is_path(&self) -> bool {
         self.known(Field::PATH)
     }
@@ -98,7 +98,7 @@ impl Event {
         self.field(Field::CSS_REFS, self.header.css_refs)
     }
 
-    /// The memcg ID; `Some(0)` says that it was released.
+    /// The memcg ID; `Some(0)` means released.
     pub fn memcg_id(&self) -> Option<u32> {
         self.field(Field::MEMCG_ID, self.header.memcg_id)
     }
@@ -136,7 +136,7 @@ impl Event {
         self.field(Field::ERRNO, self.header.errno)
     }
 
-    /// The cgroup is known to have neither a process nor a cgroup below it.
+    /// Whether the cgroup is known to have no processes and no children.
     pub fn is_empty(&self) -> bool {
         self.known(Field::EMPTY)
     }

@@ -1,8 +1,8 @@
-//! What a probe answers: yes, no, or could not tell; and what to do about a no.
+//! The result of a probe: yes, no with the next step, or could not tell.
 
 use std::error::Error;
 
-/// The answer to "does this work here?".
+/// The result of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     Yes {
@@ -10,7 +10,7 @@ pub enum Answer {
     },
     No {
         reason: String,
-        /// What to do about it.
+        /// The next step for the user.
         next: String,
     },
     /// Could not tell.
@@ -19,16 +19,16 @@ pub enum Answer {
     },
 }
 
-/// Something that may work here, and whether it does.
+/// A feature, and whether it works here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ability {
     pub what: String,
     pub answer: Answer,
 }
 
-/// Something that the machine lacks.
+/// An error that means that the machine or kernel lacks something.
 pub trait Lack: Error {
-    /// What to do about it. Where the error's text ends with it, it says exactly this.
+    /// The next step. If the error's text ends with a next step, it is this exact string.
     fn next_step(&self) -> String;
 }
 
@@ -41,14 +41,14 @@ impl Answer {
         Self::Unknown { reason: reason.into() }
     }
 
-    /// The error's text, of which the next step stands by itself.
+    /// Splits the error's text into reason and next step.
     pub fn no(lack: &impl Lack) -> Self {
         let (text, next) = (lack.to_string(), lack.next_step());
         let reason = text.strip_suffix(&next).map_or(&*text, |reason| reason.trim_end_matches([';', ' ']));
         Self::No { reason: reason.to_owned(), next }
     }
 
-    /// `detail` makes a yes of what was found.
+    /// `detail` describes what was found.
     pub fn of<T, E: Lack>(found: &Result<T, E>, detail: impl FnOnce(&T) -> String) -> Self {
         match found {
             Ok(found) => Self::yes(detail(found)),
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(
             Answer::no(&PrivilegeError::Lockdown("confidentiality")),
             no(
-                "the kernel is locked down (confidentiality), which forbids eBPF programs to read kernel memory",
+                "the kernel is locked down (confidentiality), which keeps eBPF programs from reading kernel memory",
                 "boot without lockdown=confidentiality"
             )
         );

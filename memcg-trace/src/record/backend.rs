@@ -1,10 +1,10 @@
-//! Which hooks feed a run.
+//! The backends: sets of hooks.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Which hooks feed the tracker.
+/// The set of hooks that feeds the tracker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {

@@ -1,9 +1,9 @@
-//! The clocks of a machine against each other.
+//! Offsets between the clocks of a machine.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Turns `CLOCK_MONOTONIC`, in which events are stamped, into the clocks that people and other tools use.
+/// Converts `CLOCK_MONOTONIC`, the clock of event timestamps, to the clocks that people and other tools use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clock {
     /// `CLOCK_BOOTTIME` minus `CLOCK_MONOTONIC`, ns: time spent suspended.

@@ -1,4 +1,4 @@
-//! Events as the merge needs them, whatever object emits them.
+//! The interface of events that the merge needs, for all eBPF objects.
 
 use std::{
     fmt::{Debug, Display},
@@ -10,18 +10,18 @@ use memcg_trace_common::Hook;
 use super::Snapshot;
 use crate::event::{DecodeError, Event};
 
-/// What the hooks of one eBPF object emit.
+/// An event of the hooks of one eBPF object.
 pub trait HookEvent: Sized {
-    /// Which of its hooks; the number is the index of its counters.
+    /// The hooks of the object; the number is the index of a hook's counters.
     type Hook: Copy + Ord + Hash + Debug + Into<u32> + 'static;
-    /// What a look at the kernel brings instead, when events were lost or before there were any.
+    /// A snapshot of the kernel, taken at the start and when events were lost.
     type Snapshot: Clone + Debug + PartialEq + Eq;
     type DecodeError: Display;
 
     fn decode(bytes: &[u8]) -> Result<Self, Self::DecodeError>;
     fn hook(&self) -> Self::Hook;
     fn cpu(&self) -> u32;
-    /// Counts the events of this hook on this CPU from 1.
+    /// Sequence number of the event, per hook and CPU, starting at 1.
     fn seq(&self) -> u64;
     /// `CLOCK_MONOTONIC`, ns.
     fn t_ns(&self) -> u64;

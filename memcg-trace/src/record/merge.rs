@@ -1,11 +1,11 @@
-//! Many CPUs, one order.
+//! Merges the events of all CPUs into one order.
 //!
-//! Each hook counts its events on each CPU, so a (hook, CPU) pair is a *stream*: its sequence numbers run 1, 2, 3 …, and
-//! the perf buffer of the CPU delivers them in that order. Between CPUs there is only the clock.
+//! Each hook numbers its events per CPU, so a (hook, CPU) pair is a *stream*: its sequence numbers are 1, 2, 3 …, and
+//! the perf buffer of the CPU delivers them in that order. Across CPUs there is only the clock.
 //!
 //! Guaranteed: within a stream nothing is released twice or backwards, and whatever is missing is reported as
 //! [`Record::Lost`] just before the event that revealed it. Not guaranteed: that time never goes back. An event that
-//! arrives after the watermark passed its time is released at once rather than dropped; the tracker bears it.
+//! arrives after the watermark passed its time is released at once rather than dropped; the tracker copes with it.
 
 use std::{
     cmp::Reverse,
@@ -17,11 +17,11 @@ use foldhash::HashMap;
 use super::{HookEvent, Record};
 use crate::event::Event;
 
-/// Puts the events of all CPUs in the order of time. Holds what is newer than the last watermark, nothing else.
+/// Orders the events of all CPUs by time. Only buffers events newer than the last watermark.
 #[derive(Debug)]
 pub struct Merge<E: HookEvent = Event> {
     streams: HashMap<(E::Hook, u32), Stream<E>>,
-    /// The first event of each stream that has any, oldest on top; entries whose event has moved on are skipped.
+    /// The first event of each non-empty stream, oldest on top; stale entries are skipped.
     heads: BinaryHeap<Reverse<Head<E::Hook>>>,
     /// Time of the newest event ever pushed, ns.
     newest_ns: u64,
@@ -31,7 +31,7 @@ pub struct Merge<E: HookEvent = Event> {
 /// The events of one hook on one CPU.
 #[derive(Debug)]
 struct Stream<E> {
-    /// By sequence number.
+    /// Buffered events, by sequence number.
     waiting: VecDeque<E>,
     /// Sequence number of the last event released.
     seq: u64,
@@ -39,7 +39,7 @@ struct Stream<E> {
     t_ns: u64,
 }
 
-/// The place of an event in the order.
+/// Position of an event in the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Head<H> {
     t_ns: u64,
@@ -65,7 +65,7 @@ impl<E: HookEvent> Merge<E> {
         Self::default()
     }
 
-    /// Takes an event of any CPU. Batches of different CPUs may come in any order.
+    /// Adds an event of any CPU. Batches of different CPUs may come in any order.
     pub fn push(&mut self, event: E) {
         let (hook, cpu, seq) = (event.hook(), event.cpu(), event.seq());
         self.newest_ns = self.newest_ns.max(event.t_ns());
@@ -118,8 +118,9 @@ impl<E: HookEvent> Merge<E> {
         self.expect(self.newest_ns, emitted, out);
     }
 
-    /// Reports the loss that no later event of its stream has revealed. `emitted` is as in [`Merge::finish`], but read
-    /// while events went on, at `t_ns`; the buffers were drained since, and what they held of that time was released.
+    /// Reports loss that no later event of its stream has revealed. `emitted` is as in [`Merge::finish`], but read at
+    /// `t_ns` while the hooks were attached; since then, the buffers were drained and all events up to that time
+    /// released.
     pub fn expect(
         &mut self,
         t_ns: u64,
@@ -129,7 +130,7 @@ impl<E: HookEvent> Merge<E> {
         for (hook, cpu, emitted) in emitted {
             let stream = self.streams.entry((hook, cpu)).or_default();
             let events = emitted.saturating_sub(stream.seq);
-            // An event that waits will reveal the loss before it.
+            // A buffered event will reveal the loss before it.
             if events > 0 && stream.waiting.is_empty() {
                 stream.seq = emitted;
                 out(Record::Lost { t_ns, hook, cpu, events });
@@ -137,20 +138,20 @@ impl<E: HookEvent> Merge<E> {
         }
     }
 
-    /// How many events arrived more than once, or so late that they were already reported as lost. They were dropped.
+    /// Number of events dropped because they arrived twice, or after they had been reported as lost.
     pub fn duplicates(&self) -> u64 {
         self.duplicates
     }
 
-    /// How many events wait for the watermark.
+    /// Number of events that wait for the watermark.
     pub fn pending(&self) -> usize {
         self.streams.values().map(|stream| stream.waiting.len()).sum()
     }
 }
 
 impl<E: HookEvent> Stream<E> {
-    /// Place of the first event that waits. Its time is at least that of its predecessor: the NMI-safe clock behind
-    /// `bpf_ktime_get_ns` may step back by a few ns, and that must not look like a gap.
+    /// Position of the first buffered event. Its time is at least that of its predecessor: the NMI-safe clock behind
+    /// `bpf_ktime_get_ns` may step back by a few ns, which must not look like a gap.
     fn head(&self) -> Option<Head<E::Hook>> {
         let event = self.waiting.front()?;
         let t_ns = event.t_ns().max(self.t_ns);

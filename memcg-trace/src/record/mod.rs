@@ -1,4 +1,4 @@
-//! What a run is made of: events in one order, what walks and the node told between them, the start and the end. Pure.
+//! The records of a run: ordered events, walks and names of containers between them, the start and the end. Pure.
 
 mod backend;
 mod clock;
@@ -22,35 +22,36 @@ use crate::{
     event::{Event, Key},
 };
 
-/// What a run is made of, in the order in which it is applied.
+/// One record of a run; records are applied in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record<E: HookEvent = Event> {
     Event(E),
-    /// A walk of the kernel. It is not merged: it follows every event that is not younger than its end.
+    /// A walk of the kernel. Not merged: it follows all events up to its end.
     Walk(E::Snapshot),
-    /// Events that a hook emitted on a CPU and that never arrived; known at `t_ns` (`CLOCK_MONOTONIC`, ns).
+    /// Events that a hook emitted on a CPU but that never arrived; detected at `t_ns` (`CLOCK_MONOTONIC`, ns).
     Lost {
         t_ns: u64,
         hook: E::Hook,
         cpu: u32,
         events: u64,
     },
-    /// Firings that the kernel skipped, or a return whose entry was not seen; known at `t_ns` (`CLOCK_MONOTONIC`, ns).
+    /// Firings that the kernel skipped, or a return whose entry was not seen; detected at `t_ns` (`CLOCK_MONOTONIC`,
+    /// ns).
     Missed {
         t_ns: u64,
         hook: E::Hook,
         firings: u64,
     },
-    /// What the node told about a memcg, which may be about to be born. Not merged, and nothing to the ledger.
+    /// Facts about the container of a memcg, which may not be online yet. Not merged, and ignored by the ledger.
     Names {
         key: Key,
         facts: Vec<Facts>,
     },
-    /// The slab caches that some memcgs had at `t_ns` (`CLOCK_MONOTONIC`, ns), by their names. Not merged: it is about memcgs
-    /// that are dying when it is applied.
+    /// Names of the slab caches that memcgs had at `t_ns` (`CLOCK_MONOTONIC`, ns). Not merged: it concerns memcgs that
+    /// are dying when it is applied.
     Caches {
         t_ns: u64,
-        /// Each of them holds its memcg.
+        /// Whether these caches pin their memcgs.
         hold: bool,
         of: Vec<(Key, Vec<Box<[u8]>>)>,
     },

@@ -1,4 +1,4 @@
-//! Facts about a node that no event brings.
+//! Facts about a node that are not in events.
 
 use serde::Serialize;
 
@@ -9,19 +9,19 @@ pub enum Version {
     V2,
 }
 
-/// Kernel memory as far as it shows.
+/// Kernel memory accounting, as far as visible.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Kmem {
     /// Booted with `cgroup.memory=nokmem`.
     pub nokmem: bool,
-    /// Cgroups below the root that tell, of those that were asked; 0: none does.
+    /// Number of sampled cgroups below the root whose accounting is visible.
     pub cgroups: u64,
-    /// Of these, charged for kernel memory.
+    /// Number of these that are charged for kernel memory.
     pub charged: u64,
-    /// Cgroups of containers, and those of them that are charged for kernel memory: where a runtime has to ask for it
-    /// (before 4.5), this shows whether it does.
+    /// Number of these that belong to containers, and of those charged for kernel memory: shows whether the runtime
+    /// enables it, where it has to (before 4.5).
     pub containers: u64,
     pub containers_charged: u64,
-    /// Of all, with a limit of their own for kernel memory (v1; the file is gone since 6.12).
+    /// Number of these with a kernel memory limit (v1; the file is gone since 6.12).
     pub limited: u64,
 }

@@ -1,4 +1,4 @@
-//! Reproducers of what keeps removed memcgs in the kernel, for `verify`: one file for each, which explains what it provokes.
+//! The scenarios of `verify`: reproducers of what pins removed memcgs, one file each, which explains what it provokes.
 
 mod cgroup_namespace;
 mod churn;
@@ -28,52 +28,52 @@ use crate::{
     verdict::{ScenarioName, Sign},
 };
 
-/// What is tried on each of some cgroups.
+/// A reproducer that runs on each of a number of cgroups.
 pub trait Scenario {
-    /// Prepares what its cgroups share. An error is the reason why it cannot run here.
+    /// Prepares what its cgroups share. An error means that it cannot run here.
     fn set_up(&mut self, _stage: &Stage, _cgroups: u64) -> Result<()> {
         Ok(())
     }
 
-    /// Does to a fresh cgroup what may pin its memcg, and takes the memcg away: as a rule, by removing the directory. What
-    /// makes thousands of cgroups calls `pump` every now and then, so that no event is lost.
+    /// Pins the memcg of a new cgroup, and then removes the memcg, usually by rmdir. A scenario that creates thousands
+    /// of cgroups has to call `pump` regularly, so that no events are lost.
     fn provoke(&mut self, victim: Cgroup, stage: &Stage, pump: Pump<'_>) -> Result<()>;
 
-    /// After the last cgroup; `parent` is that of all.
+    /// Called after the last cgroup; `parent` is their parent.
     fn conclude(&mut self, _parent: &Cgroup) -> Result<()> {
         Ok(())
     }
 
-    /// Takes the pins away.
+    /// Removes the pins.
     fn unpin(&mut self, _pump: Pump<'_>) -> Result<()> {
         Ok(())
     }
 
-    /// What pins the memcgs until [`Scenario::unpin`], as in "… is gone"; `None`: nothing that could be taken away.
+    /// Noun for what pins the memcgs until [`Scenario::unpin`], as in "… is gone"; `None`: there is no pin to remove.
     fn pin(&self) -> Option<&'static str> {
         None
     }
 
-    /// How many cgroups it takes if so many are asked for.
+    /// Number of cgroups it uses if `asked` are requested.
     fn cgroups(&self, asked: u64) -> u64 {
         asked
     }
 
-    /// Memcgs that come and go with each of its cgroups.
+    /// Number of memcgs created with each of its cgroups.
     fn memcgs_each(&self) -> u64 {
         1
     }
 
-    /// What speaks for a leak and is seen in no memcg; asked when the memcgs had time to go.
+    /// A sign of a leak that does not show in any memcg; called after the memcgs had time to be freed.
     fn sign(&mut self) -> Result<Option<Sign>> {
         Ok(None)
     }
 }
 
-/// Lets the tracer take what happened. An error ends the run: we were interrupted.
+/// Lets the tracer drain its events. An error ends the run: we were interrupted.
 pub type Pump<'a> = &'a mut dyn FnMut() -> Result<()>;
 
-/// The scenario of this name.
+/// The scenario with this name.
 pub fn scenario(name: ScenarioName) -> Box<dyn Scenario> {
     match name {
         ScenarioName::Churn => Box::new(churn::Churn),

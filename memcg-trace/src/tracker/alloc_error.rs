@@ -1,14 +1,14 @@
-//! What a failed `mem_cgroup_css_alloc` says.
+//! Decodes the errno of a failed `mem_cgroup_css_alloc`.
 //!
-//! The kernel's words for "no memcg ID is left" changed with its allocator of IDs: `css_get_new_id` and `idr_alloc` give
-//! ENOSPC, `xa_alloc` gives EBUSY. In between, `mem_cgroup_alloc` returned NULL for any failure, and its caller made
-//! ENOMEM of it (4.7 to 5.6, and the later kernels of RHEL 7): the same word as for a lack of memory.
+//! The errno for "out of memcg IDs" depends on the kernel's ID allocator: `css_get_new_id` and `idr_alloc` return
+//! ENOSPC, `xa_alloc` returns EBUSY. In between, `mem_cgroup_alloc` returned NULL for any failure, which its caller
+//! turned into ENOMEM (4.7 to 5.6, and the later kernels of RHEL 7): the same as for lack of memory.
 
 use nix::errno::Errno;
 
 use super::Ids;
 
-/// So many IDs free still count as none: those that failed are not the last that were counted.
+/// This many free IDs still count as none, because the count may lag behind the failure.
 const MARGIN: u64 = 64;
 
 /// Whether an allocation failed because all memcg IDs were in use.
@@ -20,7 +20,7 @@ pub enum Exhausted {
 }
 
 impl Exhausted {
-    /// For JSON: `null` where it cannot be told.
+    /// For JSON: `null` if unknown.
     pub fn known(self) -> Option<bool> {
         match self {
             Self::Yes => Some(true),
@@ -36,13 +36,13 @@ pub struct AllocError {
     /// `ENOSPC`
     pub name: String,
     pub exhausted: Exhausted,
-    /// For people; continues "it failed: …".
+    /// Explanation for people; continues "it failed: …".
     pub meaning: &'static str,
 }
 
 impl AllocError {
-    /// Judges by the errno and, where that says too little, by the IDs in use. IDs that are held by memcgs which died
-    /// before the start and were not walked are not among those; `dying_unseen` is how many these can be.
+    /// Decides by the errno and, where that is ambiguous, by the IDs in use. These do not include IDs held by memcgs
+    /// that died before the start and were not walked; `dying_unseen` is the maximum number of those.
     pub fn decode(errno: u32, ids: &Ids, dying_unseen: Option<u64>) -> Self {
         let errno = i32::try_from(errno).map_or(Errno::UnknownErrno, Errno::from_raw);
         let full = |used: u64| used.saturating_add(MARGIN) >= ids.limit;
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(exhausted(Errno::ENOMEM, None, None), None);
         assert_eq!(exhausted(Errno::ENOMEM, Some(65_534), None), Some(true));
         assert_eq!(exhausted(Errno::ENOMEM, Some(200), Some(30)), Some(false));
-        // Zombies of before may hold the IDs that are not counted.
+        // Zombies from before the start may hold the IDs that are not counted.
         assert_eq!(exhausted(Errno::ENOMEM, Some(200), Some(65_400)), None);
         assert_eq!(exhausted(Errno::ENOMEM, Some(200), None), None);
     }

@@ -1,4 +1,4 @@
-//! What `verify` tries, by name.
+//! Names of the scenarios of `verify`.
 
 use std::fmt;
 
@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 pub enum ScenarioName {
     /// Control: create, run a task, remove
     Churn,
-    /// The kmem limit set and lifted again, the leak of RHEL 7 (v1)
+    /// The kmem limit set and removed again, the leak of RHEL 7 (v1)
     KmemLimit,
-    /// The same with nothing running inside: control (v1)
+    /// Control for kmem-limit: the same with nothing running inside (v1)
     KmemToggle,
-    /// Kernel objects of many kinds; /sys/kernel/slab must return to its level
+    /// Kernel objects of many kinds; /sys/kernel/slab must shrink back
     SlabCaches,
     /// A file on a tmpfs that outlives the cgroup
     Tmpfs,
@@ -30,17 +30,17 @@ pub enum ScenarioName {
     Swap,
     /// A socket with data in it
     Socket,
-    /// A task that ended and that nobody waited for
+    /// A zombie task: it ended, and nobody has waited for it
     UnreapedTask,
-    /// A cgroup namespace that began in the cgroup
+    /// A cgroup namespace created in the cgroup
     CgroupNamespace,
-    /// The controller switched off, the cgroup still there (v2)
+    /// The controller disabled, the cgroup still there (v2)
     ControllerToggle,
     /// Parent and child removed, the child pinned
     Nested,
     /// Inodes and dentries that outlive the cgroup
     Dentries,
-    /// Pages of a file that was written, and not yet to the disk
+    /// Dirty pages of a file
     PageCacheDirty,
     /// All 65,535 memcg IDs used up, one cgroup removed, another created (needs --exhaust)
     IdExhaustion,
@@ -52,7 +52,7 @@ impl ScenarioName {
         clap::ValueEnum::value_variants()
     }
 
-    /// It takes what every other scenario needs, and runs alone.
+    /// Whether it uses up what other scenarios need, and so runs alone.
     pub fn is_exclusive(self) -> bool {
         self == Self::IdExhaustion
     }

@@ -135,7 +135,7 @@ fn play(kernel: &Kernel, liar: &Liar) -> Result<Vec<(Verdict, Option<String>)>> 
     let wanted = Wanted { backend: None, perf_pages: Some(64), walk: true, grace_ns: u64::MAX, clock };
     let oracle = Faked { kernel: KernelOracle::new(kernel), counts: liar.counts };
     let (stream, start) = Stream::open(kernel, &wanted)?;
-    let witness = Witness::new(Deaf { stream, hears: liar.hears, heard: 0 }, &start);
+    let witness = Witness::new(Deaf { stream, hears: liar.hears, heard: 0 }, start);
     let interrupted = || Ok(());
     let say = &mut |_: &str| ();
     let round = Round { stage: &stage, witness, oracle, settings: SETTINGS, interrupted, say };

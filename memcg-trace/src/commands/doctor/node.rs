@@ -8,7 +8,6 @@ use std::{
 
 use crate::{
     attribution::container_of_path,
-    commands::scan::{empty::Empty, survey::Survey},
     diagnosis::{Memcgs, Node, Pin, Trend},
     event::{Event, Key},
     kernel::{
@@ -21,9 +20,10 @@ use crate::{
         page_bytes,
         walk::Walk,
     },
-    record::{Backend, Record, Version},
+    record::{Record, Version},
+    session::{Empty, Survey},
     source::Caches,
-    tracker::{Config, Tracker},
+    tracker::Tracker,
 };
 
 /// Shorter spans tell no trend.
@@ -135,13 +135,7 @@ fn held_by_caches(caches: &mut Caches, memcgs: &[Key]) -> HashSet<Key> {
 
 /// Everything, by a walk.
 fn walked(survey: &Survey) -> Memcgs {
-    let mut tracker = Tracker::new(Config {
-        backend: Backend::Kprobe,
-        grace_ns: u64::MAX,
-        live_at_start: Some(0),
-        paths: std::collections::HashMap::new(),
-    });
-    tracker.walked(&survey.snapshot, &mut Vec::new());
+    let tracker = Tracker::of_walk(&survey.snapshot);
     let totals = tracker.totals();
     let held = |event: &Event| Some(event.css_refs()?.min(event.charged_pages()?) * page_bytes() as u64);
     Memcgs {

@@ -21,13 +21,14 @@ use self::{
     round::{Round, Settings},
     witness::Witness,
 };
-use super::{color, release_memory, trace::BackendChoice, wall_clock};
+use super::{announce, color, trace::BackendChoice};
 use crate::{
     attribution::container_of_path,
     exit::Exit,
     kernel::{
         Kernel,
         cgroupfs::hierarchy::{Controller, ControllerError},
+        clock,
     },
     record::{Start, Version},
     report::{
@@ -35,6 +36,7 @@ use crate::{
         view::{Ground, VerdictView, VerifyView},
     },
     scenarios::stage::Stage,
+    session::release_memory,
     source::{Stream, Wanted},
     verdict::{Baseline, Differs, Evidence, Expectation, Played, ScenarioName, Verdict, judge},
 };
@@ -270,27 +272,28 @@ impl Args {
             perf_pages: None,
             walk: true,
             grace_ns: u64::MAX,
-            clock: wall_clock(),
+            clock: clock::offsets(),
         };
         let oracle = KernelOracle::new(kernel);
         let (stream, start) = Stream::open(kernel, &wanted)?;
         if first {
-            announce(&start);
+            announce::tracing(&start);
         }
         let settings = Settings { cgroups: self.cgroups, settle: self.settle, agree: AGREE };
         let say = &mut |what: &str| eprintln!("memcg-trace: {what}");
-        let witness = Witness::new(stream, &start);
+        let ground = self.ground(&start);
+        let witness = Witness::new(stream, start);
         let round = Round { stage, witness, oracle, settings, interrupted: interrupt::check, say };
         let evidence = round.play(names)?;
-        Ok((evidence, self.ground(start)))
+        Ok((evidence, ground))
     }
 
-    fn ground(&self, start: Start) -> Ground {
+    fn ground(&self, start: &Start) -> Ground {
         Ground {
-            kernel: start.kernel,
-            controller: start.controller,
+            kernel: start.kernel.clone(),
+            controller: start.controller.clone(),
             backend: start.backend,
-            backend_reason: start.backend_reason,
+            backend_reason: start.backend_reason.clone(),
             cgroups: self.cgroups,
             settle_ns: u64::try_from(self.settle.as_nanos()).unwrap_or(u64::MAX),
             page_bytes: start.page_bytes,
@@ -307,11 +310,6 @@ impl Args {
         }
         Ok(out.flush()?)
     }
-}
-
-fn announce(start: &Start) {
-    let why = start.backend_reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    eprintln!("memcg-trace: tracing {}, {} backend{why}", start.controller, start.backend);
 }
 
 /// The worst of all verdicts decides.

@@ -1,5 +1,5 @@
-//! Directories of the hierarchy that carries the memory controller: made, filled and removed. The files of cgroup v1 and
-//! v2 differ; here alone.
+//! Creates, configures and removes cgroups in the hierarchy of the memory controller. The only place that knows how the
+//! files of cgroup v1 and v2 differ.
 
 use std::{
     fs::{self, File},
@@ -18,13 +18,13 @@ use anyhow::{Context as _, Result, bail};
 use super::hierarchy::Controller;
 use crate::record::Version;
 
-/// rmdir says EBUSY as long as a task that ended is on its way out.
+/// rmdir fails with EBUSY while a task that ended is still exiting.
 const LEAVING: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(2);
 
 const KMEM_LIMIT: &str = "memory.kmem.limit_in_bytes";
 
-/// A cgroup that we made. It goes with everything below it when it is dropped.
+/// A cgroup that we created. Dropping it removes it with all its descendants.
 #[derive(Debug)]
 pub struct Cgroup {
     version: Version,
@@ -39,7 +39,7 @@ impl Cgroup {
         if !cgroup.has_memcg() {
             let control = controller.mount.join("cgroup.subtree_control");
             bail!(
-                "cgroups below the root have no memory controller; give it to them: echo +memory > {}",
+                "the memory controller is not enabled for cgroups below the root; enable it: echo +memory > {}",
                 control.display()
             );
         }
@@ -90,7 +90,7 @@ impl Cgroup {
         text.trim().parse().with_context(|| format!("{} says \"{}\"", file.display(), text.trim()))
     }
 
-    /// Children have memcgs from now on; on v1 they always do.
+    /// Gives the children memcgs; on v1 they always have one.
     pub fn enable_memory(&self) -> Result<()> {
         match self.version {
             Version::V1 => Ok(()),
@@ -98,12 +98,12 @@ impl Cgroup {
         }
     }
 
-    /// Takes the memcgs of the children away; v2 only.
+    /// Takes the children's memcgs away; v2 only.
     pub fn disable_memory(&self) -> Result<()> {
         self.write("cgroup.subtree_control", "-memory")
     }
 
-    /// What it is charged for, up to a batch of each CPU's stock.
+    /// Bytes charged, except for a batch in the stock of each CPU.
     pub fn charged_bytes(&self) -> Result<u64> {
         self.bytes(match self.version {
             Version::V1 => "memory.usage_in_bytes",
@@ -111,7 +111,7 @@ impl Cgroup {
         })
     }
 
-    /// What it has in swap, exactly. v1 charges a swapped page to memsw alone.
+    /// Bytes in swap, exact. v1 charges a swapped page to memsw only.
     pub fn swapped_bytes(&self) -> Result<u64> {
         match self.version {
             Version::V1 => {
@@ -122,7 +122,7 @@ impl Cgroup {
         }
     }
 
-    /// Swap is charged to it.
+    /// Whether swap is charged to it.
     pub fn accounts_swap(&self) -> bool {
         self.has(match self.version {
             Version::V1 => "memory.memsw.usage_in_bytes",
@@ -130,19 +130,19 @@ impl Cgroup {
         })
     }
 
-    /// Lets the kernel take back what it can, which drains the charge stocks as well.
+    /// Lets the kernel reclaim what it can, which also drains the charge stocks.
     pub fn reclaim(&self) {
-        // Fails if not all can be reclaimed.
+        // Fails if not everything can be reclaimed.
         let _ = match self.version {
             Version::V1 => self.write("memory.force_empty", "0"),
             Version::V2 => self.write("memory.high", "0").and_then(|()| self.write("memory.high", "max")),
         };
     }
 
-    /// Lets the kernel swap out what it can of the tasks inside. (force_empty would try for seconds to get at their kernel
-    /// memory as well.)
+    /// Lets the kernel swap out the memory of the tasks inside. (force_empty would try for seconds to reclaim their
+    /// kernel memory as well.)
     pub fn swap_out(&self) {
-        // Fails if not all can be swapped out.
+        // Fails if not everything can be swapped out.
         let _ = match self.version {
             Version::V1 => {
                 let limited = self.write("memory.limit_in_bytes", "0");
@@ -152,30 +152,30 @@ impl Cgroup {
         };
     }
 
-    /// Kernel memory can be limited by itself: v1 alone.
+    /// Whether kernel memory has a limit of its own: v1 only.
     pub fn has_kmem_limit(&self) -> bool {
         self.has(KMEM_LIMIT)
     }
 
-    /// Limits kernel memory; -1 lifts the limit. Before 4.5 this is what starts the accounting of it, for good.
+    /// Limits kernel memory; -1 removes the limit. Before 4.5 this enables kernel memory accounting, permanently.
     pub fn limit_kmem(&self, bytes: i64) -> Result<()> {
         self.write(KMEM_LIMIT, &bytes.to_string())
     }
 
-    /// Limits kernel memory and lifts the limit again: what runc did for every container (runc#1725).
+    /// Sets and removes a kernel memory limit, as runc did for every container (runc#1725).
     pub fn toggle_kmem_limit(&self) -> Result<()> {
         self.limit_kmem(1)?;
         self.limit_kmem(-1)
     }
 
-    /// How many slab caches its memcg has of its own, up to 5.8. `None`: it does not tell.
+    /// Number of slab caches of its memcg, up to 5.8. `None`: cannot be read.
     pub fn slab_caches(&self) -> Option<usize> {
         let text = fs::read(self.directory.join("memory.kmem.slabinfo")).ok()?;
-        // Two lines of heading.
+        // Skip the two header lines.
         Some(text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count().saturating_sub(2))
     }
 
-    /// Buffers of sockets are charged to it. v2 always does; v1 does so for a cgroup whose limit was ever set.
+    /// Makes socket buffers charged to it. v2 always charges them; v1 only to a cgroup whose limit was ever set.
     pub fn charge_sockets(&self) -> Result<()> {
         match self.version {
             Version::V1 => self.write("memory.kmem.tcp.limit_in_bytes", "1073741824"),
@@ -183,14 +183,14 @@ impl Cgroup {
         }
     }
 
-    /// A way in, to be opened before one is where there is nothing to open.
+    /// Opens `cgroup.procs` in advance, for a process that cannot open it later.
     pub fn door(&self) -> Result<Door> {
         let procs = self.directory.join("cgroup.procs");
         let file = File::options().write(true).open(&procs);
         Ok(Door(file.with_context(|| format!("cannot open {}", procs.display()))?))
     }
 
-    /// Removes the directory. A task that has just ended may still be in it.
+    /// Removes the directory. Waits for tasks that are exiting.
     pub fn remove(&self) -> Result<()> {
         let begun = Instant::now();
         loop {
@@ -218,7 +218,7 @@ impl Drop for Cgroup {
 pub struct Door(File);
 
 impl Door {
-    /// The calling process goes in.
+    /// Moves the calling process into the cgroup.
     pub fn enter(&mut self) -> io::Result<()> {
         self.0.write_all(b"0")
     }
@@ -237,7 +237,7 @@ pub fn move_to_root(controller: &Controller, pid: i32) -> Result<()> {
         .with_context(|| format!("cannot move a process to {}", procs.display()))
 }
 
-/// Removes a directory and those below it; none of them being there is fine. Waits for tasks that are being killed.
+/// Removes a directory and its descendants; not an error if they do not exist. Waits for tasks that are being killed.
 pub fn remove_tree(directory: &Path) -> Result<()> {
     let begun = Instant::now();
     while let Err(error) = try_remove(directory) {

@@ -1,4 +1,4 @@
-//! The kernel's own counts of cgroups and memcgs, which a walk is compared with.
+//! The kernel's own counts of cgroups and memcgs, to compare a walk with.
 
 use std::{
     collections::BTreeMap,
@@ -14,21 +14,21 @@ use super::{
 };
 use crate::record::Version;
 
-/// What the kernel counts; absent where this kernel does not.
+/// The kernel's counts; absent where this kernel has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counted {
-    /// Cgroups of the hierarchy, dying ones included (/proc/cgroups). v2: also those without a memcg.
+    /// Cgroups of the hierarchy, dying ones included (/proc/cgroups). v2: includes those without a memcg.
     pub cgroups: Option<u64>,
-    /// v2 (cgroup.stat); not those dying memcgs whose directory still exists.
+    /// v2 (cgroup.stat); without dying memcgs whose directory still exists.
     pub dying_cgroups: Option<u64>,
-    /// v2. Since 6.12 (cgroup.stat, ab0312526867), and removed ones count as live until they are offline; before, the
-    /// directories that have one.
+    /// v2. Since 6.12 from cgroup.stat (ab0312526867), where removed ones count as live until they are offline; before,
+    /// the number of directories with a memcg.
     pub live_memcgs: Option<u64>,
     pub dying_memcgs: Option<u64>,
 }
 
 impl Counted {
-    /// Asks the kernel.
+    /// Reads the counts of the whole hierarchy.
     pub fn now(controller: &Controller) -> Self {
         let proc = fs::read_to_string("/proc/cgroups").unwrap_or_default();
         let stat = match controller.version {
@@ -42,7 +42,7 @@ impl Counted {
         counted
     }
 
-    /// Asks what is below one cgroup; v2 alone counts that.
+    /// Reads the counts below one cgroup; v2 only.
     pub fn below(version: Version, directory: &Path) -> Self {
         match version {
             Version::V1 => Self::default(),
@@ -57,8 +57,8 @@ impl Counted {
         let stat = |name: &str| {
             stat.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
         };
-        // Columns: name, hierarchy, number of cgroups, enabled. All controllers of v2 (hierarchy 0) have the same number,
-        // and the memory controller has no row of its own since 6.12 (af000ce85293).
+        // Columns: name, hierarchy, number of cgroups, enabled. All v2 controllers (hierarchy 0) have the same number.
+        // The memory controller has no row since 6.12 (af000ce85293).
         let mut rows = proc.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
         let row = rows.find(|row| match version {
             Version::V1 => row.first() == Some(&"memory"),
@@ -73,9 +73,9 @@ impl Counted {
     }
 }
 
-/// Dying cgroups by controller, as far as the kernel counts them: v2 since 6.12 (cgroup.stat, ab0312526867), and every
-/// mounted hierarchy of v1 (the surplus of /proc/cgroups over the directories). A v2 hierarchy that does not count by
-/// controller is `cgroup`.
+/// Dying cgroups by controller, where the kernel counts them: v2 since 6.12 (cgroup.stat, ab0312526867), and every
+/// mounted v1 hierarchy (/proc/cgroups minus the directories). A v2 hierarchy without counts by controller is named
+/// `cgroup`.
 pub fn dying_by_controller() -> BTreeMap<String, u64> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let (mounts, cgroups) = (read("/proc/self/mountinfo"), read("/proc/cgroups"));
@@ -94,7 +94,7 @@ pub fn dying_by_controller() -> BTreeMap<String, u64> {
     dying
 }
 
-/// Lines of cgroup.stat.
+/// Parses cgroup.stat.
 fn dying_in(stat: &str) -> BTreeMap<String, u64> {
     let counter = |name: &str, line: &str| {
         let (key, value) = line.split_once(' ')?;
@@ -109,7 +109,7 @@ fn dying_in(stat: &str) -> BTreeMap<String, u64> {
     all.map(|(_, all)| ("cgroup".to_owned(), all)).into_iter().collect()
 }
 
-/// Controllers of /proc/cgroups that are on a hierarchy of v1, and how many cgroups that has.
+/// The v1 controllers in /proc/cgroups, with the number of cgroups in their hierarchy.
 fn on_v1(cgroups: &str) -> impl Iterator<Item = (&str, u64)> {
     cgroups.lines().filter_map(|line| {
         let mut columns = line.split_whitespace();

@@ -1,4 +1,4 @@
-//! Where the memory controller is: which hierarchy carries it, where that is mounted, how many cgroups it has.
+//! The hierarchy of the memory controller: its version, mount point and cgroups.
 
 use std::{
     collections::HashMap,
@@ -12,14 +12,14 @@ use thiserror::Error;
 use super::mounts::{directories, mount_point};
 use crate::{kernel::ability::Lack, record::Version};
 
-/// The mounted hierarchy that carries the memory controller.
+/// The mounted hierarchy of the memory controller.
 #[derive(Clone, Debug)]
 pub struct Controller {
     pub version: Version,
     pub mount: PathBuf,
 }
 
-/// Why the memory controller cannot be watched.
+/// The reason why the memory controller cannot be traced.
 #[derive(Debug, Error)]
 pub enum ControllerError {
     #[error(
@@ -34,7 +34,7 @@ pub enum ControllerError {
          mount -t cgroup2 none /sys/fs/cgroup"
     )]
     NotMounted,
-    #[error("the memory controller is in another hierarchy: {0}; a controller can be in one only")]
+    #[error("the memory controller is in another hierarchy: {0}; a controller is in one hierarchy only")]
     Elsewhere(String),
     #[error("cannot read {path}: {error}")]
     Unreadable { path: &'static str, error: io::Error },
@@ -46,20 +46,20 @@ impl Lack for ControllerError {
             Self::Disabled => "boot without cgroup_disable=memory (or with cgroup_enable=memory)".to_owned(),
             Self::Absent => "run a kernel with CONFIG_MEMCG=y".to_owned(),
             Self::NotMounted => "mount one: mount -t cgroup2 none /sys/fs/cgroup".to_owned(),
-            Self::Elsewhere(_) => "leave out --hierarchy, or name the other one".to_owned(),
-            Self::Unreadable { path, .. } => format!("mount /proc, and see who may read {path}"),
+            Self::Elsewhere(_) => "omit --hierarchy, or name the other one".to_owned(),
+            Self::Unreadable { path, .. } => format!("mount /proc, and check the permissions of {path}"),
         }
     }
 }
 
-/// What there is before the first event.
+/// The cgroups that exist before the first event.
 #[derive(Clone, Debug, Default)]
 pub struct Census {
     /// Paths of the cgroup directories, by cgroup id (inode number), as seen from the hierarchy's root.
     pub paths: HashMap<u64, Box<[u8]>>,
-    /// Of these, how many have a memcg.
+    /// Number of these that have a memcg.
     pub live: u64,
-    /// Removed cgroups that the kernel still keeps, where it counts them.
+    /// Number of removed cgroups that still exist in the kernel, where it counts them.
     pub dying: Option<u64>,
 }
 
@@ -74,7 +74,7 @@ impl fmt::Display for Controller {
 }
 
 impl Controller {
-    /// Finds the hierarchy, by what the kernel says of its controllers and mounts.
+    /// Finds the hierarchy by /proc/cgroups and /proc/self/mountinfo.
     pub fn find() -> Result<Self, ControllerError> {
         let cgroups = read("/proc/cgroups")?;
         let mounts = read("/proc/self/mountinfo")?;
@@ -106,7 +106,7 @@ impl Controller {
         }
     }
 
-    /// Swap is charged at all: always visible on v1, on v2 in every cgroup but the root.
+    /// Whether swap is charged at all: always visible on v1, on v2 in every cgroup but the root.
     pub fn accounts_swap(&self) -> bool {
         match self.version {
             Version::V1 => self.mount.join("memory.memsw.usage_in_bytes").exists(),
@@ -119,7 +119,7 @@ impl Controller {
         fs::metadata(&self.mount).ok().map(|directory| directory.ino())
     }
 
-    /// Walks the mounted hierarchy. Directories that come and go meanwhile may be missed; events bring them.
+    /// Walks the mounted hierarchy. Directories that come and go meanwhile may be missed; events report them.
     pub fn census(&self) -> Census {
         let mut census = Census::default();
         for directory in directories(&self.mount) {
@@ -133,8 +133,8 @@ impl Controller {
         census
     }
 
-    /// Dying memcgs as the kernel counts them. v2: cgroup.stat, the memory counter (6.12, ab0312526867) before the one of
-    /// all cgroups. v1: the surplus of /proc/cgroups over the directories.
+    /// Dying memcgs as counted by the kernel. v2: cgroup.stat, preferably the memory counter (6.12, ab0312526867),
+    /// otherwise that of all cgroups. v1: /proc/cgroups minus the directories.
     pub fn dying(&self, live: u64) -> Option<u64> {
         match self.version {
             Version::V2 => {
@@ -158,20 +158,21 @@ impl Controller {
     fn has_memcg(&self, directory: &Path) -> bool {
         match self.version {
             Version::V1 => true,
-            // The root has a memcg, but none of its files.
+            // The root has a memcg, but no memory.stat.
             Version::V2 => directory == self.mount || directory.join("memory.stat").exists(),
         }
     }
 }
 
-/// The path in the memory controller's hierarchy, by the lines of /proc/PID/cgroup. cgroups(7): `hierarchy-ID:controllers:path`;
-/// v2's hierarchy names no controllers, and has the memory controller unless a v1 hierarchy does.
+/// The path in the memory controller's hierarchy, from /proc/PID/cgroup. cgroups(7): `hierarchy-ID:controllers:path`;
+/// the v2 line names no controllers, and counts unless a v1 hierarchy has the memory controller.
 pub fn memory_path(lines: &[u8]) -> Option<&[u8]> {
     let path = |version| lines.split(|byte| *byte == b'\n').find_map(|line| path_in(version, line));
     path(Version::V1).or_else(|| path(Version::V2))
 }
 
-/// The path of one line, if it is about the memory controller's hierarchy. The kernel marks a removed cgroup of v2.
+/// The path of one line, if it is that of the memory controller's hierarchy. The kernel appends ` (deleted)` to a
+/// removed v2 cgroup.
 fn path_in(version: Version, line: &[u8]) -> Option<&[u8]> {
     let mut fields = line.splitn(3, |byte| *byte == b':');
     let (_, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);

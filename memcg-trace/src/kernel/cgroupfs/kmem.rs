@@ -1,23 +1,23 @@
-//! Whether kernel memory is charged to memcgs: by the boot parameters, and by what the cgroups themselves say.
+//! Whether kernel memory is charged to memcgs: according to the boot parameters and the cgroups themselves.
 
 use std::{fs, os::unix::ffi::OsStrExt as _, path::Path};
 
 use super::{hierarchy::Controller, mounts::directories};
 use crate::record::{Kmem, Version};
 
-/// So many cgroups are asked: on a sick node each may take half a second.
+/// Number of cgroups sampled: on a sick node, each may take half a second.
 const ASKED: usize = 100;
 
-/// What one cgroup says.
+/// State of one cgroup.
 struct State {
     charged: bool,
     limited: bool,
 }
 
-/// By these boot parameters and by some cgroups of the hierarchy.
+/// Detects it from the boot parameters and a sample of cgroups.
 pub fn kmem(parameters: &[String], controller: &Controller, is_container: impl Fn(&[u8]) -> bool) -> Kmem {
     let mut kmem = Kmem { nokmem: nokmem(parameters), ..Kmem::default() };
-    // The root is charged for nothing that tells.
+    // The root's counters say nothing about accounting.
     for directory in directories(&controller.mount).skip(1).take(ASKED) {
         if let Some(state) = state(&directory, controller.version) {
             kmem.cgroups += 1;
@@ -41,7 +41,7 @@ fn nokmem(parameters: &[String]) -> bool {
 fn state(directory: &Path, version: Version) -> Option<State> {
     let number = |file: &str| fs::read_to_string(directory.join(file)).ok()?.trim_end().parse::<u64>().ok();
     match version {
-        // "No limit" is the highest number of pages that fits, by kernel: anything near the end of 63 bits.
+        // "No limit" is the highest number of pages that fits, depending on the kernel: anything close to 2^63.
         Version::V1 => Some(State {
             charged: number("memory.kmem.usage_in_bytes")? > 0,
             limited: number("memory.kmem.limit_in_bytes").is_some_and(|limit| limit < 1 << 60),

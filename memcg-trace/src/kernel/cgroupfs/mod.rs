@@ -1,4 +1,4 @@
-//! The cgroup file system: where the memory controller is, what cgroups say, and cgroups that we make.
+//! The cgroup file system: the memory controller's hierarchy, cgroup counts, and cgroups that we create.
 
 pub mod cgroup;
 pub mod cgroup_stat;

@@ -1,20 +1,20 @@
-//! Where cgroup hierarchies are mounted, and their directories.
+//! Mount points of cgroup hierarchies, and their directories.
 
 use std::{
     fs, iter,
     path::{Path, PathBuf},
 };
 
-/// Which versions are mounted.
+/// The mounted cgroup versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     V1,
     V2,
-    /// Both: each controller is on one of them.
+    /// Both: each controller is in one of them.
     Hybrid,
 }
 
-/// Which versions are mounted; `None`: neither, or /proc does not tell.
+/// The mounted cgroup versions; `None`: neither, or /proc cannot be read.
 pub fn mode() -> Option<Mode> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     let v1 = mount_point(&mounts, "cgroup", |_| true).is_some();
@@ -27,7 +27,7 @@ pub fn mode() -> Option<Mode> {
     }
 }
 
-/// A directory of a hierarchy and all below it; what comes and goes meanwhile may be missed.
+/// A directory and all its descendants; those that come and go meanwhile may be missed.
 pub(super) fn directories(root: &Path) -> impl Iterator<Item = PathBuf> {
     let mut pending = vec![root.to_owned()];
     iter::from_fn(move || {
@@ -40,7 +40,7 @@ pub(super) fn directories(root: &Path) -> impl Iterator<Item = PathBuf> {
 }
 
 /// The mount point of the first mount of this file system type whose super options satisfy `accept`. mountinfo(5): the
-/// type and the super options stand behind the separator ` - `; spaces in paths are octal escapes.
+/// type and the super options follow the separator ` - `; spaces in paths are octal escapes.
 pub(super) fn mount_point(mounts: &str, fs_type: &str, accept: impl Fn(&str) -> bool) -> Option<PathBuf> {
     mounts.lines().find_map(|line| {
         let (mount, file_system) = line.split_once(" - ")?;

@@ -19,16 +19,14 @@ use crate::{
     record::Backend,
 };
 
-/// Why a backend cannot be used.
+/// The reason why a backend cannot be used.
 #[derive(Debug, Error)]
 pub enum AttachError {
     #[error("this kernel has no kprobes (CONFIG_KPROBE_EVENTS is not set)")]
     NoKprobes,
     #[error("kprobes are switched off; switch them on: echo 1 > {KPROBES_ENABLED}")]
     KprobesOff,
-    #[error(
-        "without the kernel's type information tracepoints do not tell which memcg they are about; give it with --btf FILE"
-    )]
+    #[error("without BTF, tracepoints cannot identify the memcg; provide it with --btf FILE")]
     NoLayout,
     #[error("cannot attach to {target}: {reason}")]
     Refused { target: &'static str, reason: String },
@@ -38,21 +36,24 @@ impl Lack for AttachError {
     fn next_step(&self) -> String {
         match self {
             Self::NoLayout => LayoutError::NoBtf.next_step(),
-            Self::NoKprobes => "--backend tracepoint does without (no release of IDs, no errno)".to_owned(),
+            Self::NoKprobes => {
+                "--backend tracepoint works without kprobes (but does not see IDs released, nor errnos)"
+                    .to_owned()
+            }
             Self::KprobesOff => {
                 format!("switch them on: echo 1 > {}", KPROBES_ENABLED)
             }
-            Self::Refused { .. } => "see the other hooks; the backend takes those that are needed".to_owned(),
+            Self::Refused { .. } => "see the other hooks; the backend only requires some of them".to_owned(),
         }
     }
 }
 
 const KPROBES_ENABLED: &str = "/sys/kernel/debug/kprobes/enabled";
 
-/// The hooks that are attached; dropping it detaches them.
+/// The attached hooks; dropping it detaches them.
 pub struct Attached<H = Hook> {
     pub hooks: Vec<AttachedHook<H>>,
-    /// Optional hooks that could not be attached: what is not known, and why.
+    /// Optional hooks that could not be attached: what is unknown without each, and the reason.
     pub absent: Vec<(&'static str, AttachError)>,
 }
 
@@ -61,20 +62,20 @@ pub struct AttachedHook<H = Hook> {
     pub hook: H,
     program: ProgramFd,
     link: Option<Link>,
-    /// Where kprobes are lines of a file: the target, and whether its return is hooked.
+    /// Target and whether its return is hooked, where kprobes are lines in `kprobe_events`.
     line: Option<(&'static str, bool)>,
 }
 
 /// A kprobe's link. Kernels before 5.15 have none: there the program holds the attachment.
 struct Link {
-    /// Holds the attachment.
+    /// Keeps the program attached.
     _link: FdLink,
-    /// Holds it too; `None` without CAP_SYS_ADMIN.
+    /// Keeps it attached, too; `None` without CAP_SYS_ADMIN.
     descriptor: Option<OwnedFd>,
 }
 
 impl<H> AttachedHook<H> {
-    /// Firings that the kernel skipped so far; what it does not count is 0.
+    /// Firings that the kernel skipped so far; 0 where it does not count them.
     pub fn missed(&self) -> u64 {
         let recursion = missed_firings::recursion_misses(&self.program);
         let link = self.link.as_ref().and_then(|link| link.descriptor.as_ref());
@@ -97,7 +98,7 @@ pub fn attach_plan<H: Copy + 'static>(
     collect(plan.iter().map(|planned| (planned, attach_one(ebpf, planned))))
 }
 
-/// The hooks that could be attached, if those that are needed are among them.
+/// The hooks that could be attached; fails if a required one is not among them.
 fn collect<H: 'static>(
     each: impl Iterator<Item = (&'static Planned<H>, Result<AttachedHook<H>, AttachError>)>,
 ) -> Result<Attached<H>, AttachError> {
@@ -112,7 +113,7 @@ fn collect<H: 'static>(
     Ok(attached)
 }
 
-/// Loads and attaches the hooks of `backend` one after the other, as the caller asks for them.
+/// Loads and attaches the hooks of `backend` lazily, one per iteration.
 pub fn attach_each(
     ebpf: &mut Ebpf,
     backend: Backend,
@@ -158,21 +159,21 @@ fn attach_one<H: Copy>(ebpf: &mut Ebpf, planned: &Planned<H>) -> Result<Attached
     Ok(AttachedHook { hook: planned.hook, program: fd, link, line })
 }
 
-/// Attaches a kprobe to the first of these functions that there is; the link, where kprobes have one.
+/// Attaches a kprobe to the first of these functions that exists. Returns the link, where kprobes have one.
 fn attach_kprobe(program: &mut KProbe, functions: &str) -> Result<Option<Link>, ProgramError> {
     program.load()?;
     let mut functions = functions.split('|');
     let newest = attach_to(program, functions.next().unwrap_or_default());
-    // Why today's name was refused says more than why those of old kernels were.
+    // Report the error of the newest name, not those of old kernels' names.
     functions.fold(newest, |attached, function| {
         attached.or_else(|error| attach_to(program, function).map_err(|_| error))
     })
 }
 
-/// Without a link (before 5.15) the attachment stays with the program.
+/// Without links (before 5.15) the program owns the attachment.
 fn attach_to(program: &mut KProbe, function: &str) -> Result<Option<Link>, ProgramError> {
     let id = program.attach(function, 0)?;
-    // Converting it would take the attachment down, and before 4.17 leave its name in kprobe_events behind.
+    // Converting to a link would detach, and before 4.17 leave the event behind in kprobe_events.
     if !features().bpf_perf_link() {
         return Ok(None);
     }
@@ -181,17 +182,17 @@ fn attach_to(program: &mut KProbe, function: &str) -> Result<Option<Link>, Progr
             let descriptor = link.info().ok().and_then(|info| missed_firings::link_by_id(info.id()));
             Ok(Some(Link { _link: link, descriptor }))
         }
-        // The conversion took the attachment down with it.
+        // The failed conversion detached it.
         Err(_) => program.attach(function, 0).map(|_| None),
     }
 }
 
-/// Whether kprobes are descriptors (4.17, e12f03d7031a).
+/// Whether kprobes are perf events of their own PMU (4.17, e12f03d7031a).
 fn has_pmu() -> bool {
     Path::new("/sys/bus/event_source/devices/kprobe").exists()
 }
 
-/// Whether this kernel has kprobes, switched on.
+/// Checks that this kernel has kprobes and that they are enabled.
 pub fn kprobes_usable() -> Result<(), AttachError> {
     if !has_pmu() && kprobe_events::file().is_none() {
         return Err(AttachError::NoKprobes);
@@ -202,7 +203,7 @@ pub fn kprobes_usable() -> Result<(), AttachError> {
     }
 }
 
-/// The whole chain of causes in one line: aya's outermost message seldom has the errno.
+/// The whole error chain on one line: aya's outermost message rarely has the errno.
 fn reason(error: &ProgramError) -> String {
     let mut parts: Vec<String> =
         Chain::new(error).map(|error| error.to_string().replace('\n', " ")).collect();

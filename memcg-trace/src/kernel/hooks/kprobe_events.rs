@@ -1,8 +1,8 @@
-//! kprobes before 4.17: what is left of them, and what they missed.
+//! kprobes before 4.17: leftover events, and missed hits.
 //!
-//! There a kprobe is a line in the file `kprobe_events`, under a name that its maker chooses, and stays until somebody removes
-//! it. aya names ours `aya_PID_p_FUNCTION_0x0_N`. (Since 4.17, e12f03d7031a "perf/core: Implement the 'perf_kprobe'
-//! PMU", it goes with its descriptor.)
+//! There a kprobe is a line in the file `kprobe_events`, under a name chosen by its creator, and stays until it is
+//! removed. aya names ours `aya_PID_p_FUNCTION_0x0_N`. (Since 4.17, e12f03d7031a "perf/core: Implement the
+//! 'perf_kprobe' PMU", it goes with its descriptor.)
 
 use std::{
     collections::HashSet,
@@ -14,7 +14,7 @@ use std::{
 
 use super::{plan, slab_plan};
 
-/// The file `kprobe_events`, where there is one.
+/// Path of `kprobe_events`, if it exists.
 pub fn file() -> Option<PathBuf> {
     ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"]
         .map(|tracing| Path::new(tracing).join("kprobe_events"))
@@ -22,8 +22,8 @@ pub fn file() -> Option<PathBuf> {
         .find(|file| file.exists())
 }
 
-/// Removes what dead processes left on functions that we hook. Whatever else is there is somebody's. (The process may live in
-/// another PID namespace: the kernel refuses to remove what is in use.)
+/// Removes events that dead processes left on functions we hook; all others belong to somebody. (The process may be
+/// alive in another PID namespace: the kernel refuses to remove events in use.)
 pub fn remove_leftovers() {
     let functions: HashSet<&str> = plan::functions().chain(slab_plan::functions()).collect();
     remove_events(
@@ -35,13 +35,13 @@ pub fn remove_leftovers() {
     );
 }
 
-/// What of our own is there when this is dropped goes, too. It must outlive the programs: aya removes an event while its
-/// descriptor is still open, which kernels before 4.17 refuse.
+/// Removes our own events when dropped. It must outlive the programs: aya removes an event while its descriptor is
+/// still open, which kernels before 4.17 refuse.
 pub struct Own;
 
 impl Drop for Own {
     fn drop(&mut self) {
-        // What is refused is in use by others of our programs.
+        // Events that cannot be removed are in use by our other programs.
         remove_events(
             |event| event.pid == process::id(),
             |event, removed| log::debug!("{event}: {removed:?}"),
@@ -49,8 +49,8 @@ impl Drop for Own {
     }
 }
 
-/// Hits that our kprobe on this target missed, at its return or its entry; the most of one, if there are more. `None`: there
-/// is none in the file. `kprobe_profile` has `NAME HITS MISSES` for each (Documentation/trace/kprobetrace).
+/// Missed hits of our kprobe on this target, at its return or its entry; the maximum, if there are several. `None`: not
+/// in the file. `kprobe_profile` has a line `NAME HITS MISSES` for each (Documentation/trace/kprobetrace).
 pub fn misses(target: &str, returns: bool) -> Option<u64> {
     let profile = fs::read_to_string(file()?.with_file_name("kprobe_profile")).ok()?;
     profile.lines().filter_map(|line| missed(line, process::id(), target, returns)).max()

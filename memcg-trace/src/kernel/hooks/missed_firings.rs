@@ -1,4 +1,4 @@
-//! Firings that the kernel skipped: nothing of them reaches the perf buffer, only the kernel's own counters tell.
+//! Firings that the kernel skipped. They never reach the perf buffer; only the kernel's own counters show them.
 
 use std::{
     io, mem,
@@ -14,13 +14,14 @@ use aya_obj::generated::{
     bpf_prog_info,
 };
 
-/// Runs of a program that its recursion guard refused (`recursion_misses`, 5.12). `None` where the kernel does not count.
+/// Runs of a program that the recursion guard refused (`recursion_misses`, 5.12). `None` where the kernel does not
+/// count them.
 pub fn recursion_misses(program: impl AsFd) -> Option<u64> {
     info::<bpf_prog_info>(program).ok().map(|info| info.recursion_misses)
 }
 
 /// Hits that a kprobe missed because another one was being handled (`kprobe.missed`, 6.7). `None` where the kernel does
-/// not say, or where the link is not a kprobe's.
+/// not report it, or the link is not a kprobe's.
 pub fn kprobe_misses(link: impl AsFd) -> Option<u64> {
     let info = info::<bpf_link_info>(link).ok()?;
     if info.type_ != BPF_LINK_TYPE_PERF_EVENT as u32 {

@@ -1,4 +1,4 @@
-//! Where the kernel is hooked: the plans, attaching them, and what they missed.
+//! The kernel hooks: plans, attachment, and missed firings.
 
 pub mod attach;
 pub mod css_callbacks;

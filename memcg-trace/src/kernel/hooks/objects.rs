@@ -14,7 +14,7 @@ pub static PINS: &[u8] = include_bytes_aligned!(env!("MEMCG_TRACE_PINS"));
 /// The hooks on slab caches: loads wherever eBPF does.
 pub static SLAB: &[u8] = include_bytes_aligned!(env!("MEMCG_TRACE_SLAB"));
 
-/// Why a program did not run on demand.
+/// The reason why a program could not be run on demand.
 #[derive(Debug, Error)]
 pub enum RunError {
     #[error(transparent)]

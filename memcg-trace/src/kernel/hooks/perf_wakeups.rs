@@ -1,9 +1,9 @@
-//! Perf buffers that interrupt nobody.
+//! Perf buffers without wake-ups, so that tracing causes no interrupts.
 //!
-//! aya opens a perf buffer so that every record wakes its reader (`wakeup_events = 1`). The kernel does that by an
-//! interrupt to its own CPU (irq_work), which the traced process pays for although nobody waits: 11 µs for each event in
-//! a VM without APIC virtualization, where the hook itself takes 0.5. So a second event, which wakes once for each half
-//! of the buffer, writes into aya's buffer (`PERF_EVENT_IOC_SET_OUTPUT`) and takes the place of the first in the map.
+//! aya opens a perf buffer so that every record wakes its reader (`wakeup_events = 1`). The kernel does that with a
+//! self-interrupt (irq_work), whose cost falls on the traced process although nobody waits: 11 µs per event in a VM
+//! without APIC virtualization, compared to 0.5 µs for the hook itself. So a second event, which wakes up once per half
+//! of the buffer, writes into aya's buffer (`PERF_EVENT_IOC_SET_OUTPUT`) and replaces the first in the map.
 
 use std::{
     io, mem,
@@ -41,7 +41,7 @@ pub fn batch(map: impl AsFd, buffer: impl AsFd, cpu: u32) -> io::Result<()> {
     bpf(BPF_MAP_UPDATE_ELEM, &mut attr).map(drop)
 }
 
-/// The event that aya opens, but for its wake-ups.
+/// Opens the same event as aya does, except for the wake-ups.
 fn open(cpu: u32) -> io::Result<OwnedFd> {
     // SAFETY: a plain C struct of integers, for which zero is a value.
     let mut attr = unsafe { mem::zeroed::<perf_event_attr>() };
@@ -50,7 +50,7 @@ fn open(cpu: u32) -> io::Result<OwnedFd> {
     attr.config = PERF_COUNT_SW_BPF_OUTPUT as u64;
     attr.sample_type = PERF_SAMPLE_RAW as u64;
     attr.__bindgen_anon_1.sample_period = 1;
-    // By bytes, not by events; how many, the buffer says: half of it.
+    // Wake up by bytes, not events. The default watermark is half of the buffer.
     attr.set_watermark(1);
     let (all_processes, no_group) = (-1, -1);
     // SAFETY: `attr` has the size that it says and outlives the call.

@@ -1,4 +1,4 @@
-//! Which hooks a backend wants, in the order in which they are attached, and what each is needed for.
+//! The hooks of each backend, in the order of attachment, and what each is needed for.
 
 use memcg_trace_common::Hook;
 
@@ -11,9 +11,9 @@ pub struct Planned<H = Hook> {
     pub hook: H,
     /// Name of the eBPF program.
     pub program: &'static str,
-    /// Function or tracepoint. A function that had other names: all of them, `|` between, newest first.
+    /// Function or tracepoint. Names of a renamed function are separated by `|`, newest first.
     pub target: &'static str,
-    /// What is not known without it; `None`: nothing works without it.
+    /// What is unknown without it; `None`: the hook is required.
     pub optional: Option<&'static str>,
 }
 
@@ -25,15 +25,15 @@ impl<H> Planned<H> {
 }
 
 impl Planned {
-    /// What it is attached to, as people call it.
+    /// The hooked function or tracepoint, for people.
     pub fn place(&self) -> String {
         let returns = matches!(self.hook, Hook::CssAlloc | Hook::CssOffline);
         format!("{}{}", self.target, if returns { " (return)" } else { "" })
     }
 }
 
-/// The end of a life is attached before its beginning: a memcg that is seen to begin is seen to end. A return comes
-/// before its entry for the same reason.
+/// Hooks on the end of a memcg's life are attached before those on its start, so that every memcg whose start is seen
+/// is also seen to end. A return is attached before its entry for the same reason.
 const KPROBES: &[Planned] = &[
     Planned { hook: Hook::CssFree, program: "css_free", target: "mem_cgroup_css_free", optional: None },
     Planned {
@@ -75,7 +75,7 @@ const KPROBES: &[Planned] = &[
     },
 ];
 
-/// The same where callbacks are called with cgroups: the end is `__mem_cgroup_free`, and `css_free` a step before it.
+/// The same where callbacks take cgroups (3.10): the memcg ends with `__mem_cgroup_free`, `css_free` comes before.
 const KPROBES_BY_CGROUP: &[Planned] = &[
     Planned { hook: Hook::MemcgFree, program: "memcg_free", target: "__mem_cgroup_free", optional: None },
     Planned { hook: Hook::CssPut, program: "cgroup_css_free", target: "mem_cgroup_css_free", optional: None },
@@ -117,7 +117,7 @@ const KPROBES_BY_CGROUP: &[Planned] = &[
     },
 ];
 
-/// Besides, where the layout is not known.
+/// Additional hooks where the layout is unknown.
 const NAMES: &[Planned] = &[
     Planned {
         hook: Hook::CgroupMkdir,
@@ -133,7 +133,7 @@ const NAMES: &[Planned] = &[
     },
 ];
 
-/// The same where cgroups have no tracepoints either. It takes CONFIG_FTRACE_SYSCALLS.
+/// The same where cgroups have no tracepoints either. Requires CONFIG_FTRACE_SYSCALLS.
 const NAMES_BY_CGROUP: &[Planned] = &[
     Planned {
         hook: Hook::MkdirEnter,
@@ -160,18 +160,18 @@ const TRACEPOINTS: &[Planned] = &[
     Planned { hook: Hook::CgroupMkdir, program: "cgroup_mkdir", target: "cgroup_mkdir", optional: None },
 ];
 
-/// What of a kernel decides over its plan.
+/// The facts about a kernel that select its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {
     pub callbacks: Callbacks,
-    /// Its layout is not known.
+    /// Its struct layout is unknown.
     pub blind: bool,
 }
 
-/// The hooks of `backend` on such a kernel, in the order in which they are attached.
+/// The hooks of `backend` on such a kernel, in the order of attachment.
 pub fn plan(backend: Backend, kind: Kind) -> impl Iterator<Item = &'static Planned> {
     let (names, hooks) = match (backend, kind.callbacks) {
-        // Tracepoints of cgroups are younger than these callbacks.
+        // Kernels with such callbacks have no cgroup tracepoints.
         (Backend::Kprobe, Callbacks::Cgroup) if kind.blind => (NAMES_BY_CGROUP, KPROBES_BY_CGROUP),
         (Backend::Kprobe, Callbacks::Cgroup) => (&[][..], KPROBES_BY_CGROUP),
         (Backend::Kprobe, Callbacks::Css) if kind.blind => (NAMES, KPROBES),
@@ -181,7 +181,7 @@ pub fn plan(backend: Backend, kind: Kind) -> impl Iterator<Item = &'static Plann
     names.iter().chain(hooks)
 }
 
-/// The functions that kprobes are attached to, on one kernel or another.
+/// All functions that kprobes are attached to, on any kernel.
 pub fn functions() -> impl Iterator<Item = &'static str> {
     [KPROBES, KPROBES_BY_CGROUP, NAMES].into_iter().flatten().flat_map(Planned::functions)
 }

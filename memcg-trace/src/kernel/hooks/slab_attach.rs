@@ -1,4 +1,4 @@
-//! Loads and attaches the hooks on slab caches, with what the structs look like.
+//! Loads and attaches the hooks on slab caches.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ use crate::kernel::{
     slab::memcg_caches::{self, CachesError, MemcgCaches},
 };
 
-/// Loads the hooks. Without type information they run with what needs none: addresses, and the names that are asked for.
+/// Loads the hooks. Without BTF they only have addresses and requested names.
 pub fn load(btf: Option<&Path>) -> Result<Ebpf, RunError> {
     let mut ebpf = EbpfLoader::new().load(objects::SLAB)?;
     let config = ebpf.map_mut("CONFIG").ok_or(RunError::Absent("CONFIG"))?;
@@ -25,14 +25,14 @@ pub fn load(btf: Option<&Path>) -> Result<Ebpf, RunError> {
     Ok(ebpf)
 }
 
-/// The hooks that are attached.
+/// The attached hooks.
 pub struct Attachment {
     pub attached: Attached<SlabHook>,
-    /// Memcgs have caches of their own here.
+    /// Memcgs have their own caches on this kernel.
     pub per_memcg: bool,
 }
 
-/// Attaches them.
+/// Attaches the hooks.
 pub fn attach(ebpf: &mut Ebpf) -> Result<Attachment, AttachError> {
     attach::kprobes_usable()?;
     kprobe_events::remove_leftovers();
@@ -54,7 +54,7 @@ const UNKNOWN: SlabLayout = SlabLayout {
     reserved: 0,
 };
 
-/// That of 3.10 in RHEL 7: include/linux/slub_def.h. `module.name` stays absent: nothing would prove it.
+/// Layout of 3.10 in RHEL 7: include/linux/slub_def.h. `module.name` is absent, as there is no way to prove it.
 const BY_CGROUP: SlabLayout = SlabLayout {
     name: memcg_caches::BY_CGROUP.name,
     size: 24,
@@ -72,12 +72,12 @@ fn layout(btf: Option<&Path>) -> SlabLayout {
         resolved => resolved.map_err(|error| error.to_string()),
     };
     resolved.unwrap_or_else(|error| {
-        log::warn!("caches are told apart by their addresses alone: {error}");
+        log::warn!("identifying caches by address only: {error}");
         UNKNOWN
     })
 }
 
-/// The layout that is known of kernels without type information, if it makes the kernel's own list out of its caches.
+/// The built-in layout of 3.10, if the caches read through it match /proc/slabinfo.
 fn by_cgroup() -> Result<SlabLayout, CachesError> {
     let proven = MemcgCaches::open(memcg_caches::BY_CGROUP)?.proves_size(BY_CGROUP.size)?;
     proven.then_some(BY_CGROUP).ok_or(CachesError::Refuted)

@@ -1,14 +1,14 @@
-//! Where the kernel makes and releases slab caches.
+//! Hooks on the creation and release of slab caches.
 
 use memcg_trace_common::SlabHook;
 
 use super::plan::Planned;
 use crate::kernel::memory::symbols::Symbols;
 
-/// On every kernel. The end of a life before its beginning, a return before its entry, as for memcgs.
+/// Hooks for every kernel. Ends come before starts and returns before entries, as for memcgs.
 pub const ALL: &[Planned<SlabHook>] = &[
-    // Without it nothing counts as leaked for not being released. Before 3.15 (41a212859a4d) a cache that goes loses its
-    // parameters last.
+    // Without it, no cache counts as leaked for not being released. Before 3.15 (41a212859a4d) a destroyed cache frees
+    // its parameters last.
     Planned {
         hook: SlabHook::Release,
         program: "cache_release",
@@ -27,15 +27,15 @@ pub const ALL: &[Planned<SlabHook>] = &[
         target: "free_module",
         optional: Some("which modules go and leave caches behind"),
     },
-    // Both are called for new caches alone. On 3.10 there is another function with the second name, hence this order.
+    // Both are only called for new caches. 3.10 has another function with the second name, hence the order.
     Planned {
         hook: SlabHook::New,
         program: "cache_new",
         target: "sysfs_slab_add|do_kmem_cache_create",
         optional: Some("caches from aliases other than by their reference count"),
     },
-    // Since 6.12 kmem_cache_create and its like are macros, and all end in the first one; since 4.16 (8eb8284b4129) functions
-    // that end in the second one.
+    // Since 6.12 kmem_cache_create and its variants are macros that call the first one; since 4.16 (8eb8284b4129)
+    // functions that call the second one.
     Planned { hook: SlabHook::Create, program: "cache_create", target: CREATE, optional: None },
     Planned { hook: SlabHook::CreateEnter, program: "cache_create_enter", target: CREATE, optional: None },
     Planned {
@@ -54,9 +54,9 @@ pub const ALL: &[Planned<SlabHook>] = &[
 
 const CREATE: &str = "__kmem_cache_create_args|kmem_cache_create_usercopy|kmem_cache_create";
 
-/// Up to 5.8 each memcg had a copy of each cache that it used (9855609bde03, 5.9, did away with it). 3.10 has the second
-/// name, and passes `mem_cgroup_css_offline` a cgroup, which is no memcg's address: nobody's caches. First comes what other
-/// kernels lack: where it is refused, nothing is left attached.
+/// Up to 5.8 each memcg had a copy of each cache that it used (9855609bde03, 5.9, did away with it). 3.10 has the
+/// second name, and passes `mem_cgroup_css_offline` a cgroup, which matches no memcg. The hook that other kernels lack
+/// comes first: if it is refused, nothing is left attached.
 pub const MEMCG: &[Planned<SlabHook>] = &[
     Planned {
         hook: SlabHook::MemcgCreate,
@@ -80,29 +80,29 @@ pub const MEMCG: &[Planned<SlabHook>] = &[
 
 const MEMCG_CREATE: &str = "memcg_create_kmem_cache|kmem_cache_create_memcg";
 
-/// The hooks of every kernel, and those of kernels whose memcgs have caches of their own.
+/// The hooks for every kernel, and those for kernels whose memcgs have their own caches.
 pub const PLANS: [&[Planned<SlabHook>]; 2] = [ALL, MEMCG];
 
-/// The functions that are hooked, on one kernel or another.
+/// All hooked functions, on any kernel.
 pub fn functions() -> impl Iterator<Item = &'static str> {
     PLANS.into_iter().flatten().flat_map(Planned::functions)
 }
 
-/// Functions that are hooked at both ends.
+/// Functions hooked at entry and return.
 pub const RETURNS: &[(SlabHook, SlabHook)] = &[
     (SlabHook::CreateEnter, SlabHook::Create),
     (SlabHook::MemcgCreateEnter, SlabHook::MemcgCreate),
     (SlabHook::ModuleInitEnter, SlabHook::ModuleInit),
 ];
 
-/// Functions at the inner end of a call stack that are the allocator's own: whoever called these is the creator.
+/// Whether a function is the slab allocator's own. The creator of a cache is the first other caller on the stack.
 pub fn is_allocator(function: &[u8]) -> bool {
     const BEGINNINGS: [&[u8]; 4] =
         [b"kmem_cache_", b"__kmem_cache_", b"kmem_buckets_create", b"memcg_create_kmem_cache"];
     BEGINNINGS.iter().any(|beginning| function.starts_with(beginning))
 }
 
-/// Whether memcgs have caches of their own here, also where nothing can be attached. `None`: could not tell.
+/// Whether memcgs have their own caches on this kernel, even if nothing can be attached. `None`: could not tell.
 pub fn has_memcg_caches() -> Option<bool> {
     let functions: Vec<_> = MEMCG_CREATE.split('|').collect();
     Symbols::open().and_then(|mut symbols| symbols.has(&functions)).ok()

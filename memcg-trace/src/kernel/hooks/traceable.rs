@@ -1,4 +1,4 @@
-//! Why a function cannot be hooked. Attaching is the proof; this is what the kernel says of one that refused.
+//! Explains why a function cannot be hooked, from the kernel's lists of symbols and traceable functions.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ const TRACEABLE: [&str; 2] = [
     "/sys/kernel/debug/tracing/available_filter_functions",
 ];
 
-/// What the kernel's lists say of `function`; `None`: nothing that explains a refusal.
+/// The reason according to the kernel's lists; `None`: they do not explain it.
 pub fn why_not(function: &str) -> Option<String> {
     let symbols = fs::read_to_string(SYMBOLS).ok();
     let traceable = TRACEABLE.iter().find_map(|path| fs::read_to_string(path).ok());
@@ -17,7 +17,7 @@ pub fn why_not(function: &str) -> Option<String> {
     explain(function, symbols.as_deref(), traceable.as_deref(), refused.as_deref())
 }
 
-/// Lines of the lists: `address type name [module]`, `name [module]`, `start-end name`.
+/// Lines of the three lists: `address type name [module]`, `name [module]`, `start-end name`.
 fn explain(
     function: &str,
     symbols: Option<&str>,
@@ -40,10 +40,10 @@ fn explain(
     let listed =
         |list: &str, at: usize| list.lines().any(|line| column(line, at).as_deref() == Some(function));
     if refused.is_some_and(|refused| listed(refused, 1)) {
-        return Some(format!("it is among the functions that kprobes refuse ({REFUSED})"));
+        return Some(format!("it is on the kprobe blacklist ({REFUSED})"));
     }
     if traceable.is_some_and(|traceable| !listed(traceable, 0)) {
-        return Some("it is not among the functions that the kernel traces".to_owned());
+        return Some("it is not in the kernel's list of traceable functions".to_owned());
     }
     None
 }
@@ -63,8 +63,14 @@ mod tests {
         let table: &[Row<'_>] = &[
             ("memcg_offline_kmem", Some(SYMBOLS), None, None, Some("only memcg_offline_kmem.part.0")),
             ("mem_cgroup", Some(SYMBOLS), None, None, Some("no function mem_cgroup,")),
-            ("mem_cgroup_css_free", Some(SYMBOLS), None, Some(REFUSED), Some("kprobes refuse")),
-            ("mem_cgroup_css_free", Some(SYMBOLS), Some("nfs_free [nfs]\n"), None, Some("not among")),
+            ("mem_cgroup_css_free", Some(SYMBOLS), None, Some(REFUSED), Some("kprobe blacklist")),
+            (
+                "mem_cgroup_css_free",
+                Some(SYMBOLS),
+                Some("nfs_free [nfs]\n"),
+                None,
+                Some("not in the kernel's list"),
+            ),
             ("nfs_free", Some(SYMBOLS), Some("nfs_free [nfs]\n"), Some(REFUSED), None),
             ("anything", None, None, None, None),
         ];

@@ -1,24 +1,24 @@
-//! Map reads that cost no event.
+//! Map reads that do not lose events.
 //!
-//! While the kernel copies a map's value for a system call it runs no kprobe program on that CPU (`bpf_prog_active`,
-//! `bpf_disable_instrumentation` in include/linux/bpf.h). That takes a microsecond, unless the reader is preempted in the
-//! middle of it: then whoever runs in its place is not traced for a whole time slice. Seen on 7.2: 30 firings of a storm
-//! missed at once. Ordinary tasks do not preempt a real-time one.
+//! While the kernel copies a map value for a system call, it runs no kprobe programs on that CPU (`bpf_prog_active`,
+//! `bpf_disable_instrumentation` in include/linux/bpf.h). That takes a microsecond, unless the reader is preempted in
+//! the middle: then the task that preempted it is not traced for a whole time slice. Seen on 7.2: a storm missed 30
+//! firings at once. Ordinary tasks do not preempt a real-time one.
 
 use std::io;
 
-/// Calls `read`, which must be short, with this thread at the lowest real-time priority. Where that is refused (a container
-/// without CAP_SYS_NICE) it is called all the same: what is missed then gets counted.
+/// Calls `read`, which must be short, with this thread at the lowest real-time priority; at normal priority if that is
+/// refused (a container without CAP_SYS_NICE), where missed firings are still counted.
 pub fn unpreempted<T>(read: impl FnOnce() -> T) -> T {
     let _guard = RealTime::enter();
     read()
 }
 
-/// A real-time priority; ends with an ordinary one.
+/// Real-time priority of this thread, until dropped.
 struct RealTime;
 
 impl RealTime {
-    /// `None` where it is refused, or where somebody chose another scheduling policy for us.
+    /// `None` if refused, or if this thread already has another scheduling policy.
     fn enter() -> Option<Self> {
         // SAFETY: it takes no pointer; 0 is the calling thread.
         let ordinary = unsafe { libc::sched_getscheduler(0) } == libc::SCHED_OTHER;

@@ -1,5 +1,5 @@
-//! Type information as people have it: raw, as a section of an ELF file (vmlinux), or packed as BTFHub ships it
-//! (`NAME.btf.tar.xz`, <https://github.com/aquasecurity/btfhub-archive>). What a file is, its first bytes tell.
+//! Reads BTF files: raw, as a section of an ELF file (vmlinux), or packed by BTFHub (`NAME.btf.tar.xz`,
+//! <https://github.com/aquasecurity/btfhub-archive>). The format is detected from the first bytes.
 
 use std::{
     fmt::Display,
@@ -14,29 +14,25 @@ use object::{
     read::{ReadCache, elf::ElfFile64},
 };
 
-/// `BTF_MAGIC`, as a little-endian machine writes it.
+/// `BTF_MAGIC`, little-endian.
 const BTF: &[u8] = &[0x9f, 0xeb];
 const ELF: &[u8] = b"\x7fELF";
 const XZ: &[u8] = b"\xfd7zXZ\0";
-/// Of one kernel; ten times what the largest distributions have.
+/// Largest BTF accepted: ten times that of the largest distribution kernels.
 const LENGTH_MAX: u64 = 64 << 20;
-/// What unpacking may take besides: xz -9 takes 64 MiB.
+/// Memory limit for unpacking: xz -9 takes 64 MiB.
 const UNPACK_KIB: u32 = 128 << 10;
 
-/// The BTF that is in a file.
+/// Reads the BTF in a file.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    // Peeked at, not read twice: it may be a pipe.
+    // Peek instead of reading twice: it may be a pipe.
     let mut file = BufReader::new(File::open(path)?);
     let btf = match file.fill_buf()? {
         start if start.starts_with(ELF) => section(file.get_ref())?,
         start if start.starts_with(XZ) => unpacked(XzReader::new_mem_limit(file, true, UNPACK_KIB))?,
         _ => bounded(file)?,
     };
-    if btf.starts_with(BTF) {
-        Ok(btf)
-    } else {
-        Err(io::Error::other("it is no BTF, and there is none in it"))
-    }
+    if btf.starts_with(BTF) { Ok(btf) } else { Err(io::Error::other("it neither is BTF nor contains any")) }
 }
 
 fn section(file: &File) -> io::Result<Vec<u8>> {
@@ -44,7 +40,7 @@ fn section(file: &File) -> io::Result<Vec<u8>> {
     let elf = ElfFile64::<object::Endianness, _>::parse(&cache).map_err(damaged)?;
     let absent = || {
         io::Error::other(
-            "this ELF file has no section .BTF (pahole --btf_encode_detached=FILE makes a file of its DWARF)",
+            "this ELF file has no section .BTF (pahole --btf_encode_detached=FILE converts its DWARF)",
         )
     };
     let section = elf.section_by_name(".BTF").ok_or_else(absent)?;
@@ -52,17 +48,17 @@ fn section(file: &File) -> io::Result<Vec<u8>> {
         return Err(too_long());
     }
     match section.data().map_err(damaged)? {
-        // SHT_NOBITS: of a file with debug information alone, whose sections are in another.
+        // SHT_NOBITS: a separate debug file, whose sections are in another file.
         [] => Err(absent()),
         btf => Ok(btf.to_vec()),
     }
 }
 
-/// BTF itself, or the first file of it in an archive.
+/// The unpacked file if it is BTF, otherwise the first BTF file in the archive.
 fn unpacked(packed: impl Read) -> io::Result<Vec<u8>> {
     let bytes = bounded(packed).map_err(|error| match error.kind() {
         ErrorKind::FileTooLarge => error,
-        // What unpacking takes.
+        // The memory limit for unpacking.
         ErrorKind::OutOfMemory => too_long(),
         _ => damaged(error),
     })?;
@@ -85,11 +81,11 @@ fn bounded(from: impl Read) -> io::Result<Vec<u8>> {
 }
 
 fn too_long() -> io::Error {
-    let said = format!("it has more than {} MiB, which no kernel's type information has", LENGTH_MAX >> 20);
+    let said = format!("it has more than {} MiB, which no kernel's BTF has", LENGTH_MAX >> 20);
     io::Error::new(ErrorKind::FileTooLarge, said)
 }
 
-/// What the readers of a format say of such a file does not tell that it is the file.
+/// Format errors do not say that the file is the problem.
 fn damaged(error: impl Display) -> io::Error {
     io::Error::other(format!("it is cut short or damaged ({error})"))
 }
@@ -151,7 +147,7 @@ mod tests {
         let packed = xz(&archive(&[("kernel.btf", RAW)]));
         let none = "no BTF in this archive";
         let bomb = xz(&vec![0; LENGTH_MAX as usize + 2]);
-        let foreign = "it is no BTF";
+        let foreign = "neither is BTF";
         let table: &[(&[u8], &str)] = &[
             (b"", foreign),
             (b"BTF", foreign),

@@ -1,6 +1,6 @@
-//! The layout of kernels whose cgroups are dentries (3.10). No type information describes them, so it is written down here.
-//! Nothing of it is believed before our own cgroup, read through it, was the one that /proc/self/cgroup and the inode of the
-//! directory name; what options move is looked for.
+//! Built-in layout for kernels whose cgroups are dentries (3.10), as they have no BTF. It is not trusted until our own
+//! cgroup, read through it, matches /proc/self/cgroup and the inode number of the directory. Offsets that depend on the
+//! kernel config are searched for.
 
 use std::{
     collections::VecDeque,
@@ -19,19 +19,19 @@ use crate::kernel::{
 
 /// `cgroup_subsys_state.cgroup`
 const CSS_CGROUP: u32 = 0;
-/// `mem_cgroup.id`, 16 bits; the 16 behind them are padding, which stays zero.
+/// `mem_cgroup.id`, 16 bits, followed by 16 bits of zero padding.
 pub const MEMCG_ID: u32 = 64;
-/// `mem_cgroup.memory`, a page counter, which begins with its count.
+/// `mem_cgroup.memory`, a page counter, which starts with its count.
 pub const MEMCG_USAGE: u32 = 72;
-/// `cgroup.sibling`, an entry in the list of the parent's children.
+/// `cgroup.sibling`, the entry in the parent's list of children.
 const CGROUP_SIBLING: u32 = 16;
-/// `cgroup.children`, the head of that list.
+/// `cgroup.children`, the head of the list.
 const CGROUP_CHILDREN: u32 = 32;
 /// `cgroup.parent`
 const CGROUP_PARENT: u32 = 64;
 /// `cgroup.dentry`
 const CGROUP_DENTRY: u32 = 72;
-/// `cgroup.subsys[]`; the controllers that are built in are numbered as they are listed.
+/// `cgroup.subsys[]`; built-in controllers are numbered in the order of include/linux/cgroup_subsys.h.
 const CGROUP_SUBSYS: u32 = 88;
 const SUBSYS_MAX: u32 = 16;
 /// `dentry.d_parent`
@@ -40,14 +40,14 @@ const DENTRY_PARENT: u32 = 24;
 const DENTRY_NAME: u32 = 40;
 /// `dentry.d_inode`
 const DENTRY_INODE: u32 = 48;
-/// Where `inode.i_ino` may be: security modules and access lists come before it.
+/// Possible offsets of `inode.i_ino`: the fields of security modules and ACLs come before it.
 const INODE_NUMBERS: [u32; 7] = [32, 40, 48, 56, 64, 72, 80];
-/// The root memcg, a pointer.
+/// Symbol of the pointer to the root memcg.
 const ROOT_MEMCG: &str = "root_mem_cgroup";
-/// More children than a cgroup can have memcgs below it: the list is none.
+/// More children than memcgs can exist below a cgroup: the list is invalid.
 const CHILDREN_MAX: usize = 1 << 17;
 
-/// The layout, proven on the running kernel.
+/// Returns the layout, proven on the running kernel.
 pub fn prove(controller: &Controller) -> Result<(Layout, DentryLayout), ProofError> {
     let tree = Tree::open().map_err(|error| ProofError::Unreadable(error.to_string()))?;
     let path = witness(controller);
@@ -69,7 +69,7 @@ pub fn prove(controller: &Controller) -> Result<(Layout, DentryLayout), ProofErr
     Ok((layout, dentry))
 }
 
-/// Our own cgroup; if that is the root, which proves little, a directory below it.
+/// Path of our own cgroup; if that is the root, which proves little, a directory below it.
 fn witness(controller: &Controller) -> PathBuf {
     let own = own_path();
     if own != Path::new("/") {
@@ -80,11 +80,11 @@ fn witness(controller: &Controller) -> PathBuf {
     directories.next().map_or(own, |directory| Path::new("/").join(directory.file_name()))
 }
 
-/// One cgroup, and whose child it is.
+/// A cgroup and its parent.
 pub struct Found {
     pub cgroup: u64,
     pub memcg: u64,
-    /// Of the directory.
+    /// Inode number of the directory.
     pub number: u64,
     pub name: Vec<u8>,
     pub level: u32,
@@ -101,16 +101,16 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// From the root memcg.
+    /// Opens the tree at the root memcg.
     pub fn open() -> io::Result<Self> {
         let kcore = Kcore::open().map_err(io::Error::other)?;
-        let unknown = || io::Error::other(format!("/proc/kallsyms does not tell where {ROOT_MEMCG} is"));
+        let unknown = || io::Error::other(format!("/proc/kallsyms has no address for {ROOT_MEMCG}"));
         let symbol = address_of(ROOT_MEMCG)?.ok_or_else(unknown)?;
-        let foreign = || io::Error::other(format!("{ROOT_MEMCG} is not what was expected of it"));
+        let foreign = || io::Error::other(format!("{ROOT_MEMCG} is not the root memcg of a known layout"));
         Self::at(kcore, symbol).ok_or_else(foreign)
     }
 
-    /// The root memcg is the first of the boot, and its cgroup's own.
+    /// The root memcg has ID 1, and its cgroup, which has no parent, points back to it.
     fn at(kcore: Kcore, root_memcg: u64) -> Option<Self> {
         let memcg: u64 = kcore.member(root_memcg, 0)?;
         let root: u64 = kcore.member(memcg, CSS_CGROUP)?;
@@ -121,7 +121,7 @@ impl Tree {
         is_root.then_some(Self { kcore, root, memory })
     }
 
-    /// All cgroups, parents first.
+    /// All cgroups, parents before children.
     pub fn all(&self, dentry: &DentryLayout) -> Vec<Found> {
         let mut all = Vec::new();
         let mut pending = VecDeque::from([(self.root, 0, 0, 0)]);
@@ -142,12 +142,12 @@ impl Tree {
         all
     }
 
-    /// What a memcg says its cgroup is; it need not exist any more. 0: it has none yet.
+    /// The cgroup pointer of a memcg, which may be dangling. 0: not set yet.
     pub fn cgroup(&self, memcg: u64) -> Option<u64> {
         self.kcore.member(memcg, CSS_CGROUP)
     }
 
-    /// Number of the cgroup's directory, which is at `place` in its inode.
+    /// Inode number of the cgroup's directory, read at offset `place` of the inode.
     fn number(&self, cgroup: u64, place: u32) -> Option<u64> {
         let inode = self.kcore.member(self.kcore.member(cgroup, CGROUP_DENTRY)?, DENTRY_INODE)?;
         self.kcore.member(inode, place)
@@ -176,7 +176,7 @@ impl Tree {
         self.kcore.string(self.kcore.member(dentry, DENTRY_NAME)?, NAME_MAX)
     }
 
-    /// Where the directory's number is in its inode; the root's, too.
+    /// Finds the offset of `i_ino`: it must match this directory and the root.
     fn inode_number(&self, cgroup: u64, path: &Path, controller: &Controller) -> io::Result<u32> {
         let directory = controller.mount.join(path.strip_prefix("/").unwrap_or(path));
         let (own, root) = (fs::metadata(&directory)?.ino(), fs::metadata(&controller.mount)?.ino());

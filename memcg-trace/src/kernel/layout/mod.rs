@@ -19,19 +19,19 @@ use super::{
     slab::memcg_caches::{CacheLayout, Params},
 };
 
-/// The running kernel's own type information (5.2, CONFIG_DEBUG_INFO_BTF).
+/// BTF of the running kernel (5.2, CONFIG_DEBUG_INFO_BTF).
 pub const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 
-/// Why there is no layout.
+/// The reason why there is no layout.
 #[derive(Debug, Error)]
 pub enum LayoutError {
     #[error(
-        "this kernel has no type information ({KERNEL_BTF} does not exist); give a BTF file made for exactly this kernel \
-         with --btf FILE (BTFHub has those of many distributions' kernels)"
+        "this kernel has no BTF ({KERNEL_BTF} does not exist); provide a BTF file of exactly this kernel \
+         with --btf FILE (BTFHub has them for many distribution kernels)"
     )]
     NoBtf,
     #[error(
-        "cannot read BTF from {path}: {reason}; give raw BTF, a vmlinux with a section .BTF or a .btf.tar.xz of BTFHub \
+        "cannot read BTF from {path}: {reason}; provide raw BTF, a vmlinux with a section .BTF or a .btf.tar.xz from BTFHub \
          with --btf FILE"
     )]
     Unreadable { path: PathBuf, reason: String },
@@ -43,10 +43,10 @@ impl Lack for LayoutError {
     fn next_step(&self) -> String {
         match self {
             Self::NoBtf => {
-                "give a BTF file made for exactly this kernel with --btf FILE (BTFHub has those of many distributions' kernels)"
+                "provide a BTF file of exactly this kernel with --btf FILE (BTFHub has them for many distribution kernels)"
             }
             Self::Unreadable { .. } => {
-                "give raw BTF, a vmlinux with a section .BTF or a .btf.tar.xz of BTFHub with --btf FILE"
+                "provide raw BTF, a vmlinux with a section .BTF or a .btf.tar.xz from BTFHub with --btf FILE"
             }
             Self::Missing { .. } => "check --btf",
         }
@@ -54,22 +54,22 @@ impl Lack for LayoutError {
     }
 }
 
-/// What BTF says.
+/// The layouts resolved from BTF.
 #[derive(Clone, Copy, Debug)]
 pub struct Resolved {
     pub layout: WalkLayout,
-    /// The counters are packed, and no type tells how: their offsets are absent from the layout.
+    /// Set if the counters are packed: then BTF does not have their offsets, and they are absent from the layout.
     pub packed: Option<Packed>,
-    /// `None`: memcgs have no slab caches of their own (5.9).
+    /// `None`: memcgs do not have their own slab caches (since 5.9).
     pub caches: Option<CacheLayout>,
 }
 
-/// Resolves the layout from `file`, or from the running kernel. What the walk needs beyond the hooks may be absent.
+/// Resolves the layout from `file`, or from the running kernel. Members that only the walk needs may be absent.
 pub fn resolve(file: Option<&Path>) -> Result<Resolved, LayoutError> {
     Types::of(file)?.resolve()
 }
 
-/// Resolves what the hooks on slab caches read, from `file` or from the running kernel. All of it may be absent.
+/// Resolves the members that the slab hooks read, from `file` or from the running kernel. All of them may be absent.
 pub fn resolve_slab(file: Option<&Path>) -> Result<SlabLayout, LayoutError> {
     let types = Types::of(file)?;
     Ok(SlabLayout {
@@ -84,7 +84,7 @@ pub fn resolve_slab(file: Option<&Path>) -> Result<SlabLayout, LayoutError> {
     })
 }
 
-/// More typedefs and qualifiers than stand before any type.
+/// More typedefs and qualifiers than any type has.
 const QUALIFIERS_MAX: usize = 32;
 
 /// What the kernel's type information says, by names.
@@ -108,7 +108,7 @@ impl<'a> Types<'a> {
 
 impl Types<'_> {
     fn layout(&self) -> Result<Layout, LayoutError> {
-        // Not the first member would mean that a css address is not its memcg's: no kernel since 3.6 does that.
+        // Otherwise the css's address would not be the memcg's. It is the first member on every kernel since 3.6.
         if self.offset("mem_cgroup", "css") != Some(0) {
             return Err(self.missing("struct mem_cgroup that starts with its css"));
         }
@@ -150,13 +150,13 @@ impl Types<'_> {
     fn resolve(&self) -> Result<Resolved, LayoutError> {
         let layout = self.layout()?;
         let (kinds, packed) = self.counters();
-        // A radix tree before 4.20, whose nodes hang together in the same way.
+        // A radix tree before 4.20, whose nodes are linked in the same way.
         let head = self.offset("idr", "idr_rt.xa_head").or_else(|| self.offset("idr", "idr_rt.rnode"));
         let idr = self.offset("cgroup_subsys", "css_idr").zip(head);
         let node =
             ["xa_node", "radix_tree_node"].into_iter().find(|node| self.offset(node, "slots").is_some());
         let node = node.unwrap_or_default();
-        // Another chunk size (CONFIG_BASE_SMALL) would be another walk.
+        // The walk does not support other chunk sizes (CONFIG_BASE_SMALL).
         let leaf = self.array_length(node, "slots") == Some(LEAF_SLOTS);
         let state = self.offset("memcg_vmstats", "state");
         let layout = WalkLayout {
@@ -171,7 +171,7 @@ impl Types<'_> {
             state: state.unwrap_or(ABSENT),
             kinds,
             cgroup_descendants: self.optional("cgroup", "nr_descendants"),
-            // In the css since 7.2, for each controller: the cgroup's own css stands for all.
+            // Per css since 7.2: the cgroup's own css (`cgroup.self`) counts all.
             cgroup_populated: self
                 .offset("cgroup", "self.nr_populated_csets")
                 .unwrap_or_else(|| self.optional("cgroup", "nr_populated_csets")),
@@ -186,7 +186,7 @@ impl Types<'_> {
         Some(CacheLayout { name: member("name")?, list: member("list")?, params, hold: false })
     }
 
-    /// Where the counters are: one for each item, or packed since 6.10 (ff48c71c26aa).
+    /// Offsets of the counters: one per item, or packed since 6.10 (ff48c71c26aa).
     fn counters(&self) -> ([u32; KINDS], Option<Packed>) {
         let absent = [ABSENT; KINDS];
         let kept = self
@@ -245,7 +245,7 @@ impl Types<'_> {
     /// The type behind a member, without typedefs and qualifiers.
     fn target(&self, member: &dyn BtfType) -> Option<Type> {
         let mut ty = self.btf.resolve_chained_type(member).ok()?;
-        // A file may have anything in it, circles as well.
+        // A file may contain anything, including cycles.
         for _ in 0..QUALIFIERS_MAX {
             match ty {
                 Type::Typedef(_) | Type::Const(_) | Type::Volatile(_) | Type::TypeTag(_) => {

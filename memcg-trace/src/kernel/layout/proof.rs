@@ -1,5 +1,5 @@
-//! The proof that a layout describes the running kernel: our own cgroup, read through it, must be the one that
-//! /proc/self/cgroup and the file system name.
+//! The proof that a layout describes the running kernel: our own cgroup, read through it, must match /proc/self/cgroup
+//! and the inode number of its directory.
 
 use std::{
     ffi::OsStr,
@@ -26,14 +26,14 @@ use crate::kernel::{
     hooks::objects::{self, RunError},
 };
 
-/// What the proof brought.
+/// Result of a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proven {
     /// Address of the `cgroup_root` that carries the memory controller.
     pub memory_root: u64,
 }
 
-/// Why there is no proof.
+/// The reason why there is no proof.
 #[derive(Debug, Error)]
 pub enum ProofError {
     /// This kernel cannot run a program on demand; says nothing about the layout.
@@ -55,7 +55,7 @@ impl Lack for ProofError {
     fn next_step(&self) -> String {
         match self {
             Self::Unreadable(_) => "run where /proc/kcore can be read: containers often hide it",
-            Self::Impossible(_) => "use the kernel's own type information, without --btf",
+            Self::Impossible(_) => "use the kernel's own BTF, without --btf",
             Self::Refuted { .. } => "use the BTF file of exactly this kernel",
         }
         .to_owned()
@@ -79,15 +79,18 @@ pub fn by_kcore(layout: &Layout, controller: &Controller) -> Result<Proven, Proo
 }
 
 impl OwnCgroup {
-    /// Whether that is what it should be.
+    /// Compares the path and id with our own cgroup.
     fn judge(&self, controller: &Controller) -> Result<Proven, ProofError> {
         let is = own_path();
         let refuted = |seen: String| ProofError::Refuted { seen, is: is.display().to_string() };
         if self.controller != b"memory" {
-            return Err(refuted(format!("one of the controller \"{}\"", self.controller.escape_ascii())));
+            return Err(refuted(format!(
+                "a cgroup of the controller \"{}\"",
+                self.controller.escape_ascii()
+            )));
         }
-        // v2: the css belongs to the nearest ancestor that enables the controller. In a cgroup namespace the path that we
-        // know is the end of the kernel's.
+        // v2: the css belongs to the nearest ancestor that enables the controller. In a cgroup namespace, the path that
+        // we know is a suffix of the kernel's.
         let ours = |candidate: &&Path| {
             let relative = candidate.strip_prefix("/").unwrap_or(candidate);
             let directory = fs::metadata(controller.mount.join(relative));
@@ -96,7 +99,7 @@ impl OwnCgroup {
         };
         let path = self.path.display();
         if !is_root(&self.root_css) {
-            return Err(refuted(format!("{path} below a root that is none")));
+            return Err(refuted(format!("{path} below something that is not a root")));
         }
         match is.ancestors().find(ours) {
             Some(_) if self.complete => Ok(Proven { memory_root: self.root }),
@@ -105,7 +108,7 @@ impl OwnCgroup {
     }
 }
 
-/// The root memcg is the first of the boot: css id 1, memcg ID 1, level 0, always online.
+/// The root memcg is the first one created: css id 1, memcg ID 1, level 0, always online.
 fn is_root(header: &EventHeader) -> bool {
     let known = |field, is: bool| header.known & field == 0 || is;
     header.known & Field::PARENT == 0

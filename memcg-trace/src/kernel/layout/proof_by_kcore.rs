@@ -1,4 +1,4 @@
-//! What the layout makes of our own task, read from /proc/kcore: for kernels that run no programs on demand.
+//! Reads our own cgroup through the layout and /proc/kcore, on kernels that cannot run programs on demand.
 
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, path::PathBuf};
 
@@ -8,7 +8,7 @@ use zerocopy::{FromBytes, FromZeros as _};
 use super::own_cgroup::OwnCgroup;
 use crate::kernel::memory::kcore::{Kcore, KcoreError};
 
-/// As the program `own_cgroup` does it. A pointer that leads nowhere leaves an [`OwnCgroup`] that proves nothing.
+/// Like the program `own_cgroup`. An invalid pointer results in an [`OwnCgroup`] that proves nothing.
 pub fn read(layout: &Layout) -> Result<OwnCgroup, KcoreError> {
     let kcore = Kcore::open()?;
     let css_set = kcore.own_task()?.get(layout.task_cgroups).unwrap_or(0);
@@ -34,14 +34,14 @@ pub fn read(layout: &Layout) -> Result<OwnCgroup, KcoreError> {
     })
 }
 
-/// What is at `address`, then its parent, and so on.
+/// `address`, then its parent, and so on.
 fn ancestors(kcore: &Kcore, address: u64, parent: u32) -> impl Iterator<Item = u64> {
     let first = Some(address).filter(|address| *address != 0);
     std::iter::successors(first, move |child| kcore.member(*child, parent).filter(|parent| *parent != 0))
         .take(OWN_LEVELS as usize)
 }
 
-/// The numbers of a root, and whether it has a parent.
+/// The ids of a root, and whether it has a parent.
 fn header(kcore: &Kcore, css: u64, layout: &Layout) -> EventHeader {
     let mut header = EventHeader::new_zeroed();
     let mut known = 0;

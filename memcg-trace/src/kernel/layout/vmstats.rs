@@ -1,8 +1,8 @@
-//! Where the counters of a memcg are, by [`Kind`].
+//! Offsets of a memcg's counters, by [`Kind`].
 //!
-//! Up to 6.9 the array has one for each item. Since then it has those that memcgs use, and where each one is stands in
-//! `mem_cgroup_stats_index`, filled at boot. That is a variable without a type in BTF: it is found by its symbol, and used
-//! only if it is what it should be, each place of the array exactly once.
+//! Up to 6.9 the array has one counter per item. Since then it only has those that memcgs use, indexed by
+//! `mem_cgroup_stats_index`, which is filled at boot. That variable has no type in BTF: it is found by its symbol, and
+//! used only if it is a valid index, with each place of the array exactly once.
 
 use std::io;
 
@@ -20,7 +20,7 @@ use crate::kernel::{
     memory::symbols::address_of,
 };
 
-/// The kernel's names of the counters, newest first.
+/// The kernel's names for the counters, newest first.
 pub const KIND_ITEMS: &[(Kind, &str)] = &[
     (Kind::File, "NR_FILE_PAGES"),
     (Kind::Anon, "NR_ANON_MAPPED"),
@@ -32,7 +32,7 @@ pub const KIND_ITEMS: &[(Kind, &str)] = &[
     (Kind::PageTables, "NR_PAGETABLE"),
     (Kind::KernelStack, "NR_KERNEL_STACK_KB"),
     (Kind::Vmalloc, "NR_VMALLOC"),
-    // Its name before it was counted by node, too.
+    // Its name before it was also counted per node.
     (Kind::Vmalloc, "MEMCG_VMALLOC"),
     (Kind::Kernel, "MEMCG_KMEM"),
 ];
@@ -40,7 +40,7 @@ pub const KIND_ITEMS: &[(Kind, &str)] = &[
 const SYMBOLS: &str = "/proc/kallsyms";
 const INDEX: &str = "mem_cgroup_stats_index";
 
-/// Why it is not known what memcgs are charged for.
+/// The reason why it is unknown what memcgs are charged for.
 #[derive(Debug, Error)]
 pub enum CountersError {
     #[error("cannot read {SYMBOLS}: {0}")]
@@ -60,30 +60,32 @@ impl Lack for CountersError {
         match self {
             Self::Unreadable(_) => "mount /proc",
             Self::NoSymbol => "sysctl kernel.kptr_restrict=1, or a kernel with CONFIG_KALLSYMS_ALL=y",
-            Self::Run(_) | Self::Foreign => "none needed: memcgs are listed all the same, without kinds",
+            Self::Run(_) | Self::Foreign => {
+                "none needed: memcgs are listed without what they are charged for"
+            }
         }
         .to_owned()
     }
 }
 
-/// An array of counters that leaves out what memcgs do not use.
+/// An array that only has the counters that memcgs use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packed {
-    /// Number of each [`Kind`]'s item; [`ABSENT`] where the kernel has none.
+    /// Item number of each [`Kind`]; [`ABSENT`] where the kernel has none.
     pub items: [u32; KINDS],
-    /// Items that there are.
+    /// Number of items.
     pub all: usize,
-    /// Of these, items that the array has.
+    /// Number of items in the array.
     pub kept: usize,
 }
 
-/// Byte offsets of counters by their places in the array.
+/// Byte offsets of the counters, from their places in the array.
 pub fn unpacked(places: &[u32; KINDS]) -> [u32; KINDS] {
     places.map(|place| if place == ABSENT { ABSENT } else { place * size_of::<u64>() as u32 })
 }
 
 impl Packed {
-    /// Byte offsets of the counters, by the running kernel's index.
+    /// Byte offsets of the counters, from the running kernel's index.
     pub fn offsets(&self) -> Result<[u32; KINDS], CountersError> {
         let address = address_of(INDEX)?.ok_or(CountersError::NoSymbol)?;
         let bytes = bytes_at(address)?;
@@ -91,8 +93,8 @@ impl Packed {
         self.offsets_by(index).ok_or(CountersError::Foreign)
     }
 
-    /// `index` has a byte for each item: its place in the array. Places count from 0, and 255 is none; up to 6.11 they
-    /// counted from 1, and 0 was none.
+    /// `index` has a byte per item: its place in the array. Places start at 0, and 255 means none; up to 6.11 they
+    /// started at 1, and 0 meant none.
     fn offsets_by(&self, index: &[u8]) -> Option<[u32; KINDS]> {
         let none = if index.contains(&u8::MAX) { u8::MAX } else { 0 };
         let first = u8::from(none == 0);

@@ -1,7 +1,7 @@
-//! Kernel memory as a file: /proc/kcore, an ELF core of the running kernel.
+//! Kernel memory through /proc/kcore, an ELF core of the running kernel.
 //!
-//! Nothing holds still while it is read, and what an address means nobody checks: a freed struct reads like a live one,
-//! and some kernels give zeros for memory that is not there. Whoever reads through it proves what was read.
+//! Memory changes while it is read, and addresses are not checked: a freed struct reads like a live one, and some
+//! kernels return zeros for unmapped memory. Callers must verify what they read.
 
 use std::{fs::File, io, ops::Range, os::unix::fs::FileExt as _};
 
@@ -21,40 +21,40 @@ use crate::kernel::ability::Lack;
 const KCORE: &str = "/proc/kcore";
 const PAGE: usize = 4096;
 
-/// Why kernel memory cannot be read as a file.
+/// The reason why /proc/kcore cannot be used.
 #[derive(Debug, Error)]
 pub enum KcoreError {
-    #[error("cannot open {KCORE}: {0}; it takes CONFIG_PROC_KCORE, CAP_SYS_RAWIO and no lockdown")]
+    #[error("cannot open {KCORE}: {0}; it requires CONFIG_PROC_KCORE, CAP_SYS_RAWIO and no lockdown")]
     Open(io::Error),
     #[error("{KCORE} is no core of the kernel ({0}); containers often hide it")]
     Format(#[from] object::read::Error),
-    #[error("{KCORE} does not tell our own task_struct")]
+    #[error("{KCORE} has no note with our own task_struct")]
     NoTask,
 }
 
 impl Lack for KcoreError {
     fn next_step(&self) -> String {
         match self {
-            Self::Open(_) => "it takes CONFIG_PROC_KCORE, CAP_SYS_RAWIO and no lockdown".to_owned(),
+            Self::Open(_) => "it requires CONFIG_PROC_KCORE, CAP_SYS_RAWIO and no lockdown".to_owned(),
             Self::Format(_) => "run it on the host: containers often hide it".to_owned(),
-            Self::NoTask => "none: this core cannot be used".to_owned(),
+            Self::NoTask => "none: this /proc/kcore cannot be used".to_owned(),
         }
     }
 }
 
-/// The opened file. Opening it takes CAP_SYS_RAWIO, reading it nothing.
+/// The open file. Opening it requires CAP_SYS_RAWIO, reading does not.
 pub struct Kcore {
     file: File,
     segments: Vec<Segment>,
 }
 
-/// Addresses that the file has, and where the first of them is.
+/// A range of addresses, and the offset of its start in the file.
 struct Segment {
     addresses: Range<u64>,
     offset: u64,
 }
 
-/// The first bytes of a struct, read at once.
+/// The first bytes of a struct, read in one go.
 #[derive(Clone, Copy)]
 pub struct Struct<B>(pub B);
 
@@ -65,13 +65,13 @@ impl Kcore {
         Ok(kcore)
     }
 
-    /// A file that has these addresses from its beginning on.
+    /// A file with these addresses, starting at offset 0.
     #[cfg(test)]
     pub fn of(file: File, addresses: Range<u64>) -> Self {
         Self { file, segments: vec![Segment { addresses, offset: 0 }] }
     }
 
-    /// Learns anew where in the file memory is: where memory is added, everything behind it moves.
+    /// Re-reads the segments: when memory is added, the offsets of all following segments change.
     pub fn refresh(&mut self) -> Result<(), KcoreError> {
         let file = ReadCache::new(&self.file);
         let header = FileHeader64::<NativeEndian>::parse(&file)?;
@@ -87,7 +87,7 @@ impl Kcore {
         Ok(())
     }
 
-    /// The `task_struct` of this thread, which the core carries as a note: a way into the kernel without any symbol.
+    /// The `task_struct` of this thread, from a note in the core: an entry point that needs no symbols.
     pub fn own_task(&self) -> Result<Struct<Vec<u8>>, KcoreError> {
         let file = ReadCache::new(&self.file);
         let header = FileHeader64::<NativeEndian>::parse(&file)?;
@@ -102,7 +102,7 @@ impl Kcore {
         Err(KcoreError::NoTask)
     }
 
-    /// The first `length` bytes of the struct at `address`. `None`: there is no memory, or not as much.
+    /// The first `length` bytes of the struct at `address`. `None`: not mapped, or not that much.
     pub fn read(&self, address: u64, length: usize) -> Option<Struct<Vec<u8>>> {
         let end = address.checked_add(length as u64)?;
         let within = |segment: &&Segment| segment.addresses.start <= address && end <= segment.addresses.end;
@@ -118,11 +118,11 @@ impl Kcore {
         self.read(address.checked_add(offset.into())?, size_of::<T>())?.get(0)
     }
 
-    /// The bytes of a string without its NUL, `limit` at most.
+    /// A string without its NUL, at most `limit` bytes.
     pub fn string(&self, address: u64, limit: usize) -> Option<Vec<u8>> {
         let mut string = Vec::new();
         while string.len() < limit {
-            // Never beyond the page: the next one need not exist.
+            // Do not cross the page: the next one may not be mapped.
             let at = address.checked_add(string.len() as u64)?;
             let chunk = (PAGE - at as usize % PAGE).min(limit - string.len());
             let Struct(chunk) = self.read(at, chunk)?;
@@ -143,7 +143,7 @@ impl<B: AsRef<[u8]>> Struct<B> {
         Struct(self.0.as_ref())
     }
 
-    /// The member at `offset`. `None`: it was not read.
+    /// The member at `offset`. `None`: beyond the bytes that were read.
     pub fn get<T: FromBytes>(&self, offset: u32) -> Option<T> {
         let (value, _) = T::read_from_prefix(self.0.as_ref().get(offset as usize..)?).ok()?;
         Some(value)

@@ -1,4 +1,4 @@
-//! Addresses and names of the kernel's code and data, by /proc/kallsyms.
+//! Addresses and names of kernel functions and data, from /proc/kallsyms.
 
 use std::{
     fs::{self, File},
@@ -8,12 +8,12 @@ use std::{
 use crate::slab::Symbol;
 
 const SYMBOLS: &str = "/proc/kallsyms";
-/// The list has no sizes: behind the last function of a module, or of the kernel, this much may be its own. Between a module
-/// and the next one there is an empty page.
+/// Assumed size of the last function of a module or of the kernel, as the list has no sizes. There is an empty page
+/// between modules.
 const LAST_FUNCTION: u64 = 4096;
 
-/// The kernel's list of symbols. It is opened once, with the privileges of that moment, and read anew for each question:
-/// modules come and go.
+/// The kernel's list of symbols. Opened once, before privileges are dropped, and re-read for each lookup: modules come
+/// and go.
 pub struct Symbols(File);
 
 impl Symbols {
@@ -21,7 +21,7 @@ impl Symbols {
         File::open(SYMBOLS).map(Self)
     }
 
-    /// The function at each of `addresses`; `None`: no function that is there now.
+    /// The function at each of `addresses`; `None`: no function is there now.
     pub fn at(&mut self, addresses: &[u64]) -> io::Result<Vec<Option<Symbol>>> {
         self.0.rewind()?;
         let mut text = Vec::new();
@@ -30,7 +30,7 @@ impl Symbols {
         Ok(addresses.iter().map(|&address| at(&functions, address)).collect())
     }
 
-    /// Whether there is a function of one of these names.
+    /// Whether a function with one of these names exists.
     pub fn has(&mut self, names: &[&str]) -> io::Result<bool> {
         self.0.rewind()?;
         for line in BufReader::new(&self.0).lines() {
@@ -53,15 +53,15 @@ struct Function<'a> {
     module: Option<&'a [u8]>,
 }
 
-/// All functions, by address. A module's come in any order.
+/// All functions, sorted by address. Modules list theirs in any order.
 fn functions(text: &[u8]) -> Vec<Function<'_>> {
     let mut functions: Vec<_> = text.split(|&byte| byte == b'\n').filter_map(parse).collect();
-    // Stable: of several names, the first stays the first.
+    // Stable sort: of several names for an address, the first stays first.
     functions.sort_by_key(|function| function.address);
     functions
 }
 
-/// `ffffffff9e63f440 T name`, and `\t[module]`. `None`: no function, or hidden.
+/// Parses `ffffffff9e63f440 T name`, with an optional `\t[module]`. `None`: not a function, or hidden.
 fn parse(line: &[u8]) -> Option<Function<'_>> {
     let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let (address, kind, name, module) = (words.next()?, words.next()?, words.next()?, words.next());
@@ -71,7 +71,7 @@ fn parse(line: &[u8]) -> Option<Function<'_>> {
     (code && address != 0).then_some(Function { address, name, module })
 }
 
-/// The last function that begins at or before `address`, unless it ends before.
+/// The last function that starts at or before `address`, unless it ends before.
 fn at(functions: &[Function<'_>], address: u64) -> Option<Symbol> {
     let behind = functions.partition_point(|function| function.address <= address);
     let start = functions.get(behind.checked_sub(1)?)?.address;
@@ -82,7 +82,7 @@ fn at(functions: &[Function<'_>], address: u64) -> Option<Symbol> {
     inside.then(|| Symbol { function: name.into(), offset, module: module.map(Into::into) })
 }
 
-/// Address of a symbol; `None`: not there, or hidden.
+/// Address of a symbol; `None`: does not exist, or hidden.
 pub fn address_of(name: &str) -> io::Result<Option<u64>> {
     for line in BufReader::new(File::open(SYMBOLS)?).lines() {
         let line = line?;
@@ -96,7 +96,7 @@ pub fn address_of(name: &str) -> io::Result<Option<u64>> {
     Ok(None)
 }
 
-/// Names of the modules that are loaded; none where the kernel does not tell.
+/// Names of the loaded modules; empty if they cannot be read.
 pub fn modules() -> Vec<Box<[u8]>> {
     let text = fs::read("/proc/modules").unwrap_or_default();
     let name = |line: &[u8]| line.split(|&byte| byte == b' ').next().map(Into::into);
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn code_that_is_gone_has_no_name() {
-        // Of a module between the two, of one behind the last, and before the kernel.
+        // Between the modules, after the last one, and before the kernel.
         for address in [0xffff_ffff_c000_5000, 0xffff_ffff_c000_a000, 0xffff_ffff_8000_0000] {
             assert_eq!(named(address), None, "{address:#x}");
         }

@@ -1,8 +1,8 @@
 //! The kernel's list of slab caches: /sys/kernel/slab, and /proc/slabinfo for their names and objects.
 //!
-//! A cache that others may be merged into has a directory named by an id like `:0000128`, and a link for each name. Two
-//! things that the kernel never cleans up make `ls /sys/kernel/slab | wc -l` say more than there is: links stay when their
-//! cache is gone, and when the name that they stand for was given up.
+//! A mergeable cache has a directory named by an id like `:0000128`, and a symlink for each name. `ls /sys/kernel/slab
+//! | wc -l` overcounts, because the kernel never removes the links of caches that are gone, nor of merged caches that
+//! were destroyed.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -21,11 +21,11 @@ use crate::{
 const SYSFS: &str = "/sys/kernel/slab";
 const SLABINFO: &str = "/proc/slabinfo";
 
-/// Why the caches cannot be listed.
+/// The reason why the caches cannot be listed.
 #[derive(Debug, Error)]
 pub enum SlabListError {
     #[error(
-        "this kernel lists no slab caches: neither {SYSFS} nor {SLABINFO} can be read ({0}); the second takes root"
+        "this kernel lists no slab caches: neither {SYSFS} nor {SLABINFO} can be read ({0}); the latter requires root"
     )]
     None(io::Error),
 }
@@ -38,7 +38,7 @@ impl Lack for SlabListError {
     }
 }
 
-/// Reads the list as it is now.
+/// Reads the current list.
 pub fn read() -> Result<Listing, SlabListError> {
     let began_ns = clock::monotonic_ns();
     let info = fs::read(SLABINFO);
@@ -54,7 +54,7 @@ pub fn read() -> Result<Listing, SlabListError> {
     Ok(listing)
 }
 
-/// Names and sizes in /proc/slabinfo. Copies for memcgs are not in it, but counted with what they are copies of.
+/// Names and sizes in /proc/slabinfo. It does not list copies for memcgs, but counts them with their root caches.
 pub fn sizes() -> io::Result<BTreeMap<Box<[u8]>, u32>> {
     let info = fs::read(SLABINFO)?;
     Ok(slabinfo(&info).iter().map(|row| (row.name.into(), row.size.unwrap_or(0))).collect())
@@ -80,8 +80,8 @@ impl Row<'_> {
     }
 }
 
-/// `name <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables ...` behind two lines of heading. Names
-/// may have blanks in them, numbers have not: read from the right.
+/// `name <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> : tunables ...` after two header lines. Names
+/// may contain spaces: parse from the right.
 fn slabinfo(text: &[u8]) -> Vec<Row<'_>> {
     text.split(|&byte| byte == b'\n').filter_map(row).collect()
 }
@@ -127,7 +127,7 @@ fn cache(dir: Vec<u8>, path: &Path, links: Vec<Box<[u8]>>, rows: &HashMap<&[u8],
         str::from_utf8(&text).ok()?.trim().parse::<i64>().ok()
     };
     let size = |name: &str| number(name).and_then(|size| size.try_into().ok());
-    // The list of names has one for each cache: its own.
+    // The cache's own name is in the list of names.
     let ctor = constructor(&attribute("ctor").unwrap_or_default());
     let row = rows.get(&*dir).or_else(|| links.iter().find_map(|link| rows.get(&**link)));
     Listed {
@@ -143,8 +143,8 @@ fn cache(dir: Vec<u8>, path: &Path, links: Vec<Box<[u8]>>, rows: &HashMap<&[u8],
     }
 }
 
-/// `init_once+0x0/0x20 [btrfs]`. `None`: it has no constructor; `Some(None)`: one whose code is gone, for there is no function
-/// (the kernel then prints the address), or the middle of another one.
+/// `init_once+0x0/0x20 [btrfs]`. `None`: it has no constructor; `Some(None)`: the code of its constructor is gone, as
+/// there is no function at the address (the kernel then prints the address), or the middle of another one.
 fn constructor(text: &[u8]) -> Option<Option<Symbol>> {
     let mut words = text.trim_ascii().split(u8::is_ascii_whitespace);
     let (place, module) = (words.next().filter(|place| !place.is_empty())?, words.next());

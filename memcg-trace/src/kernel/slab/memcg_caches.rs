@@ -1,10 +1,10 @@
 //! The slab caches that belong to memcgs, read from /proc/kcore.
 //!
-//! Up to Linux 5.8 a memcg gets a copy of each cache that it allocates from (9855609bde03 "mm: memcg/slab: use a single set of
-//! kmem_caches for all accounted allocations" ended that). The copies are in the list `slab_caches`, beside the caches that
-//! they are copies of, their roots, and are named after these, a number and the cgroup: `sighand_cache(12:web)`.
+//! Up to Linux 5.8 a memcg gets a copy of each cache that it allocates from (9855609bde03 "mm: memcg/slab: use a single
+//! set of kmem_caches for all accounted allocations" ended that). The copies are in the list `slab_caches`, like their
+//! root caches, and are named after the root, a number and the cgroup: `sighand_cache(12:web)`.
 //!
-//! Nothing holds still while the list is read. A list that ends where it began was read as a whole, any other is read again. A
+//! The list may change while it is read. It was read completely if it ends at its head, otherwise it is read again. A
 //! cache counts for a memcg if it is named after its root.
 
 use std::{
@@ -24,16 +24,16 @@ use crate::kernel::{
     },
 };
 
-/// All caches, a `struct list_head`.
+/// Symbol of the list of all caches, a `struct list_head`.
 const LIST: &str = "slab_caches";
 /// `memcg_create_cache_name` puts no more than two names and a number into one.
 const NAME_MAX: usize = 640;
-/// More caches than all memcgs can have: the list is none.
+/// More caches than all memcgs can have: the list is invalid.
 const CACHES_MAX: usize = 1 << 23;
-/// How often a list is read that changes meanwhile.
+/// Number of attempts to read a list that changes meanwhile.
 const TRIES: usize = 3;
 
-/// Where what is asked of a `struct kmem_cache` is.
+/// Offsets in `struct kmem_cache`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheLayout {
     /// `kmem_cache.name`
@@ -41,21 +41,21 @@ pub struct CacheLayout {
     /// `kmem_cache.list`
     pub list: u32,
     pub params: Params,
-    /// A cache holds its memcg for as long as it exists; otherwise it goes with its memcg, whatever holds that.
+    /// Whether a cache pins its memcg for as long as it exists (3.10). Otherwise it goes away with its memcg.
     pub hold: bool,
 }
 
-/// Where `struct memcg_cache_params` is, and what is asked of it.
+/// Location of `struct memcg_cache_params`, and offsets in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Params {
-    /// In the cache (f7ce3190c4a3 "slab: embed memcg_cache_params to kmem_cache"); offsets within that.
+    /// Embedded in the cache (f7ce3190c4a3 "slab: embed memcg_cache_params to kmem_cache"); offsets from the cache.
     Embedded { memcg: u32, root_cache: u32 },
-    /// Behind a pointer at `kmem_cache.memcg_params`, NULL in many a root.
+    /// Behind the pointer `kmem_cache.memcg_params`, which is NULL in many root caches.
     Behind { pointer: u32, is_root_cache: u32, memcg: u32, root_cache: u32 },
 }
 
-/// That of 3.10 in RHEL 7, which has no type information: include/linux/slab.h, include/linux/slub_def.h. A cache takes its
-/// reference in `memcg_register_cache` (mm/memcontrol.c) and gives it back when it is destroyed.
+/// Layout of 3.10 in RHEL 7, which has no BTF: include/linux/slab.h, include/linux/slub_def.h. A cache takes its
+/// reference in `memcg_register_cache` (mm/memcontrol.c) and drops it when it is destroyed.
 pub const BY_CGROUP: CacheLayout = CacheLayout {
     name: 96,
     list: 104,
@@ -63,21 +63,21 @@ pub const BY_CGROUP: CacheLayout = CacheLayout {
     hold: true,
 };
 
-/// Why it is not known which caches a memcg has.
+/// The reason why a memcg's caches are unknown.
 #[derive(Debug, Error)]
 pub enum CachesError {
     #[error(transparent)]
     Kcore(#[from] KcoreError),
     #[error("cannot read /proc/kallsyms: {0}")]
     Symbols(io::Error),
-    #[error("/proc/kallsyms does not tell where {LIST} is (kernel.kptr_restrict, or no CONFIG_KALLSYMS_ALL)")]
+    #[error("/proc/kallsyms has no address for {LIST} (kernel.kptr_restrict, or no CONFIG_KALLSYMS_ALL)")]
     NoSymbol,
-    #[error("the list of slab caches changes faster than it is read, or is none")]
+    #[error("the list of slab caches changes faster than it can be read, or is invalid")]
     Broken,
     #[error("cannot read /proc/slabinfo: {0}")]
     SlabInfo(io::Error),
     #[error(
-        "the layout of slab caches does not describe this kernel: through it, they are not those of /proc/slabinfo"
+        "the layout of slab caches does not describe this kernel: the caches read through it differ from /proc/slabinfo"
     )]
     Refuted,
 }
@@ -88,31 +88,31 @@ impl Lack for CachesError {
             Self::Kcore(error) => error.next_step(),
             Self::Symbols(_) | Self::SlabInfo(_) => "mount /proc".to_owned(),
             Self::NoSymbol => CountersError::NoSymbol.next_step(),
-            Self::Broken | Self::Refuted => "none needed: which of them hold memcgs stays unknown".to_owned(),
+            Self::Broken | Self::Refuted => "none needed: the caches that pin memcgs stay unknown".to_owned(),
         }
     }
 }
 
-/// Names of caches by the memcgs that were asked for; in order.
+/// Sorted names of caches, by requested memcg.
 pub type Names = HashMap<u64, BTreeSet<Box<[u8]>>>;
 
-/// Addresses of caches that are copies of none, by their names.
+/// Addresses of root caches, by name.
 type Roots = BTreeMap<Box<[u8]>, u64>;
 
-/// The list. Opening it takes CAP_SYS_RAWIO and CAP_SYSLOG, reading it nothing.
+/// Reader of the list. Opening it requires CAP_SYS_RAWIO and CAP_SYSLOG, reading does not.
 pub struct MemcgCaches {
     kcore: Kcore,
     layout: CacheLayout,
-    /// Address of the list's head.
+    /// Address of the list head.
     head: u64,
-    /// The layout made the kernel's own list of roots out of it.
+    /// Whether the layout is proven: the root caches read through it match /proc/slabinfo.
     proven: bool,
 }
 
-/// What a cache is.
+/// A cache of the list.
 enum Cache {
     Root,
-    /// The copy of a root for a memcg; addresses.
+    /// A memcg's copy of a root cache; addresses.
     Copy {
         memcg: u64,
         root: u64,
@@ -130,7 +130,7 @@ impl MemcgCaches {
         self.layout.hold
     }
 
-    /// The caches of each of these memcgs, by their addresses. The first read proves the layout.
+    /// The caches of each of these memcgs, given by address. The first read proves the layout.
     pub fn read(&mut self, memcgs: impl Iterator<Item = u64> + Clone) -> Result<Names, CachesError> {
         self.kcore.refresh()?;
         let mut result = Err(CachesError::Broken);
@@ -149,7 +149,7 @@ impl MemcgCaches {
         result
     }
 
-    /// Whether every root's size, read at this offset, is that of /proc/slabinfo.
+    /// Whether the size of every root cache, read at this offset, matches /proc/slabinfo.
     pub fn proves_size(&mut self, offset: u32) -> Result<bool, CachesError> {
         let listed = listing::sizes().map_err(CachesError::SlabInfo)?;
         let roots = self.roots(&mut Names::new()).ok_or(CachesError::Broken)?;
@@ -158,7 +158,7 @@ impl MemcgCaches {
         Ok(!roots.is_empty() && sizes.all(is))
     }
 
-    /// Reads the list into `names`, and gives the roots. `None`: it was not read as a whole.
+    /// Reads the list into `names`, and returns the root caches. `None`: it was not read completely.
     fn roots(&self, names: &mut Names) -> Option<Roots> {
         let mut roots = Roots::new();
         let mut entry: u64 = self.kcore.member(self.head, 0)?;
@@ -167,7 +167,7 @@ impl MemcgCaches {
             if entry == self.head {
                 return Some(roots);
             }
-            // Round and round without the head (Brent's algorithm).
+            // A cycle without the head (Brent's algorithm).
             if entry == mark {
                 return None;
             }
@@ -209,7 +209,7 @@ impl MemcgCaches {
         Some(self.kcore.string(cache.get(self.layout.name)?, NAME_MAX)?.into())
     }
 
-    /// `memcg_create_cache_name`: the root's name, and more in parentheses.
+    /// `memcg_create_cache_name`: the root's name, followed by parentheses.
     fn is_named_after(&self, root: u64, name: &[u8]) -> bool {
         let root = self.kcore.member(root, self.layout.name);
         let root = root.and_then(|root| self.kcore.string(root, NAME_MAX));
@@ -218,7 +218,7 @@ impl MemcgCaches {
 }
 
 impl CacheLayout {
-    /// As much of a cache as has all members.
+    /// Number of bytes of a cache that contain all members.
     fn length(&self) -> usize {
         let last = match self.params {
             Params::Embedded { memcg, root_cache } => memcg.max(root_cache),
@@ -232,7 +232,7 @@ fn in_parentheses(text: &[u8]) -> bool {
     text.starts_with(b"(") && text.ends_with(b")")
 }
 
-/// The roots are those that /proc/slabinfo lists, no less and no more.
+/// Whether the root caches are exactly those in /proc/slabinfo.
 fn is_listed(roots: &Roots) -> Result<bool, CachesError> {
     let listed = listing::sizes().map_err(CachesError::SlabInfo)?;
     Ok(!roots.is_empty() && roots.keys().eq(listed.keys()))
@@ -256,7 +256,7 @@ mod tests {
         hold: false,
     };
 
-    /// Kernel memory with a list in it; a page for each cache, with its parameters and its name.
+    /// Kernel memory that contains a list; each cache has a page, with its parameters and its name.
     struct Memory {
         bytes: Vec<u8>,
         layout: CacheLayout,
@@ -276,7 +276,7 @@ mod tests {
             self.bytes[at..at + 8].copy_from_slice(&value.to_ne_bytes());
         }
 
-        /// Appends a cache; `copy`: of a root, for a memcg. Gives its address.
+        /// Appends a cache and returns its address; `copy`: the root and the memcg.
         fn cache(&mut self, name: &[u8], copy: Option<(u64, u64)>) -> u64 {
             let cache = BASE + self.bytes.len() as u64;
             self.bytes.resize(self.bytes.len() + 4096, 0);
@@ -305,7 +305,7 @@ mod tests {
             cache
         }
 
-        /// The roots, and the names of the memcg's caches.
+        /// The root caches, and the names of the memcg's caches.
         fn read(&self) -> Option<(Vec<String>, Vec<String>)> {
             let file = memfd_create(c"memory", MFdFlags::empty()).expect("a file in memory");
             let mut file = File::from(file);
@@ -349,7 +349,7 @@ mod tests {
         }
     }
 
-    /// An entry that was removed meanwhile leads nowhere, and one whose memory was used anew anywhere.
+    /// An entry that was removed meanwhile leads nowhere, and one whose memory was reused leads anywhere.
     #[test]
     fn a_list_that_does_not_end_where_it_began_is_none() {
         for mut memory in both() {

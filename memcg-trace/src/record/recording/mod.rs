@@ -1,4 +1,4 @@
-//! A run in a file: everything that its views were made from, in the order in which it was applied.
+//! Recordings: a run in a file, with all inputs of its views, in the order in which they were applied.
 //!
 //! ```text
 //! MAGIC, FORMAT (u16), ABI (u32)
@@ -12,12 +12,12 @@
 //!         NAMES      css (u64), serial (u64), length (u32), JSON: facts; since format 2
 //!         CACHES     time (u64), hold (0 or 1), number (u64), each: css, serial (u64), number (u64), each: length (u32), bytes;
 //!                    since format 3
-//!         TIME       time (u64): the ledger was told that it has passed
+//!         TIME       time (u64): time passed to the ledger
 //!         END        time (u64), clock offsets (i64, i64), undecodable (u64)
 //! ```
 //!
-//! Numbers are little-endian, structs are those of `memcg-trace-common` as they are: [`memcg_trace_common::ABI`] says
-//! which. A file without END was cut off; it is good up to its last whole block, and a block is closed at each flush.
+//! Numbers are little-endian; structs are those of `memcg-trace-common`, with version [`memcg_trace_common::ABI`]. A
+//! file without END was truncated; it is valid up to the last complete block, and each flush closes a block.
 
 mod read;
 mod write;
@@ -26,9 +26,9 @@ pub use read::{Damage, Entry, OpenError, Reader};
 pub use write::Writer;
 
 const MAGIC: &[u8; 22] = b"memcg-trace recording\n";
-/// Rises with every change of what is written here.
+/// Version of this format; incremented with every change.
 const FORMAT: u16 = 3;
-/// Reads all formats from here on: a later one only has more kinds of entries.
+/// The oldest format that can be read: later ones only add kinds of entries.
 const FORMAT_OLDEST: u16 = 1;
 
 const EVENT: u8 = 1;

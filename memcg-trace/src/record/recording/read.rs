@@ -1,4 +1,4 @@
-//! Bytes to records. The bytes may be anything: memory follows what is there, never what a length claims.
+//! Reads recordings. The input is untrusted: memory use follows the bytes present, never a claimed length.
 
 use std::io::{self, BufReader, Read};
 
@@ -15,41 +15,41 @@ use crate::{
     record::{Clock, End, Record, Snapshot, Start},
 };
 
-/// What a run was made of, in order.
+/// An entry of a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
-    /// It was applied to the ledger.
+    /// A record that was applied to the ledger.
     Record(Record),
-    /// The ledger was told that it is so late (`CLOCK_MONOTONIC`, ns).
+    /// A time that was passed to the ledger (`CLOCK_MONOTONIC`, ns).
     Time(u64),
     /// The last one.
     End(End),
 }
 
-/// Why a file cannot be replayed at all.
+/// The reason why a file cannot be replayed at all.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    #[error("it is no recording; \"memcg-trace trace --record FILE\" makes one")]
+    #[error("not a memcg-trace recording; create one with \"memcg-trace trace --record FILE\"")]
     Foreign,
     #[error(
-        "another memcg-trace wrote it (format {format}, ABI {abi}; this one reads format {FORMAT}, ABI {ABI}); \
-         replay it with the one that wrote it"
+        "it was written by another version of memcg-trace (format {format}, ABI {abi}; this one reads format {FORMAT}, ABI {ABI}); \
+         replay it with that version"
     )]
     Version { format: u16, abi: u32 },
-    #[error("its beginning is damaged: {0}")]
+    #[error("its header is damaged: {0}")]
     Start(Damage),
     #[error(transparent)]
     Io(io::Error),
 }
 
-/// Why a recording cannot be read further.
+/// The reason why a recording cannot be read further.
 #[derive(Debug, Error)]
 pub enum Damage {
-    #[error("it was cut off: the run did not come to its end, or a part was not copied")]
+    #[error("it is truncated: the run did not finish, or the file was not copied completely")]
     CutOff,
-    #[error("its bytes were changed: {0}")]
+    #[error("it is corrupt: {0}")]
     Corrupt(String),
-    #[error("cannot read on: {0}")]
+    #[error("cannot read further: {0}")]
     Io(io::Error),
 }
 
@@ -60,7 +60,7 @@ pub struct Reader<R: Read> {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads what was known from the start.
+    /// Reads the facts from the start of the run.
     pub fn open(file: R) -> Result<Self, OpenError> {
         let mut file = BufReader::new(file);
         let mut head = [0; MAGIC.len() + 6];
@@ -111,7 +111,7 @@ impl<R: Read> Reader<R> {
                 clock: Clock { boottime_offset_ns: i64(file)?, realtime_offset_ns: i64(file)? },
                 undecodable: u64(file)?,
             }),
-            tag => return Err(Damage::Corrupt(format!("there are no entries of kind {tag}"))),
+            tag => return Err(Damage::Corrupt(format!("unknown kind of entry: {tag}"))),
         })
     }
 }
@@ -172,7 +172,7 @@ fn json<T: DeserializeOwned>(json: &[u8]) -> Result<T, Damage> {
     serde_json::from_slice(json).map_err(|error| Damage::Corrupt(error.to_string()))
 }
 
-/// A length, and as many bytes.
+/// Reads a length, and that many bytes.
 fn bytes(file: &mut impl Read) -> Result<Vec<u8>, Damage> {
     let length = u32(file)?;
     let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! Records to bytes.
+//! Writes recordings.
 
 use std::io::{self, Write};
 
@@ -18,12 +18,12 @@ pub struct Writer<W: Write> {
 }
 
 impl<W: Write> Writer<W> {
-    /// Begins a recording; what is known from the start is in `out` then.
+    /// Starts a recording, and writes the facts from the start of the run to `out`.
     pub fn new(mut out: W, start: &Start) -> io::Result<Self> {
         out.write_all(MAGIC)?;
         out.write_all(&FORMAT.to_le_bytes())?;
         out.write_all(&ABI.to_le_bytes())?;
-        // Linked blocks: many are short, being closed by a flush, and would find nothing alike in themselves.
+        // Linked blocks: many are short, as each flush closes one, and would hardly compress on their own.
         let info = FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Linked);
         let mut frame = FrameEncoder::with_frame_info(info.block_checksums(true), out);
         let json = serde_json::to_vec(start)?;
@@ -40,7 +40,7 @@ impl<W: Write> Writer<W> {
         Ok(writer)
     }
 
-    /// What is applied to the ledger.
+    /// Writes a record that is applied to the ledger.
     pub fn record(&mut self, record: &Record) -> io::Result<()> {
         let out = &mut self.frame;
         match *record {
@@ -79,19 +79,19 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// The ledger is told what time it is (`CLOCK_MONOTONIC`, ns).
+    /// Writes a time that is passed to the ledger (`CLOCK_MONOTONIC`, ns).
     pub fn time(&mut self, now_ns: u64) -> io::Result<()> {
         tag(&mut self.frame, TIME)?;
         u64(&mut self.frame, now_ns)
     }
 
-    /// What was written so far can be read from now on, whatever happens.
+    /// Makes everything written so far readable, whatever happens later.
     pub fn flush(&mut self) -> io::Result<()> {
         self.frame.flush()?;
         self.frame.get_mut().flush()
     }
 
-    /// The run is over.
+    /// Ends the recording.
     pub fn finish(mut self, end: &End) -> io::Result<W> {
         let out = &mut self.frame;
         tag(out, END)?;

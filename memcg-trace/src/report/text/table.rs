@@ -9,7 +9,7 @@ use super::{
     words::{name_of, or, pod},
 };
 use crate::{
-    attribution::{Container, Part, Workload},
+    attribution::{Container, Owner, Part, Workload},
     report::view::{Common, state_name},
     units::{Count, Size, Time, UNKNOWN},
 };
@@ -34,7 +34,16 @@ pub fn common(of: &Common<'_>) -> String {
             let parts = [pod(container), name, id.as_ref().map(text), image];
             parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
         }
-        Common::Workload(Workload { name, part }) => {
+        Common::State(state) => state_name(*state).to_owned(),
+        Common::PodUid(Some(uid)) => name_of(uid).to_string(),
+        Common::Owner(owner) => owner_name(owner),
+    }
+}
+
+/// Who owns the memcgs of a group.
+pub fn owner_name(owner: &Owner) -> String {
+    match owner {
+        Owner::Workload(Workload { name, part }) => {
             let name = or(name.as_deref().map(name_of), "no name known");
             match part {
                 None => "neither container nor unit".to_owned(),
@@ -44,12 +53,10 @@ pub fn common(of: &Common<'_>) -> String {
                 Some(Part::Monitor) => format!("{name}, monitors"),
             }
         }
-        Common::Namespace(name) | Common::Image(name) | Common::Unit(name) => {
+        Owner::Namespace(name) | Owner::Image(name) | Owner::Unit(name) => {
             or(name.as_deref().map(name_of), "none known")
         }
-        Common::Runtime(runtime) => or(*runtime, "none known"),
-        Common::PodUid(Some(uid)) => name_of(uid).to_string(),
-        Common::State(state) => state_name(*state).to_owned(),
+        Owner::Runtime(runtime) => or(*runtime, "none known"),
     }
 }
 

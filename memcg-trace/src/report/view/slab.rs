@@ -8,12 +8,11 @@ use serde::Serialize;
 use super::{
     Unknown, rfc3339,
     slab_cache::{SlabCacheView, SymbolView},
-    slab_groups::{Owners, SlabBy, SlabGroup, grouped},
+    slab_groups::{SlabBy, SlabGroup, grouped},
 };
 use crate::{
-    record::Clock,
     report::escape::Name,
-    slab::{Cache, Family, Growing, Ledger, ListCounts, State},
+    slab::{Cache, Family, Growing, Ledger, SlabRun, State},
 };
 
 /// Which caches are listed, and how.
@@ -28,34 +27,6 @@ impl SlabRequest {
     /// Those that leaked, all of them.
     pub fn leaked() -> Self {
         Self { leaked: true, by: None, top: None }
-    }
-}
-
-/// What a summary must know that is not in the ledger.
-#[derive(Clone, Debug)]
-pub struct SlabRun {
-    /// `kprobe`, or `list`: /sys/kernel/slab and /proc/slabinfo are read from time to time, or once.
-    pub backend: &'static str,
-    pub backend_reason: Option<String>,
-    pub unknown: Vec<(String, String)>,
-    pub clock: Clock,
-    /// `CLOCK_MONOTONIC`, ns. `None`: it was one look.
-    pub started_ns: Option<u64>,
-    pub ended_ns: u64,
-    pub grace_ns: u64,
-    /// Memcgs have caches of their own on this kernel. `None`: could not tell.
-    pub per_memcg: Option<bool>,
-    /// What the kernel lists at the end.
-    pub listed: Option<ListCounts>,
-    pub undecodable: u64,
-    /// Whose memcgs have caches of their own, as far as it was asked for and is known.
-    pub owners: Owners,
-}
-
-impl SlabRun {
-    /// Nothing is missing that the answer may depend on.
-    pub fn conclusive(&self, ledger: &Ledger) -> bool {
-        ledger.conclusive() && self.undecodable == 0
     }
 }
 

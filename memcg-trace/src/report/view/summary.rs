@@ -257,7 +257,7 @@ impl<'a> Leaked<'a> {
 }
 
 impl<'a> Group<'a> {
-    fn of_leaked(tally: Tally<'a>) -> Self {
+    fn of_leaked(tally: Tally<Common<'a>>) -> Self {
         let Tally { of, memcgs: leaked, ids_held, charged_bytes, oldest_ns, .. } = tally;
         Self { of, leaked, ids_held, charged_bytes, oldest_ns }
     }

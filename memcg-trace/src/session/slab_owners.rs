@@ -1,10 +1,7 @@
 //! Whose memcgs have slab caches of their own, on kernels where they do (up to Linux 5.8): a walk knows which of them are
 //! dying and most of their paths, the kernel's list their caches, and the node what container it was.
 
-use std::{
-    collections::{HashMap, HashSet},
-    path::Path,
-};
+use std::{collections::HashSet, path::Path};
 
 use anyhow::{Context as _, Result};
 
@@ -12,11 +9,9 @@ use crate::{
     attribution::{Container, Question},
     event::Key,
     kernel::{Kernel, walk::Walk},
-    record::Backend,
-    report::view::Owners,
-    slab::{Ledger, SlabRecord},
+    slab::{Ledger, Owners, SlabRecord},
     source::{Caches, names::Node, take_walk},
-    tracker::{Config, Memcg, Tracker},
+    tracker::{Memcg, Tracker},
 };
 
 /// What it takes to find out.
@@ -48,13 +43,7 @@ impl OwnerWalk {
         let key = |(css, serial): (u64, Option<u64>)| Key { css, serial: serial.unwrap_or(0) };
         let wanted: HashSet<_> = ledger.caches().filter_map(|cache| cache.memcg.map(key)).collect();
         let snapshot = take_walk(&mut self.walk)?;
-        let mut tracker = Tracker::new(Config {
-            backend: Backend::Kprobe,
-            grace_ns: u64::MAX,
-            live_at_start: None,
-            paths: HashMap::new(),
-        });
-        tracker.walked(&snapshot, &mut Vec::new());
+        let tracker = Tracker::of_walk(&snapshot);
         let memcgs = tracker.memcgs().filter(|memcg| wanted.contains(&memcg.key));
         let owner = |memcg: &Memcg| {
             let path = memcg.path.clone()?;

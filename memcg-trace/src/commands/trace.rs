@@ -1,15 +1,25 @@
 //! `memcg-trace trace`: follow lifecycles live, sum up at the end.
 
-mod recorder;
-mod session;
-
-use std::{path::PathBuf, time::Duration};
+use std::{
+    io::{self, BufWriter},
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 
-use self::session::Session;
-use super::{follow::Shown, names::NamesArgs};
-use crate::{exit::Exit, record::Backend};
+use super::{
+    announce,
+    follow::{Printer, Shown},
+    names::NamesArgs,
+};
+use crate::{
+    exit::Exit,
+    kernel::clock,
+    record::Backend,
+    session::{Session, Setup, Stop},
+    source::Wanted,
+};
 
 /// Follow memcgs live: one line for each step of a life, one for each leak, a summary at the end
 ///
@@ -98,9 +108,36 @@ impl Args {
     pub fn run(self) -> Result<Exit> {
         // One thread: capabilities are dropped by thread, and one is enough. The one that finds names drops its own.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime
-            .context("cannot start the tokio runtime")?
-            .block_on(async { Session::start(self)?.run().await })
+        runtime.context("cannot start the tokio runtime")?.block_on(self.trace())
+    }
+
+    async fn trace(self) -> Result<Exit> {
+        let session = Session::start(Setup {
+            wanted: Wanted {
+                backend: self.backend.only(),
+                perf_pages: self.perf_pages,
+                walk: !self.no_walk,
+                grace_ns: self.grace_ns(),
+                clock: clock::offsets(),
+            },
+            btf: self.btf.as_deref(),
+            slab: self.slab,
+            by: self.shown.by,
+            record: self.record.as_deref(),
+            names: self.names.resolver()?,
+        })?;
+        // Before it says that it traces: who reads that may send a signal.
+        let stop = Stop::listen()?;
+        if let Some(slab) = session.slab() {
+            announce::slab(&slab.run);
+        }
+        announce::tracing(session.book().start());
+        announce::details(session.book().start(), session.snapshot());
+        let out = BufWriter::new(io::stdout());
+        let mut printer = Printer::new(session.book().start(), &self.shown, self.count, out)?;
+        let ended = session.run(stop, self.duration, &mut printer).await?;
+        let exit = printer.finish(&ended.book, &ended.end, ended.slab.as_ref())?;
+        Ok(if ended.recorded { exit } else { Exit::Failed })
     }
 }
 

@@ -1,35 +1,27 @@
 //! `memcg-trace scan`: what is in the kernel now, read once.
 
-pub(super) mod empty;
-pub(super) mod survey;
-
 use std::{
-    collections::HashMap,
     fs,
     io::{self, BufWriter, Write as _},
     path::PathBuf,
-    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
 
-use self::{empty::Empty, survey::Survey};
-use super::{Format, color, names::NamesArgs, wall_clock};
+use super::{Format, color, names::NamesArgs};
 use crate::{
-    attribution::{Names, Question},
     event::Key,
     exit::Exit,
-    kernel::{self, Kernel, cgroupfs::cgroup_stat::Counted, privileges, slab::memcg_caches::CachesError},
-    record::Backend,
+    kernel::{
+        self, Kernel, cgroupfs::cgroup_stat::Counted, clock, privileges, slab::memcg_caches::CachesError,
+    },
     report::{
         json, text,
         view::{Accounting, By, Request, ScanView, Scanned, Selection, Sort, Viewpoint},
     },
-    source::{
-        Caches,
-        names::{Asked, Resolver},
-    },
-    tracker::{Config, Memcg, State, Tracker},
+    session::{Empty, Survey, names_of_all},
+    source::Caches,
+    tracker::{Memcg, Tracker},
 };
 
 /// List what is dying in the kernel now, also what died long before
@@ -84,27 +76,6 @@ pub struct Args {
     pub color: clap::ColorChoice,
 }
 
-/// How long a scan waits for names: 65,535 memcgs take a second or two.
-const NAMES_WAIT: Duration = Duration::from_secs(10);
-
-/// What the node tells of all memcgs.
-fn names(resolver: &Resolver, tracker: &Tracker) -> Names {
-    for memcg in tracker.memcgs() {
-        if let Some(question) = memcg.path.as_deref().and_then(Question::about) {
-            let asked = if memcg.state == State::Online { Asked::Lives } else { Asked::Dying };
-            resolver.ask(memcg.key, question, asked);
-        }
-    }
-    if !resolver.wait_for_all(NAMES_WAIT) {
-        log::warn!("names are looked up too slowly: some are missing");
-    }
-    let mut names = Names::default();
-    for (key, facts) in resolver.answers() {
-        names.insert(key, &facts);
-    }
-    names
-}
-
 /// Finds out which slab caches the dying memcgs have, where memcgs have any of their own.
 fn read_caches(caches: Option<Caches>, tracker: &mut Tracker) -> Result<(), CachesError> {
     let dying: Vec<Key> = tracker.dying().map(|memcg| memcg.key).collect();
@@ -152,13 +123,7 @@ impl Args {
         let _ = fs::read(controller.mount.join("memory.stat"));
 
         let survey = Survey::take(&mut walk, controller)?;
-        let mut tracker = Tracker::new(Config {
-            backend: Backend::Kprobe,
-            grace_ns: u64::MAX,
-            live_at_start: Some(0),
-            paths: HashMap::new(),
-        });
-        tracker.walked(&survey.snapshot, &mut Vec::new());
+        let mut tracker = Tracker::of_walk(&survey.snapshot);
         if let Err(error) = caches.and_then(|caches| read_caches(caches, &mut tracker)) {
             unknown.push(("slab caches of dying memcgs".to_owned(), error.to_string()));
         }
@@ -182,8 +147,8 @@ impl Args {
             empty: empty.memcgs,
             unknown,
         };
-        let viewpoint = Viewpoint { clock: wall_clock(), page_bytes, dying_unseen: Some(0) };
-        let names = resolver.map(|resolver| names(&resolver, &tracker)).unwrap_or_default();
+        let viewpoint = Viewpoint { clock: clock::offsets(), page_bytes, dying_unseen: Some(0) };
+        let names = resolver.map(|resolver| names_of_all(&resolver, &tracker)).unwrap_or_default();
         let container = |memcg: &Memcg| names.container_of(&memcg.key, memcg.path.as_deref());
         let view = ScanView::new(&scanned, &tracker, &viewpoint, self.request(), container);
         self.print(&view)?;
