@@ -295,17 +295,22 @@ impl Types<'_> {
         })
     }
 
-    /// Length of a member that is an array; BTF has an array of arrays as one.
+    /// Length of a member that is an array; of an array of arrays, how many elements it has in all.
     pub(super) fn array_length(&self, name: &str, member: &str) -> Option<usize> {
         let types = self.btf.resolve_types_by_name(name).ok()?;
         types.iter().find_map(|ty| {
             let Type::Struct(owner) = ty else { return None };
             let named =
                 |candidate: &&Member| self.btf.resolve_name(*candidate).is_ok_and(|name| name == member);
-            match self.target(owner.members.iter().find(named)?)? {
-                Type::Array(array) => Some(array.len()),
-                _ => None,
+            let mut ty = self.target(owner.members.iter().find(named)?)?;
+            let mut length = None;
+            // As above: circles.
+            for _ in 0..QUALIFIERS_MAX {
+                let Type::Array(array) = &ty else { break };
+                length = Some(array.len().saturating_mul(length.unwrap_or(1)));
+                ty = self.target(array)?;
             }
+            length
         })
     }
 }

@@ -67,6 +67,7 @@ impl<'a> dyn Memory + 'a {
                 node = words[0];
             })?;
             if again || end != ListEnd::More || nodes.len() >= lists.limit {
+                nodes.truncate(lists.limit);
                 let entries = nodes.into_iter().map(|node| node.wrapping_sub(lists.node.into())).collect();
                 return Ok(Listed { entries, complete: end == ListEnd::Head && !again });
             }

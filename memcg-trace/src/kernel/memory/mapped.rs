@@ -1,4 +1,4 @@
-//! The value of an array map, in our memory (`BPF_F_MMAPABLE`, 5.5).
+//! The value of an array map, mapped into our memory (`BPF_F_MMAPABLE`, 5.5).
 
 use std::{ffi::c_void, num::NonZeroUsize, os::fd::AsFd as _, ptr::NonNull};
 
@@ -6,10 +6,10 @@ use aya::{Ebpf, Pod, maps::Map};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use thiserror::Error;
 
-/// The only value of an array; the map itself need not stay open.
+/// The only value of an array map. The map itself does not have to stay open.
 pub struct Mapped<T: Pod>(NonNull<T>);
 
-/// Why it is not there.
+/// The reason why a value cannot be mapped.
 #[derive(Debug, Error)]
 pub enum MappedError {
     #[error("the eBPF object has no {0}")]
@@ -25,18 +25,18 @@ impl<T: Pod> Mapped<T> {
         let mapping = |error| MappedError::Mapping { name, error };
         let length = NonZeroUsize::new(size_of::<T>()).ok_or_else(|| mapping(nix::Error::EINVAL))?;
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new mapping, where the kernel finds room for it.
+        // SAFETY: a new mapping, at an address chosen by the kernel.
         let address = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, map.fd().as_fd(), 0) };
         Ok(Self(address.map_err(mapping)?.cast()))
     }
 
-    /// The value as it is now; for whoever knows that no program writes to it meanwhile.
+    /// The current value. Callers make sure that no program writes to it meanwhile.
     pub fn get(&mut self) -> &T {
         // SAFETY: mapped for as long as we are, at the start of a page; `Pod` says that any bytes are a value.
         unsafe { self.0.as_ref() }
     }
 
-    /// The same, to be written; for whoever knows that no program reads it meanwhile.
+    /// The same, to write to. Callers make sure that no program reads it meanwhile.
     pub fn get_mut(&mut self) -> &mut T {
         // SAFETY: as above, and writable; nobody else has this mapping.
         unsafe { self.0.as_mut() }

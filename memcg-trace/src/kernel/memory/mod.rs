@@ -10,13 +10,18 @@ mod mapped;
 mod program;
 pub mod rows;
 pub mod symbols;
+#[cfg(test)]
+mod tests;
 mod trees;
 
 use aya::{EbpfError, programs::ProgramError};
 use memcg_trace_common::{ENTRY_WORDS, List, ListEnd, Request};
 use thiserror::Error;
 
-use self::kcore::{Kcore, KcoreError};
+use self::{
+    by_kcore::ByKcore,
+    kcore::{Kcore, KcoreError},
+};
 pub use self::{
     lists::{Listed, Lists},
     mapped::{Mapped, MappedError},
@@ -73,11 +78,16 @@ pub fn open() -> Result<Box<dyn Memory>, MemoryError> {
         Ok(program) => return Ok(Box::new(program)),
         Err(error) => error,
     };
-    match Kcore::open() {
-        Ok(kcore) => {
+    match by_kcore() {
+        Ok(memory) => {
             log::debug!("memory is read from /proc/kcore: {program}");
-            Ok(Box::new(by_kcore::ByKcore::new(kcore)))
+            Ok(memory)
         }
-        Err(kcore) => Err(MemoryError::Neither { program: program.into(), kcore: Box::new(kcore.into()) }),
+        Err(kcore) => Err(MemoryError::Neither { program: program.into(), kcore: kcore.into() }),
     }
+}
+
+/// /proc/kcore alone. Opening it takes CAP_SYS_RAWIO, reading it nothing.
+pub fn by_kcore() -> Result<Box<dyn Memory>, MemoryError> {
+    Ok(Box::new(ByKcore::new(Kcore::open()?)))
 }

@@ -4,10 +4,7 @@
 use foldhash::HashMap;
 use memcg_trace_common::ABSENT;
 
-use super::{
-    layout::{PinLayout, offsets},
-    tasks::Tasks,
-};
+use super::{layout::PinLayout, tasks::Tasks};
 use crate::{
     cause::{Holder, How},
     kernel::memory::{Members, Memory, MemoryError},
@@ -15,25 +12,6 @@ use crate::{
 
 /// Areas that are looked at, at most: libc is mapped a few times by every process.
 const AREAS_MAX: usize = 1 << 18;
-
-offsets! {
-    AreaLayout of "vm_area_struct" {
-        mm: "vm_mm",
-        /// The node in the tree of its file's areas.
-        of_file: "shared.rb",
-    }
-}
-offsets! {
-    AnonLayout of "anon_vma" {
-        links: "rb_root.rb_root.rb_node" | "rb_root.rb_node",
-    }
-}
-offsets! {
-    AnonLinkLayout of "anon_vma_chain" {
-        area: "vma",
-        node: "rb",
-    }
-}
 
 /// Processes that map the files of these mappings (`struct address_space`).
 pub(super) fn of_files(

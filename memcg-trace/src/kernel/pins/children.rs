@@ -2,7 +2,7 @@
 
 use memcg_trace_common::{ABSENT, CssFlag};
 
-use super::{layout::offsets, pass::Pass};
+use super::pass::Pass;
 use crate::{
     cause::Thing,
     event::Key,
@@ -11,14 +11,6 @@ use crate::{
 
 /// More than a memcg can have: css ids have 31 bits, memcg IDs 16, and dying ones may have none.
 const CHILDREN_MAX: usize = 1 << 22;
-
-offsets! {
-    CssLayout of "cgroup_subsys_state" {
-        children: "children",
-        /// The node in the list of the parent's children.
-        sibling: "sibling",
-    }
-}
 
 pub(super) fn read(pass: &mut Pass<'_>) -> Result<(), MemoryError> {
     let (css, walk) = (pass.layout.css, &pass.walk.layout);

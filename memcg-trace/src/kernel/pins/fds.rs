@@ -6,7 +6,6 @@ use memcg_trace_common::ABSENT;
 
 use super::{
     files::file_systems,
-    layout::offsets,
     pass::Pass,
     tasks::{Task, Tasks},
 };
@@ -17,25 +16,6 @@ use crate::{
 
 /// More descriptors than a table has room for in practice; the limit `nr_open` is 1,048,576 unless somebody raised it.
 const FDS_MAX: usize = 1 << 22;
-
-offsets! {
-    FileLayout of "file" {
-        inode: "f_inode",
-        private: "private_data",
-        dentry: "f_path.dentry",
-    }
-}
-offsets! {
-    FilesLayout of "files_struct" {
-        table: "fdt",
-    }
-}
-offsets! {
-    TableLayout of "fdtable" {
-        count: "max_fds",
-        files: "fd",
-    }
-}
 
 /// One open file (`struct file`), whoever has it.
 #[derive(Clone, Debug)]
@@ -68,6 +48,10 @@ impl<'a> OpenFiles<'a> {
     /// Reads all tables that tasks have.
     pub fn read(pass: &mut Pass<'_>, tasks: &'a Tasks) -> Result<Self, MemoryError> {
         let layout = pass.layout;
+        if [layout.file.inode, layout.files.table, layout.table.count, layout.table.files].contains(&ABSENT) {
+            pass.unread("open files", "BTF does not describe them");
+            return Ok(Self::default());
+        }
         let mut tables: Vec<(u64, &Task)> =
             tasks.by(|task| task.files).into_iter().map(|(files, tasks)| (files, tasks[0])).collect();
         tables.sort_unstable_by_key(|(_, task)| (task.tgid, task.address));
@@ -153,9 +137,4 @@ impl<'a> OpenFiles<'a> {
             how: How::Open { fd: *fd },
         })
     }
-}
-
-/// Whether descriptors can be read at all.
-pub(super) fn are_described(layout: &super::layout::PinLayout) -> bool {
-    ![layout.file.inode, layout.files.table, layout.table.count, layout.table.files].contains(&ABSENT)
 }

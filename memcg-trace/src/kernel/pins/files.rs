@@ -3,7 +3,7 @@
 use foldhash::HashMap;
 
 use super::{
-    layout::{PinLayout, offsets},
+    layout::{MappingLayout, PinLayout},
     mounts::Mounts,
     paths::{self, DentryPath},
 };
@@ -16,46 +16,6 @@ use crate::{
 const SB_KERNMOUNT: u64 = 1 << 22;
 /// Bits of a `dev_t` that are the minor number (include/linux/kdev_t.h).
 const MINOR_BITS: u32 = 20;
-
-offsets! {
-    MappingLayout of "address_space" {
-        host: "host",
-        pages: "nrpages",
-        /// The page itself, if it is the only one, at index 0.
-        first: "i_pages.xa_head",
-        /// The areas of memory that map it, a tree.
-        areas: "i_mmap.rb_root.rb_node",
-    }
-}
-offsets! {
-    InodeLayout of "inode" {
-        number: "i_ino",
-        links: "i_nlink",
-        size: "i_size",
-        device: "i_rdev",
-        super_block: "i_sb",
-        mapping: "i_mapping",
-        dentries: "i_dentry.first",
-        private: "i_private",
-        /// The node in a list of dirty inodes.
-        dirty: "i_io_list",
-    }
-}
-offsets! {
-    SuperBlockLayout of "super_block" {
-        device: "s_dev",
-        flags: "s_flags",
-        mounts: "s_mounts",
-        file_system: "s_type",
-        list: "s_list",
-        bdi: "s_bdi",
-    }
-}
-offsets! {
-    FileSystemLayout of "file_system_type" {
-        name: "name",
-    }
-}
 
 /// A file system, as far as files have to know.
 #[derive(Clone, Debug)]

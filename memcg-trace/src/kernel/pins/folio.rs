@@ -1,12 +1,10 @@
 //! What a folio says of itself: the first 64 bytes of its `struct page`, and the page behind it if it has one.
 
-use memcg_trace_common::{ABSENT, ENTRY_WORDS};
-
-use super::super::layout::Types;
-use crate::cause::{Folios, KernelPages};
-
-/// The words that are read of a `struct page`.
-pub(super) type PageWords = [u64; ENTRY_WORDS];
+use super::layout::{PageLayout, PageWords, index, word};
+use crate::{
+    cause::{Folios, KernelPages},
+    kernel::memory::{Members, Rows},
+};
 
 /// More pages than any folio has (1 GiB of hugetlb, and then some): whatever says more is none.
 const PAGES_MAX: u64 = 1 << 24;
@@ -15,64 +13,7 @@ const PAGES_MAX: u64 = 1 << 24;
 const PAGE_TYPE_BASE: u32 = 0xf000_0000;
 const PG_TABLE: u32 = 0x400;
 
-/// Where the members of `struct page` are, and which bits its flags have.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PageLayout {
-    /// Bytes of one `struct page`.
-    pub size: u32,
-    pub flags: u32,
-    pub lru: u32,
-    pub mapping: u32,
-    /// `page.memcg_data`; `page.mem_cgroup` before 5.11 (bcfe06bf2622).
-    pub memcg: u32,
-    pub mapcount: u32,
-    /// From the head page on: how many pages the folio has (`_nr_pages`; `_folio_nr_pages` before 6.15), or what comes before
-    /// that as a power of two.
-    nr_pages: u32,
-    /// `compound_order` in a byte (before 6.6), or the lowest byte of `_flags_1` (ebc1baf5c9b4).
-    order: u32,
-    /// `_large_mapcount` (6.10, 05c5323b2a34), one less than it says.
-    large_mapcount: u32,
-    pub head: u64,
-    dirty: u64,
-    writeback: u64,
-    mlocked: u64,
-    swapcache: u64,
-    swapbacked: u64,
-}
-
 impl PageLayout {
-    pub fn of(types: &Types<'_>) -> Self {
-        let page = |member| types.optional("page", member);
-        let first = |members: [Option<u32>; 3]| members.into_iter().flatten().next().unwrap_or(ABSENT);
-        let folio = |member| types.offset("folio", member);
-        let size = types.size("page").unwrap_or(ABSENT);
-        let second = |member| types.offset("page", member).map(|offset| offset + size);
-        let flag = |name| types.enum_value("pageflags", name).map_or(0, |bit| 1 << (bit & 63));
-        Self {
-            size,
-            flags: page("flags"),
-            lru: page("lru"),
-            mapping: page("mapping"),
-            memcg: types.offset("page", "memcg_data").unwrap_or_else(|| page("mem_cgroup")),
-            mapcount: page("_mapcount"),
-            nr_pages: first([folio("_nr_pages"), folio("_folio_nr_pages"), second("compound_nr")]),
-            order: first([folio("_folio_order"), second("compound_order"), folio("_flags_1")]),
-            large_mapcount: first([folio("_large_mapcount"), None, None]),
-            head: flag("PG_head"),
-            dirty: flag("PG_dirty"),
-            writeback: flag("PG_writeback"),
-            mlocked: flag("PG_mlocked"),
-            swapcache: flag("PG_swapcache"),
-            swapbacked: flag("PG_swapbacked"),
-        }
-    }
-
-    /// A page can be followed on a list by its words alone.
-    pub fn is_listed(&self) -> bool {
-        [self.flags, self.lru, self.mapping, self.memcg].into_iter().all(|offset| index(offset).is_some())
-    }
-
     /// What the kernel uses a page for that it charges for itself; `None`: it is part of a file or of anonymous memory. Only up
     /// to 5.10 do these say the memcg itself (and not an obj_cgroup: b4e0b68fbd9d).
     pub fn kernel(&self, page: &PageWords) -> Option<KernelPages> {
@@ -93,9 +34,9 @@ impl PageLayout {
         word(page, self.flags) & self.head != 0
     }
 
-    /// Offsets of what [`PageLayout::large`] wants to know.
-    pub fn large_members(&self) -> [u32; 3] {
-        [self.nr_pages, self.order, self.large_mapcount]
+    /// What [`PageLayout::large`] wants to know of its head, and of the page behind that.
+    pub fn large_members(&self) -> Members {
+        Members::of(&[self.nr_pages, self.order, self.entire_mapcount, self.large_mapcount])
     }
 
     /// What is counted of a folio of one page, or, without its pages and whether it is mapped, of a larger one.
@@ -117,34 +58,25 @@ impl PageLayout {
         }
     }
 
-    /// The same of a larger one, by what stands at [`PageLayout::large_members`].
-    pub fn large(
-        &self,
-        page: &PageWords,
-        nr_pages: Option<u32>,
-        order: Option<u8>,
-        mapcount: Option<i32>,
-    ) -> Folios {
-        let by_order = order.filter(|order| *order < 32).map(|order| 1 << order);
-        let pages = nr_pages.map(u64::from).filter(|pages| *pages > 1).or(by_order);
+    /// The same of a larger one, by a row of [`PageLayout::large_members`].
+    pub fn large(&self, page: &PageWords, rows: &Rows, row: usize) -> Folios {
+        let nr_pages = rows.get::<u32>(row, self.nr_pages).map(u64::from);
+        let order = rows.get::<u8>(row, self.order).filter(|order| *order < 32);
+        let pages = nr_pages.filter(|pages| *pages > 1).or(order.map(|order| 1 << order));
+        let mapcount = |offset| rows.get::<i32>(row, offset).map(|count| count >= 0);
+        let mapped = match (mapcount(self.entire_mapcount), mapcount(self.large_mapcount)) {
+            (_, Some(mapped)) => Some(mapped),
+            (Some(true), None) => Some(true),
+            // Parts of it may be mapped.
+            _ => None,
+        };
         Folios {
             pages: pages.filter(|pages| *pages <= PAGES_MAX).unwrap_or(1),
-            mapped: mapcount.map(|mapcount| u64::from(mapcount >= 0)),
+            mapped: mapped.map(u64::from),
             large: 1,
             ..self.count(page)
         }
     }
-}
-
-/// The word at an offset; 0 where it is not one of those that were read.
-pub(super) fn word(page: &PageWords, offset: u32) -> u64 {
-    index(offset).map_or(0, |index| page[index as usize])
-}
-
-/// Which of the words it is.
-pub(super) fn index(offset: u32) -> Option<u32> {
-    let index = offset / size_of::<u64>() as u32;
-    ((index as usize) < ENTRY_WORDS).then_some(index)
 }
 
 /// Adds up what two sets of folios are.

@@ -3,12 +3,13 @@
 use foldhash::HashMap;
 
 use super::{
-    folio::{self, PageLayout, PageWords, word},
+    folio,
+    layout::{PageLayout, PageWords, word},
     page_set::PageSet,
 };
 use crate::{
     cause::{Folios, KernelPages},
-    kernel::memory::{Members, Memory, MemoryError},
+    kernel::memory::{Memory, MemoryError},
 };
 
 /// Bits of `page.mapping` that say what it is (`PAGE_MAPPING_FLAGS`, include/linux/page-flags.h).
@@ -114,11 +115,9 @@ impl Groups {
     pub fn settle(&mut self, memory: &mut dyn Memory) -> Result<(), MemoryError> {
         let large = std::mem::take(&mut self.large);
         let heads: Vec<u64> = large.iter().map(|(_, page, _)| *page).collect();
-        let [nr_pages, order, mapcount] = self.page.large_members();
-        let rows = memory.rows(&heads, &Members::of(&[nr_pages, order, mapcount]))?;
+        let rows = memory.rows(&heads, &self.page.large_members())?;
         for (row, (memcg, _, words)) in large.iter().enumerate() {
-            let (nr_pages, order) = (rows.get(row, nr_pages), rows.get(row, order));
-            let folios = self.page.large(words, nr_pages, order, rows.get(row, mapcount));
+            let folios = self.page.large(words, &rows, row);
             self.add(*memcg, words, &folios);
         }
         Ok(())

@@ -1,5 +1,5 @@
-//! Folios on the LRU lists of the memcgs, the dying ones' own lists: a reference each, up to 7.0. (Since 3c78c8a4dd2c "mm:
-//! memcontrol: eliminate the problem of dying memory cgroup for LRU folios" they hold none, and these lists are empty.)
+//! Folios on the LRU lists of dying memcgs: a reference each, up to 7.0. (Later they refer to an obj_cgroup, and move to the
+//! parent's lists when the memcg goes offline.)
 //!
 //! No lock is taken. A `struct page` never goes away; one that leaves the list says so by its memcg, or leads to another list
 //! of the same memcg, whose head says so. Then the list is read again from its head; what was seen before counts once.
@@ -7,67 +7,14 @@
 use memcg_trace_common::{ABSENT, List, ListEnd};
 
 use super::{
-    folio::{PageWords, index, word},
     groups::Groups,
-    layout::offsets,
+    layout::{PageWords, index, word},
     pass::Pass,
 };
-use crate::kernel::{
-    layout::Types,
-    memory::{Members, MemoryError},
-};
+use crate::kernel::memory::{Members, MemoryError};
 
 /// How often a list is read that changes meanwhile.
 const ATTEMPTS: u32 = 8;
-/// Bytes of a `struct list_head`.
-const HEAD: u32 = 16;
-
-offsets! {
-    /// What a memcg keeps for each node of memory.
-    NodeOffsets of "mem_cgroup_per_node" {
-        memcg: "memcg",
-        lists: "lruvec.lists",
-        /// MGLRU's lists (6.1), by generation, type and zone; `lists` before 6.2 (6df1b2212950).
-        generations: "lruvec.lrugen.folios" | "lruvec.lrugen.lists",
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct NodeLayout {
-    offsets: NodeOffsets,
-    /// `mem_cgroup.nodeinfo`, a pointer for each node of memory.
-    nodes: u32,
-    /// How many classic lists can be followed.
-    classic: u32,
-    /// How many lists MGLRU has.
-    generations: u32,
-}
-
-impl NodeLayout {
-    pub fn of(types: &Types<'_>) -> Self {
-        let offsets = NodeOffsets::of(types);
-        // `mlock_count` took the place of `lru.prev` (07ca76067308, 5.18): the unevictable list is none since then.
-        let unevictable = types.offset("folio", "mlock_count").or(types.offset("page", "mlock_count"));
-        let last = if unevictable.is_some() { "LRU_UNEVICTABLE" } else { "NR_LRU_LISTS" };
-        let generations =
-            ["folios", "lists"].into_iter().find_map(|name| types.array_length("lru_gen_folio", name));
-        let generations = generations.or_else(|| types.array_length("lru_gen_struct", "lists"));
-        Self {
-            offsets,
-            nodes: types.optional("mem_cgroup", "nodeinfo"),
-            classic: types.enum_value("lru_list", last).unwrap_or(0),
-            generations: generations.map_or(0, |lists| lists as u32).min(256),
-        }
-    }
-
-    /// Offsets of all list heads in a `struct mem_cgroup_per_node`.
-    fn heads(&self) -> Vec<u32> {
-        let at = |start: u32, lists: u32| {
-            (0..lists).filter(move |_| start != ABSENT).map(move |list| start + HEAD * list)
-        };
-        at(self.offsets.lists, self.classic).chain(at(self.offsets.generations, self.generations)).collect()
-    }
-}
 
 /// Counts the folios on all lists of the pass's memcgs, in nodes of memory of IDs below `node_ids`.
 pub(super) fn read(pass: &mut Pass<'_>, groups: &mut Groups, node_ids: u32) -> Result<(), MemoryError> {

@@ -2,7 +2,7 @@
 
 use memcg_trace_common::ABSENT;
 
-use super::{layout::offsets, pass::Pass, tasks::Tasks};
+use super::{pass::Pass, tasks::Tasks};
 use crate::{
     cause::{Holder, Thing},
     kernel::memory::{Lists, MemoryError},
@@ -10,19 +10,6 @@ use crate::{
 
 /// More than there can be processes.
 const MMS_MAX: usize = 1 << 22;
-
-offsets! {
-    MmListLayout of "mem_cgroup" {
-        mms: "mm_list.fifo",
-    }
-}
-offsets! {
-    MmLayout of "mm_struct" {
-        /// The node in that list.
-        node: "lru_gen.list",
-        memcg: "lru_gen.memcg",
-    }
-}
 
 pub(super) fn read(pass: &mut Pass<'_>, tasks: &Tasks) -> Result<(), MemoryError> {
     let (list, mm) = (pass.layout.mm_list, pass.layout.mm);

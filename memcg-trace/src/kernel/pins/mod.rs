@@ -118,11 +118,19 @@ pub struct Pins {
 impl Pins {
     /// By the kernel's own type information, or by that of `btf`.
     pub fn open(kernel: &Kernel, btf: Option<&Path>) -> Result<Self, PinsError> {
+        Self::through(memory::open()?, kernel, btf)
+    }
+
+    /// The same through the given way to read kernel memory.
+    pub fn through(
+        mut memory: Box<dyn Memory>,
+        kernel: &Kernel,
+        btf: Option<&Path>,
+    ) -> Result<Self, PinsError> {
         if kernel.layout.layout.css_serial == ABSENT {
             return Err(PinsError::NoLayout);
         }
         let layout = PinLayout::of(&Types::of(btf)?);
-        let mut memory = memory::open()?;
         let root = match (kernel.memory_root, layout.cgroup.of_root) {
             (0, _) | (_, ABSENT) => 0,
             (root, offset) => root + u64::from(offset),

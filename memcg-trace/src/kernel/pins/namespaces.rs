@@ -7,7 +7,6 @@ use memcg_trace_common::ABSENT;
 use super::{
     css_sets::CssSets,
     fds::OpenFiles,
-    layout::offsets,
     mounts::Mounts,
     pass::Pass,
     super_blocks::SuperBlock,
@@ -20,44 +19,6 @@ use crate::{
 
 /// More mounts of namespaces than there are.
 const MOUNTS_MAX: usize = 1 << 20;
-
-offsets! {
-    NsproxyLayout of "nsproxy" {
-        cgroup: "cgroup_ns",
-        net: "net_ns",
-        mount: "mnt_ns",
-    }
-}
-offsets! {
-    CgroupNamespaceLayout of "cgroup_namespace" {
-        common: "ns",
-        css_set: "root_cset",
-    }
-}
-offsets! {
-    NetLayout of "net" {
-        common: "ns",
-    }
-}
-offsets! {
-    NamespaceLayout of "ns_common" {
-        operations: "ops",
-        number: "inum",
-    }
-}
-offsets! {
-    NamespaceOperationsLayout of "proc_ns_operations" {
-        name: "name",
-    }
-}
-offsets! {
-    MountLayout of "mount" {
-        root: "mnt.mnt_root",
-        /// The node in the list of its super block's mounts, or since 6.18 a pointer to the next.
-        of_super_block: "mnt_instance",
-        next: "mnt_next_for_sb",
-    }
-}
 
 /// What keeps one namespace.
 #[derive(Debug, Default)]

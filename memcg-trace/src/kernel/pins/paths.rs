@@ -2,22 +2,11 @@
 
 use foldhash::{HashMap, HashMapExt as _};
 
-use super::layout::offsets;
+use super::layout::DentryLayout;
 use crate::kernel::memory::{Members, Memory, MemoryError};
 
 /// More levels than any path has (`PATH_MAX` of 4,096 bytes, a byte and a slash each).
 const LEVELS_MAX: usize = 2048;
-
-offsets! {
-    DentryLayout of "dentry" {
-        inode: "d_inode",
-        parent: "d_parent",
-        length: "d_name.len",
-        name: "d_name.name",
-        /// The node in the list of an inode's dentries (a union until 7.2).
-        alias: "d_u.d_alias" | "d_alias",
-    }
-}
 
 /// Where a dentry is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,13 +1,13 @@
 //! Pages on no list, by the map of all pages: mlocked ones since 5.18, hugetlb folios that are charged (6.7), isolated ones, and
 //! up to 5.10 pages that the kernel charges for itself. What the lists have is found once more, and counts once.
 
-use memcg_trace_common::BLOCK_BYTES;
+use memcg_trace_common::{BLOCK_BYTES, READ_MAX, Request};
 use zerocopy::FromBytes as _;
 
 use super::{
-    folio::{PageWords, index, word},
     groups::Groups,
-    pass::Pass,
+    layout::{PageLayout, PageWords, index, word},
+    pass::{Memcgs, Pass},
     vmemmap::Vmemmap,
 };
 use crate::kernel::memory::MemoryError;
@@ -22,36 +22,59 @@ pub(super) fn read(pass: &mut Pass<'_>, groups: &mut Groups, map: &Vmemmap) -> R
         pass.unread(WHAT, "BTF does not describe them");
         return Ok(());
     }
-    let memcgs = pass.memcgs;
-    let each = (BLOCK_BYTES / size) as u64;
-    // Neighbours often belong to the same memcg, and that is most often none of ours.
-    let mut other = 0;
+    let each = BLOCK_BYTES / size;
+    let mut scan = Scan { memcgs: pass.memcgs, groups, page, other: 0 };
     for range in &map.ranges {
-        for first in range.clone().step_by(each as usize) {
+        for first in range.clone().step_by(each) {
             let address = map.start.wrapping_add(first * size as u64);
-            let count = (range.end - first).min(each) as usize;
-            let Some(block) = pass.memory.block(address)? else {
-                pass.unread("some pages", "not all of the map of pages is readable");
-                continue;
-            };
-            for (number, bytes) in block.chunks_exact(size).take(count).enumerate() {
-                let Ok((words, _)) = PageWords::read_from_prefix(bytes) else { continue };
-                let memcg = word(&words, page.memcg);
-                if memcg == other || memcg == 0 {
-                    continue;
+            let count = (range.end - first).min(each as u64) as usize;
+            match pass.memory.block(address)? {
+                Some(block) => {
+                    for (number, bytes) in block.chunks_exact(size).take(count).enumerate() {
+                        scan.page(address.wrapping_add((number * size) as u64), bytes);
+                    }
                 }
-                match memcgs.at(memcg) {
-                    // The later pages of a larger one say so in the place of `lru.next` (`compound_head`).
-                    Some(_) if word(&words, page.lru) & 1 != 0 => {}
-                    Some(memcg) => groups.page(memcg, address.wrapping_add((number * size) as u64), &words),
-                    None => other = memcg,
+                // The end of what is memory, or a hole.
+                None => {
+                    let pages = (0..count).map(|number| address.wrapping_add((number * size) as u64));
+                    let request = |address| Request { address, length: size.min(READ_MAX) as u32, string: 0 };
+                    let requests: Vec<Request> = pages.map(request).collect();
+                    pass.memory.read(&requests, &mut |number, bytes| {
+                        scan.page(requests[number].address, bytes.unwrap_or_default());
+                    })?;
                 }
             }
-            groups.settle_some(pass.memory)?;
+            scan.groups.settle_some(pass.memory)?;
             if pass.is_late(WHAT) {
                 return Ok(());
             }
         }
     }
     Ok(())
+}
+
+/// What is done with each page.
+struct Scan<'a> {
+    memcgs: &'a Memcgs,
+    groups: &'a mut Groups,
+    page: PageLayout,
+    /// Neighbours often belong to the same memcg, and that is most often none of ours.
+    other: u64,
+}
+
+impl Scan<'_> {
+    /// Takes the page at `address`, if it is one of ours; one that could not be read has no bytes.
+    fn page(&mut self, address: u64, bytes: &[u8]) {
+        let Ok((words, _)) = PageWords::read_from_prefix(bytes) else { return };
+        let memcg = word(&words, self.page.memcg);
+        if memcg == self.other || memcg == 0 {
+            return;
+        }
+        match self.memcgs.at(memcg) {
+            // The later pages of a larger one say so in the place of `lru.next` (`compound_head`).
+            Some(_) if word(&words, self.page.lru) & 1 != 0 => {}
+            Some(memcg) => self.groups.page(memcg, address, &words),
+            None => self.other = memcg,
+        }
+    }
 }

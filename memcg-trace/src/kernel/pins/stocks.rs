@@ -5,60 +5,13 @@
 
 use memcg_trace_common::ABSENT;
 
-use super::{layout::offsets, pass::Pass, tasks::Tasks};
+use super::{pass::Pass, tasks::Tasks};
 use crate::{
     cause::Thing,
-    kernel::{
-        layout::Types,
-        memory::{Members, MemoryError},
-    },
+    kernel::memory::{Members, MemoryError},
 };
 
-/// More slots than a stock has.
-const SLOTS_MAX: u32 = 64;
 const WHAT: &str = "charge stocks";
-
-offsets! {
-    StockOffsets of "memcg_stock_pcp" {
-        memcgs: "cached",
-        pages: "nr_pages",
-    }
-}
-offsets! {
-    /// Needs CONFIG_FAIR_GROUP_SCHED.
-    RunQueueOffsets of "cfs_rq" {
-        queue: "rq",
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct StockLayout {
-    offsets: StockOffsets,
-    /// Slots of a stock; one until 6.16 (f735eebe55f8).
-    slots: Option<u32>,
-    /// `task_struct.se.cfs_rq`
-    cfs_rq: u32,
-    run_queue: RunQueueOffsets,
-    /// `rq.cpu`
-    cpu: u32,
-    /// From a CPU's `runqueues` to its `memcg_stock`.
-    distance: Option<i64>,
-}
-
-impl StockLayout {
-    pub fn of(types: &Types<'_>) -> Self {
-        let queues = types.per_cpu("runqueues").map(i64::from);
-        let stock = types.per_cpu("memcg_stock").map(i64::from);
-        Self {
-            offsets: StockOffsets::of(types),
-            slots: types.array_length("memcg_stock_pcp", "cached").map(|slots| (slots as u32).min(SLOTS_MAX)),
-            cfs_rq: types.optional("task_struct", "se.cfs_rq"),
-            run_queue: RunQueueOffsets::of(types),
-            cpu: types.optional("rq", "cpu"),
-            distance: stock.zip(queues).map(|(stock, queues)| stock - queues),
-        }
-    }
-}
 
 pub(super) fn read(pass: &mut Pass<'_>, tasks: &Tasks) -> Result<(), MemoryError> {
     let layout = pass.layout.stock;

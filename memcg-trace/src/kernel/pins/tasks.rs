@@ -6,7 +6,7 @@
 use foldhash::{HashMap, HashMapExt as _, HashSet};
 use memcg_trace_common::ABSENT;
 
-use super::{layout::offsets, pass::Pass};
+use super::pass::Pass;
 use crate::{
     cause::{Holder, How, Process},
     kernel::memory::{Lists, Members, MemoryError},
@@ -18,34 +18,6 @@ const COMM: u32 = 16;
 const EXITED: u32 = 0x30;
 /// `PID_MAX_LIMIT`: as many tasks as there can be.
 const TASKS_MAX: usize = 1 << 22;
-
-offsets! {
-    TaskLayout of "task_struct" {
-        pid: "pid",
-        tgid: "tgid",
-        comm: "comm",
-        exit_state: "exit_state",
-        leader: "group_leader",
-        parent: "real_parent",
-        mm: "mm",
-        files: "files",
-        namespaces: "nsproxy",
-        css_set: "cgroups",
-        /// The node in the list of its css_set's tasks.
-        in_css_set: "cg_list",
-        /// The node in the ring of thread group leaders.
-        ring: "tasks",
-        /// The node in the list of its group's threads.
-        thread: "thread_node",
-        signal: "signal",
-    }
-}
-offsets! {
-    SignalLayout of "signal_struct" {
-        threads: "thread_head",
-        count: "nr_threads",
-    }
-}
 
 /// One thread.
 #[derive(Clone, Debug)]

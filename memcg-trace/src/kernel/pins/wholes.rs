@@ -40,7 +40,7 @@ pub(super) fn refer(
     let found = files::read(pass.memory, pass.layout, mounts, &inodes)?;
     let mapped = areas::of_files(pass.memory, pass.layout, tasks, &mappings)?;
     let mut files = HashMap::default();
-    for ((((mapping, (inode, pages)), file), holders)) in mappings.iter().zip(hosts).zip(found).zip(mapped) {
+    for (((mapping, (inode, pages)), file), holders) in mappings.iter().zip(hosts).zip(found).zip(mapped) {
         let Some(mut file) = file else { continue };
         file.cached_pages = pages;
         let attached = file.kind == FileKind::SysvShm;

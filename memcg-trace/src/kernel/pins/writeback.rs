@@ -5,7 +5,7 @@
 
 use memcg_trace_common::ABSENT;
 
-use super::{files, layout::offsets, mounts::Mounts, pass::Pass, super_blocks::SuperBlock};
+use super::{files, mounts::Mounts, pass::Pass, super_blocks::SuperBlock};
 use crate::{
     cause::Thing,
     kernel::memory::{Lists, Members, MemoryError},
@@ -17,28 +17,6 @@ const ENTRIES_MAX: usize = 1 << 22;
 const FILES_MAX: usize = 8;
 /// Bytes of `backing_dev_info.dev_name`.
 const NAME: u32 = 64;
-
-offsets! {
-    BdiLayout of "backing_dev_info" {
-        /// The node in the ring of all.
-        ring: "bdi_list",
-        list: "wb_list",
-        name: "dev_name",
-        /// Where the name was until 5.7 (6bd87eec23cb).
-        device: "dev",
-    }
-}
-offsets! {
-    WritebackLayout of "bdi_writeback" {
-        /// The node in the list of its device.
-        node: "bdi_node",
-        memcg: "memcg_css",
-        dirty: "b_dirty",
-        io: "b_io",
-        more_io: "b_more_io",
-        dirty_time: "b_dirty_time",
-    }
-}
 
 pub(super) fn read(
     pass: &mut Pass<'_>,
@@ -105,8 +83,18 @@ fn refer(
     let dirty_inodes = inodes.len() as u64;
     inodes.truncate(FILES_MAX);
     let files = files::read(pass.memory, pass.layout, mounts, &inodes)?.into_iter().flatten().collect();
-    let name = pass.memory.rows(&[device], &Members::default().with(pass.layout.bdi.name, NAME))?;
-    let device = name.text(0, pass.layout.bdi.name, NAME as usize).unwrap_or_default();
+    let device = name(pass, device)?;
     pass.refer(memcg, 1, Thing::Writeback { device, dirty_inodes, files }, Vec::new());
     Ok(())
+}
+
+/// As the kernel calls it, such as `8:0`.
+fn name(pass: &mut Pass<'_>, device: u64) -> Result<Box<[u8]>, MemoryError> {
+    let bdi = pass.layout.bdi;
+    if bdi.name == ABSENT {
+        let name = pass.memory.chase(&[device], &[bdi.device, pass.layout.device.name])?;
+        return Ok(pass.memory.strings(&name)?.pop().flatten().unwrap_or_default());
+    }
+    let rows = pass.memory.rows(&[device], &Members::default().with(bdi.name, NAME))?;
+    Ok(rows.text(0, bdi.name, NAME as usize).unwrap_or_default())
 }

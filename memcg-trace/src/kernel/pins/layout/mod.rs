@@ -1,7 +1,30 @@
 //! Where the members are that are read to find what refers to a memcg. Each may be absent: what it leads to is then not
 //! looked for, or not told.
 
-use super::super::layout::Types;
+mod cgroup;
+mod file;
+mod lru;
+mod mm;
+mod page;
+mod stock;
+mod task;
+
+pub(in crate::kernel::pins) use self::{
+    cgroup::{CgroupLayout, CssLayout, CssSetLayout},
+    file::{
+        BdiLayout, DentryLayout, DeviceLayout, FileLayout, FileSystemLayout, InodeLayout, MappingLayout,
+        MountLayout, SuperBlockLayout, WritebackLayout,
+    },
+    lru::NodeLayout,
+    mm::{AnonLayout, AnonLinkLayout, AreaLayout, MmLayout, MmListLayout},
+    page::{PageLayout, PageWords, index, word},
+    stock::StockLayout,
+    task::{
+        CgroupNamespaceLayout, FilesLayout, NamespaceLayout, NamespaceOperationsLayout, NetLayout,
+        NsproxyLayout, SignalLayout, TableLayout, TaskLayout,
+    },
+};
+use crate::kernel::layout::Types;
 
 /// Declares the offsets of a struct's members, by their paths in BTF; of several, separated by `|`, the first that this
 /// kernel has.
@@ -25,26 +48,7 @@ macro_rules! offsets {
         }
     };
 }
-pub(super) use offsets;
-
-use super::{
-    areas::{AnonLayout, AnonLinkLayout, AreaLayout},
-    children::CssLayout,
-    css_sets::{CgroupLayout, CssSetLayout},
-    fds::{FileLayout, FilesLayout, TableLayout},
-    files::{FileSystemLayout, InodeLayout, MappingLayout, SuperBlockLayout},
-    folio::PageLayout,
-    lru::NodeLayout,
-    mms::{MmLayout, MmListLayout},
-    namespaces::{
-        CgroupNamespaceLayout, MountLayout, NamespaceLayout, NamespaceOperationsLayout, NetLayout,
-        NsproxyLayout,
-    },
-    paths::DentryLayout,
-    stocks::StockLayout,
-    tasks::{SignalLayout, TaskLayout},
-    writeback::{BdiLayout, WritebackLayout},
-};
+use offsets;
 
 /// The layouts of all structs that are read.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +65,7 @@ pub(super) struct PinLayout {
     pub mm: MmLayout,
     pub stock: StockLayout,
     pub bdi: BdiLayout,
+    pub device: DeviceLayout,
     pub writeback: WritebackLayout,
     pub nsproxy: NsproxyLayout,
     pub cgroup_namespace: CgroupNamespaceLayout,
@@ -95,6 +100,7 @@ impl PinLayout {
             mm: MmLayout::of(types),
             stock: StockLayout::of(types),
             bdi: BdiLayout::of(types),
+            device: DeviceLayout::of(types),
             writeback: WritebackLayout::of(types),
             nsproxy: NsproxyLayout::of(types),
             cgroup_namespace: CgroupNamespaceLayout::of(types),
