@@ -1,0 +1,93 @@
+//! What a folio says of itself: the first 64 bytes of its `struct page`, and the page behind it if it has one.
+
+use super::layout::{PageLayout, PageWords, index, word};
+use crate::{
+    cause::{Folios, KernelPages},
+    kernel::memory::{Members, Rows},
+};
+
+/// More pages than any folio has (1 GiB of hugetlb, and then some): whatever says more is none.
+const PAGES_MAX: u64 = 1 << 24;
+
+/// `page.page_type` and its bits (include/linux/page-flags.h of 5.10).
+const PAGE_TYPE_BASE: u32 = 0xf000_0000;
+const PG_TABLE: u32 = 0x400;
+
+impl PageLayout {
+    /// What the kernel uses a page for that it charges for itself; `None`: it is part of a file or of anonymous memory. Only up
+    /// to 5.10 do these say the memcg itself (and not an obj_cgroup: b4e0b68fbd9d).
+    pub fn kernel(&self, page: &PageWords) -> Option<KernelPages> {
+        let page_type = index(self.mapcount).map(|_| self.mapcount_of(page))?;
+        // `PageType`: bits that are cleared say what it is; a mapcount has not all of the upper ones set.
+        if page_type & PAGE_TYPE_BASE != PAGE_TYPE_BASE || page_type == u32::MAX {
+            return None;
+        }
+        Some(if page_type & PG_TABLE == 0 { KernelPages::PageTable } else { KernelPages::Other })
+    }
+
+    fn mapcount_of(&self, page: &PageWords) -> u32 {
+        (word(page, self.mapcount & !7) >> (8 * (self.mapcount & 7))) as u32
+    }
+
+    /// Whether it has more than one page.
+    pub fn is_large(&self, page: &PageWords) -> bool {
+        word(page, self.flags) & self.head != 0
+    }
+
+    /// What [`PageLayout::large`] wants to know of its head, and of the page behind that.
+    pub fn large_members(&self) -> Members {
+        Members::of(&[self.nr_pages, self.order, self.entire_mapcount, self.large_mapcount])
+    }
+
+    /// What is counted of a folio of one page, or, without its pages and whether it is mapped, of a larger one.
+    pub fn count(&self, page: &PageWords) -> Folios {
+        let flags = word(page, self.flags);
+        let has = |bit: u64| u64::from(flags & bit != 0);
+        // PG_swapcache is PG_owner_priv_1, which file systems use for their own files' pages.
+        let swapcache = if flags & self.swapbacked == self.swapbacked { has(self.swapcache) } else { 0 };
+        let mapcount = index(self.mapcount).map(|_| self.mapcount_of(page));
+        Folios {
+            folios: 1,
+            pages: 1,
+            dirty: has(self.dirty),
+            writeback: has(self.writeback),
+            mapped: mapcount.map(|mapcount| u64::from(mapcount as i32 >= 0)),
+            mlocked: has(self.mlocked),
+            swapcache,
+            ..Folios::default()
+        }
+    }
+
+    /// The same of a larger one, by a row of [`PageLayout::large_members`].
+    pub fn large(&self, page: &PageWords, rows: &Rows, row: usize) -> Folios {
+        let nr_pages = rows.get::<u32>(row, self.nr_pages).map(u64::from);
+        let order = rows.get::<u8>(row, self.order).filter(|order| *order < 32);
+        let pages = nr_pages.filter(|pages| *pages > 1).or(order.map(|order| 1 << order));
+        let mapcount = |offset| rows.get::<i32>(row, offset).map(|count| count >= 0);
+        let mapped = match (mapcount(self.entire_mapcount), mapcount(self.large_mapcount)) {
+            (_, Some(mapped)) => Some(mapped),
+            (Some(true), None) => Some(true),
+            // Parts of it may be mapped.
+            _ => None,
+        };
+        Folios {
+            pages: pages.filter(|pages| *pages <= PAGES_MAX).unwrap_or(1),
+            mapped: mapped.map(u64::from),
+            large: 1,
+            ..self.count(page)
+        }
+    }
+}
+
+/// Adds up what two sets of folios are.
+pub(super) fn add(to: &mut Folios, more: &Folios) {
+    to.mapped = if to.folios == 0 { more.mapped } else { to.mapped.zip(more.mapped).map(|(a, b)| a + b) };
+    to.folios += more.folios;
+    to.pages += more.pages;
+    to.dirty += more.dirty;
+    to.writeback += more.writeback;
+    to.mlocked += more.mlocked;
+    to.swapcache += more.swapcache;
+    to.large += more.large;
+    to.hugetlb += more.hugetlb;
+}
