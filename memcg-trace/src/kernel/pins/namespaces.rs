@@ -35,11 +35,6 @@ offsets! {
     }
 }
 offsets! {
-    NetLayout of "net" {
-        common: "ns",
-    }
-}
-offsets! {
     NamespaceLayout of "ns_common" {
         operations: "ops",
         number: "inum",

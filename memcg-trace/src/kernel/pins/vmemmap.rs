@@ -41,9 +41,9 @@ impl Vmemmap {
         let (page, number) = match OwnPage::new().and_then(|page| Ok((page.number()?, page))) {
             Ok((number @ 1.., page)) => (page, number),
             Ok(_) => {
-                return Ok(
-                    Err("/proc/self/pagemap does not tell page numbers; it takes CAP_SYS_ADMIN".into()),
-                );
+                return Ok(Err(
+                    "/proc/self/pagemap does not tell page numbers; it takes CAP_SYS_ADMIN".into()
+                ));
             }
             Err(error) => return Ok(Err(format!("cannot find a page of our own: {error}"))),
         };
