@@ -198,8 +198,9 @@ pub struct SwapDevice {
 pub struct Socket {
     /// As the kernel calls the protocol (`sk_prot->name`), such as `TCP`, `UNIX`, `UDPv6`.
     pub protocol: Box<[u8]>,
-    /// `AF_…` and the addresses in text, such as `127.0.0.1:80`; for a unix socket its path or `@name`; `None`: unbound.
+    /// `AF_…`
     pub family: u16,
+    /// Addresses in text, such as `127.0.0.1:80` or `[::1]:80`; of a unix socket its path or `@name`; `None`: unbound.
     pub local: Option<Box<[u8]>>,
     pub remote: Option<Box<[u8]>>,
     /// `TCP_…` state number.
@@ -208,7 +209,8 @@ pub struct Socket {
     pub inode: Option<u64>,
     /// Its network namespace.
     pub net: Option<NetNamespace>,
-    /// The socket is closed and lives for what it has to send, or for its peer.
+    /// No process can have it: it is closed and lives for what it has to send, for its message in a queue, or for its peer;
+    /// or nobody has accepted it.
     pub orphan: bool,
 }
 
@@ -219,7 +221,8 @@ pub struct NetNamespace {
     pub inode: u64,
     /// It is the one of the init task.
     pub is_initial: bool,
-    /// The kernel made the socket for the namespace itself (`sk_kern_sock`-like control sockets): it goes with the namespace.
+    /// The kernel made the socket for itself, without a file: for the namespace (control sockets), or for a device in it (a
+    /// tunnel's UDP socket, which has a local address). It goes with them.
     pub kernel_socket: bool,
     /// Tasks in it, descriptors of it, and files it is mounted on.
     pub holders: Vec<Holder>,
@@ -264,6 +267,11 @@ pub enum How {
     Mounted { point: Box<[u8]> },
     /// The descriptor is in a message that nobody has received, queued at a unix socket with this inode number.
     InFlight { socket: u64 },
+    /// Of a socket without a file, which waits in the queue of the socket with this inode number: a connection that nobody
+    /// has accepted, or a closed one whose message nobody has received (unix sockets).
+    Queued { socket: u64 },
+    /// Of a socket that is closed: the other end of its connection has this inode number and is open (unix sockets).
+    Peer { socket: u64 },
     /// An open perf event of a task that was reaped.
     PerfEvent { fd: u32 },
     /// Of a System V segment: attached to it.
