@@ -6,6 +6,7 @@
 pub mod attribution;
 pub mod cause;
 pub mod commands;
+mod deceptive;
 pub mod diagnosis;
 pub mod event;
 pub mod exit;

@@ -4,6 +4,8 @@
 //! The unit is the css reference (`cgroup_subsys_state.refcnt`; `mem_cgroup.refcnt` on 3.10): [`Reference::refs`] of them
 //! have one thing behind them. Names are bytes as the kernel has them, chosen by tenants.
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::Key;
 
 /// One pass over everything that may refer to the memcgs that were asked for.
@@ -235,7 +237,7 @@ pub enum Notify {
 }
 
 /// A process, or a thread where only that is known.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Process {
     /// As the initial pid namespace has it (`task.tgid`).
     pub pid: u32,

@@ -54,7 +54,9 @@ use self::{
     vmemmap::Vmemmap,
 };
 use super::{
-    Kernel, boot, clock,
+    Kernel,
+    ability::Lack,
+    boot, clock,
     layout::{LayoutError, Types},
     memory::{self, Memory, MemoryError},
     page_bytes,
@@ -76,6 +78,16 @@ pub enum PinsError {
     NoLayout,
     #[error("cannot read kernel memory: {0}")]
     Memory(#[from] MemoryError),
+}
+
+impl Lack for PinsError {
+    fn next_step(&self) -> String {
+        match self {
+            Self::Layout(error) => error.next_step(),
+            Self::NoLayout => LayoutError::NoBtf.next_step(),
+            Self::Memory(_) => "memcg-trace scan: it shows what memcgs are charged for".to_owned(),
+        }
+    }
 }
 
 /// Whether the map of all pages is gone through, for folios that are on no list.
