@@ -1,6 +1,8 @@
 //! What processes have open: every file in every table of descriptors, read from kernel memory. (/proc/PID/fd would take
 //! CAP_SYS_PTRACE.)
 
+use std::ops::Range;
+
 use foldhash::{HashMap, HashMapExt as _};
 use memcg_trace_common::ABSENT;
 
@@ -32,6 +34,8 @@ pub(super) struct OpenFile {
     file_system: usize,
     /// A process and its descriptor.
     fds: Vec<(usize, u32)>,
+    /// Sockets in whose queues a descriptor of it waits, each by its number among the files.
+    queues: Vec<usize>,
 }
 
 /// All of them.
@@ -42,6 +46,7 @@ pub(super) struct OpenFiles<'a> {
     tasks: Vec<&'a Task>,
     file_systems: Vec<Box<[u8]>>,
     by_inode: HashMap<u64, Vec<usize>>,
+    by_address: HashMap<u64, usize>,
 }
 
 impl<'a> OpenFiles<'a> {
@@ -77,8 +82,28 @@ impl<'a> OpenFiles<'a> {
         Ok(open)
     }
 
-    /// Takes more files, such as those that are in flight.
-    pub fn add(
+    /// Takes files whose descriptors wait in the queues of sockets: the files' addresses, and the numbers of the sockets' files.
+    /// Answers with the numbers of those that were not known.
+    pub fn queued(
+        &mut self,
+        pass: &mut Pass<'_>,
+        queued: Vec<(u64, usize)>,
+    ) -> Result<Range<usize>, MemoryError> {
+        let known = self.files.len();
+        let mut fresh: Vec<u64> = queued.iter().map(|(file, _)| *file).collect();
+        fresh.sort_unstable();
+        fresh.dedup();
+        fresh.retain(|file| *file != 0 && !self.by_address.contains_key(file));
+        self.add(pass, fresh.into_iter().map(|file| (file, Vec::new())).collect())?;
+        for (file, socket) in queued {
+            if let Some(file) = self.by_address.get(&file) {
+                self.files[*file].queues.push(socket);
+            }
+        }
+        Ok(known..self.files.len())
+    }
+
+    fn add(
         &mut self,
         pass: &mut Pass<'_>,
         mut files: Vec<(u64, Vec<(usize, u32)>)>,
@@ -101,6 +126,7 @@ impl<'a> OpenFiles<'a> {
                 self.file_systems.len() - 1
             });
             self.by_inode.entry(inodes[row]).or_default().push(self.files.len());
+            self.by_address.insert(address, self.files.len());
             self.files.push(OpenFile {
                 address,
                 inode: inodes[row],
@@ -110,6 +136,7 @@ impl<'a> OpenFiles<'a> {
                 dentry: rows.pointer(row, layout.file.dentry),
                 file_system: index,
                 fds,
+                queues: Vec::new(),
             });
         }
         Ok(())
@@ -119,10 +146,24 @@ impl<'a> OpenFiles<'a> {
         self.files.iter()
     }
 
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// The file of that number.
+    pub fn file(&self, number: usize) -> &OpenFile {
+        &self.files[number]
+    }
+
     /// Those on file systems of this type.
     pub fn on<'b>(&'b self, file_system: &'b [u8]) -> impl Iterator<Item = &'b OpenFile> {
+        self.numbers_on(file_system, 0..self.files.len()).map(|number| &self.files[number])
+    }
+
+    /// The numbers of those among some.
+    pub fn numbers_on(&self, file_system: &[u8], among: Range<usize>) -> impl Iterator<Item = usize> {
         let index = self.file_systems.iter().position(|name| **name == *file_system);
-        self.files.iter().filter(move |file| Some(file.file_system) == index)
+        among.filter(move |number| Some(self.files[*number].file_system) == index)
     }
 
     /// Those of this inode.
@@ -130,11 +171,30 @@ impl<'a> OpenFiles<'a> {
         self.by_inode.get(&inode).into_iter().flatten().map(|index| &self.files[*index])
     }
 
-    /// Who has it, and by which descriptor.
-    pub fn holders<'b>(&'b self, tasks: &'b Tasks, file: &'b OpenFile) -> impl Iterator<Item = Holder> {
-        file.fds.iter().map(|(task, fd)| Holder {
-            process: Some(tasks.process(self.tasks[*task])),
-            how: How::Open { fd: *fd },
-        })
+    /// Who has it, and by which descriptor; who can receive that, where it is in flight.
+    pub fn holders(&self, tasks: &Tasks, file: &OpenFile) -> Vec<Holder> {
+        let mut holders: Vec<Holder> = self
+            .descriptors(file)
+            .map(|(task, fd)| Holder { process: Some(tasks.process(task)), how: How::Open { fd } })
+            .collect();
+        for socket in file.queues.iter().map(|queue| &self.files[*queue]) {
+            holders.extend(self.owners(tasks, socket, &How::InFlight { socket: socket.number }));
+        }
+        holders
+    }
+
+    /// Processes that have a socket, as holders of what is to be had through it only; a holder without a process, if there are
+    /// none.
+    pub fn owners(&self, tasks: &Tasks, socket: &OpenFile, how: &How) -> Vec<Holder> {
+        let mut processes: Vec<_> =
+            self.descriptors(socket).map(|(task, _)| Some(tasks.process(task))).collect();
+        if processes.is_empty() {
+            processes.push(None);
+        }
+        processes.into_iter().map(|process| Holder { process, how: how.clone() }).collect()
+    }
+
+    fn descriptors<'b>(&'b self, file: &'b OpenFile) -> impl Iterator<Item = (&'b Task, u32)> {
+        file.fds.iter().map(|(task, fd)| (self.tasks[*task], *fd))
     }
 }

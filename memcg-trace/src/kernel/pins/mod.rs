@@ -5,6 +5,7 @@
 //! Nothing is locked: whatever was followed may have changed meanwhile, so each step checks what it can, every loop has a
 //! bound, and the references are counted before and after.
 
+mod addresses;
 mod areas;
 mod children;
 mod css_sets;
@@ -17,10 +18,14 @@ mod lru;
 mod mms;
 mod mounts;
 mod namespaces;
+mod nets;
 mod page_set;
 mod pass;
 mod paths;
+mod queues;
 mod scan;
+mod sock_tables;
+mod sockets;
 mod stocks;
 mod super_blocks;
 mod tasks;
@@ -184,13 +189,15 @@ impl Pins {
         let mut groups = Groups::new(self.layout.page, seen);
         lru::read(&mut pass, &mut groups, self.node_ids)?;
         let tasks = Tasks::read(&mut pass)?;
-        let open = OpenFiles::read(&mut pass, &tasks)?;
+        let mut open = OpenFiles::read(&mut pass, &tasks)?;
+        let reached = queues::read(&mut pass, &mut open)?;
         let super_blocks = super_blocks::read(&mut pass, &open)?;
         let mut mounts = Mounts::own(namespaces::of_mounts(&mut pass, &tasks)?);
         let namespaces = Namespaces::read(&mut pass, &tasks, &open, &super_blocks, &mut mounts)?;
         let mut css_sets = css_sets::read(&mut pass, &tasks)?;
         namespaces.hold(&mut pass, &tasks, &mut css_sets)?;
         css_sets::refer(&mut pass, css_sets);
+        sockets::read(&mut pass, &tasks, &open, &namespaces, reached)?;
         children::read(&mut pass)?;
         mms::read(&mut pass, &tasks)?;
         stocks::read(&mut pass, &tasks)?;

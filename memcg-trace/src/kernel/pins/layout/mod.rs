@@ -6,6 +6,7 @@ mod file;
 mod lru;
 mod mm;
 mod page;
+mod socket;
 mod stock;
 mod task;
 
@@ -18,6 +19,10 @@ pub(in crate::kernel::pins) use self::{
     lru::NodeLayout,
     mm::{AnonLayout, AnonLinkLayout, AreaLayout, MmLayout, MmListLayout},
     page::{PageLayout, PageWords, index, word},
+    socket::{
+        ControlLayout, MessageLayout, ProtocolLayout, RightsLayout, SockLayout, SocketLayout, TcpTableLayout,
+        UdpTableLayout, UnixAddressLayout, UnixLayout,
+    },
     stock::StockLayout,
     task::{
         CgroupNamespaceLayout, FilesLayout, NamespaceLayout, NamespaceOperationsLayout, NetLayout,
@@ -70,6 +75,18 @@ pub(super) struct PinLayout {
     pub nsproxy: NsproxyLayout,
     pub cgroup_namespace: CgroupNamespaceLayout,
     pub net: NetLayout,
+    /// `sizeof(struct net)`
+    pub net_size: u32,
+    pub sock: SockLayout,
+    pub socket: SocketLayout,
+    pub unix: UnixLayout,
+    pub unix_address: UnixAddressLayout,
+    pub message: MessageLayout,
+    pub control: ControlLayout,
+    pub rights: RightsLayout,
+    pub protocol: ProtocolLayout,
+    pub tcp_table: TcpTableLayout,
+    pub udp_table: UdpTableLayout,
     pub namespace: NamespaceLayout,
     pub namespace_operations: NamespaceOperationsLayout,
     pub mount: MountLayout,
@@ -105,6 +122,17 @@ impl PinLayout {
             nsproxy: NsproxyLayout::of(types),
             cgroup_namespace: CgroupNamespaceLayout::of(types),
             net: NetLayout::of(types),
+            net_size: types.size("net").unwrap_or(0),
+            sock: SockLayout::of(types),
+            socket: SocketLayout::of(types),
+            unix: UnixLayout::of(types),
+            unix_address: UnixAddressLayout::of(types),
+            message: MessageLayout::of(types),
+            control: ControlLayout::of(types),
+            rights: RightsLayout::of(types),
+            protocol: ProtocolLayout::of(types),
+            tcp_table: TcpTableLayout::of(types),
+            udp_table: UdpTableLayout::of(types),
             namespace: NamespaceLayout::of(types),
             namespace_operations: NamespaceOperationsLayout::of(types),
             mount: MountLayout::of(types),

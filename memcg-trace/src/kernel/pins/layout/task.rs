@@ -61,6 +61,15 @@ offsets! {
 offsets! {
     NetLayout of "net" {
         common: "ns",
+        /// The node in the list of all namespaces.
+        node: "list",
+        tcp: "ipv4.tcp_death_row.hashinfo",
+        /// Since 6.2 (67fb43308f4b); before, all share one table.
+        udp: "ipv4.udp_table",
+        rtnetlink: "rtnl",
+        events: "uevent_sock",
+        /// Areas of modules (`net_generic`): a length, and pointers.
+        areas: "gen",
     }
 }
 
