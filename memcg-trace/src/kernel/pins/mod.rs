@@ -135,7 +135,10 @@ impl Pins {
         if kernel.layout.layout.css_serial == ABSENT {
             return Err(PinsError::NoLayout);
         }
-        let layout = PinLayout::of(&Types::of(btf)?);
+        let mut layout = PinLayout::of(&Types::of(btf)?);
+        if layout.stock.distance.is_none() {
+            layout.stock.distance = stocks::distance_by_symbols();
+        }
         let root = match (kernel.memory_root, layout.cgroup.of_root) {
             (0, _) | (_, ABSENT) => 0,
             (root, offset) => root + u64::from(offset),
@@ -202,8 +205,9 @@ impl Pins {
         mms::read(&mut pass, &tasks)?;
         stocks::read(&mut pass, &tasks)?;
         writeback::read(&mut pass, &super_blocks, &mut mounts)?;
+        groups.settle(pass.memory)?;
         let scans = match options.scan_memory {
-            ScanMemory::Auto => pass.misses(&groups.counts(memcgs.len())),
+            ScanMemory::Auto => pass.misses(&groups.refs(memcgs.len())),
             ScanMemory::Never => false,
             ScanMemory::Always => true,
         };
