@@ -6,7 +6,9 @@
 //! bound, and the references are counted before and after.
 
 mod addresses;
+mod anon_inodes;
 mod areas;
+mod bpf_maps;
 mod children;
 mod css_sets;
 mod fds;
@@ -19,15 +21,18 @@ mod mms;
 mod mounts;
 mod namespaces;
 mod nets;
+mod notify;
 mod page_set;
 mod pass;
 mod paths;
+mod perf_events;
 mod queues;
 mod scan;
 mod sock_tables;
 mod sockets;
 mod stocks;
 mod super_blocks;
+mod swap;
 mod tasks;
 mod vmemmap;
 mod wholes;
@@ -199,7 +204,12 @@ impl Pins {
         let namespaces = Namespaces::read(&mut pass, &tasks, &open, &super_blocks, &mut mounts)?;
         let mut css_sets = css_sets::read(&mut pass, &tasks)?;
         namespaces.hold(&mut pass, &tasks, &mut css_sets)?;
+        let anon = anon_inodes::read(&mut pass, &open)?;
+        perf_events::hold(&mut pass, &tasks, &open, &anon, &mut css_sets)?;
         css_sets::refer(&mut pass, css_sets);
+        notify::read(&mut pass, &tasks, &open, &anon)?;
+        bpf_maps::read(&mut pass, &tasks, &open, &anon)?;
+        swap::read(&mut pass)?;
         sockets::read(&mut pass, &tasks, &open, &namespaces, reached)?;
         children::read(&mut pass)?;
         mms::read(&mut pass, &tasks)?;
