@@ -7,7 +7,7 @@ pub const BATCH: usize = 256;
 /// Bytes that it reads at each of them, at most.
 pub const READ_MAX: usize = 256;
 /// Entries of a list that one run follows.
-pub const LIST_STEPS: usize = 1024;
+pub const LIST_STEPS: usize = 256;
 /// Words that are copied of each entry: as many as a `struct page` has.
 pub const ENTRY_WORDS: usize = 8;
 /// Bytes of a block.

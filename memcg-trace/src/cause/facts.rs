@@ -64,6 +64,7 @@ pub enum Thing {
     Swap {
         id: u16,
         entries: Option<u64>,
+        /// Empty: which they are on is not known.
         devices: Vec<SwapDevice>,
     },
     /// A css_set: tasks, cgroup namespaces and perf events of reaped tasks share its one reference. They are its holders.

@@ -22,7 +22,6 @@ const FDS_MAX: usize = 1 << 22;
 /// One open file (`struct file`), whoever has it.
 #[derive(Clone, Debug)]
 pub(super) struct OpenFile {
-    pub address: u64,
     pub inode: u64,
     /// Of the inode.
     pub number: u64,
@@ -128,7 +127,6 @@ impl<'a> OpenFiles<'a> {
             self.by_inode.entry(inodes[row]).or_default().push(self.files.len());
             self.by_address.insert(address, self.files.len());
             self.files.push(OpenFile {
-                address,
                 inode: inodes[row],
                 number: inode_rows.get(row, layout.inode.number).unwrap_or(0),
                 private: rows.pointer(row, layout.file.private),

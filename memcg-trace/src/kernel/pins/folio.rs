@@ -29,6 +29,11 @@ impl PageLayout {
         (word(page, self.mapcount & !7) >> (8 * (self.mapcount & 7))) as u32
     }
 
+    /// References that such folios hold.
+    pub fn refs(&self, folios: &Folios) -> u64 {
+        if self.refs_by_page { folios.pages } else { folios.folios }
+    }
+
     /// Whether it has more than one page.
     pub fn is_large(&self, page: &PageWords) -> bool {
         word(page, self.flags) & self.head != 0

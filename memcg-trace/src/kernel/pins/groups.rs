@@ -85,13 +85,12 @@ impl Groups {
         }
     }
 
-    /// How many there are of each of so many memcgs, sizes known or not.
-    pub fn counts(&self, memcgs: usize) -> Vec<u64> {
-        let mut counts = vec![0; memcgs];
-        self.folios.iter().for_each(|((memcg, _), folios)| counts[*memcg] += folios.folios);
-        self.kernel.iter().for_each(|((memcg, _), folios)| counts[*memcg] += folios.folios);
-        self.large.iter().for_each(|(memcg, ..)| counts[*memcg] += 1);
-        counts
+    /// References of all that are settled, of each of so many memcgs.
+    pub fn refs(&self, memcgs: usize) -> Vec<u64> {
+        let mut refs = vec![0; memcgs];
+        self.folios.iter().for_each(|((memcg, _), folios)| refs[*memcg] += self.page.refs(folios));
+        self.kernel.iter().for_each(|((memcg, _), folios)| refs[*memcg] += self.page.refs(folios));
+        refs
     }
 
     /// Takes out the kernel's own, in order.

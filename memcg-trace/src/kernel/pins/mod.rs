@@ -6,7 +6,9 @@
 //! bound, and the references are counted before and after.
 
 mod addresses;
+mod anon_inodes;
 mod areas;
+mod bpf_maps;
 mod children;
 mod css_sets;
 mod fds;
@@ -19,15 +21,18 @@ mod mms;
 mod mounts;
 mod namespaces;
 mod nets;
+mod notify;
 mod page_set;
 mod pass;
 mod paths;
+mod perf_events;
 mod queues;
 mod scan;
 mod sock_tables;
 mod sockets;
 mod stocks;
 mod super_blocks;
+mod swap;
 mod tasks;
 mod vmemmap;
 mod wholes;
@@ -135,7 +140,10 @@ impl Pins {
         if kernel.layout.layout.css_serial == ABSENT {
             return Err(PinsError::NoLayout);
         }
-        let layout = PinLayout::of(&Types::of(btf)?);
+        let mut layout = PinLayout::of(&Types::of(btf)?);
+        if layout.stock.distance.is_none() {
+            layout.stock.distance = stocks::distance_by_symbols();
+        }
         let root = match (kernel.memory_root, layout.cgroup.of_root) {
             (0, _) | (_, ABSENT) => 0,
             (root, offset) => root + u64::from(offset),
@@ -196,14 +204,20 @@ impl Pins {
         let namespaces = Namespaces::read(&mut pass, &tasks, &open, &super_blocks, &mut mounts)?;
         let mut css_sets = css_sets::read(&mut pass, &tasks)?;
         namespaces.hold(&mut pass, &tasks, &mut css_sets)?;
+        let anon = anon_inodes::read(&mut pass, &open)?;
+        perf_events::hold(&mut pass, &tasks, &open, &anon, &mut css_sets)?;
         css_sets::refer(&mut pass, css_sets);
+        notify::read(&mut pass, &tasks, &open, &anon)?;
+        bpf_maps::read(&mut pass, &tasks, &open, &anon)?;
+        swap::read(&mut pass)?;
         sockets::read(&mut pass, &tasks, &open, &namespaces, reached)?;
         children::read(&mut pass)?;
         mms::read(&mut pass, &tasks)?;
         stocks::read(&mut pass, &tasks)?;
         writeback::read(&mut pass, &super_blocks, &mut mounts)?;
+        groups.settle(pass.memory)?;
         let scans = match options.scan_memory {
-            ScanMemory::Auto => pass.misses(&groups.counts(memcgs.len())),
+            ScanMemory::Auto => pass.misses(&groups.refs(memcgs.len())),
             ScanMemory::Never => false,
             ScanMemory::Always => true,
         };

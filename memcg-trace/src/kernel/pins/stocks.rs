@@ -8,15 +8,24 @@ use memcg_trace_common::ABSENT;
 use super::{pass::Pass, tasks::Tasks};
 use crate::{
     cause::Thing,
-    kernel::memory::{Members, MemoryError},
+    kernel::memory::{Members, MemoryError, symbols::address_of},
 };
 
 const WHAT: &str = "charge stocks";
 
+/// How far apart they are by /proc/kallsyms, which has per-CPU variables with CONFIG_KALLSYMS_ALL. `None`: it does not tell.
+pub(super) fn distance_by_symbols() -> Option<i64> {
+    let address = |name| address_of(name).ok().flatten().map(|address| address as i64);
+    Some(address("memcg_stock")?.wrapping_sub(address("runqueues")?))
+}
+
 pub(super) fn read(pass: &mut Pass<'_>, tasks: &Tasks) -> Result<(), MemoryError> {
     let layout = pass.layout.stock;
     let Some(distance) = layout.distance else {
-        pass.unread(WHAT, "BTF has no per-CPU variables (pahole 1.22 puts them there)");
+        pass.unread(
+            WHAT,
+            "neither BTF (pahole 1.22) nor /proc/kallsyms (CONFIG_KALLSYMS_ALL) says where they are",
+        );
         return Ok(());
     };
     if [layout.cfs_rq, layout.run_queue.queue, layout.cpu].contains(&ABSENT) {
@@ -52,7 +61,9 @@ pub(super) fn read(pass: &mut Pass<'_>, tasks: &Tasks) -> Result<(), MemoryError
                 Some(_) => rows.get::<u8>(row, at).map(u64::from),
                 None => rows.get::<u32>(row, at).map(u64::from),
             };
-            pass.refer(memcg, 1, Thing::ChargeStock { cpu, pages }, Vec::new());
+            // Where pages refer to memcgs, those in stock do, too.
+            let refs = if pass.layout.page.refs_by_page { pages.unwrap_or(0) } else { 1 };
+            pass.refer(memcg, refs, Thing::ChargeStock { cpu, pages }, Vec::new());
         }
     }
     Ok(())

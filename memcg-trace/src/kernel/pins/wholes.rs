@@ -27,8 +27,9 @@ pub(super) fn refer(
     open: &OpenFiles<'_>,
     mounts: &mut Mounts,
 ) -> Result<(), MemoryError> {
+    let page = pass.layout.page;
     for ((memcg, kind), folios) in groups.take_kernel() {
-        pass.refer(memcg, folios.folios, Thing::KernelPages { kind, folios }, Vec::new());
+        pass.refer(memcg, page.refs(&folios), Thing::KernelPages { kind, folios }, Vec::new());
     }
     let groups = groups.into_sorted();
     let mappings: Vec<u64> = distinct(&groups, |whole| match whole {
@@ -65,9 +66,9 @@ pub(super) fn refer(
                     let hugetlb = if file.kind == FileKind::Hugetlbfs { folios.folios } else { 0 };
                     let folios = Folios { hugetlb, ..folios };
                     let thing = Thing::File { file: file.clone(), folios };
-                    pass.refer(memcg, folios.folios, thing, holders.clone());
+                    pass.refer(memcg, page.refs(&folios), thing, holders.clone());
                 }
-                None => pass.refer(memcg, folios.folios, Thing::Detached { folios }, Vec::new()),
+                None => pass.refer(memcg, page.refs(&folios), Thing::Detached { folios }, Vec::new()),
             },
             Whole::Anon(_) | Whole::Ksm => {
                 let holders = match whole {
@@ -76,13 +77,13 @@ pub(super) fn refer(
                 };
                 super::folio::add(anon.entry((memcg, holders)).or_default(), &folios);
             }
-            Whole::Nothing => pass.refer(memcg, folios.folios, Thing::Detached { folios }, Vec::new()),
+            Whole::Nothing => pass.refer(memcg, page.refs(&folios), Thing::Detached { folios }, Vec::new()),
         }
     }
     let mut anon: Vec<_> = anon.into_iter().collect();
     anon.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     for ((memcg, holders), folios) in anon {
-        pass.refer(memcg, folios.folios, Thing::Anon { folios }, holders);
+        pass.refer(memcg, page.refs(&folios), Thing::Anon { folios }, holders);
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Where the members are that are read to find what refers to a memcg. Each may be absent: what it leads to is then not
 //! looked for, or not told.
 
+mod bpf;
 mod cgroup;
 mod file;
 mod lru;
@@ -9,8 +10,10 @@ mod page;
 mod socket;
 mod stock;
 mod task;
+mod watch;
 
 pub(in crate::kernel::pins) use self::{
+    bpf::{MapLayout, ProgramLayout, ProgramMapsLayout},
     cgroup::{CgroupLayout, CssLayout, CssSetLayout},
     file::{
         BdiLayout, DentryLayout, DeviceLayout, FileLayout, FileSystemLayout, InodeLayout, MappingLayout,
@@ -28,6 +31,7 @@ pub(in crate::kernel::pins) use self::{
         CgroupNamespaceLayout, FilesLayout, NamespaceLayout, NamespaceOperationsLayout, NetLayout,
         NsproxyLayout, SignalLayout, TableLayout, TaskLayout,
     },
+    watch::{GroupLayout, PerfEventLayout},
 };
 use crate::kernel::layout::Types;
 
@@ -74,6 +78,11 @@ pub(super) struct PinLayout {
     pub writeback: WritebackLayout,
     pub nsproxy: NsproxyLayout,
     pub cgroup_namespace: CgroupNamespaceLayout,
+    pub group: GroupLayout,
+    pub map: MapLayout,
+    pub program: ProgramLayout,
+    pub program_maps: ProgramMapsLayout,
+    pub perf_event: PerfEventLayout,
     pub net: NetLayout,
     /// `sizeof(struct net)`
     pub net_size: u32,
@@ -121,6 +130,11 @@ impl PinLayout {
             writeback: WritebackLayout::of(types),
             nsproxy: NsproxyLayout::of(types),
             cgroup_namespace: CgroupNamespaceLayout::of(types),
+            group: GroupLayout::of(types),
+            map: MapLayout::of(types),
+            program: ProgramLayout::of(types),
+            program_maps: ProgramMapsLayout::of(types),
+            perf_event: PerfEventLayout::of(types),
             net: NetLayout::of(types),
             net_size: types.size("net").unwrap_or(0),
             sock: SockLayout::of(types),

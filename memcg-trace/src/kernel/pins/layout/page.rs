@@ -27,6 +27,9 @@ pub(in crate::kernel::pins) struct PageLayout {
     pub entire_mapcount: u32,
     /// How often parts of it are, too: `_large_mapcount` (6.10), likewise one less.
     pub large_mapcount: u32,
+    /// Each base page refers to its memcg, not each folio: up to 5.8 (1a3e1f40962c "mm: memcontrol: decouple reference counting
+    /// from page accounting"). The same release brought `struct obj_cgroup`.
+    pub refs_by_page: bool,
     pub head: u64,
     pub dirty: u64,
     pub writeback: u64,
@@ -58,6 +61,7 @@ impl PageLayout {
                 second("compound_mapcount"),
             ]),
             large_mapcount: first([folio("_large_mapcount"), None, None]),
+            refs_by_page: types.size("obj_cgroup").is_none(),
             head: flag("PG_head"),
             dirty: flag("PG_dirty"),
             writeback: flag("PG_writeback"),
