@@ -1,4 +1,4 @@
-//! What processes have open: every file in every table of descriptors, read from kernel memory. (/proc/PID/fd would take
+//! Open files: every file in every table of descriptors, read from kernel memory. (/proc/PID/fd would take
 //! CAP_SYS_PTRACE.)
 
 use std::ops::Range;

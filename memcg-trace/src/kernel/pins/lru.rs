@@ -13,7 +13,7 @@ use super::{
 };
 use crate::kernel::memory::{Members, MemoryError};
 
-/// How often a list is read that changes meanwhile.
+/// Attempts to read a list that changes meanwhile.
 const ATTEMPTS: u32 = 8;
 
 /// Counts the folios on all lists of the pass's memcgs, in nodes of memory of IDs below `node_ids`.
