@@ -44,6 +44,7 @@ const OBJECTS: &[Object] = &[
     Object { file: "hooks.o", bin: "hooks", features: "" },
     Object { file: "hooks-log.o", bin: "hooks", features: "log" },
     Object { file: "walk.o", bin: "walk", features: "" },
+    Object { file: "pins.o", bin: "pins", features: "" },
     Object { file: "slab.o", bin: "slab", features: "" },
 ];
 

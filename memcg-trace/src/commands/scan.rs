@@ -13,14 +13,15 @@ use crate::{
     event::Key,
     exit::Exit,
     kernel::{
-        self, Kernel, cgroupfs::cgroup_stat::Counted, clock, privileges, slab::memcg_caches::CachesError,
+        self, Kernel, cgroupfs::cgroup_stat::Counted, clock, pins::PinsError, privileges,
+        slab::memcg_caches::CachesError,
     },
     report::{
         json, text,
         view::{Accounting, By, Request, ScanView, Scanned, Selection, Sort, Viewpoint},
     },
     session::{Empty, Survey, names_of_all},
-    source::Caches,
+    source::{Caches, MemcgPins},
     tracker::{Memcg, Tracker},
 };
 
@@ -85,14 +86,24 @@ fn read_caches(caches: Option<Caches>, tracker: &mut Tracker) -> Result<(), Cach
     Ok(())
 }
 
+/// Looks for what pins the dying memcgs.
+fn read_pins(mut pins: MemcgPins, tracker: &mut Tracker) -> Result<(), PinsError> {
+    let dying: Vec<Key> = tracker.dying().map(|memcg| memcg.key).collect();
+    if !dying.is_empty() {
+        tracker.apply(&pins.look(&dying)?, &mut Vec::new());
+    }
+    Ok(())
+}
+
 const HOW_TO_READ: &str = "\
 How to read it:
   ID             the memcg ID while the memcg owns it (65,535 exist); a dying one only keeps it for swapped-out pages,
                  before Linux 4.7 until it is freed
-  REFS           references that pin a dying memcg; before Linux 7.1, one per charged page
+  REFS           references that pin a dying memcg; before Linux 7.1, one per charged folio (one or more pages)
   CHARGED        its counter, descendants included; since 7.1 pages are reparented when a memcg dies, and may
                  stay in its counter: charged does not mean held
   CHARGED FOR    the largest kinds, as in memory.stat
+  PINNED BY      what these references come from; memcg-trace explain shows all of them, and what frees them
   empty          `rmdir` removes these directories; dying memcgs have none
 
 A memcg that was just removed is dying for about 100 ms: scan twice, or use `trace`, which knows ages.
@@ -117,6 +128,7 @@ impl Args {
             format!("cannot list memcgs; the kernel's own counts are {counted}")
         })?;
         let caches = Caches::open(&kernel);
+        let pins = MemcgPins::open(&kernel, self.btf.as_deref());
         let resolver = self.names.resolver()?;
         privileges::drop_unneeded();
         // Reading this file makes the kernel flush its per-CPU counters.
@@ -126,6 +138,9 @@ impl Args {
         let mut tracker = Tracker::of_walk(&survey.snapshot);
         if let Err(error) = caches.and_then(|caches| read_caches(caches, &mut tracker)) {
             unknown.push(("slab caches of dying memcgs".to_owned(), error.to_string()));
+        }
+        if let Err(error) = pins.and_then(|pins| read_pins(pins, &mut tracker)) {
+            unknown.push(("what pins dying memcgs".to_owned(), error.to_string()));
         }
         let mut empty = Empty::of(&survey.snapshot, &tracker);
         if self.empty {
