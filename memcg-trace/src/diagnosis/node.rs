@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::pins::Pin;
-use crate::record::{Kmem, Version};
+use crate::{
+    cause::{Hint, Pinned},
+    record::{Kmem, Version},
+};
 
 /// A node, looked at twice.
 #[derive(Clone, Debug, Default)]
@@ -42,8 +44,10 @@ pub struct Memcgs {
     pub ids_held_by_dying: Option<u64>,
     /// Memory that dying memcgs keep at least: pages that they are charged for, never more than they have references.
     pub held_bytes: Option<u64>,
-    /// What keeps those that stay.
-    pub pins: BTreeMap<Pin, u64>,
+    /// What pins each of those that stay, by what refers to them; `None`: that could not be looked at.
+    pub pinned: Option<Vec<Pinned>>,
+    /// What pins those that stay, as counters make likely.
+    pub hints: BTreeMap<Hint, u64>,
     /// The walk agrees with the kernel's counts; `None`: nothing was walked, or the kernel counts nothing comparable.
     pub agrees: Option<bool>,
     /// Why there was no walk.

@@ -10,7 +10,7 @@ use crate::process;
 use crate::vm::{Cgroup, Init, Kernel, Output, Vm};
 use crate::workspace::Workspace;
 
-/// What stands before the cases.
+/// Text before the cases.
 pub const INTRODUCTION: &str = include_str!("doctor.txt");
 
 /// One run of doctor, under a heading of its own.

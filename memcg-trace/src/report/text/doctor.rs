@@ -94,6 +94,11 @@ fn known(out: &mut impl Write, known: &KnownView<'_>) -> io::Result<()> {
         Evidence::Reported => "reported by others",
     };
     writeln!(out, "      known by: {evidence}; {}", known.sources.join(", "))?;
+    match known.here {
+        Some(0) => writeln!(out, "      here: it pins no memcg")?,
+        Some(memcgs) => writeln!(out, "      here: what it pins with pins {}", many(memcgs, "memcg"))?,
+        None => {}
+    }
     if known.confirm.is_empty() {
         return Ok(());
     }

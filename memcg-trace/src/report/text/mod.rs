@@ -2,7 +2,11 @@
 
 mod caches;
 mod doctor;
+mod explain;
 mod live;
+mod pin;
+mod pinned;
+mod reap;
 mod scan;
 mod slab;
 mod summary;
@@ -12,7 +16,9 @@ mod whois;
 mod words;
 
 pub use doctor::doctor;
+pub use explain::explain;
 pub use live::{event, header};
+pub use reap::reap;
 pub use scan::{counted, scan};
 pub use slab::{slab, slab_delta, slab_event};
 pub use summary::summary;

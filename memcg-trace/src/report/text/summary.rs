@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use super::{
-    BAD, Color, GOOD, WARN, caches,
+    BAD, Color, GOOD, WARN, caches, pinned,
     slab::slab_section,
     table::{Columns, common, heading, owner, owner_name, size, time},
     words::{id, many, or},
@@ -37,6 +37,10 @@ pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, color: Color) ->
         heading(out, "Leaked, longest dying first", color)?;
         survivors(out, summary)?;
         caches::pinned(out, summary.pinned_by.as_deref(), IN_JSON, color)?;
+        if let Some(pins) = &summary.pins {
+            heading(out, "Pinned by", color)?;
+            pinned::table(out, pins)?;
+        }
         heading(out, "Leaked, by parent", color)?;
         groups(out, "PARENT", &summary.leaked_by_parent)?;
         let some = |group: &Group<'_>| !matches!(group.of, Common::Container(None));
@@ -190,8 +194,10 @@ fn were(count: u64) -> String {
 
 fn survivors(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
     let caches = caches::column(summary.survivors.iter().map(|survivor| &survivor.memcg));
+    let pins = pinned::column(summary.survivors.iter().map(|survivor| &survivor.memcg));
+    let pins = pins.filter(|_| caches.is_none());
     let names = ["AGE>", "ID>", "CHARGED>", "REFS>", "CONTAINER", "POD", "PATH"];
-    let mut table = Columns::new(names.into_iter().chain(caches));
+    let mut table = Columns::new(names.into_iter().chain(caches).chain(pins));
     for survivor in summary.survivors.iter().take(ROWS) {
         let memcg = &survivor.memcg;
         let (container, pod) = owner(survivor.container.as_ref());
@@ -207,16 +213,18 @@ fn survivors(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> 
             pod,
             or(memcg.path, UNKNOWN),
         ];
-        table.row(cells.into_iter().chain(caches.map(|_| caches::cell(memcg))));
+        let more = caches.map(|_| caches::cell(memcg)).or(pins.map(|_| pinned::cell(memcg)));
+        table.row(cells.into_iter().chain(more));
     }
     table.print(out, summary.survivors.len() as u64, IN_JSON)
 }
 
 fn rolled(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
-    let mut table =
-        Columns::new(["CREATED>", "DYING>", "SURVIVAL>", "IDS HELD>", "CHARGED>", "OLDEST>", "OF"]);
+    let pins = pinned::group_column(summary.rolled.iter().map(|group| &group.pins));
+    let names = ["CREATED>", "DYING>", "SURVIVAL>", "IDS HELD>", "CHARGED>", "OLDEST>", "OF"];
+    let mut table = Columns::new(names.into_iter().chain(pins));
     for group in summary.rolled.iter().take(ROWS) {
-        table.row([
+        let cells = [
             Count(group.created).to_string(),
             Count(group.dying).to_string(),
             or(group.survival.map(|survival| format!("{:.0} %", survival * 100.0)), "-"),
@@ -224,7 +232,8 @@ fn rolled(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
             size(group.charged_bytes),
             if group.dying == 0 { "-".to_owned() } else { time(group.oldest_ns) },
             owner_name(&group.of),
-        ]);
+        ];
+        table.row(cells.into_iter().chain(pins.map(|_| pinned::group_cell(&group.pins))));
     }
     table.print(out, summary.rolled.len() as u64, IN_JSON)
 }
