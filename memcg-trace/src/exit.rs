@@ -15,7 +15,7 @@ use crate::{
         slab::listing::SlabListError,
         walk::WalkError,
     },
-    source::live::LiveError,
+    source::LiveError,
 };
 
 /// How the program ended.

@@ -1,6 +1,7 @@
 //! One file for each subcommand: what it is for, its arguments, its run.
 
 mod announce;
+mod args;
 pub mod doctor;
 pub mod follow;
 mod names;
@@ -11,12 +12,10 @@ pub mod trace;
 pub mod verify;
 pub mod whois;
 
-use std::io::{self, IsTerminal as _};
-
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{exit::Exit, report::text::Color};
+use crate::exit::Exit;
 
 /// Follow memory cgroups from creation to release and name the ones that leak
 ///
@@ -41,13 +40,6 @@ enum Command {
     Slab(slab::Args),
     Whois(whois::Args),
     Doctor(doctor::Args),
-}
-
-/// `--output`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    Text,
-    Json,
 }
 
 const EXIT_CODES: &str = "\
@@ -79,16 +71,4 @@ impl Cli {
             None => self.trace.run(),
         }
     }
-}
-
-/// The usual rules: NO_COLOR (no-color.org) wins over a terminal, `--color` over both.
-fn color(choice: clap::ColorChoice) -> Color {
-    let on = match choice {
-        clap::ColorChoice::Always => true,
-        clap::ColorChoice::Never => false,
-        clap::ColorChoice::Auto => {
-            io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        }
-    };
-    if on { Color::On } else { Color::Off }
 }

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 
 use super::{
     announce,
+    args::BtfArg,
     follow::{Printer, Shown},
     names::NamesArgs,
 };
@@ -61,10 +62,8 @@ pub struct Args {
     #[arg(long)]
     pub slab: bool,
 
-    /// Type information of exactly this kernel, where /sys/kernel/btf/vmlinux does not exist: raw BTF, a vmlinux with a section
-    /// .BTF, or a .btf.tar.xz of BTFHub
-    #[arg(long, value_name = "FILE")]
-    pub btf: Option<PathBuf>,
+    #[command(flatten)]
+    pub btf: BtfArg,
 
     /// Record the run to this file, for "memcg-trace replay"; it holds paths of cgroups, names of tasks and of containers,
     /// and only its owner may read it
@@ -120,7 +119,7 @@ impl Args {
                 grace_ns: self.grace_ns(),
                 clock: clock::offsets(),
             },
-            btf: self.btf.as_deref(),
+            btf: self.btf.file(),
             slab: self.slab,
             by: self.shown.by,
             record: self.record.as_deref(),

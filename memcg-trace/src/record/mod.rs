@@ -3,6 +3,7 @@
 mod backend;
 mod clock;
 mod hook_event;
+mod learned;
 mod merge;
 mod node;
 pub mod recording;
@@ -12,15 +13,13 @@ mod snapshot;
 pub use backend::Backend;
 pub use clock::Clock;
 pub use hook_event::HookEvent;
+pub use learned::{CacheCopies, Learned};
 pub use merge::Merge;
 pub use node::{Kmem, Version};
 pub use run::{End, Start};
 pub use snapshot::Snapshot;
 
-use crate::{
-    attribution::Facts,
-    event::{Event, Key},
-};
+use crate::event::Event;
 
 /// What a run is made of, in the order in which it is applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,17 +40,6 @@ pub enum Record<E: HookEvent = Event> {
         hook: E::Hook,
         firings: u64,
     },
-    /// What the node told about a memcg, which may be about to be born. Not merged, and nothing to the ledger.
-    Names {
-        key: Key,
-        facts: Vec<Facts>,
-    },
-    /// The slab caches that some memcgs had at `t_ns` (`CLOCK_MONOTONIC`, ns), by their names. Not merged: it is about memcgs
-    /// that are dying when it is applied.
-    Caches {
-        t_ns: u64,
-        /// Each of them holds its memcg.
-        hold: bool,
-        of: Vec<(Key, Vec<Box<[u8]>>)>,
-    },
+    /// What others told.
+    Learned(E::Learned),
 }

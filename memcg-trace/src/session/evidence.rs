@@ -4,7 +4,7 @@
 use crate::{
     event::Key,
     kernel::{Kernel, slab::memcg_caches::CachesError},
-    record::Record,
+    record::{CacheCopies, Learned, Record},
     source::Caches,
 };
 
@@ -40,10 +40,10 @@ impl Evidence {
     }
 
     /// A list that changed too fast may hold still the next time; no other error goes away.
-    fn records(&mut self, read: Option<Result<Record, CachesError>>) -> Vec<Record> {
+    fn records(&mut self, read: Option<Result<CacheCopies, CachesError>>) -> Vec<Record> {
         match read {
             None => Vec::new(),
-            Some(Ok(record)) => vec![record],
+            Some(Ok(copies)) => vec![Record::Learned(Learned::Copies(copies))],
             Some(Err(CachesError::Broken)) => {
                 log::warn!("{}", CachesError::Broken);
                 Vec::new()

@@ -36,7 +36,7 @@ pub use totals::Totals;
 use self::{ids::Forecast, ledger::Ledger, path::Paths, recent::Recent, walk::Loss};
 use crate::{
     event::{Event, ID_LIMIT, Key},
-    record::{Backend, Record, Snapshot},
+    record::{Backend, CacheCopies, Learned, Record, Snapshot},
 };
 
 /// What the tracker knows before the first event.
@@ -111,16 +111,17 @@ impl Tracker {
                 totals.missed_firings = totals.missed_firings.saturating_add(firings);
                 (t_ns, What::Missed { hook, firings })
             }
-            Record::Names { .. } => return,
-            Record::Caches { hold, ref of, .. } => return self.has_caches(hold, of),
+            Record::Learned(Learned::Names { .. }) => return,
+            Record::Learned(Learned::Copies(ref copies)) => return self.have_copies(copies),
         };
         self.loss.happened(t_ns);
         out.push(Change { t_ns, task: None, what });
     }
 
     /// What was read of those that are dying; others have come and gone meanwhile.
-    fn has_caches(&mut self, hold: bool, of: &[(Key, Vec<Box<[u8]>>)]) {
-        for (key, names) in of {
+    fn have_copies(&mut self, copies: &CacheCopies) {
+        let hold = copies.hold;
+        for (key, names) in &copies.of {
             self.ledger.edit(key, |memcg| {
                 if memcg.state == State::Dying {
                     memcg.slab_caches = Some(Box::new(SlabCaches { names: names.clone(), hold }));

@@ -20,7 +20,7 @@ use crate::{
         page_bytes,
         walk::Walk,
     },
-    record::{Record, Version},
+    record::{CacheCopies, Version},
     session::{Empty, Survey},
     source::Caches,
     tracker::Tracker,
@@ -121,8 +121,8 @@ impl Look {
 
 /// Which of these memcgs slab caches of their own hold.
 fn held_by_caches(caches: &mut Caches, memcgs: &[Key]) -> HashSet<Key> {
-    match caches.read::<Event>(memcgs) {
-        Ok(Record::Caches { hold: true, of, .. }) => {
+    match caches.read(memcgs) {
+        Ok(CacheCopies { hold: true, of, .. }) => {
             of.into_iter().filter(|(_, names)| !names.is_empty()).map(|(key, _)| key).collect()
         }
         Ok(_) => HashSet::new(),

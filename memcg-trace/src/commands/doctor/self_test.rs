@@ -17,7 +17,7 @@ use crate::{
     event::Event,
     kernel::{ability::Answer, cgroupfs::hierarchy::Controller},
     record::{Backend, Merge, Record, Version},
-    source::live::{Live, Options},
+    source::{Live, Options},
 };
 
 /// A memcg that nothing keeps is freed within 100 ms; emulated and loaded, within seconds.
