@@ -12,8 +12,7 @@ use events::{Css, Fired, MS, css, key};
 use golden::{check_json, check_text, compare};
 use memcg_trace::{
     attribution::{ByOwner, FactSource, Facts, Names, Role, Runtime, container_of_path},
-    cause::{Pin, Pinned, PinnedBy, Process},
-    record::{Backend, Clock, Record},
+    record::{Backend, CacheCopies, Clock, Learned, Record},
     report::{
         json,
         text::{self, Color},
@@ -285,7 +284,7 @@ fn pinned_by_what_refers_to_it() {
 fn caches(ms: u64, hold: bool, of: &[(&Css, &[&[u8]])]) -> Record {
     let names = |names: &[&[u8]]| names.iter().map(|name| Box::from(*name)).collect();
     let of = of.iter().map(|(css, caches)| (css.key, names(caches))).collect();
-    Record::Caches { t_ns: ms * MS, hold, of }
+    Record::Learned(Learned::Copies(CacheCopies { t_ns: ms * MS, hold, of }))
 }
 
 /// 3.10: css_free came, and slab caches hold the memcg.

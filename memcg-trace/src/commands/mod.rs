@@ -1,6 +1,7 @@
 //! The subcommands, one file each: help, arguments, and execution.
 
 mod announce;
+mod args;
 pub mod doctor;
 pub mod explain;
 pub mod follow;
@@ -13,12 +14,10 @@ pub mod trace;
 pub mod verify;
 pub mod whois;
 
-use std::io::{self, IsTerminal as _};
-
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{exit::Exit, report::text::Color};
+use crate::exit::Exit;
 
 /// Follow memory cgroups from creation to release and name the ones that leak
 ///
@@ -45,13 +44,6 @@ enum Command {
     Slab(slab::Args),
     Whois(whois::Args),
     Doctor(doctor::Args),
-}
-
-/// `--output`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    Text,
-    Json,
 }
 
 const EXIT_CODES: &str = "\
@@ -86,16 +78,4 @@ impl Cli {
             None => self.trace.run(),
         }
     }
-}
-
-/// The usual precedence: `--color`, NO_COLOR (no-color.org), terminal.
-fn color(choice: clap::ColorChoice) -> Color {
-    let on = match choice {
-        clap::ColorChoice::Always => true,
-        clap::ColorChoice::Never => false,
-        clap::ColorChoice::Auto => {
-            io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        }
-    };
-    if on { Color::On } else { Color::Off }
 }

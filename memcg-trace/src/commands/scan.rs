@@ -3,12 +3,14 @@
 use std::{
     fs,
     io::{self, BufWriter, Write as _},
-    path::PathBuf,
 };
 
 use anyhow::{Context as _, Result};
 
-use super::{Format, color, names::NamesArgs};
+use super::{
+    args::{BtfArg, Format, OutputArgs},
+    names::NamesArgs,
+};
 use crate::{
     event::Key,
     exit::Exit,
@@ -16,6 +18,7 @@ use crate::{
         self, Kernel, cgroupfs::cgroup_stat::Counted, clock, pins::PinsError, privileges,
         slab::memcg_caches::CachesError,
     },
+    record::{Learned, Record},
     report::{
         json, text,
         view::{Accounting, By, Request, ScanView, Scanned, Selection, Sort, Viewpoint},
@@ -63,25 +66,19 @@ pub struct Args {
     #[command(flatten)]
     pub names: NamesArgs,
 
-    /// BTF of exactly this kernel, if /sys/kernel/btf/vmlinux does not exist: raw BTF, a vmlinux with a section .BTF,
-    /// or a .btf.tar.xz from BTFHub
-    #[arg(long, value_name = "FILE")]
-    pub btf: Option<PathBuf>,
+    #[command(flatten)]
+    pub btf: BtfArg,
 
-    /// Output format; json is one object per line
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    pub output: Format,
-
-    /// Colours; auto: on a terminal, unless NO_COLOR is set
-    #[arg(long, value_enum, default_value_t = clap::ColorChoice::Auto)]
-    pub color: clap::ColorChoice,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Reads the slab caches of dying memcgs, where memcgs have their own.
 fn read_caches(caches: Option<Caches>, tracker: &mut Tracker) -> Result<(), CachesError> {
     let dying: Vec<Key> = tracker.dying().map(|memcg| memcg.key).collect();
     if let Some(mut caches) = caches.filter(|_| !dying.is_empty()) {
-        tracker.apply(&caches.read(&dying)?, &mut Vec::new());
+        let copies = Learned::Copies(caches.read(&dying)?);
+        tracker.apply(&Record::Learned(copies), &mut Vec::new());
     }
     Ok(())
 }
@@ -117,7 +114,7 @@ Examples:
 impl Args {
     /// Walks, compares and prints.
     pub fn run(self) -> Result<Exit> {
-        let mut kernel = Kernel::probe(self.btf.as_deref())?;
+        let mut kernel = Kernel::probe(self.btf.file())?;
         let mut unknown = Vec::new();
         if let Err(error) = kernel.find_counters() {
             unknown.push(("what memcgs are charged for".to_owned(), error.to_string()));
@@ -187,8 +184,8 @@ impl Args {
 
     fn print(&self, view: &ScanView<'_>) -> Result<()> {
         let mut out = BufWriter::new(io::stdout());
-        match self.output {
-            Format::Text => text::scan(&mut out, view, color(self.color))?,
+        match self.output.format {
+            Format::Text => text::scan(&mut out, view, self.output.color())?,
             Format::Json => json::scan(&mut out, view)?,
         }
         Ok(out.flush()?)

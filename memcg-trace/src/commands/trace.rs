@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 
 use super::{
     announce,
+    args::BtfArg,
     follow::{Printer, Shown},
     names::NamesArgs,
 };
@@ -62,10 +63,8 @@ pub struct Args {
     #[arg(long)]
     pub slab: bool,
 
-    /// BTF of exactly this kernel, if /sys/kernel/btf/vmlinux does not exist: raw BTF, a vmlinux with a section .BTF,
-    /// or a .btf.tar.xz from BTFHub
-    #[arg(long, value_name = "FILE")]
-    pub btf: Option<PathBuf>,
+    #[command(flatten)]
+    pub btf: BtfArg,
 
     /// Record the run to this file, for "memcg-trace replay"; it contains cgroup paths, task names and container names,
     /// and is readable by its owner only
@@ -121,7 +120,7 @@ impl Args {
                 grace_ns: self.grace_ns(),
                 clock: clock::offsets(),
             },
-            btf: self.btf.as_deref(),
+            btf: self.btf.file(),
             slab: self.slab,
             by: self.shown.by,
             record: self.record.as_deref(),

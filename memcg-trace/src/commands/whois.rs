@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Format, color, names::NamesArgs};
+use super::{
+    args::{Format, OutputArgs},
+    names::NamesArgs,
+};
 use crate::{
     attribution::{Container, Question, container_of_path, unit_of_path},
     exit::Exit,
@@ -36,13 +39,8 @@ pub struct Args {
     #[command(flatten)]
     pub names: NamesArgs,
 
-    /// Output format; json is one object per line
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    pub output: Format,
-
-    /// Colours; auto: on a terminal, unless NO_COLOR is set
-    #[arg(long, value_enum, default_value_t = clap::ColorChoice::Auto)]
-    pub color: clap::ColorChoice,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 impl Args {
@@ -82,8 +80,8 @@ impl Args {
             unit: path.and_then(|(path, _)| unit_of_path(path)),
             error,
         };
-        match self.output {
-            Format::Text => text::whois(out, &view, color(self.color))?,
+        match self.output.format {
+            Format::Text => text::whois(out, &view, self.output.color())?,
             Format::Json => json::whois(out, &view)?,
         }
         Ok(exit)

@@ -9,7 +9,7 @@ use super::Rollup;
 use crate::{
     attribution::{ByOwner, Container, Names, Question},
     event::{Event, Key},
-    record::{Record, Start},
+    record::{Learned, Record, Start},
     tracker::{Change, Config, Found, Memcg, State, Tracker, What},
 };
 
@@ -43,7 +43,7 @@ impl Book {
     pub fn apply(&mut self, record: &Record) {
         self.turn_page();
         match record {
-            Record::Names { key, facts } => return self.names.insert(*key, facts),
+            Record::Learned(Learned::Names { key, facts }) => return self.names.insert(*key, facts),
             Record::Event(event) => {
                 self.now_ns = self.now_ns.max(event.t_ns());
                 self.tracker.advance(event.t_ns(), &mut self.changes);

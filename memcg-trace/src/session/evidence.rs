@@ -5,9 +5,9 @@ use std::path::Path;
 
 use crate::{
     event::Key,
-    kernel::{Kernel, pins::PinsError, slab::memcg_caches::CachesError},
-    record::Record,
-    source::{Caches, MemcgPins},
+    kernel::{Kernel, slab::memcg_caches::CachesError},
+    record::{CacheCopies, Learned, Record},
+    source::Caches,
 };
 
 /// The evidence that can be read here.
@@ -50,24 +50,11 @@ impl Evidence {
         [self.caches_read(read), self.pins_read(looked)].concat()
     }
 
-    /// What failed once will fail again.
-    fn pins_read(&mut self, looked: Option<Result<Record, PinsError>>) -> Vec<Record> {
-        match looked {
-            None => Vec::new(),
-            Some(Ok(record)) => vec![record],
-            Some(Err(error)) => {
-                log::warn!("what pins memcgs is not known: {error}");
-                self.pins = None;
-                Vec::new()
-            }
-        }
-    }
-
-    /// A list that changed too fast may be readable the next time; other errors are permanent.
-    fn caches_read(&mut self, read: Option<Result<Record, CachesError>>) -> Vec<Record> {
+    /// A list that changed too fast may hold still the next time; no other error goes away.
+    fn records(&mut self, read: Option<Result<CacheCopies, CachesError>>) -> Vec<Record> {
         match read {
             None => Vec::new(),
-            Some(Ok(record)) => vec![record],
+            Some(Ok(copies)) => vec![Record::Learned(Learned::Copies(copies))],
             Some(Err(CachesError::Broken)) => {
                 log::warn!("{}", CachesError::Broken);
                 Vec::new()

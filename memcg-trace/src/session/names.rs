@@ -11,7 +11,7 @@ use super::Book;
 use crate::{
     attribution::{Names, Question},
     event::{Event, Key},
-    record::Record,
+    record::{Learned, Record},
     source::names::{Asked, Resolver},
     tracker::{State, Tracker},
 };
@@ -66,7 +66,7 @@ impl NameFinder {
         let answers = self.resolver.answers().into_iter();
         let of_use = |key: &Key| Some(*key) == next || book.tracker().get(key).is_some();
         let answers = answers.filter(|(key, _)| of_use(key));
-        answers.map(|(key, facts)| Record::Names { key, facts }).collect()
+        answers.map(|(key, facts)| Record::Learned(Learned::Names { key, facts })).collect()
     }
 
     /// Waits for outstanding requests.

@@ -9,7 +9,8 @@ use crate::{
     attribution::{Container, Question},
     event::Key,
     kernel::{Kernel, walk::Walk},
-    slab::{Ledger, Owners, SlabRecord},
+    record::CacheCopies,
+    slab::{Ledger, Owners},
     source::{Caches, names::Node, take_walk},
     tracker::{Memcg, Tracker},
 };
@@ -30,8 +31,8 @@ impl OwnerWalk {
         Ok(Self { walk: kernel.load_walk()?, caches: Caches::open(&kernel)?, node })
     }
 
-    /// The caches of dying memcgs; `None`: they cannot be read, or have just been.
-    pub fn dead(&mut self) -> Result<Option<SlabRecord>> {
+    /// The caches of memcgs that are dying; `None`: they cannot be read, or were just now.
+    pub fn dead(&mut self) -> Result<Option<CacheCopies>> {
         let Some(caches) = &mut self.caches else { return Ok(None) };
         let snapshot = take_walk(&mut self.walk)?;
         let dying: Vec<Key> = snapshot.dying().filter_map(Key::of).collect();

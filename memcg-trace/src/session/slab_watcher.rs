@@ -75,7 +75,10 @@ impl SlabWatcher {
         });
         ledger.apply(&SlabRecord::Walk(listing), &mut Vec::new());
         match owners.as_mut().map(OwnerWalk::dead).transpose() {
-            Ok(dead) => dead.flatten().iter().for_each(|record| ledger.apply(record, &mut Vec::new())),
+            Ok(dead) => {
+                let dead = dead.flatten().map(SlabRecord::Learned);
+                dead.iter().for_each(|record| ledger.apply(record, &mut Vec::new()));
+            }
             Err(error) => run.unknown.push((MEMCGS_UNKNOWN.to_owned(), format!("{error:#}"))),
         }
         ledger.look();
@@ -143,7 +146,8 @@ impl SlabWatcher {
     fn look_at_memcgs(&mut self, observer: &mut (impl SlabObserver + ?Sized)) -> Result<()> {
         match self.owners.as_mut().map(OwnerWalk::dead).transpose() {
             Ok(dead) => {
-                dead.flatten().map_or(Ok(()), |dead| self.apply(&[dead], clock::monotonic_ns(), observer))
+                let dead = dead.flatten().map(SlabRecord::Learned);
+                dead.map_or(Ok(()), |dead| self.apply(&[dead], clock::monotonic_ns(), observer))
             }
             Err(error) => {
                 self.run.unknown.push((MEMCGS_UNKNOWN.to_owned(), format!("{error:#}")));

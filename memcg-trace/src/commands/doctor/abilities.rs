@@ -27,10 +27,7 @@ use crate::{
         walk::Walk,
     },
     record::Backend,
-    source::{
-        Caches,
-        live::{LiveError, Options, Trial},
-    },
+    source::{Caches, LiveError, Options, Trial},
 };
 use memcg_trace_common::{DentryLayout, Layout};
 

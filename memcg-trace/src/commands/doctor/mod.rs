@@ -7,14 +7,13 @@ mod self_test;
 
 use std::{
     io::{self, BufWriter, Write as _},
-    path::PathBuf,
     time::Duration,
 };
 
 use anyhow::Result;
 
 use self::{abilities::Abilities, self_test::SelfTest};
-use super::{Format, color};
+use super::args::{BtfArg, Format, OutputArgs};
 use crate::{
     diagnosis::{Limits, diagnose},
     exit::Exit,
@@ -44,18 +43,11 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = Limits::MAX_DYING)]
     pub max_dying: u64,
 
-    /// BTF of exactly this kernel, if /sys/kernel/btf/vmlinux does not exist: raw BTF, a vmlinux with a section .BTF,
-    /// or a .btf.tar.xz from BTFHub
-    #[arg(long, value_name = "FILE")]
-    pub btf: Option<PathBuf>,
+    #[command(flatten)]
+    pub btf: BtfArg,
 
-    /// Output format; json is one object per line
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    pub output: Format,
-
-    /// Colours; auto: on a terminal, unless NO_COLOR is set
-    #[arg(long, value_enum, default_value_t = clap::ColorChoice::Auto)]
-    pub color: clap::ColorChoice,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 const HOW_TO_READ: &str = "\
@@ -79,7 +71,7 @@ Examples:
 impl Args {
     /// Probes, examines, judges and prints.
     pub fn run(self) -> Result<Exit> {
-        let mut abilities = Abilities::find(self.btf.as_deref());
+        let mut abilities = Abilities::find(self.btf.file());
         let test =
             self.self_test.then(|| SelfTest::run(abilities.options.as_ref(), abilities.controller.as_ref()));
         if let Some(SelfTest { answer, .. }) = &test {
@@ -120,8 +112,8 @@ impl Args {
 
     fn print(&self, view: &DoctorView<'_>) -> Result<()> {
         let mut out = BufWriter::new(io::stdout());
-        match self.output {
-            Format::Text => text::doctor(&mut out, view, color(self.color))?,
+        match self.output.format {
+            Format::Text => text::doctor(&mut out, view, self.output.color())?,
             Format::Json => json::doctor(&mut out, view)?,
         }
         Ok(out.flush()?)

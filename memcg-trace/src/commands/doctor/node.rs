@@ -22,7 +22,7 @@ use crate::{
         pins::{Options, Pins},
         walk::Walk,
     },
-    record::{Record, Version},
+    record::{CacheCopies, Version},
     session::{Empty, Survey},
     source::Caches,
     tracker::Tracker,
@@ -144,8 +144,8 @@ fn pinned(pins: &mut Pins, memcgs: &[Key]) -> Option<Vec<Pinned>> {
 
 /// Those of these memcgs that are pinned by their own slab caches.
 fn held_by_caches(caches: &mut Caches, memcgs: &[Key]) -> HashSet<Key> {
-    match caches.read::<Event>(memcgs) {
-        Ok(Record::Caches { hold: true, of, .. }) => {
+    match caches.read(memcgs) {
+        Ok(CacheCopies { hold: true, of, .. }) => {
             of.into_iter().filter(|(_, names)| !names.is_empty()).map(|(key, _)| key).collect()
         }
         Ok(_) => HashSet::new(),

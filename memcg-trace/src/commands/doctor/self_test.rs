@@ -17,7 +17,7 @@ use crate::{
     event::Event,
     kernel::{ability::Answer, cgroupfs::hierarchy::Controller},
     record::{Backend, Merge, Record, Version},
-    source::live::{Live, Options},
+    source::{Live, Options},
 };
 
 /// Timeout: a memcg that nothing pins is freed within 100 ms; on an emulated, loaded machine within seconds.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use globset::{GlobBuilder, GlobMatcher};
 
 pub use self::printer::Printer;
-use super::Format;
+use super::args::OutputArgs;
 use crate::{attribution::ByOwner, report::view::EventKind};
 
 /// Selection and format of the output.
@@ -34,13 +34,8 @@ pub struct Shown {
     #[arg(long)]
     pub fail_on_leak: bool,
 
-    /// Output format; json is one object per line
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    pub output: Format,
-
-    /// Colours; auto: on a terminal, unless NO_COLOR is set
-    #[arg(long, value_enum, default_value_t = clap::ColorChoice::Auto)]
-    pub color: clap::ColorChoice,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 fn glob(text: &str) -> Result<GlobMatcher, globset::Error> {

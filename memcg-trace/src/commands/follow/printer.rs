@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{Shown, filter::Filter};
 use crate::{
-    commands::{Format, color},
+    commands::args::Format,
     exit::Exit,
     record::{End, Start},
     report::{
@@ -37,14 +37,14 @@ pub struct Printer<W> {
 impl<W: Write> Printer<W> {
     /// Prints the header; at most `count` lines before the summary.
     pub fn new(start: &Start, shown: &Shown, count: Option<u64>, mut out: W) -> Result<Self> {
-        if shown.output == Format::Text {
+        if shown.output.format == Format::Text {
             text::header(&mut out)?;
         }
         out.flush()?;
         Ok(Self {
             out,
-            format: shown.output,
-            color: color(shown.color),
+            format: shown.output.format,
+            color: shown.output.color(),
             filter: Filter::new(shown),
             fail_on_leak: shown.fail_on_leak,
             viewpoint: Viewpoint {

@@ -4,13 +4,12 @@ mod watch;
 
 use std::{
     io::{self, BufWriter},
-    path::PathBuf,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result};
 
-use super::{Format, color};
+use super::args::{BtfArg, Format, OutputArgs};
 use crate::{
     exit::Exit,
     kernel::{clock, hooks::slab_plan, privileges, slab::listing},
@@ -59,18 +58,11 @@ pub struct Args {
     #[arg(long)]
     pub fail_on_leak: bool,
 
-    /// BTF of exactly this kernel, if /sys/kernel/btf/vmlinux does not exist: raw BTF, a vmlinux with a section .BTF,
-    /// or a .btf.tar.xz from BTFHub
-    #[arg(long, value_name = "FILE")]
-    pub btf: Option<PathBuf>,
+    #[command(flatten)]
+    pub btf: BtfArg,
 
-    /// Output format; json is one object per line
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    pub output: Format,
-
-    /// Colours; auto: on a terminal, unless NO_COLOR is set
-    #[arg(long, value_enum, default_value_t = clap::ColorChoice::Auto)]
-    pub color: clap::ColorChoice,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 const HOW_TO_READ: &str = "\
@@ -107,7 +99,7 @@ impl Args {
     fn look(&self) -> Result<Exit> {
         let listing = listing::read()?;
         let per_memcg = slab_plan::has_memcg_caches();
-        let memcgs = (per_memcg == Some(true)).then(|| OwnerWalk::open(self.btf.as_deref())).transpose();
+        let memcgs = (per_memcg == Some(true)).then(|| OwnerWalk::open(self.btf.file())).transpose();
         privileges::drop_unneeded();
         let grace_ns = self.grace_ns();
         let mut ledger =
@@ -128,7 +120,8 @@ impl Args {
         run.unknown.push(("who created them".to_owned(), "it takes --watch".to_owned()));
         ledger.apply(&SlabRecord::Walk(listing), &mut Vec::new());
         let mut look = |walk: &mut OwnerWalk| {
-            walk.dead()?.iter().for_each(|record| ledger.apply(record, &mut Vec::new()));
+            let dead = walk.dead()?.map(SlabRecord::Learned);
+            dead.iter().for_each(|record| ledger.apply(record, &mut Vec::new()));
             walk.owners(&ledger)
         };
         match memcgs.and_then(|walk| walk.map(|mut walk| look(&mut walk)).transpose()) {
@@ -147,8 +140,8 @@ impl Args {
     fn sum_up(&self, out: &mut impl io::Write, run: &SlabRun, ledger: &Ledger) -> Result<Exit> {
         let request = SlabRequest { leaked: self.leaked, by: self.by, top: self.top };
         let view = SlabView::new(run, ledger, request);
-        match self.output {
-            Format::Text => text::slab(out, &view, color(self.color))?,
+        match self.output.format {
+            Format::Text => text::slab(out, &view, self.output.color())?,
             Format::Json => json::slab(out, &view)?,
         }
         out.flush()?;

@@ -7,11 +7,9 @@ use std::{
 
 use anyhow::Result;
 
-use super::{
-    super::{Format, announce, color},
-    Args,
-};
+use super::Args;
 use crate::{
+    commands::{announce, args::Format},
     exit::Exit,
     kernel::privileges,
     record::Clock,
@@ -27,15 +25,15 @@ use crate::{
 /// Watches until a signal or `--duration`, then prints the summary.
 pub async fn watch(args: &Args, interval: Duration) -> Result<Exit> {
     let with_owners = args.by.and_then(SlabBy::owner).is_some();
-    let watcher = SlabWatcher::start(args.grace_ns(), args.btf.as_deref(), with_owners)?;
+    let watcher = SlabWatcher::start(args.grace_ns(), args.btf.file(), with_owners)?;
     privileges::drop_unneeded();
     // Before announcing that it traces: whoever reads that may send a signal.
     let stop = Stop::listen()?;
     announce::slab(&watcher.run);
     let mut lines = Lines {
         out: BufWriter::new(io::stdout()),
-        format: args.output,
-        color: color(args.color),
+        format: args.output.format,
+        color: args.output.color(),
         clock: watcher.run.clock,
         before: *watcher.ledger.totals(),
     };

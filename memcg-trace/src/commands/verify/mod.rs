@@ -21,7 +21,11 @@ use self::{
     round::{Round, Settings},
     witness::Witness,
 };
-use super::{announce, color, trace::BackendChoice};
+use super::{
+    announce,
+    args::{BtfArg, ColorArg},
+    trace::BackendChoice,
+};
 use crate::{
     attribution::container_of_path,
     exit::Exit,
@@ -89,18 +93,15 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = BackendChoice::Auto)]
     pub backend: BackendChoice,
 
-    /// BTF of exactly this kernel, if /sys/kernel/btf/vmlinux does not exist: raw BTF, a vmlinux with a section .BTF,
-    /// or a .btf.tar.xz from BTFHub
-    #[arg(long, value_name = "FILE")]
-    pub btf: Option<PathBuf>,
+    #[command(flatten)]
+    pub btf: BtfArg,
 
     /// Output format; json is one object per line
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
 
-    /// Colours; auto: on a terminal, unless NO_COLOR is set
-    #[arg(long, value_enum, default_value_t = clap::ColorChoice::Auto)]
-    pub color: clap::ColorChoice,
+    #[command(flatten)]
+    pub color: ColorArg,
 }
 
 const NOTES: &str = "\
@@ -191,7 +192,7 @@ impl Args {
             Baseline::parse(&text).with_context(|| format!("cannot use {}", path.display()))
         });
         let baseline = baseline.transpose()?;
-        let kernel = Kernel::probe(self.btf.as_deref())?;
+        let kernel = Kernel::probe(self.btf.file())?;
         self.may_run_here(&kernel.controller)?;
         release_memory();
         interrupt::listen()?;
@@ -305,7 +306,7 @@ impl Args {
     fn print(&self, view: &VerifyView) -> Result<()> {
         let mut out = BufWriter::new(io::stdout());
         match self.output {
-            Format::Text => text::verify(&mut out, view, color(self.color))?,
+            Format::Text => text::verify(&mut out, view, self.color.color())?,
             Format::Json => json::verify(&mut out, view)?,
             Format::Junit => junit::verify(&mut out, view)?,
             Format::Tap => tap::verify(&mut out, view)?,

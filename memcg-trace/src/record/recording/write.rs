@@ -10,7 +10,7 @@ use super::{CACHES, END, EVENT, FORMAT, LOST, MAGIC, MISSED, NAMES, PINS, TIME, 
 use crate::{
     cause::Pinned,
     event::{Event, Key},
-    record::{End, Record, Snapshot, Start},
+    record::{CacheCopies, End, Learned, Record, Snapshot, Start},
 };
 
 /// Writes a recording, block by block. After an error nothing more can be written.
@@ -63,7 +63,7 @@ impl<W: Write> Writer<W> {
                 u16(out, hook as u16)?;
                 u64(out, firings)
             }
-            Record::Names { key, ref facts } => {
+            Record::Learned(Learned::Names { key, ref facts }) => {
                 tag(out, NAMES)?;
                 u64(out, key.css)?;
                 u64(out, key.serial)?;
@@ -71,17 +71,7 @@ impl<W: Write> Writer<W> {
                 u32(out, length(&json)?)?;
                 out.write_all(&json)
             }
-            Record::Caches { t_ns, hold, ref of } => {
-                tag(out, CACHES)?;
-                u64(out, t_ns)?;
-                tag(out, u8::from(hold))?;
-                caches(out, of)
-            }
-            Record::Pins { t_ns, ref of } => {
-                tag(out, PINS)?;
-                u64(out, t_ns)?;
-                pins(out, of)
-            }
+            Record::Learned(Learned::Copies(ref seen)) => copies(out, seen),
         }
     }
 
@@ -128,9 +118,12 @@ fn walk(out: &mut impl Write, snapshot: &Snapshot) -> io::Result<()> {
     Ok(())
 }
 
-fn caches(out: &mut impl Write, of: &[(Key, Vec<Box<[u8]>>)]) -> io::Result<()> {
-    u64(out, of.len() as u64)?;
-    for (key, names) in of {
+fn copies(out: &mut impl Write, copies: &CacheCopies) -> io::Result<()> {
+    tag(out, CACHES)?;
+    u64(out, copies.t_ns)?;
+    tag(out, u8::from(copies.hold))?;
+    u64(out, copies.of.len() as u64)?;
+    for (key, names) in &copies.of {
         u64(out, key.css)?;
         u64(out, key.serial)?;
         u64(out, names.len() as u64)?;
