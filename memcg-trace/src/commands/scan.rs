@@ -87,7 +87,8 @@ fn read_caches(caches: Option<Caches>, tracker: &mut Tracker) -> Result<(), Cach
 fn read_pins(mut pins: MemcgPins, tracker: &mut Tracker) -> Result<(), PinsError> {
     let dying: Vec<Key> = tracker.dying().map(|memcg| memcg.key).collect();
     if !dying.is_empty() {
-        tracker.apply(&pins.look(&dying)?, &mut Vec::new());
+        let pins = Learned::Pins(pins.look(&dying)?);
+        tracker.apply(&Record::Learned(pins), &mut Vec::new());
     }
     Ok(())
 }
@@ -125,7 +126,7 @@ impl Args {
             format!("cannot list memcgs; the kernel's own counts are {counted}")
         })?;
         let caches = Caches::open(&kernel);
-        let pins = MemcgPins::open(&kernel, self.btf.as_deref());
+        let pins = MemcgPins::open(&kernel, self.btf.file());
         let resolver = self.names.resolver()?;
         privileges::drop_unneeded();
         // Reading this file makes the kernel flush its per-CPU counters.

@@ -101,14 +101,14 @@ fn live(memcgs: &Memcgs) -> Finding {
             let removed = removed.map(|removed| format!(", and {} removed, not offline yet", Count(removed)));
             finding(What::Live, Severity::Good, format!("{}{}", Count(live), removed.unwrap_or_default()))
         }
-        None => finding(What::Live, Severity::Unknown, "not known how many"),
+        None => finding(What::Live, Severity::Unknown, "unknown"),
     }
 }
 
 fn dying(node: &Node, limits: &Limits) -> Finding {
     let Memcgs { dying, staying, .. } = &node.memcgs;
     let (Some(dying), Some(staying)) = (*dying, *staying) else {
-        return finding(What::Dying, Severity::Unknown, "not known how many");
+        return finding(What::Dying, Severity::Unknown, "unknown");
     };
     let severity = match staying {
         0 => Severity::Good,
@@ -117,10 +117,10 @@ fn dying(node: &Node, limits: &Limits) -> Finding {
     };
     let mut text = Count(dying).to_string();
     if dying > 0 {
-        text += &format!(", of them {} stay", Count(staying));
+        text += &format!(", {} persistent", Count(staying));
     }
     if severity == Severity::Sick {
-        text += &format!(" (from {} on the node counts as sick)", Count(limits.max_dying));
+        text += &format!(" (sick from {} on)", Count(limits.max_dying));
     }
     text += &pinned_by(&node.memcgs);
     text += &growth(node.trend, |trend| trend.dying);
@@ -159,7 +159,7 @@ fn memory(held: u64, machine: Option<u64>) -> Finding {
         text += &format!(" of {}", Size { bytes: machine });
     }
     if sick {
-        text += &format!(" (from {} % on the node counts as sick)", Limits::MEMORY_PERCENT);
+        text += &format!(" (sick from {} % on)", Limits::MEMORY_PERCENT);
     }
     finding(What::HeldMemory, if sick { Severity::Sick } else { Severity::Good }, text)
 }
@@ -178,7 +178,7 @@ fn ids(node: &Node) -> Finding {
     let mut text = match ids_used {
         Some(used) => format!("{} of {} in use", Count(used), Count(ID_LIMIT)),
         None => format!(
-            "at least {} of {} in use, how many dying memcgs hold is not known",
+            "at least {} of {} in use, number held by dying memcgs unknown",
             Count(at_least),
             Count(ID_LIMIT)
         ),
@@ -187,7 +187,7 @@ fn ids(node: &Node) -> Finding {
         text += &format!(", {} held by dying memcgs", Count(held));
     }
     if severity == Severity::Sick {
-        text += &format!(" (from {} % on the node counts as sick)", Limits::IDS_PERCENT);
+        text += &format!(" (sick from {} % on)", Limits::IDS_PERCENT);
     }
     text += &growth(node.trend, |trend| trend.ids);
     if let (Some(used), Some(trend)) = (ids_used, node.trend)
@@ -203,11 +203,7 @@ fn ids(node: &Node) -> Finding {
 
 fn forgotten(empty: u64, limits: &Limits) -> Finding {
     let severity = if empty >= limits.max_dying { Severity::Note } else { Severity::Good };
-    finding(
-        What::Empty,
-        severity,
-        format!("{} live, without a process and without anything below", Count(empty)),
-    )
+    finding(What::Empty, severity, format!("{} live, with no processes and no children", Count(empty)))
 }
 
 /// Zombies of another controller.
@@ -219,7 +215,7 @@ fn elsewhere(node: &Node, limits: &Limits) -> Option<Finding> {
         return None;
     }
     let severity = if count >= limits.max_dying { Severity::Sick } else { Severity::Note };
-    let name = if name == "cgroup" { "a controller that this kernel does not name" } else { name };
+    let name = if name == "cgroup" { "an unknown controller" } else { name };
     let text = format!(
         "not memory: {} cgroups are dying by {name}, and only {} memcgs",
         Count(count),
@@ -276,7 +272,7 @@ fn hooks(node: &Node) -> Option<Finding> {
 fn counts(memcgs: &Memcgs) -> Option<Finding> {
     let text = "the walk differs from the kernel's own counts: run again";
     if let Some(reason) = &memcgs.not_walked {
-        let text = format!("only what the kernel counts itself, for it could not be walked: {reason}");
+        let text = format!("only the kernel's own counts, as it could not be walked: {reason}");
         return Some(finding(What::Counts, Severity::Note, text));
     }
     (memcgs.agrees == Some(false)).then(|| finding(What::Counts, Severity::Unknown, text))

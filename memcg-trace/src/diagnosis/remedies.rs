@@ -104,7 +104,7 @@ fn remedy(kind: RemedyKind, node: &Node, causes: &[&KnownBug]) -> Remedy {
     let (action, helps, cost): (String, _, _) = match kind {
         RemedyKind::Find => (
             "memcg-trace scan --by container; --by parent; --sort charged --top 20".into(),
-            "says whose the dying memcgs are: stop making more of them first",
+            "shows who owns the dying memcgs: first stop creating more",
             "none, it only reads",
         ),
         RemedyKind::Explain => (
@@ -113,21 +113,21 @@ fn remedy(kind: RemedyKind, node: &Node, causes: &[&KnownBug]) -> Remedy {
             "none, it only reads",
         ),
         RemedyKind::LookElsewhere => (
-            format!("look at the controller \"{}\": it is not the memory controller that keeps cgroups", elsewhere(node)),
-            "nothing below that is about memory helps",
+            format!("look at the controller \"{}\": the memory controller is not what pins cgroups", elsewhere(node)),
+            "the remedies below that concern memory do not help",
             "none, it only reads",
         ),
         RemedyKind::RemoveEmpty => (
             "rmdir what memcg-trace scan --empty lists".into(),
-            "gives back memcg IDs; no help against what is dying",
-            "a runtime may want one of them later; rmdir refuses what is in use",
+            "frees memcg IDs; does not help against dying memcgs",
+            "a runtime may want one of them later; rmdir fails for those in use",
         ),
         RemedyKind::RemoveFiles => (
             "remove files on tmpfs that nobody needs (/dev/shm, emptyDir volumes in memory); memcg-trace scan names the \
              pods that wrote them"
                 .into(),
-            "frees memcgs that files on a tmpfs keep, at once",
-            "what is in the files",
+            "frees memcgs pinned by tmpfs files, at once",
+            "the contents of the files",
         ),
         RemedyKind::ReapCache => (
             "memcg-trace reap".into(),
@@ -149,13 +149,13 @@ fn remedy(kind: RemedyKind, node: &Node, causes: &[&KnownBug]) -> Remedy {
             "those processes",
         ),
         RemedyKind::RestartOwners => (
-            "restart the processes that took memory, sockets or swap along out of the dead cgroups".into(),
+            "restart the processes that were moved out of dead cgroups with their memory, sockets or swap".into(),
             "frees what they hold, and the memcg IDs of swapped-out pages",
             "those processes",
         ),
         RemedyKind::DropCaches => (
             "sync; echo 3 > /proc/sys/vm/drop_caches".into(),
-            "frees memcgs that page cache, dentries and inodes keep; not those kept by tmpfs, swap, sockets, processes or \
+            "frees memcgs pinned by page cache, dentries and inodes; not those pinned by tmpfs, swap, sockets, processes or \
              mapped files",
             "cold caches: disk reads and latency for minutes; on a large node it may stall",
         ),
@@ -171,18 +171,18 @@ fn remedy(kind: RemedyKind, node: &Node, causes: &[&KnownBug]) -> Remedy {
         ),
         RemedyKind::Nokmem => (
             "boot with cgroup.memory=nokmem".into(),
-            "no container gets kernel memory accounting, whoever asks for it",
+            "no container gets kernel memory accounting, even if its runtime requests it",
             "a reboot; kernel memory of containers has no limit any more",
         ),
         RemedyKind::Upgrade => (
             upgrade(causes),
-            "ends what is known for this release, and only that",
+            "fixes the bugs known for this release, and only those",
             "a reboot, and whatever a new kernel brings",
         ),
         RemedyKind::Reboot => (
             "drain the node and reboot it".into(),
-            "frees everything; without the cause found it comes back",
-            "the node is away for that time",
+            "frees everything; comes back unless the cause is found",
+            "downtime of the node",
         ),
     };
     Remedy { remedy: kind, action, helps, cost }

@@ -1,6 +1,6 @@
-//! What is learned of memcgs from others than hooks and walks.
+//! Facts about memcgs from sources other than hooks and walks.
 
-use crate::{attribution::Facts, event::Key};
+use crate::{attribution::Facts, cause::Pinned, event::Key};
 
 /// One thing that was learned. It is not merged: what it is about is in the ledger when it is applied, or comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,7 @@ pub enum Learned {
         facts: Vec<Facts>,
     },
     Copies(CacheCopies),
+    Pins(Pins),
 }
 
 /// The copies of slab caches that some dying memcgs had at one instant, as the kernel listed them.
@@ -22,4 +23,12 @@ pub struct CacheCopies {
     pub hold: bool,
     /// Their names.
     pub of: Vec<(Key, Vec<Box<[u8]>>)>,
+}
+
+/// The pins of some dying memcgs at one instant, as their references were explained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pins {
+    /// `CLOCK_MONOTONIC`, ns.
+    pub t_ns: u64,
+    pub of: Vec<(Key, Pinned)>,
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use crate::{
     event::Key,
-    kernel::{Kernel, slab::memcg_caches::CachesError},
-    record::{CacheCopies, Learned, Record},
-    source::Caches,
+    kernel::{Kernel, pins::PinsError, slab::memcg_caches::CachesError},
+    record::{self, CacheCopies, Learned, Record},
+    source::{Caches, MemcgPins},
 };
 
 /// The evidence that can be read here.
@@ -50,8 +50,21 @@ impl Evidence {
         [self.caches_read(read), self.pins_read(looked)].concat()
     }
 
-    /// A list that changed too fast may hold still the next time; no other error goes away.
-    fn records(&mut self, read: Option<Result<CacheCopies, CachesError>>) -> Vec<Record> {
+    /// An error of these is permanent.
+    fn pins_read(&mut self, looked: Option<Result<record::Pins, PinsError>>) -> Vec<Record> {
+        match looked {
+            None => Vec::new(),
+            Some(Ok(pins)) => vec![Record::Learned(Learned::Pins(pins))],
+            Some(Err(error)) => {
+                log::warn!("what pins memcgs is not known: {error}");
+                self.pins = None;
+                Vec::new()
+            }
+        }
+    }
+
+    /// A list that changed too fast may be readable the next time; other errors are permanent.
+    fn caches_read(&mut self, read: Option<Result<CacheCopies, CachesError>>) -> Vec<Record> {
         match read {
             None => Vec::new(),
             Some(Ok(copies)) => vec![Record::Learned(Learned::Copies(copies))],

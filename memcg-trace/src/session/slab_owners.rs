@@ -31,7 +31,7 @@ impl OwnerWalk {
         Ok(Self { walk: kernel.load_walk()?, caches: Caches::open(&kernel)?, node })
     }
 
-    /// The caches of memcgs that are dying; `None`: they cannot be read, or were just now.
+    /// The caches of dying memcgs; `None`: they cannot be read, or have just been.
     pub fn dead(&mut self) -> Result<Option<CacheCopies>> {
         let Some(caches) = &mut self.caches else { return Ok(None) };
         let snapshot = take_walk(&mut self.walk)?;

@@ -21,11 +21,11 @@ use crate::{
     record::Record,
 };
 
-/// Where the controller is mounted.
+/// The controller's mount point.
 pub struct MkdirPaths(PathBuf);
 
 impl MkdirPaths {
-    /// `None`: on such a kernel paths come from elsewhere.
+    /// `None`: this kernel has other sources of paths.
     pub fn of(kernel: &Kernel) -> Option<Self> {
         let wanted = kernel.kind() == Kind { callbacks: Callbacks::Cgroup, blind: true };
         wanted.then(|| Self(kernel.controller.mount.clone()))

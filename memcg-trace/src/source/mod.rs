@@ -19,6 +19,7 @@ pub use live::Live;
 pub use live_error::LiveError;
 pub use loading::Options;
 pub use memcg_caches::Caches;
+pub use memcg_pins::MemcgPins;
 pub use stream::{Feed, Stream, Wanted};
 pub use take_walk::take_walk;
 pub use tap::Polled;

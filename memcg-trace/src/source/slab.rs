@@ -18,7 +18,7 @@ use crate::{
 
 /// Pages per CPU's buffer. Caches are created by the hundred, not by the thousand.
 const PERF_PAGES: usize = 64;
-/// Why there is no live stream.
+/// The reason why there is no live stream.
 #[derive(Debug, Error)]
 pub enum SlabSourceError {
     #[error("cannot load the eBPF hooks on slab caches: {0}")]
@@ -52,7 +52,7 @@ impl SlabSource {
             (tells_new, tells_release) = (has(SlabHook::New), has(SlabHook::Release));
             Ok(attached)
         })?;
-        // After attaching: who comes later tells.
+        // After attaching: modules loaded later are in the stream.
         let modules = symbols::modules();
         let callers = Callers::new(stacks, symbols, modules);
         Ok(Self { tap: Tap::new(live), callers, per_memcg, tells_new, tells_release })
@@ -99,7 +99,7 @@ impl SlabSource {
     pub fn finish(&mut self, end_ns: u64) -> Result<Vec<SlabRecord>, LiveError> {
         let mut records = Vec::new();
         self.tap.close(end_ns, &mut records)?;
-        // Before the code of modules goes any further.
+        // Before the code of more modules is freed.
         self.callers.name(&mut records);
         let rest = records.len();
         self.tap.finish(end_ns, &mut records)?;

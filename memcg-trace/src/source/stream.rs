@@ -15,7 +15,7 @@ use crate::{
     record::{Backend, Clock, Record, Snapshot, Start},
 };
 
-/// What to follow, and how.
+/// Configuration of the stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
     /// `None`: the best that this kernel supports.
@@ -47,9 +47,9 @@ pub trait Feed {
 /// The hooks and the walks of one run.
 pub struct Stream {
     tap: Tap<Event>,
-    /// `None`: not wanted, or this kernel cannot be walked.
+    /// `None`: disabled, or this kernel cannot be walked.
     walk: Option<Walk>,
-    /// Paths are what threads asked for.
+    /// Set if paths come from the mkdir calls of threads.
     mkdir_paths: Option<MkdirPaths>,
 }
 
@@ -63,7 +63,7 @@ impl Stream {
             ..Options::of(kernel)
         })?;
         let mut stream = Self { tap: Tap::new(live), walk, mkdir_paths: MkdirPaths::of(kernel) };
-        // After attaching: what comes later is in the stream, what was there before is in the walk, or in the census.
+        // After attaching: later memcgs are in the stream, earlier ones in the walk or the census.
         if let Some(walk) = &mut stream.walk {
             let snapshot = take_walk(walk)?;
             stream.tap.place(snapshot.ended_ns, snapshot);
@@ -139,10 +139,10 @@ impl Feed for Stream {
 
     fn end(&mut self, out: &mut Vec<Record>) -> Result<u64> {
         let (first, end_ns) = (out.len(), clock::monotonic_ns());
-        // The first walk may still wait for the events before it.
+        // The first walk may still be waiting for events.
         self.tap.close(end_ns, out)?;
         self.place_paths(&mut out[first..]);
-        // References, charges and IDs of the survivors as they are now.
+        // Current references, charges and IDs of the survivors.
         self.place_snapshot();
         let rest = out.len();
         self.tap.finish(end_ns, out)?;

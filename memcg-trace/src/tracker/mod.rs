@@ -36,9 +36,8 @@ pub use totals::Totals;
 
 use self::{ids::Forecast, ledger::Ledger, path::Paths, recent::Recent, walk::Loss};
 use crate::{
-    cause::Pinned,
     event::{Event, ID_LIMIT, Key},
-    record::{Backend, CacheCopies, Learned, Record, Snapshot},
+    record::{Backend, CacheCopies, Learned, Pins, Record, Snapshot},
 };
 
 /// The tracker's configuration, and facts from before the first event.
@@ -115,6 +114,7 @@ impl Tracker {
             }
             Record::Learned(Learned::Names { .. }) => return,
             Record::Learned(Learned::Copies(ref copies)) => return self.have_copies(copies),
+            Record::Learned(Learned::Pins(ref pins)) => return self.are_pinned(pins),
         };
         self.loss.happened(t_ns);
         out.push(Change { t_ns, task: None, what });
@@ -132,9 +132,9 @@ impl Tracker {
         }
     }
 
-    /// What was found to refer to those that are dying.
-    fn is_pinned(&mut self, of: &[(Key, Pinned)]) {
-        for (key, pinned) in of {
+    /// Stores the pins of dying memcgs; memcgs freed meanwhile are ignored.
+    fn are_pinned(&mut self, pins: &Pins) {
+        for (key, pinned) in &pins.of {
             self.ledger.edit(key, |memcg| {
                 if memcg.state == State::Dying {
                     memcg.pinned = Some(Box::new(pinned.clone()));

@@ -12,7 +12,7 @@ use zerocopy::{FromZeros as _, IntoBytes as _};
 use super::{CACHES, END, EVENT, FORMAT, FORMAT_OLDEST, LOST, MAGIC, MISSED, NAMES, PINS, TIME, WALK};
 use crate::{
     event::{DecodeError, Event, Key},
-    record::{CacheCopies, Clock, End, Learned, Record, Snapshot, Start},
+    record::{CacheCopies, Clock, End, Learned, Pins, Record, Snapshot, Start},
 };
 
 /// An entry of a recording.
@@ -105,6 +105,7 @@ impl<R: Read> Reader<R> {
                 facts: json(&bytes(file)?)?,
             })),
             CACHES => Entry::Record(Record::Learned(Learned::Copies(copies(file)?))),
+            PINS => Entry::Record(Record::Learned(Learned::Pins(pins(file)?))),
             TIME => Entry::Time(u64(file)?),
             END => Entry::End(End {
                 ended_ns: u64(file)?,
@@ -163,14 +164,14 @@ fn copies(file: &mut impl Read) -> Result<CacheCopies, Damage> {
     Ok(CacheCopies { t_ns, hold, of })
 }
 
-fn pins(file: &mut impl Read) -> Result<Record, Damage> {
+fn pins(file: &mut impl Read) -> Result<Pins, Damage> {
     let t_ns = u64(file)?;
     let mut of = Vec::new();
     for _ in 0..u64(file)? {
         let key = Key { css: u64(file)?, serial: u64(file)? };
         of.push((key, json(&bytes(file)?)?));
     }
-    Ok(Record::Pins { t_ns, of })
+    Ok(Pins { t_ns, of })
 }
 
 fn hook(file: &mut impl Read) -> Result<Hook, Damage> {

@@ -8,9 +8,8 @@ use zerocopy::IntoBytes as _;
 
 use super::{CACHES, END, EVENT, FORMAT, LOST, MAGIC, MISSED, NAMES, PINS, TIME, WALK};
 use crate::{
-    cause::Pinned,
     event::{Event, Key},
-    record::{CacheCopies, End, Learned, Record, Snapshot, Start},
+    record::{CacheCopies, End, Learned, Pins, Record, Snapshot, Start},
 };
 
 /// Writes a recording, block by block. After an error nothing more can be written.
@@ -72,6 +71,7 @@ impl<W: Write> Writer<W> {
                 out.write_all(&json)
             }
             Record::Learned(Learned::Copies(ref seen)) => copies(out, seen),
+            Record::Learned(Learned::Pins(ref seen)) => pins(out, seen),
         }
     }
 
@@ -135,9 +135,11 @@ fn copies(out: &mut impl Write, copies: &CacheCopies) -> io::Result<()> {
     Ok(())
 }
 
-fn pins(out: &mut impl Write, of: &[(Key, Pinned)]) -> io::Result<()> {
-    u64(out, of.len() as u64)?;
-    for (key, pinned) in of {
+fn pins(out: &mut impl Write, pins: &Pins) -> io::Result<()> {
+    tag(out, PINS)?;
+    u64(out, pins.t_ns)?;
+    u64(out, pins.of.len() as u64)?;
+    for (key, pinned) in &pins.of {
         u64(out, key.css)?;
         u64(out, key.serial)?;
         let json = serde_json::to_vec(pinned)?;
