@@ -179,7 +179,7 @@ fn refers_to_maps_only(object: &[u8]) {
 
 #[test]
 fn objects_declare_their_licence() {
-    for object in [objects::HOOKS, objects::HOOKS_LOG, objects::WALK, objects::SLAB] {
+    for object in [objects::HOOKS, objects::HOOKS_LOG, objects::WALK, objects::PINS, objects::SLAB] {
         let file = object::File::parse(object).unwrap();
         assert_eq!(file.section_by_name("license").unwrap().data().unwrap(), b"Dual MIT/GPL\0");
     }
@@ -254,7 +254,7 @@ fn runs_into_loop_heads(program: &[Instruction]) -> Vec<(usize, usize)> {
 
 #[test]
 fn only_jumps_go_back() {
-    for (name, program) in programs(objects::WALK) {
+    for (name, program) in programs(objects::WALK).into_iter().chain(programs(objects::PINS)) {
         assert_eq!(runs_into_loop_heads(&program), [], "in {name}");
     }
 }

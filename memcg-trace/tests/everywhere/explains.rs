@@ -19,6 +19,8 @@ use crate::support::{
     eventually, evict_stocks,
     explain::{Explain, refs},
     machine,
+    process::{command, run},
+    tracer::parse,
 };
 
 /// One cgroup that is gone, and what pins it.
@@ -154,4 +156,46 @@ fn a_target_that_is_not_there_is_told_with_the_next_step() {
         assert_eq!(explain.code, Some(1), "{target}");
         assert!(explain.stderr.contains(says), "{}", explain.stderr);
     }
+}
+
+/// Page cache goes, and only where it is clean; what it pinned is freed.
+#[test]
+fn reap_frees_what_clean_page_cache_pins() {
+    let _machine = machine();
+    if !memory_pins() {
+        return assert_eq!(reap(&["--dry-run"]).pop().expect("a summary")["files_dropped"], 0);
+    }
+    let home = Cgroup::home("reap");
+    let disk = Mounted::new();
+    let by_name = |name: &str| KINDS.iter().find(|kind| kind.name == name).expect("a kind");
+    let cached = Zombie::new(&home, &disk.path(), by_name("page-cache"));
+    let tmpfs = Zombie::new(&home, &disk.path(), by_name("tmpfs"));
+    eventually("the two to be explained", || {
+        evict_stocks();
+        let explain = Explain::of(&home);
+        [&cached, &tmpfs].into_iter().try_for_each(|zombie| zombie.check(&explain))
+    });
+    let file = cached.pinned.expected.what.clone().expect("a file");
+    let is_file = |line: &&Value| line["type"] == "reaped_file" && line["path"] == file;
+    let planned = reap(&["--dry-run"]);
+    let plan = planned.iter().find(is_file).expect("the file");
+    assert_eq!((&plan["refused"], &plan["memcgs"]), (&Value::Null, &Value::from(1)));
+    cached.check(&Explain::of(&home)).expect("a dry run changes nothing");
+    eventually("the memcg to be freed", || {
+        let reaped = reap(&[]);
+        evict_stocks();
+        let explain = Explain::of(&home);
+        tmpfs.check(&explain).expect("a file on a tmpfs is not to be dropped");
+        match explain.of_cgroup(cached.id).is_empty() {
+            true => Ok(()),
+            false => Err(format!("{:#?} {:#?}", reaped.last(), explain.pins)),
+        }
+    });
+}
+
+/// The lines of `memcg-trace reap -o json`.
+fn reap(arguments: &[&str]) -> Vec<Value> {
+    let output = run(command().args(["reap", "-o", "json"]).args(arguments));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).lines().map(parse).collect()
 }
