@@ -52,7 +52,7 @@ impl Hint {
         // A folio that it holds is a reference. What else is in the counter is kernel memory and, since 7.2, pages: both
         // moved to the parent and were not uncharged. Or it is a CPU's stock.
         if let (true, Some((refs, charged))) = (few, event.css_refs().zip(event.charged_pages())) {
-            let kernel = charges.map_or(0, |charges| kernel_pages(charges));
+            let kernel = charges.map_or(0, kernel_pages);
             let pages = charged.saturating_sub(kernel);
             if pages == 0 || pages > refs {
                 return Self::Reference;

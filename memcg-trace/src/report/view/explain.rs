@@ -97,7 +97,7 @@ impl<'a> ExplainView<'a> {
             let listed = Listed::new(view, container(memcg));
             let parts = explanation.parts.iter();
             let parts = parts.map(|part| PartView::new(part, viewpoint.page_bytes)).collect();
-            Some(ExplainedMemcg { listed, explanation: *explanation, parts })
+            Some(ExplainedMemcg { listed, explanation, parts })
         };
         let mut memcgs: Vec<ExplainedMemcg<'a>> = there.iter().filter_map(view).collect();
         memcgs.sort_by_key(|memcg| (Reverse(memcg.explanation.refs), memcg.explanation.key.serial));
