@@ -24,7 +24,7 @@ pub struct Request {
     pub string: u32,
 }
 
-/// What one run is asked for.
+/// The requests of one run.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Requests {
@@ -32,7 +32,7 @@ pub struct Requests {
     pub requests: [Request; BATCH],
 }
 
-/// What it read.
+/// The answers of one run.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Answers {
@@ -51,9 +51,9 @@ pub struct List {
     pub node: u64,
     /// From the first byte that is copied of an entry to its node.
     pub back: u64,
-    /// Which of the words that are copied is the next node's address.
+    /// Index of the copied word that is the address of the next node.
     pub next: u32,
-    /// Which of them is the mark.
+    /// Index of the copied word that is the mark.
     pub mark: u32,
     /// Bits of the mark that count; 0: there is none.
     pub mask: u64,
@@ -61,11 +61,11 @@ pub struct List {
     pub value: u64,
 }
 
-/// Why a run ended before its last step.
+/// The reason why a run ended.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListEnd {
-    /// It did not: go on with [`Entries::node`].
+    /// After its last step: go on with [`Entries::node`].
     More = 0,
     /// At the head.
     Head = 1,
@@ -73,7 +73,7 @@ pub enum ListEnd {
     Torn = 2,
 }
 
-/// What one run read of a list.
+/// The entries that one run read.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Entries {

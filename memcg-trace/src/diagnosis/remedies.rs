@@ -1,4 +1,4 @@
-//! What helps, in order of risk. Nothing of it is ever done by the tool itself.
+//! Remedies, in order of risk. The tool only suggests them.
 
 use std::collections::BTreeSet;
 
@@ -13,18 +13,18 @@ use super::{
     remedy_kind::RemedyKind,
 };
 
-/// One remedy for this node.
+/// A remedy for this node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Remedy {
     pub remedy: RemedyKind,
     pub action: String,
-    /// When it helps, and when not.
+    /// What it helps against, and what not.
     pub helps: &'static str,
     pub cost: &'static str,
 }
 
-/// What helps this node: everything if it is sick, otherwise how to look closer, and what prevents a bug that shows too
-/// late.
+/// Remedies for this node: all applicable ones if it is sick, otherwise how to investigate, and how to prevent a bug
+/// that is not visible in time.
 pub(super) fn of(node: &Node, findings: &[Finding], known: &[Known]) -> Vec<Remedy> {
     let is =
         |what, severity| findings.iter().any(|finding| finding.what == what && finding.severity == severity);
@@ -49,7 +49,7 @@ pub(super) fn of(node: &Node, findings: &[Finding], known: &[Known]) -> Vec<Reme
     if sick {
         kinds.extend(against(&node.memcgs));
     }
-    // What only another kernel or another setting cures: where it leaks, and where it would not show.
+    // Another kernel or setting: where it leaks, and where a leak would not be visible.
     let leaks = [What::Dying, What::HeldMemory].into_iter().any(|what| is(what, Severity::Sick));
     let wanted = |bug: &KnownBug| bug.prevent || if bug.elsewhere { elsewhere } else { leaks };
     let causes: Vec<&KnownBug> = known.iter().map(|known| known.bug).filter(|bug| wanted(bug)).collect();
@@ -94,7 +94,7 @@ fn against_hint(hint: Hint) -> &'static [RemedyKind] {
         Hint::PageCache | Hint::Kernel => &[RemedyKind::DropCaches],
         Hint::Processes | Hint::Sockets => &[RemedyKind::RestartOwners],
         Hint::Reference => &[RemedyKind::Reap, RemedyKind::DropCaches],
-        // No objects keep them, but empty slabs that nothing takes back.
+        // They are pinned not by objects, but by empty slabs that are not reclaimed.
         Hint::SlabCaches | Hint::Unknown => &[],
         Hint::Pages => &[RemedyKind::RemoveFiles, RemedyKind::DropCaches],
     }
@@ -193,7 +193,7 @@ fn elsewhere(node: &Node) -> &str {
     others.max_by_key(|(_, count)| **count).map_or("?", |(name, _)| name)
 }
 
-/// Where to, for each bug that it cures.
+/// The release to upgrade to, for each bug that it fixes.
 fn upgrade(causes: &[&KnownBug]) -> String {
     let cured = causes.iter().filter(|bug| bug.remedies.contains(&RemedyKind::Upgrade));
     let fixes = cured.map(|bug| match &bug.fixed_in {

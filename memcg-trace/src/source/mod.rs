@@ -1,4 +1,4 @@
-//! Where records come from: the running kernel, and the node.
+//! Sources of records: the running kernel, and the node.
 
 pub mod live;
 mod memcg_caches;

@@ -1,4 +1,4 @@
-//! What `trace` and `replay` have in common: what is shown, and the observer that prints it.
+//! The options for output shared by `trace` and `replay`, and the observer that prints it.
 
 mod filter;
 mod printer;
@@ -11,10 +11,10 @@ pub use self::printer::Printer;
 use super::Format;
 use crate::{attribution::ByOwner, report::view::EventKind};
 
-/// What is shown, and how.
+/// Selection and format of the output.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Shown {
-    /// Show only memcgs whose path matches, for example '/kubepods/**' (the ledger and the counts follow all)
+    /// Show only memcgs whose path matches, for example '/kubepods/**' (the counts cover all)
     #[arg(long, value_name = "GLOB", value_parser = glob)]
     pub cgroup: Option<GlobMatcher>,
 
@@ -26,15 +26,15 @@ pub struct Shown {
     #[arg(long, value_name = "EVENT,…", value_delimiter = ',')]
     pub events: Vec<EventKind>,
 
-    /// Sum up by whose they are, too: what was created, what of it is still dying, what it holds
+    /// Also summarise by owner: memcgs created, still dying, and the memory they hold
     #[arg(long, value_enum, value_name = "WHOSE")]
     pub by: Option<ByOwner>,
 
-    /// Exit with 3 if a memcg leaked
+    /// Exit with 3 if any memcg leaked
     #[arg(long)]
     pub fail_on_leak: bool,
 
-    /// Output format; json is one object a line
+    /// Output format; json is one object per line
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
 
@@ -44,6 +44,6 @@ pub struct Shown {
 }
 
 fn glob(text: &str) -> Result<GlobMatcher, globset::Error> {
-    // A single star stays within one directory, as in a shell.
+    // A single star does not match slashes, as in a shell.
     Ok(GlobBuilder::new(text).literal_separator(true).build()?.compile_matcher())
 }

@@ -14,7 +14,7 @@ pub struct Listed {
     pub complete: bool,
 }
 
-/// How the entries of a list hang together.
+/// The shape of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lists {
     /// Offset of the node in each entry.

@@ -29,7 +29,7 @@ pub use self::{
     rows::{Members, Rows},
 };
 
-/// Why kernel memory cannot be read.
+/// The reason why kernel memory cannot be read.
 #[derive(Debug, Error)]
 pub enum MemoryError {
     #[error("cannot load the programs that read memory: {0}")]
@@ -40,7 +40,7 @@ pub enum MemoryError {
     Absent(&'static str),
     #[error(transparent)]
     Mapped(#[from] MappedError),
-    #[error("{0} gave up")]
+    #[error("the eBPF program {0} failed")]
     Failed(&'static str),
     #[error(transparent)]
     Kcore(#[from] KcoreError),
@@ -48,15 +48,15 @@ pub enum MemoryError {
     Neither { program: Box<MemoryError>, kcore: Box<MemoryError> },
 }
 
-/// What is called with each answer: its number among the requests, and the bytes; `None`: not readable.
+/// Callback for each answer: its number among the requests, and the bytes; `None`: not readable.
 pub type Answer<'a> = &'a mut dyn FnMut(usize, Option<&[u8]>);
 
-/// What is called with the words of each entry of a list.
+/// Callback for the words of each entry of a list.
 pub type Entry<'a> = &'a mut dyn FnMut(&[u64; ENTRY_WORDS]);
 
 /// A way to read kernel memory.
 pub trait Memory {
-    /// How it is read, in a word for outputs.
+    /// The way memory is read, in a word for outputs.
     fn means(&self) -> &'static str;
 
     /// To be called before memory is read anew, after some time.
@@ -68,7 +68,7 @@ pub trait Memory {
     /// Follows a list for as many steps as are done at once. `list` is what it is to be called with to go on.
     fn follow(&mut self, list: &mut List, entry: Entry<'_>) -> Result<ListEnd, MemoryError>;
 
-    /// What lies at `address`, [`memcg_trace_common::BLOCK_BYTES`] long; `None`: some of it is not readable.
+    /// Reads [`memcg_trace_common::BLOCK_BYTES`] at `address`; `None`: some of it is not readable.
     fn block(&mut self, address: u64) -> Result<Option<&[u8]>, MemoryError>;
 }
 

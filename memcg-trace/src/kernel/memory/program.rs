@@ -50,7 +50,7 @@ impl Program {
         Ok(program.try_into()?)
     }
 
-    /// What the program returned: 0 if it did what it should.
+    /// Returns the return value of the program: 0 if it succeeded.
     fn run(&mut self, name: &'static str, argument: u64) -> Result<u32, MemoryError> {
         let mut options = RawTracePointRunOptions::new();
         options.args[0] = argument;

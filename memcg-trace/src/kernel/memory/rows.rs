@@ -99,7 +99,7 @@ impl Rows {
         Some(bytes.split(|byte| *byte == 0).next().unwrap_or_default().into())
     }
 
-    /// How many structs there are.
+    /// Number of structs.
     pub fn len(&self) -> usize {
         self.readable.len().checked_div(self.windows.len()).unwrap_or(0)
     }
@@ -121,7 +121,7 @@ impl<'a> dyn Memory + 'a {
             windows,
         };
         let mut requests = Vec::with_capacity(rows.readable.len());
-        // Where each answer belongs: its place among the windows, and in the bytes.
+        // The place of each answer: among the windows, and in the bytes.
         let mut places = Vec::with_capacity(rows.readable.len());
         for (row, base) in bases.iter().enumerate().filter(|(_, base)| **base != 0) {
             let mut at = row * stride;
@@ -150,7 +150,7 @@ impl<'a> dyn Memory + 'a {
         Ok(self.rows(bases, &Members::of(&[offset]))?.pointers(offset))
     }
 
-    /// What the pointers lead to that stand at these offsets, one behind the other; 0 where one leads nowhere.
+    /// Follows the pointers at these offsets, one behind the other; 0 where one leads nowhere.
     pub fn chase(&mut self, bases: &[u64], offsets: &[u32]) -> Result<Vec<u64>, MemoryError> {
         let mut addresses = bases.to_vec();
         for offset in offsets {

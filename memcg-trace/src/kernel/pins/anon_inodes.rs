@@ -6,11 +6,11 @@ use super::{
 };
 use crate::kernel::memory::MemoryError;
 
+/// Such a file, and its name.
+pub(super) type Named<'a> = (Box<[u8]>, &'a OpenFile);
+
 /// Those of the open files, with the names that `anon_inode_getfd` (fs/anon_inodes.c) was called with.
-pub(super) fn read<'a>(
-    pass: &mut Pass<'_>,
-    open: &'a OpenFiles<'_>,
-) -> Result<Vec<(Box<[u8]>, &'a OpenFile)>, MemoryError> {
+pub(super) fn read<'a>(pass: &mut Pass<'_>, open: &'a OpenFiles<'_>) -> Result<Vec<Named<'a>>, MemoryError> {
     let files: Vec<&OpenFile> = open.on(b"anon_inodefs").collect();
     let dentries: Vec<u64> = files.iter().map(|file| file.dentry).collect();
     let names = pass.memory.pointers(&dentries, pass.layout.dentry.name)?;

@@ -1,4 +1,4 @@
-//! Who has memory mapped: from a file or from anonymous memory to the areas (`struct vm_area_struct`) that may map it, and to
+//! Processes that map memory: from a file or anonymous memory to the areas (`struct vm_area_struct`) that may map it, and to
 //! the processes that have these.
 
 use foldhash::HashMap;

@@ -37,7 +37,7 @@ pub(super) fn hosts(
     Ok((0..mappings.len()).map(host).collect())
 }
 
-/// What the inodes at these addresses are. `None`: no inode, or not any more.
+/// The files of the inodes at these addresses. `None`: not an inode, or freed meanwhile.
 pub(super) fn read(
     memory: &mut dyn Memory,
     layout: &PinLayout,
@@ -68,7 +68,7 @@ pub(super) fn read(
         let device = (device >> MINOR_BITS, device & ((1 << MINOR_BITS) - 1));
         // The file of a whole device has a dentry without a name.
         let path = path.map(|path| path.path).filter(|path| !path.is_empty());
-        // What has no directory has no links either, and nobody deleted it.
+        // Kernel-internal files have no directory entry and no links; nobody deleted them.
         let named = matches!(kind, FileKind::Regular | FileKind::Tmpfs)
             || (kind == FileKind::Hugetlbfs && !file_system.kernel_mount);
         Some(File {
@@ -91,7 +91,7 @@ pub(super) fn entry(node: u64, offset: u32) -> u64 {
     if node == 0 { 0 } else { node.wrapping_sub(offset.into()) }
 }
 
-/// What each of these super blocks is, by address.
+/// The file systems of these super blocks, by address.
 pub(super) fn file_systems(
     memory: &mut dyn Memory,
     layout: &PinLayout,
@@ -105,12 +105,14 @@ pub(super) fn file_systems(
         memory.rows(&super_blocks, &Members::of(&[members.device, members.flags, members.file_system]))?;
     let names = memory.pointers(&rows.pointers(members.file_system), layout.file_system.name)?;
     let names = memory.strings(&names)?;
-    let file_system = |(row, (address, name)): (usize, (u64, Option<Box<[u8]>>))| {
-        let device = rows.get(row, members.device)?;
+    let mut file_systems = HashMap::default();
+    for (row, (address, name)) in super_blocks.into_iter().zip(names).enumerate() {
         let kernel_mount = rows.pointer(row, members.flags) & SB_KERNMOUNT != 0;
-        Some((address, FileSystem { device, kernel_mount, name: name? }))
-    };
-    Ok(super_blocks.into_iter().zip(names).enumerate().filter_map(file_system).collect())
+        if let (Some(device), Some(name)) = (rows.get(row, members.device), name) {
+            file_systems.insert(address, FileSystem { device, kernel_mount, name });
+        }
+    }
+    Ok(file_systems)
 }
 
 fn kind(file_system: &FileSystem, path: Option<&DentryPath>) -> FileKind {

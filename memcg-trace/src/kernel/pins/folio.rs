@@ -1,4 +1,4 @@
-//! What a folio says of itself: the first 64 bytes of its `struct page`, and the page behind it if it has one.
+//! Facts about a folio: from the first 64 bytes of its `struct page`, and for large ones the page behind it.
 
 use super::layout::{PageLayout, PageWords, index, word};
 use crate::{
@@ -14,8 +14,8 @@ const PAGE_TYPE_BASE: u32 = 0xf000_0000;
 const PG_TABLE: u32 = 0x400;
 
 impl PageLayout {
-    /// What the kernel uses a page for that it charges for itself; `None`: it is part of a file or of anonymous memory. Only up
-    /// to 5.10 do these say the memcg itself (and not an obj_cgroup: b4e0b68fbd9d).
+    /// The use of a page that the kernel charges for itself; `None`: it is part of a file or of anonymous memory. Only up
+    /// to 5.10 do these point to the memcg itself (and not to an obj_cgroup: b4e0b68fbd9d).
     pub fn kernel(&self, page: &PageWords) -> Option<KernelPages> {
         let page_type = index(self.mapcount).map(|_| self.mapcount_of(page))?;
         // `PageType`: bits that are cleared say what it is; a mapcount has not all of the upper ones set.
@@ -34,17 +34,17 @@ impl PageLayout {
         if self.refs_by_page { folios.pages } else { folios.folios }
     }
 
-    /// Whether it has more than one page.
+    /// True for folios of more than one page.
     pub fn is_large(&self, page: &PageWords) -> bool {
         word(page, self.flags) & self.head != 0
     }
 
-    /// What [`PageLayout::large`] wants to know of its head, and of the page behind that.
+    /// The members that [`PageLayout::large`] needs, of the head page and the one behind it.
     pub fn large_members(&self) -> Members {
         Members::of(&[self.nr_pages, self.order, self.entire_mapcount, self.large_mapcount])
     }
 
-    /// What is counted of a folio of one page, or, without its pages and whether it is mapped, of a larger one.
+    /// Counts a folio of one page. Of a larger one, pages and mappings are missing.
     pub fn count(&self, page: &PageWords) -> Folios {
         let flags = word(page, self.flags);
         let has = |bit: u64| u64::from(flags & bit != 0);

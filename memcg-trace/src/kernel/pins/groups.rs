@@ -17,7 +17,7 @@ const KIND: u64 = 3;
 /// More of them in memory at once than is needed for a full batch.
 const PENDING_MAX: usize = 256;
 
-/// What folios are part of.
+/// The owner of a folio: a file or anonymous memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Whole {
     /// Address of a `struct address_space`.
@@ -122,7 +122,7 @@ impl Groups {
         Ok(())
     }
 
-    /// What they are, in order.
+    /// All groups, in order.
     pub fn into_sorted(self) -> Vec<((usize, Whole), Folios)> {
         let mut groups: Vec<_> = self.folios.into_iter().collect();
         groups.sort_unstable_by_key(|(group, _)| *group);

@@ -1,4 +1,4 @@
-//! What refers to dying memcgs, read from kernel memory: one file for each kind of reference. They read and never judge; what it
+//! References to dying memcgs, read from kernel memory: one file for each kind. They read and never judge; what it
 //! means, and whether it adds up, [`crate::cause`] says.
 //!
 //! The ways through the kernel's structs are pointers alone, from the memcg itself and from our own task, by offsets of BTF.
@@ -71,10 +71,10 @@ use crate::{
     event::Key,
 };
 
-/// How often the references of memcgs are looked for whose count moved meanwhile.
+/// Extra passes over memcgs whose count moved meanwhile.
 const AGAIN: u32 = 3;
 
-/// Why it cannot be found out what refers to memcgs.
+/// The reason why references cannot be looked for.
 #[derive(Debug, Error)]
 pub enum PinsError {
     #[error(transparent)]
@@ -95,21 +95,21 @@ impl Lack for PinsError {
     }
 }
 
-/// Whether the map of all pages is gone through, for folios that are on no list.
+/// Use of the memory map scan, which finds folios that are on no list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ScanMemory {
-    /// Where references stay without explanation.
+    /// If references stay unexplained without it.
     #[default]
     Auto,
     Never,
     Always,
 }
 
-/// What a look may cost.
+/// Limits of a look.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     pub scan_memory: ScanMemory,
-    /// What is not found within that time stays unknown; `None`: as long as it takes.
+    /// Time limit: references that are not found within it stay unexplained. `None`: no limit.
     pub budget: Option<Duration>,
 }
 
@@ -154,12 +154,12 @@ impl Pins {
         Ok(Self { memory, walk: kernel.layout, layout, root, node_ids: node_ids(), map })
     }
 
-    /// How kernel memory is read, in a word.
+    /// The way kernel memory is read, in a word: `program` or `kcore`.
     pub fn means(&self) -> &'static str {
         self.memory.means()
     }
 
-    /// What refers to these memcgs, found in one pass. Those whose count moved are looked at again.
+    /// Finds the references to these memcgs in one pass. Memcgs whose count moved are looked at again.
     pub fn look(&mut self, keys: &[Key], options: &Options) -> Result<Look, PinsError> {
         let began_ns = clock::monotonic_ns();
         let deadline = options.budget.and_then(|budget| Instant::now().checked_add(budget));
@@ -238,7 +238,7 @@ impl Pins {
     }
 }
 
-/// How many nodes of memory there can be: `/sys/devices/system/node/possible` is a list such as `0-3`.
+/// The number of possible memory nodes: `/sys/devices/system/node/possible` is a list such as `0-3`.
 fn node_ids() -> u32 {
     let possible = fs::read_to_string("/sys/devices/system/node/possible").unwrap_or_default();
     let last = possible.trim().rsplit([',', '-']).next().and_then(|last| last.parse::<u32>().ok());

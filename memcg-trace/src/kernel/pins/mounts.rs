@@ -1,4 +1,4 @@
-//! Where file systems are mounted, by their devices: /proc/PID/mountinfo (proc_pid_mountinfo(5)).
+//! Mount points of file systems, by device: /proc/PID/mountinfo (proc_pid_mountinfo(5)).
 
 use std::fs;
 
@@ -53,7 +53,7 @@ impl Mounts {
             .min_by_key(|mount| (mount.pid.is_some(), *mount.root != *b"/", mount.point.len(), mount.pid))
     }
 
-    /// Where something is mounted that is no directory of a file system, such as `net:[4026531840]`.
+    /// The mounts whose root has this name, such as `net:[4026531840]`: bind mounts of namespaces.
     pub fn of_root(&mut self, root: &[u8]) -> Vec<Mount> {
         while self.read_more() {}
         let mut mounts: Vec<Mount> =

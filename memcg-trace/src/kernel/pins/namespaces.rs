@@ -20,7 +20,7 @@ use crate::{
 /// More mounts of namespaces than there are.
 const MOUNTS_MAX: usize = 1 << 20;
 
-/// What keeps one namespace.
+/// Holders of one namespace.
 #[derive(Debug, Default)]
 struct Kept<'a> {
     tasks: Vec<&'a Task>,
@@ -114,7 +114,7 @@ impl<'a> Namespaces<'a> {
         Ok(())
     }
 
-    /// Who keeps the namespace with this `struct ns_common`.
+    /// Holders of the namespace with this `struct ns_common`.
     pub fn holders(&self, tasks: &Tasks, common: u64) -> Vec<Holder> {
         let Some(kept) = self.0.get(&common) else { return Vec::new() };
         let lives = |task: &&Task| Holder { process: Some(tasks.process(task)), how: How::InNamespace };

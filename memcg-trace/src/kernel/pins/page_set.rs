@@ -25,7 +25,7 @@ impl PageSet {
         Self { size: u64::from(size).max(1), blocks: HashMap::default(), limit }
     }
 
-    /// Whether it was not in the set before; false also for what cannot be a page.
+    /// Adds a page and says whether it is new; false as well for an address that cannot be a page.
     pub fn insert(&mut self, page: u64) -> bool {
         let number = page / self.size;
         let (block, within) = (number / BLOCK_PAGES, number % BLOCK_PAGES);

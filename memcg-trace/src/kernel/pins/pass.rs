@@ -81,14 +81,14 @@ impl<'a> Pass<'a> {
         late
     }
 
-    /// Whether a memcg has references for which nothing was found, besides so many `others` of each.
+    /// True if a memcg has more references than were found, `others` of each included.
     pub fn misses(&self, others: &[u64]) -> bool {
         let found = |memcg: usize| self.references[memcg].iter().map(|reference| reference.refs).sum::<u64>();
         let mut memcgs = self.memcgs.memcgs.iter().zip(others).enumerate();
         memcgs.any(|(memcg, (counted, others))| counted.refs.is_some_and(|refs| refs > found(memcg) + others))
     }
 
-    /// What was found of each memcg, their references counted again.
+    /// All that was found, by memcg, with the references counted again.
     pub fn finish(self) -> Result<(Vec<Referenced>, Vec<Unread>), MemoryError> {
         let keys: Vec<Key> = self.memcgs.memcgs.iter().map(|memcg| memcg.key).collect();
         let after = count(self.memory, self.walk, &keys)?;

@@ -8,7 +8,7 @@ use crate::kernel::memory::{Members, Memory, MemoryError};
 /// More levels than any path has (`PATH_MAX` of 4,096 bytes, a byte and a slash each).
 const LEVELS_MAX: usize = 2048;
 
-/// Where a dentry is.
+/// The place of a dentry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DentryPath {
     /// Begins with a slash, but for a dentry that is a root of its own.

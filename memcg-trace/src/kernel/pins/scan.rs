@@ -53,7 +53,7 @@ pub(super) fn read(pass: &mut Pass<'_>, groups: &mut Groups, map: &Vmemmap) -> R
     Ok(())
 }
 
-/// What is done with each page.
+/// The state of a scan.
 struct Scan<'a> {
     memcgs: &'a Memcgs,
     groups: &'a mut Groups,

@@ -1,4 +1,4 @@
-//! What each CPU keeps charged in advance: a reference for each memcg that it has in stock.
+//! Charge stocks: each CPU keeps some pages charged in advance, and refers to each memcg that it has in stock.
 //!
 //! The way to a CPU's variables without a symbol is its ksoftirqd: a task of the root task group, whose run queue is that CPU's
 //! `runqueues`. BTF says how far apart per-CPU variables are.
@@ -13,7 +13,7 @@ use crate::{
 
 const WHAT: &str = "charge stocks";
 
-/// How far apart they are by /proc/kallsyms, which has per-CPU variables with CONFIG_KALLSYMS_ALL. `None`: it does not tell.
+/// The distance by /proc/kallsyms, which has per-CPU variables with CONFIG_KALLSYMS_ALL. `None`: hidden, or not there.
 pub(super) fn distance_by_symbols() -> Option<i64> {
     let address = |name| address_of(name).ok().flatten().map(|address| address as i64);
     Some(address("memcg_stock")?.wrapping_sub(address("runqueues")?))
@@ -61,7 +61,7 @@ pub(super) fn read(pass: &mut Pass<'_>, tasks: &Tasks) -> Result<(), MemoryError
                 Some(_) => rows.get::<u8>(row, at).map(u64::from),
                 None => rows.get::<u32>(row, at).map(u64::from),
             };
-            // Where pages refer to memcgs, those in stock do, too.
+            // Pages in stock refer to the memcg like all others.
             let refs = if pass.layout.page.refs_by_page { pages.unwrap_or(0) } else { 1 };
             pass.refer(memcg, refs, Thing::ChargeStock { cpu, pages }, Vec::new());
         }

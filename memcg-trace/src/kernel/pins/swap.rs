@@ -29,13 +29,13 @@ pub(super) fn read(pass: &mut Pass<'_>) -> Result<(), MemoryError> {
     }
     let devices = devices(&fs::read(SWAPS).unwrap_or_default());
     for (memcg, id, entries) in held {
-        let device = |device: &Box<[u8]>| SwapDevice {
-            device: device.clone(),
+        let device = |device: &[u8]| SwapDevice {
+            device: device.into(),
             entries,
             files: Vec::new(),
             processes: Vec::new(),
         };
-        let devices = devices.iter().filter(|_| devices.len() == 1).map(device).collect();
+        let devices = devices.iter().filter(|_| devices.len() == 1).map(|name| device(name)).collect();
         pass.refer(memcg, 1, Thing::Swap { id, entries: Some(entries), devices }, Vec::new());
     }
     Ok(())

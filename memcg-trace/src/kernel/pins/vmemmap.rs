@@ -1,4 +1,4 @@
-//! Where the map of all pages is (`vmemmap`), without a symbol: by a page of our own, of which both its number and its
+//! The address of the memory map (`vmemmap`) without a symbol: by a page of our own, of which both its number and its
 //! `struct page` can be found out.
 
 use std::{

@@ -1,4 +1,4 @@
-//! What the folios are part of, by name: files with those who have them open or mapped, anonymous memory with its processes.
+//! Names for folios: files with the processes that have them open or mapped, anonymous memory with its processes.
 
 use foldhash::HashMap;
 

@@ -13,7 +13,7 @@ offsets! {
     }
 }
 
-/// Where css_sets and cgroups refer to each other.
+/// `struct css_set`
 #[derive(Clone, Copy, Debug)]
 pub(in crate::kernel::pins) struct CssSetLayout {
     /// `css_set.subsys[memory_cgrp_id]`

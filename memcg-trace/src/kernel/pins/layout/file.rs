@@ -79,7 +79,7 @@ offsets! {
         ring: "bdi_list",
         list: "wb_list",
         name: "dev_name",
-        /// Where the name was until 5.7 (6bd87eec23cb).
+        /// Has the name until 5.7 (6bd87eec23cb).
         device: "dev",
     }
 }

@@ -9,7 +9,7 @@ use crate::kernel::layout::Types;
 const HEAD: u32 = 16;
 
 offsets! {
-    /// What a memcg keeps for each node of memory.
+    /// A memcg has one for each memory node.
     NodeOffsets of "mem_cgroup_per_node" {
         memcg: "memcg",
         lists: "lruvec.lists",
@@ -23,9 +23,9 @@ pub(in crate::kernel::pins) struct NodeLayout {
     pub offsets: NodeOffsets,
     /// `mem_cgroup.nodeinfo`, a pointer for each node of memory.
     pub nodes: u32,
-    /// How many classic lists can be followed.
+    /// Number of classic lists that can be followed.
     classic: u32,
-    /// How many lists MGLRU has.
+    /// Number of MGLRU lists.
     generations: u32,
 }
 

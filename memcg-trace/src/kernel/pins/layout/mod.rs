@@ -1,4 +1,4 @@
-//! Where the members are that are read to find what refers to a memcg. Each may be absent: what it leads to is then not
+//! Offsets of the members that lead to references of a memcg. Each may be absent: what it leads to is then not
 //! looked for, or not told.
 
 mod bpf;

@@ -7,7 +7,7 @@ use crate::kernel::layout::Types;
 /// The words that are read of a `struct page`.
 pub(in crate::kernel::pins) type PageWords = [u64; ENTRY_WORDS];
 
-/// Where the members of `struct page` are, and which bits its flags have.
+/// Offsets in `struct page` and `struct folio`, and the bits of its flags.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::kernel::pins) struct PageLayout {
     /// Bytes of one `struct page`.
@@ -23,9 +23,9 @@ pub(in crate::kernel::pins) struct PageLayout {
     pub nr_pages: u32,
     /// `compound_order` in a byte (before 6.6), or the lowest byte of `_flags_1`.
     pub order: u32,
-    /// How often the whole of it is mapped, one less than that: `_entire_mapcount`, `compound_mapcount` before 6.3.
+    /// Number of mappings of the whole folio minus one: `_entire_mapcount`, `compound_mapcount` before 6.3.
     pub entire_mapcount: u32,
-    /// How often parts of it are, too: `_large_mapcount` (6.10), likewise one less.
+    /// Number of mappings of its pages minus one: `_large_mapcount` (6.10).
     pub large_mapcount: u32,
     /// Each base page refers to its memcg, not each folio: up to 5.8 (1a3e1f40962c "mm: memcontrol: decouple reference counting
     /// from page accounting"). The same release brought `struct obj_cgroup`.
@@ -82,7 +82,7 @@ pub(in crate::kernel::pins) fn word(page: &PageWords, offset: u32) -> u64 {
     index(offset).map_or(0, |index| page[index as usize])
 }
 
-/// Which of the words it is.
+/// The index of the word at an offset. `None`: not among those that are read.
 pub(in crate::kernel::pins) fn index(offset: u32) -> Option<u32> {
     let index = offset / size_of::<u64>() as u32;
     ((index as usize) < ENTRY_WORDS).then_some(index)

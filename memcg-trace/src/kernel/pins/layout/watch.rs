@@ -1,4 +1,4 @@
-//! Who watches files and tasks: notify groups and perf events.
+//! Notify groups and perf events.
 
 use super::offsets;
 
