@@ -11,7 +11,7 @@ use golden::{check_json, check_text, compare};
 use memcg_trace::{
     diagnosis::{Diagnosis, Limits, Memcgs, Node, Pin, RemedyKind, Severity, Trend, What, diagnose},
     kernel::{
-        ability::{Ability, Answer},
+        ability::{Ability, AbilityId, Answer},
         cgroupfs::hierarchy::ControllerError,
         hooks::attach::AttachError,
     },
@@ -199,8 +199,8 @@ fn the_seeds_bug_is_prevented() {
     assert_eq!(remedies(&diagnose(&node, &LIMITS)), []);
 }
 
-fn ability(what: &str, answer: Answer) -> Ability {
-    Ability { what: what.to_owned(), answer }
+fn ability(id: AbilityId, answer: Answer) -> Ability {
+    Ability { id, answer }
 }
 
 /// Both formats.
@@ -223,9 +223,9 @@ fn print(name: &str, controller: Option<&str>, abilities: &[Ability], node: Opti
 #[test]
 fn golden_output() {
     let works = [
-        ability("privileges", Answer::yes("CAP_SYS_ADMIN")),
-        ability("kernel not locked down", Answer::unknown("/sys/kernel/security/lockdown cannot be read")),
-        ability("kprobe backend", Answer::no(&AttachError::KprobesOff)),
+        ability(AbilityId::Privileges, Answer::yes("CAP_SYS_ADMIN")),
+        ability(AbilityId::Lockdown, Answer::unknown("/sys/kernel/security/lockdown cannot be read")),
+        ability(AbilityId::Backend(Backend::Kprobe), Answer::no(&AttachError::KprobesOff)),
     ];
     let table = [
         ("healthy", healthy(), Verdict::Healthy),
@@ -241,6 +241,6 @@ fn golden_output() {
         };
         assert_eq!(print(name, Some(controller), &works, Some(&node)), verdict, "{name}");
     }
-    let lacks = [ability("memory controller", Answer::no(&ControllerError::Disabled))];
+    let lacks = [ability(AbilityId::Hierarchy, Answer::no(&ControllerError::Disabled))];
     assert_eq!(print("no-controller", None, &lacks, None), Verdict::Unsupported);
 }

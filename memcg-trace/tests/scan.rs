@@ -14,7 +14,7 @@ use memcg_trace::{
     attribution::{Container, container_of_path},
     event::Key,
     kernel::cgroupfs::cgroup_stat::Counted,
-    record::{Backend, CacheCopies, Clock, Learned, Record, Snapshot, Version},
+    record::{Backend, CacheCopies, Clock, Learned, Record, Snapshot, Version, WalkMeans},
     report::{
         json,
         text::{self, Color},
@@ -54,7 +54,7 @@ impl Scan {
         let snapshot = Snapshot { began_ns: 8_995 * MS, ended_ns: 9_000 * MS, events, ..Snapshot::default() };
         Self(
             Scanned {
-                backend: "walk",
+                backend: WalkMeans::Program,
                 snapshot,
                 accounting: Accounting { version, swap: true, page_bytes: PAGE },
                 counted: Counted { cgroups, ..Counted::default() },
@@ -222,7 +222,7 @@ fn pinned_by_slab_caches() {
     };
     let zombies = [old(20), old(21), old(22)];
     let mut scan = Scan::of(Version::V1, zombies.iter().map(zombie));
-    scan.0.backend = "ids";
+    scan.0.backend = WalkMeans::Ids;
     let names: [&[&[u8]]; 2] =
         [&[b"anon_vma(0:web)", b"sighand_cache(0:web)"], &[b"sighand_cache(1:a\x1bb)"]];
     let names = names.map(|names| names.iter().map(|name| Box::from(*name)).collect());

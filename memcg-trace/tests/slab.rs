@@ -10,8 +10,8 @@ use memcg_trace::{
     record::{CacheCopies, Clock},
     report::view::{SlabBy, SlabRequest, SlabView},
     slab::{
-        Change, Config, Family, Leak, Ledger, Listed, Listing, SlabEvent, SlabRecord, SlabRun, State, Symbol,
-        Totals, What, stem,
+        Change, Config, Family, Leak, Ledger, Listed, Listing, SlabBackend, SlabEvent, SlabRecord, SlabRun,
+        State, Symbol, Totals, What, stem,
     },
 };
 use memcg_trace_common::{RawSlabEvent, SlabField, SlabHook};
@@ -426,7 +426,7 @@ fn copies_by_owner() {
         ..container_of_path(format!("/docker/{}", "5e1f".repeat(16)).as_bytes()).unwrap()
     };
     let run = SlabRun {
-        backend: "kprobe",
+        backend: SlabBackend::Kprobe,
         backend_reason: None,
         unknown: Vec::new(),
         clock: Clock { boottime_offset_ns: 0, realtime_offset_ns: 0 },

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{OwnerWalk, SlabObserver, Stop};
 use crate::{
     kernel::{clock, hooks::slab_plan, privileges, slab::listing},
-    slab::{Config, Ledger, Owners, SlabRecord, SlabRun},
+    slab::{Config, Ledger, Owners, SlabBackend, SlabRecord, SlabRun},
     source::slab::SlabSource,
 };
 
@@ -55,7 +55,7 @@ impl SlabWatcher {
             None
         });
         let mut run = SlabRun {
-            backend: if source.is_some() { "kprobe" } else { "list" },
+            backend: if source.is_some() { SlabBackend::Kprobe } else { SlabBackend::List },
             backend_reason,
             unknown,
             clock: clock::offsets(),

@@ -1,12 +1,17 @@
 //! One slab cache, and who asked for it.
 
+use std::fmt;
+
+use serde::Serialize;
+
 use crate::event::Task;
 
 /// Identity of a cache in a ledger, in the order of first sight. Addresses are reused.
 pub type Number = u64;
 
 /// Where a cache is on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum State {
     Live,
     /// `kmem_cache_destroy` was called by the last one who held it; the release has not come yet.
@@ -16,8 +21,20 @@ pub enum State {
     Released,
 }
 
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Live => "live",
+            Self::Destroying => "destroying",
+            Self::Leaked => "leaked",
+            Self::Released => "released",
+        })
+    }
+}
+
 /// Why a cache counts as leaked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Leak {
     /// It was destroyed and is not released: "still has objects".
     NotReleased,

@@ -25,7 +25,7 @@ pub use event::{SlabDecodeError, SlabEvent};
 pub use growth::{Family, Growing, Growth, root_name, stem};
 pub use ledger::{Config, Ledger};
 pub use listing::{ListCounts, Listed, Listing};
-pub use run::{Owners, SlabRun};
+pub use run::{Owners, SlabBackend, SlabRun};
 pub use totals::Totals;
 
 /// What enters the ledger.

@@ -2,17 +2,27 @@
 
 use std::collections::HashMap;
 
+use serde::Serialize;
+
 use super::{Ledger, ListCounts};
 use crate::{attribution::Container, event::Key, record::Clock};
 
 /// Path and container of memcgs.
 pub type Owners = HashMap<Key, (Box<[u8]>, Option<Container>)>;
 
+/// What feeds the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SlabBackend {
+    Kprobe,
+    /// /sys/kernel/slab and /proc/slabinfo are read from time to time, or once.
+    List,
+}
+
 /// What a summary must know that is not in the ledger.
 #[derive(Clone, Debug)]
 pub struct SlabRun {
-    /// `kprobe`, or `list`: /sys/kernel/slab and /proc/slabinfo are read from time to time, or once.
-    pub backend: &'static str,
+    pub backend: SlabBackend,
     pub backend_reason: Option<String>,
     pub unknown: Vec<(String, String)>,
     pub clock: Clock,

@@ -17,7 +17,7 @@ use super::args::{BtfArg, Format, OutputArgs};
 use crate::{
     diagnosis::{Limits, diagnose},
     exit::Exit,
-    kernel::{boot, privileges},
+    kernel::{ability::AbilityId, boot, privileges},
     report::{
         json, text,
         view::{DoctorView, Verdict},
@@ -75,7 +75,7 @@ impl Args {
         let test =
             self.self_test.then(|| SelfTest::run(abilities.options.as_ref(), abilities.controller.as_ref()));
         if let Some(SelfTest { answer, .. }) = &test {
-            abilities.add("self-test", answer.clone());
+            abilities.add(AbilityId::SelfTest, answer.clone());
         }
         privileges::drop_unneeded();
         let release = boot::release();

@@ -18,7 +18,7 @@ use crate::{
         view::{SlabBy, SlabRequest, SlabView},
     },
     session::{MEMCGS_UNKNOWN, OwnerWalk},
-    slab::{Config, Ledger, Owners, SlabRecord, SlabRun},
+    slab::{Config, Ledger, Owners, SlabBackend, SlabRecord, SlabRun},
 };
 
 /// List slab caches: who made them, which only grow, which are never released
@@ -105,7 +105,7 @@ impl Args {
         let mut ledger =
             Ledger::new(Config { hooked: false, tells_new: false, tells_release: false, grace_ns });
         let mut run = SlabRun {
-            backend: "list",
+            backend: SlabBackend::List,
             backend_reason: None,
             unknown: Vec::new(),
             clock: clock::offsets(),

@@ -6,7 +6,7 @@ use super::css_callbacks::Callbacks;
 use crate::record::Backend;
 
 /// One hook of a plan.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Planned<H = Hook> {
     pub hook: H,
     /// Name of the eBPF program.

@@ -16,7 +16,7 @@ use thiserror::Error;
 pub use self::decode::Walked;
 use self::{ids::Ids, program::Program, table::Table};
 use super::{ability::Lack, layout::LayoutError, memory::kcore::KcoreError};
-use crate::event::DecodeError;
+use crate::{event::DecodeError, record::WalkMeans};
 
 /// Why the kernel cannot be walked.
 #[derive(Debug, Error)]
@@ -134,12 +134,12 @@ impl Walk {
         matches!(self.0, Means::Ids(_))
     }
 
-    /// How the table is read, in a word for outputs.
-    pub fn means(&self) -> &'static str {
+    /// How the table is read.
+    pub fn means(&self) -> WalkMeans {
         match self.0 {
-            Means::Program(_) => "walk",
-            Means::Kcore(_) => "kcore",
-            Means::Ids(_) => "ids",
+            Means::Program(_) => WalkMeans::Program,
+            Means::Kcore(_) => WalkMeans::Kcore,
+            Means::Ids(_) => WalkMeans::Ids,
         }
     }
 

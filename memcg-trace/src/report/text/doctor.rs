@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     diagnosis::{Evidence, Severity},
-    report::view::{AbilityView, DoctorView, KnownView, Verdict},
+    report::view::{AbilityView, AnswerKind, DoctorView, KnownView, Verdict},
 };
 
 /// Width of the column of names.
@@ -55,11 +55,11 @@ pub fn doctor(out: &mut impl Write, view: &DoctorView<'_>, color: Color) -> io::
 
 fn ability(out: &mut impl Write, ability: &AbilityView<'_>, color: Color) -> io::Result<()> {
     let (answer, text) = match ability.answer {
-        "yes" => (("yes", GOOD), ability.detail.unwrap_or_default().to_owned()),
-        "no" => (("no", BAD), or(ability.reason, "")),
-        _ => (("?", WARN), format!("could not tell: {}", or(ability.reason, ""))),
+        AnswerKind::Yes => (("yes", GOOD), ability.detail.unwrap_or_default().to_owned()),
+        AnswerKind::No => (("no", BAD), or(ability.reason, "")),
+        AnswerKind::Unknown => (("?", WARN), format!("could not tell: {}", or(ability.reason, ""))),
     };
-    row(out, answer, ability.what, &text, color)?;
+    row(out, answer, &ability.what, &text, color)?;
     if let Some(next) = ability.next {
         writeln!(out, "  {:4}  {:NAME$}  next: {next}", "", "")?;
     }

@@ -14,6 +14,7 @@ use crate::{
         SlabCacheView, SlabDelta, SlabEventKind, SlabEventView, SlabGroup, SlabLoss, SlabSummary, SlabView,
         TaskView,
     },
+    slab::{Leak, SlabBackend},
     units::{Count, Size, Time, TimeOfDay, UNKNOWN},
 };
 
@@ -68,10 +69,10 @@ fn step(out: &mut impl Write, event: SlabEventKind, cache: &SlabCacheView<'_>) -
 fn why(cache: &SlabCacheView<'_>) -> String {
     let age = cache.age_ns.map(|ns| format!(" for {}", Time { ns })).unwrap_or_default();
     match cache.leak {
-        Some("not_released") => format!("destroyed and not released{age}: objects are left in it"),
-        Some("memcg_dead") => format!("its memcg is offline{age}"),
-        Some("module_gone") => "its module is gone and did not destroy it".to_owned(),
-        _ => UNKNOWN.to_owned(),
+        Some(Leak::NotReleased) => format!("destroyed and not released{age}: objects are left in it"),
+        Some(Leak::MemcgDead) => format!("its memcg is offline{age}"),
+        Some(Leak::ModuleGone) => "its module is gone and did not destroy it".to_owned(),
+        None => UNKNOWN.to_owned(),
     }
 }
 
@@ -141,7 +142,7 @@ fn listed(out: &mut impl Write, slab: &SlabView<'_>) -> io::Result<()> {
             size(cache.bytes),
             // Its own name is no other one.
             Count(cache.links.len().saturating_sub(1) as u64).to_string(),
-            cache.state.to_owned(),
+            cache.state.to_string(),
             name(cache),
             or(cache.module, UNKNOWN),
             match &cache.creator {
@@ -282,7 +283,7 @@ fn verdict(summary: &SlabSummary<'_>) -> (Style, String) {
             "No slab cache that is listed has leaked. Many kernels list no leaked ones: see --watch."
                 .to_owned(),
         ),
-        0 if summary.backend == "list" => (
+        0 if summary.backend == SlabBackend::List => (
             if growing.is_empty() { GOOD } else { WARN },
             format!("No slab cache is known to have leaked, but few leaks show in a list{growing}."),
         ),

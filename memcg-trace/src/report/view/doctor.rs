@@ -77,9 +77,8 @@ pub struct NodeView<'a> {
 /// Something that may work here.
 #[derive(Clone, Debug, Serialize)]
 pub struct AbilityView<'a> {
-    pub what: &'a str,
-    /// `yes`, `no` or `unknown`
-    pub answer: &'static str,
+    pub what: String,
+    pub answer: AnswerKind,
     pub detail: Option<&'a str>,
     pub reason: Option<&'a str>,
     /// What to do about a no.
@@ -162,14 +161,23 @@ impl<'a> NodeView<'a> {
     }
 }
 
+/// Yes, no, or could not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AnswerKind {
+    Yes,
+    No,
+    Unknown,
+}
+
 impl<'a> AbilityView<'a> {
     fn new(ability: &'a Ability) -> Self {
         let (answer, detail, reason, next) = match &ability.answer {
-            Answer::Yes { detail } => ("yes", Some(&**detail), None, None),
-            Answer::No { reason, next } => ("no", None, Some(&**reason), Some(&**next)),
-            Answer::Unknown { reason } => ("unknown", None, Some(&**reason), None),
+            Answer::Yes { detail } => (AnswerKind::Yes, Some(&**detail), None, None),
+            Answer::No { reason, next } => (AnswerKind::No, None, Some(&**reason), Some(&**next)),
+            Answer::Unknown { reason } => (AnswerKind::Unknown, None, Some(&**reason), None),
         };
-        Self { what: &ability.what, answer, detail, reason, next }
+        Self { what: ability.id.to_string(), answer, detail, reason, next }
     }
 }
 

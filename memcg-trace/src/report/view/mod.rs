@@ -23,7 +23,7 @@ use serde::{Serialize, Serializer};
 
 pub use caches::{Pin, pins};
 pub use charges::{Accounting, ChargesView};
-pub use doctor::{AbilityView, DoctorView, KnownView, NodeView, Verdict};
+pub use doctor::{AbilityView, AnswerKind, DoctorView, KnownView, NodeView, Verdict};
 pub use event::{Detail, EventKind, EventView, subject};
 pub use group::{Common, Tally};
 pub use memcg::{Listed, MemcgView, TaskView, state_name};

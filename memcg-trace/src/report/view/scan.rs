@@ -14,7 +14,7 @@ use crate::{
     attribution::{ByOwner, Container},
     event::{ID_LIMIT, Key},
     kernel::cgroupfs::cgroup_stat::Counted,
-    record::Snapshot,
+    record::{Snapshot, WalkMeans},
     report::escape::Name,
     tracker::{Memcg, State, Tracker},
 };
@@ -74,8 +74,7 @@ pub struct Request {
 /// What a scan found, beside the ledger.
 #[derive(Clone, Debug)]
 pub struct Scanned {
-    /// How the kernel was read, in a word.
-    pub backend: &'static str,
+    pub backend: WalkMeans,
     pub snapshot: Snapshot,
     pub accounting: Accounting,
     /// The kernel's own counts, as of the end of the walk.
@@ -95,7 +94,7 @@ pub struct Scanned {
 #[derive(Clone, Debug, Serialize)]
 pub struct ScanView<'a> {
     /// `walk`, or `kcore` where programs are not run on demand.
-    pub backend: &'static str,
+    pub backend: WalkMeans,
     #[serde(serialize_with = "rfc3339")]
     pub time: Timestamp,
     /// `CLOCK_BOOTTIME`

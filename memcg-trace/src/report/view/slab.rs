@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     report::escape::Name,
-    slab::{Cache, Family, Growing, Ledger, SlabRun, State},
+    slab::{Cache, Family, Growing, Ledger, SlabBackend, SlabRun, State},
 };
 
 /// Which caches are listed, and how.
@@ -43,7 +43,7 @@ pub struct GrowingView {
 /// Serializes as the last line of the JSON output, or as a part of it.
 #[derive(Clone, Debug, Serialize)]
 pub struct SlabSummary<'a> {
-    pub backend: &'static str,
+    pub backend: SlabBackend,
     pub backend_reason: Option<&'a str>,
     #[serde(serialize_with = "rfc3339")]
     pub time: Timestamp,

@@ -22,10 +22,9 @@ pub struct SlabCacheView<'a> {
     /// Names in /sys/kernel/slab that link to it; some may have been given up.
     pub links: Vec<Name<'a>>,
     pub address: Option<String>,
-    /// `live`, `destroying`, `leaked` or `released`.
-    pub state: &'static str,
-    /// `not_released`, `memcg_dead` or `module_gone`; null: not leaked.
-    pub leak: Option<&'static str>,
+    pub state: State,
+    /// Null: not leaked.
+    pub leak: Option<Leak>,
     /// In this state.
     pub age_ns: Option<u64>,
     /// It was there before it was watched.
@@ -87,8 +86,8 @@ impl<'a> SlabCacheView<'a> {
             aliases: cache.aliases().map(|asked| Name(&asked.name)).collect(),
             links: cache.links.iter().map(|link| Name(link)).collect(),
             address: cache.address.map(|address| format!("{address:#x}")),
-            state: state_name(cache.state),
-            leak: cache.leak.map(leak_name),
+            state: cache.state,
+            leak: cache.leak,
             age_ns: cache.since_ns.map(|since_ns| now_ns.saturating_sub(since_ns)),
             before_start: cache.created_ns.is_none(),
             refs: cache.refs,
@@ -151,23 +150,5 @@ impl<'a> SymbolView<'a> {
 impl fmt::Display for SymbolView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}+{:#x} [{}]", self.function, self.offset, self.module)
-    }
-}
-
-/// How outputs call a state.
-fn state_name(state: State) -> &'static str {
-    match state {
-        State::Live => "live",
-        State::Destroying => "destroying",
-        State::Leaked => "leaked",
-        State::Released => "released",
-    }
-}
-
-fn leak_name(leak: Leak) -> &'static str {
-    match leak {
-        Leak::NotReleased => "not_released",
-        Leak::MemcgDead => "memcg_dead",
-        Leak::ModuleGone => "module_gone",
     }
 }
