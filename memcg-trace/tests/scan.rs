@@ -13,14 +13,14 @@ use golden::{check_json, check_text, compare};
 use memcg_trace::{
     attribution::{Container, container_of_path},
     event::Key,
-    kernel::cgroupfs::cgroup_stat::Counted,
+    kernel::cgroupfs::cgroup_stat::KernelCounts,
     record::{Backend, CacheCopies, Clock, Learned, Record, Snapshot, Version, WalkMeans},
     report::{
         json,
         text::{self, Color},
         view::{Accounting, By, Request, ScanView, Scanned, Selection, Sort, Viewpoint},
     },
-    tracker::{Config, Memcg, Tracker},
+    tracker::{Memcg, Tracker, TrackerConfig},
 };
 use memcg_trace_common::{Charges, Field, Kind};
 
@@ -57,7 +57,7 @@ impl Scan {
                 backend: WalkMeans::Program,
                 snapshot,
                 accounting: Accounting { version, swap: true, page_bytes: PAGE },
-                counted: Counted { cgroups, ..Counted::default() },
+                counted: KernelCounts { cgroups, ..KernelCounts::default() },
                 agrees: Some(true),
                 walks: 1,
                 moved: 0,
@@ -70,7 +70,7 @@ impl Scan {
 
     /// Both formats of one request.
     fn compare(&self, name: &str, request: Request) {
-        let config = Config {
+        let config = TrackerConfig {
             backend: Backend::Kprobe,
             grace_ns: u64::MAX,
             live_at_start: Some(0),
@@ -143,8 +143,12 @@ fn node() -> Scan {
             measured(scope.walked(), 0, None),
         ],
     );
-    scan.0.counted =
-        Counted { cgroups: Some(9), dying_cgroups: Some(3), live_memcgs: Some(5), dying_memcgs: Some(4) };
+    scan.0.counted = KernelCounts {
+        cgroups: Some(9),
+        dying_cgroups: Some(3),
+        live_memcgs: Some(5),
+        dying_memcgs: Some(4),
+    };
     scan.0.snapshot.charges = foldhash::HashMap::from_iter([
         (
             container.key,

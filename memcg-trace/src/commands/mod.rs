@@ -4,7 +4,6 @@ mod announce;
 mod args;
 pub mod doctor;
 pub mod follow;
-mod names;
 pub mod replay;
 pub mod scan;
 pub mod slab;

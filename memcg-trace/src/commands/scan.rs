@@ -7,15 +7,12 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{
-    args::{BtfArg, Format, OutputArgs},
-    names::NamesArgs,
-};
+use super::args::{BtfArg, Format, NamesArgs, OutputArgs};
 use crate::{
     event::Key,
     exit::Exit,
     kernel::{
-        self, Kernel, cgroupfs::cgroup_stat::Counted, clock, privileges, slab::memcg_caches::CachesError,
+        self, Kernel, cgroupfs::cgroup_stat::KernelCounts, clock, privileges, slab::memcg_caches::CachesError,
     },
     record::{Learned, Record},
     report::{
@@ -110,7 +107,7 @@ impl Args {
         }
         let controller = &kernel.controller;
         let mut walk = kernel.load_walk().with_context(|| {
-            let counted = text::counted(&Counted::now(controller));
+            let counted = text::counted(&KernelCounts::now(controller));
             format!("cannot list memcgs; all that the kernel says of itself is {counted}")
         })?;
         let caches = Caches::open(&kernel);

@@ -29,7 +29,7 @@ pub enum Severity {
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    pub what: What,
+    pub what: FindingKind,
     pub severity: Severity,
     pub text: String,
 }
@@ -37,7 +37,7 @@ pub struct Finding {
 /// What was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum What {
+pub enum FindingKind {
     Live,
     Dying,
     HeldMemory,
@@ -92,7 +92,7 @@ pub(super) fn of(node: &Node, limits: &Limits) -> Vec<Finding> {
     findings.into_iter().flatten().collect()
 }
 
-fn finding(what: What, severity: Severity, text: impl Into<String>) -> Finding {
+fn finding(what: FindingKind, severity: Severity, text: impl Into<String>) -> Finding {
     Finding { what, severity, text: text.into() }
 }
 
@@ -101,16 +101,20 @@ fn live(memcgs: &Memcgs) -> Finding {
         Some(live) => {
             let removed = memcgs.removed.filter(|&removed| removed > 0);
             let removed = removed.map(|removed| format!(", and {} removed, not offline yet", Count(removed)));
-            finding(What::Live, Severity::Good, format!("{}{}", Count(live), removed.unwrap_or_default()))
+            finding(
+                FindingKind::Live,
+                Severity::Good,
+                format!("{}{}", Count(live), removed.unwrap_or_default()),
+            )
         }
-        None => finding(What::Live, Severity::Unknown, "not known how many"),
+        None => finding(FindingKind::Live, Severity::Unknown, "not known how many"),
     }
 }
 
 fn dying(node: &Node, limits: &Limits) -> Finding {
     let Memcgs { dying, staying, pins, .. } = &node.memcgs;
     let (Some(dying), Some(staying)) = (*dying, *staying) else {
-        return finding(What::Dying, Severity::Unknown, "not known how many");
+        return finding(FindingKind::Dying, Severity::Unknown, "not known how many");
     };
     let severity = match staying {
         0 => Severity::Good,
@@ -128,7 +132,7 @@ fn dying(node: &Node, limits: &Limits) -> Finding {
         text += &format!("; kept by {}", kept_by(pins));
     }
     text += &growth(node.trend, |trend| trend.dying);
-    finding(What::Dying, severity, text)
+    finding(FindingKind::Dying, severity, text)
 }
 
 /// The most frequent one first.
@@ -152,7 +156,7 @@ fn memory(held: u64, machine: Option<u64>) -> Finding {
     if sick {
         text += &format!(" (from {} % on the node counts as sick)", Limits::MEMORY_PERCENT);
     }
-    finding(What::HeldMemory, if sick { Severity::Sick } else { Severity::Good }, text)
+    finding(FindingKind::HeldMemory, if sick { Severity::Sick } else { Severity::Good }, text)
 }
 
 fn ids(node: &Node) -> Finding {
@@ -189,13 +193,13 @@ fn ids(node: &Node) -> Finding {
         text +=
             &format!("; at this rate mkdir fails in {}", Time { ns: u64::try_from(ns).unwrap_or(u64::MAX) });
     }
-    finding(What::MemcgIds, severity, text)
+    finding(FindingKind::MemcgIds, severity, text)
 }
 
 fn forgotten(empty: u64, limits: &Limits) -> Finding {
     let severity = if empty >= limits.max_dying { Severity::Note } else { Severity::Good };
     finding(
-        What::Empty,
+        FindingKind::Empty,
         severity,
         format!("{} live, without a process and without anything below", Count(empty)),
     )
@@ -216,14 +220,14 @@ fn elsewhere(node: &Node, limits: &Limits) -> Option<Finding> {
         Count(count),
         Count(memory)
     );
-    Some(finding(What::OtherControllers, severity, text))
+    Some(finding(FindingKind::OtherControllers, severity, text))
 }
 
 fn slab_caches(caches: u64, trend: Option<Trend>) -> Finding {
     let severity = if caches >= SLAB_CACHES_NOTE { Severity::Note } else { Severity::Good };
     let many = if severity == Severity::Note { ", many: a few hundred are usual" } else { "" };
     let growth = growth(trend, |trend| trend.slab_caches);
-    finding(What::SlabCaches, severity, format!("{} in /sys/kernel/slab{many}{growth}", Count(caches)))
+    finding(FindingKind::SlabCaches, severity, format!("{} in /sys/kernel/slab{many}{growth}", Count(caches)))
 }
 
 fn kmem(node: &Node) -> Finding {
@@ -249,28 +253,28 @@ fn kmem(node: &Node) -> Finding {
         (charged, all) => format!("; in {} of {} containers", Count(charged), Count(all)),
     };
     let text = text + &containers;
-    finding(What::Kmem, Severity::Good, text)
+    finding(FindingKind::Kmem, Severity::Good, text)
 }
 
 fn mkdir(errno: u32, memcgs: &Memcgs) -> Finding {
     let (used, held_by_dying) = (memcgs.ids_used, memcgs.ids_held_by_dying);
     let ids = Ids { used, limit: ID_LIMIT, held_by_dying, exhausted_in_ns: None };
     let AllocError { name, meaning, .. } = AllocError::decode(errno, &ids, memcgs.dying);
-    finding(What::Mkdir, Severity::Sick, format!("no cgroup can be created, {name}: {meaning}"))
+    finding(FindingKind::Mkdir, Severity::Sick, format!("no cgroup can be created, {name}: {meaning}"))
 }
 
 fn hooks(node: &Node) -> Option<Finding> {
     let text = "not every hook fired in the self-test: what is traced here may not be the whole truth";
-    (node.hooks_fired == Some(false)).then(|| finding(What::Hooks, Severity::Unknown, text))
+    (node.hooks_fired == Some(false)).then(|| finding(FindingKind::Hooks, Severity::Unknown, text))
 }
 
 fn counts(memcgs: &Memcgs) -> Option<Finding> {
     let text = "the kernel counts otherwise than it was walked: look again";
     if let Some(reason) = &memcgs.not_walked {
         let text = format!("only what the kernel counts itself, for it could not be walked: {reason}");
-        return Some(finding(What::Counts, Severity::Note, text));
+        return Some(finding(FindingKind::Counts, Severity::Note, text));
     }
-    (memcgs.agrees == Some(false)).then(|| finding(What::Counts, Severity::Unknown, text))
+    (memcgs.agrees == Some(false)).then(|| finding(FindingKind::Counts, Severity::Unknown, text))
 }
 
 /// `, +12 in 1m0s`
@@ -279,7 +283,7 @@ fn growth(trend: Option<Trend>, of: impl Fn(&Trend) -> Option<i64>) -> String {
     grown.map(|(grown, ns)| format!(", {grown:+} in {}", Time { ns })).unwrap_or_default()
 }
 
-impl What {
+impl FindingKind {
     /// As people call it.
     pub fn name(self) -> &'static str {
         match self {

@@ -39,14 +39,14 @@ pub struct KnownBug {
     /// Nothing shows before it is too late: the remedies are for healthy nodes, too.
     #[serde(default)]
     pub prevent: bool,
-    pub evidence: Evidence,
+    pub evidence: KnownBy,
     pub sources: Vec<String>,
 }
 
 /// How it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Evidence {
+pub enum KnownBy {
     /// Reproduced on releases of this range.
     Seen,
     /// Read in the kernel's source.

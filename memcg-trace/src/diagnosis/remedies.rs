@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{
-    findings::{Finding, Severity, What},
+    findings::{Finding, FindingKind, Severity},
     known_bugs::{Known, KnownBug},
     node::Node,
     pins::Pin,
@@ -29,9 +29,9 @@ pub(super) fn of(node: &Node, findings: &[Finding], known: &[Known]) -> Vec<Reme
         |what, severity| findings.iter().any(|finding| finding.what == what && finding.severity == severity);
     let bad = |what| is(what, Severity::Note) || is(what, Severity::Sick);
     let sick = findings.iter().any(|finding| finding.severity == Severity::Sick);
-    let zombies = bad(What::Dying) || bad(What::HeldMemory);
-    let elsewhere = bad(What::OtherControllers);
-    let ill = zombies || sick || bad(What::MemcgIds) || bad(What::SlabCaches);
+    let zombies = bad(FindingKind::Dying) || bad(FindingKind::HeldMemory);
+    let elsewhere = bad(FindingKind::OtherControllers);
+    let ill = zombies || sick || bad(FindingKind::MemcgIds) || bad(FindingKind::SlabCaches);
     let mut kinds = BTreeSet::new();
     if ill {
         kinds.insert(RemedyKind::Find);
@@ -39,14 +39,15 @@ pub(super) fn of(node: &Node, findings: &[Finding], known: &[Known]) -> Vec<Reme
     if elsewhere {
         kinds.insert(RemedyKind::LookElsewhere);
     }
-    if bad(What::Empty) {
+    if bad(FindingKind::Empty) {
         kinds.insert(RemedyKind::RemoveEmpty);
     }
     if sick {
         kinds.extend(node.memcgs.pins.keys().flat_map(|pin| against(*pin)));
     }
     // What only another kernel or another setting cures: where it leaks, and where it would not show.
-    let leaks = [What::Dying, What::HeldMemory].into_iter().any(|what| is(what, Severity::Sick));
+    let leaks =
+        [FindingKind::Dying, FindingKind::HeldMemory].into_iter().any(|what| is(what, Severity::Sick));
     let wanted = |bug: &KnownBug| bug.prevent || if bug.elsewhere { elsewhere } else { leaks };
     let causes: Vec<&KnownBug> = known.iter().map(|known| known.bug).filter(|bug| wanted(bug)).collect();
     let lasting = |kind: &&RemedyKind| **kind >= RemedyKind::RuntimeNokmem;

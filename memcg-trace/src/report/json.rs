@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::view::{
-    DoctorView, EventView, Listed, ScanView, SlabCacheView, SlabDelta, SlabEventView, SlabView, SummaryView,
-    VerifyView, WhoisView,
+    DoctorView, EventView, ListedMemcg, ScanView, SlabCacheView, SlabDelta, SlabEventView, SlabView,
+    SummaryView, VerifyView, WhoisView,
 };
 
 /// Fields may be added to a schema; a new one is needed to rename or remove any.
@@ -28,7 +28,7 @@ pub fn event(out: &mut impl Write, event: &EventView<'_>) -> io::Result<()> {
 }
 
 /// A memcg that is there.
-pub fn memcg(out: &mut impl Write, listed: &Listed<'_>) -> io::Result<()> {
+pub fn memcg(out: &mut impl Write, listed: &ListedMemcg<'_>) -> io::Result<()> {
     line(out, "memcg", listed)
 }
 
@@ -78,10 +78,10 @@ pub fn slab_delta(out: &mut impl Write, delta: &SlabDelta) -> io::Result<()> {
 /// A slab cache that is there.
 pub fn slab_cache(out: &mut impl Write, slab_cache: &SlabCacheView<'_>) -> io::Result<()> {
     #[derive(Serialize)]
-    struct Listed<'a> {
+    struct ListedMemcg<'a> {
         slab_cache: &'a SlabCacheView<'a>,
     }
-    line(out, "slab_cache", &Listed { slab_cache })
+    line(out, "slab_cache", &ListedMemcg { slab_cache })
 }
 
 /// Each slab cache that is listed, or each group, then the summary: always the last line.

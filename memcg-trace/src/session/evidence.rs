@@ -10,12 +10,12 @@ use crate::{
 
 /// All that can be read here.
 #[derive(Default)]
-pub struct Evidence {
+pub struct LeakEvidence {
     /// `None`: memcgs have no slab caches of their own here, or it cannot be read which.
     caches: Option<Caches>,
 }
 
-impl Evidence {
+impl LeakEvidence {
     /// Opened with the privileges of this moment. What is wanted and cannot be read is added to `unknown`.
     pub fn open(kernel: &Kernel, unknown: &mut Vec<(String, String)>) -> Self {
         let caches = Caches::open(kernel).unwrap_or_else(|error| {

@@ -27,12 +27,12 @@ pub trait Observer: SlabObserver {
 /// Is told what happens to slab caches, as an [`Observer`] is.
 pub trait SlabObserver {
     /// The ledger is as it is right after the change.
-    fn slab_changed(&mut self, _ledger: &slab::Ledger, _change: &slab::Change) -> Result<()> {
+    fn slab_changed(&mut self, _ledger: &slab::SlabLedger, _change: &slab::SlabChange) -> Result<()> {
         Ok(())
     }
 
     /// It was looked how the caches have grown since the last time; it is `now_ns` (`CLOCK_MONOTONIC`).
-    fn slab_looked(&mut self, _ledger: &slab::Ledger, _now_ns: u64) -> Result<()> {
+    fn slab_looked(&mut self, _ledger: &slab::SlabLedger, _now_ns: u64) -> Result<()> {
         Ok(())
     }
 

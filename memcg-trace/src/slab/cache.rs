@@ -12,7 +12,7 @@ pub type Number = u64;
 /// Where a cache is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum SlabState {
     Live,
     /// `kmem_cache_destroy` was called by the last one who held it; the release has not come yet.
     Destroying,
@@ -21,7 +21,7 @@ pub enum State {
     Released,
 }
 
-impl fmt::Display for State {
+impl fmt::Display for SlabState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Live => "live",
@@ -80,7 +80,7 @@ impl Creator {
 
 /// A name under which a cache was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct AskedName {
     pub name: Box<[u8]>,
     pub creator: Creator,
     /// It was destroyed again.
@@ -102,7 +102,7 @@ pub struct Cache {
     /// Names that link to its directory. The kernel forgets to remove them: some may be of caches long gone.
     pub links: Vec<Box<[u8]>>,
     /// Who asked for it while the ledger was kept, in this order.
-    pub asked: Vec<Asked>,
+    pub asked: Vec<AskedName>,
     /// Names that were dropped, and not known which.
     pub dropped_unnamed: u64,
     /// How often it is held. `None`: not known.
@@ -118,7 +118,7 @@ pub struct Cache {
     /// css address and serial number of the memcg whose copy it is, and the cache that it is a copy of.
     pub memcg: Option<(u64, Option<u64>)>,
     pub root: Option<Number>,
-    pub state: State,
+    pub state: SlabState,
     /// When the state began; `None`: not known.
     pub since_ns: Option<u64>,
     pub leak: Option<Leak>,
@@ -145,7 +145,7 @@ impl Cache {
             created_ns: None,
             memcg: None,
             root: None,
-            state: State::Live,
+            state: SlabState::Live,
             since_ns: None,
             leak: None,
             destroyer: None,
@@ -171,7 +171,7 @@ impl Cache {
     }
 
     /// The other names under which it is held.
-    pub fn aliases(&self) -> impl Iterator<Item = &Asked> {
+    pub fn aliases(&self) -> impl Iterator<Item = &AskedName> {
         self.asked.iter().skip(usize::from(self.created_ns.is_some())).filter(|asked| !asked.dropped)
     }
 

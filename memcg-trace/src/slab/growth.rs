@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Cache, State, Symbol};
+use super::{Cache, SlabState, Symbol};
 
 /// Rises without a fall that make a growth steady.
 const STEADY: u64 = 3;
 
 /// What caches of one origin have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Family {
+pub enum CacheFamily {
     /// Created by one place in the kernel's code.
     Creator(Symbol),
     /// Created while this module was initialised.
@@ -18,7 +18,7 @@ pub enum Family {
     Name(Box<[u8]>),
 }
 
-impl Family {
+impl CacheFamily {
     pub fn of(cache: &Cache) -> Self {
         match cache.creator().map(|creator| (&creator.init, &creator.caller)) {
             Some((_, Some(caller))) => Self::Creator(caller.clone()),
@@ -50,7 +50,7 @@ pub fn stem(name: &[u8]) -> Vec<u8> {
 /// How many caches each family has, from look to look.
 #[derive(Clone, Debug, Default)]
 pub struct Growth {
-    families: BTreeMap<Family, Series>,
+    families: BTreeMap<CacheFamily, Series>,
     looks: u64,
 }
 
@@ -65,7 +65,7 @@ struct Series {
 /// A family that grows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Growing {
-    pub family: Family,
+    pub family: CacheFamily,
     /// At the first look, and now.
     pub from: u64,
     pub to: u64,
@@ -76,9 +76,9 @@ pub struct Growing {
 impl Growth {
     /// Counts families anew. A cache that is on its way out or leaked is still there.
     pub fn look<'a>(&mut self, caches: impl Iterator<Item = &'a Cache>) {
-        let mut counts: BTreeMap<Family, u64> = BTreeMap::new();
-        for cache in caches.filter(|cache| cache.state != State::Released) {
-            *counts.entry(Family::of(cache)).or_default() += 1;
+        let mut counts: BTreeMap<CacheFamily, u64> = BTreeMap::new();
+        for cache in caches.filter(|cache| cache.state != SlabState::Released) {
+            *counts.entry(CacheFamily::of(cache)).or_default() += 1;
         }
         for family in counts.keys() {
             // Born since: there were none.

@@ -8,7 +8,7 @@ pub struct Listing {
     /// `CLOCK_MONOTONIC`, ns: before the first of them was read, and after the last.
     pub began_ns: u64,
     pub ended_ns: u64,
-    pub caches: Vec<Listed>,
+    pub caches: Vec<ListedCache>,
     /// Names in /sys/kernel/slab that lead nowhere: the kernel left them behind.
     pub stale_links: u64,
 }
@@ -35,7 +35,7 @@ impl Listing {
 
 /// One of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedCache {
     /// Its directory: its name, or an id like `:0000128` if caches may be merged into it.
     pub dir: Box<[u8]>,
     /// Its own name; the directory's, if /proc/slabinfo has none that fits.

@@ -1,5 +1,5 @@
 //! Slab caches: events and listings in, what became of each cache out. As pure as the [`crate::tracker`]: no I/O, no clock,
-//! no logging; time comes in events and in [`Ledger::advance`].
+//! no logging; time comes in events and in [`SlabLedger::advance`].
 //!
 //! What it guarantees:
 //!
@@ -7,7 +7,7 @@
 //! - **Merging does not mislead.** A cache that is asked for and exists already is an alias: a name, not a cache.
 //!   Destroying a name is no release.
 //! - **A leak is told with its reason**, and taken back ("late") if the cache is released after all.
-//! - **No false calm.** Whatever was lost or missed makes [`Ledger::conclusive`] false: a later look at the kernel's list
+//! - **No false calm.** Whatever was lost or missed makes [`SlabLedger::conclusive`] false: a later look at the kernel's list
 //!   cannot tell a released cache from one that leaked, because newer kernels strike both off.
 
 mod cache;
@@ -19,14 +19,14 @@ mod listing;
 mod run;
 mod totals;
 
-pub use cache::{Asked, Cache, Creator, Leak, Number, State, Symbol};
-pub use change::{Change, What};
+pub use cache::{AskedName, Cache, Creator, Leak, Number, SlabState, Symbol};
+pub use change::{SlabChange, SlabStep};
 pub use event::{SlabDecodeError, SlabEvent};
-pub use growth::{Family, Growing, Growth, root_name, stem};
-pub use ledger::{Config, Ledger};
-pub use listing::{ListCounts, Listed, Listing};
+pub use growth::{CacheFamily, Growing, Growth, root_name, stem};
+pub use ledger::{SlabConfig, SlabLedger};
+pub use listing::{ListCounts, ListedCache, Listing};
 pub use run::{Owners, SlabBackend, SlabRun};
-pub use totals::Totals;
+pub use totals::SlabTotals;
 
 /// What enters the ledger.
 pub type SlabRecord = crate::record::Record<SlabEvent>;

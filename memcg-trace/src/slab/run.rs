@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::{Ledger, ListCounts};
+use super::{ListCounts, SlabLedger};
 use crate::{attribution::Container, event::Key, record::Clock};
 
 /// Path and container of memcgs.
@@ -41,7 +41,7 @@ pub struct SlabRun {
 
 impl SlabRun {
     /// Nothing is missing that the answer may depend on.
-    pub fn conclusive(&self, ledger: &Ledger) -> bool {
+    pub fn conclusive(&self, ledger: &SlabLedger) -> bool {
         ledger.conclusive() && self.undecodable == 0
     }
 }

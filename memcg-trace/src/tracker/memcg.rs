@@ -33,7 +33,7 @@ pub enum Id {
 
 /// The slab caches of one memcg at one instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SlabCaches {
+pub struct SlabCopies {
     pub names: Vec<Box<[u8]>>,
     /// Each of them holds the memcg: it stays for as long as there are any.
     pub hold: bool,
@@ -67,7 +67,7 @@ pub struct Memcg {
     pub css_refs: Option<u64>,
     pub charged_pages: Option<u64>,
     /// Known of dying ones, where memcgs have slab caches of their own and somebody looked.
-    pub slab_caches: Option<Box<SlabCaches>>,
+    pub slab_caches: Option<Box<SlabCopies>>,
     /// Dying for longer than the grace time; was reported.
     pub leaked: bool,
 }

@@ -30,7 +30,7 @@ use std::collections::HashMap;
 
 pub use alloc_error::AllocError;
 pub use ids::Ids;
-pub use memcg::{Change, Found, Id, Memcg, SlabCaches, State, What};
+pub use memcg::{Change, Found, Id, Memcg, SlabCopies, State, What};
 pub use totals::Totals;
 
 use self::{ids::Forecast, ledger::Ledger, path::Paths, recent::Recent, walk::Loss};
@@ -41,7 +41,7 @@ use crate::{
 
 /// What the tracker knows before the first event.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct TrackerConfig {
     pub backend: Backend,
     /// A memcg that is dying for this long counts as leaked, ns.
     pub grace_ns: u64,
@@ -73,7 +73,7 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    pub fn new(config: Config) -> Self {
+    pub fn new(config: TrackerConfig) -> Self {
         Self {
             backend: config.backend,
             grace_ns: config.grace_ns,
@@ -92,7 +92,8 @@ impl Tracker {
     /// The ledger of one walk, which nothing came before and nothing follows: in it nothing leaks.
     pub fn of_walk(snapshot: &Snapshot) -> Self {
         let (backend, grace_ns, live_at_start) = (Backend::Kprobe, u64::MAX, Some(0));
-        let mut tracker = Self::new(Config { backend, grace_ns, live_at_start, paths: HashMap::new() });
+        let mut tracker =
+            Self::new(TrackerConfig { backend, grace_ns, live_at_start, paths: HashMap::new() });
         tracker.walked(snapshot, &mut Vec::new());
         tracker
     }
@@ -124,7 +125,7 @@ impl Tracker {
         for (key, names) in &copies.of {
             self.ledger.edit(key, |memcg| {
                 if memcg.state == State::Dying {
-                    memcg.slab_caches = Some(Box::new(SlabCaches { names: names.clone(), hold }));
+                    memcg.slab_caches = Some(Box::new(SlabCopies { names: names.clone(), hold }));
                 }
             });
         }

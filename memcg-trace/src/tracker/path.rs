@@ -15,7 +15,7 @@ pub(super) struct Paths {
 }
 
 /// A path, and whether a part of it was cut off.
-pub(super) type Resolved = (Option<Box<[u8]>>, bool);
+pub(super) type ResolvedPath = (Option<Box<[u8]>>, bool);
 
 impl Paths {
     pub fn new(at_start: HashMap<u64, Box<[u8]>>) -> Self {
@@ -29,7 +29,7 @@ impl Paths {
 
     /// Path of the directory that an event names. A parent is looked up as a memcg, then as a cgroup, then among the
     /// cgroups of the start; if all fail, so is the directory itself.
-    pub fn resolve(&self, event: &Event, ledger: &Ledger) -> Resolved {
+    pub fn resolve(&self, event: &Event, ledger: &Ledger) -> ResolvedPath {
         if event.level() == Some(0) {
             return (Some(b"/".as_slice().into()), false);
         }

@@ -15,7 +15,7 @@ use crate::{
         hooks::{
             attach::AttachError,
             css_callbacks::Callbacks,
-            plan::{Kind, Planned},
+            plan::{KernelKind, Planned},
             traceable,
         },
         layout::{
@@ -177,7 +177,7 @@ impl Abilities {
         let unproven = || Options {
             layout: Layout::UNKNOWN,
             dentry: DentryLayout::NONE,
-            kind: Kind { callbacks: Callbacks::find(), blind: self.blind },
+            kind: KernelKind { callbacks: Callbacks::find(), blind: self.blind },
             memory_root: 0,
             backend: None,
             perf_pages: None,

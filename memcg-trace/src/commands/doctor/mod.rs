@@ -20,7 +20,7 @@ use crate::{
     kernel::{ability::AbilityId, boot, privileges},
     report::{
         json, text,
-        view::{DoctorView, Verdict},
+        view::{DoctorView, NodeVerdict},
     },
 };
 
@@ -103,10 +103,10 @@ impl Args {
         );
         self.print(&view)?;
         Ok(match view.verdict {
-            Verdict::Healthy => Exit::Done,
-            Verdict::Sick => Exit::Leak,
-            Verdict::Inconclusive => Exit::Inconclusive,
-            Verdict::Unsupported => Exit::Unsupported,
+            NodeVerdict::Healthy => Exit::Done,
+            NodeVerdict::Sick => Exit::Leak,
+            NodeVerdict::Inconclusive => Exit::Inconclusive,
+            NodeVerdict::Unsupported => Exit::Unsupported,
         })
     }
 

@@ -13,12 +13,12 @@ use crate::{
     kernel::cgroupfs::cgroup::Cgroup,
     scenarios::{Scenario, scenario, stage::Stage},
     source::Feed,
-    verdict::{Counted, Evidence, Family, Moment, Played, Reading, ScenarioName, Sign},
+    verdict::{Counted, Evidence, LedgerCounts, Moment, Played, Reading, ScenarioName, Sign},
 };
 
 /// How a round is played.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct RoundSettings {
     pub cgroups: u64,
     /// How long memcgs are waited for, at each [`Moment`].
     pub settle: Duration,
@@ -35,7 +35,7 @@ pub struct Round<'a, F, O> {
     pub stage: &'a Stage,
     pub witness: Witness<F>,
     pub oracle: O,
-    pub settings: Settings,
+    pub settings: RoundSettings,
     /// An error ends the round.
     pub interrupted: fn() -> Result<()>,
     /// Says what is being done.
@@ -94,7 +94,7 @@ impl<F: Feed, O: Oracle> Round<'_, F, O> {
         (self.interrupted)()
     }
 
-    fn family(&self, actor: &Actor) -> Family {
+    fn family(&self, actor: &Actor) -> LedgerCounts {
         self.witness.family(actor.family)
     }
 
@@ -188,7 +188,7 @@ impl<F: Feed, O: Oracle> Round<'_, F, O> {
     }
 
     /// Both witnesses, asked again as long as they may differ for good reasons.
-    fn agree(&mut self, actors: &[Actor]) -> Result<Vec<(Family, Counted)>> {
+    fn agree(&mut self, actors: &[Actor]) -> Result<Vec<(LedgerCounts, Counted)>> {
         let parents: Vec<&Cgroup> = actors.iter().map(|actor| &actor.parent).collect();
         let begun = Instant::now();
         loop {

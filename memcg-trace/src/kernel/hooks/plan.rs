@@ -162,14 +162,14 @@ const TRACEPOINTS: &[Planned] = &[
 
 /// What of a kernel decides over its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kind {
+pub struct KernelKind {
     pub callbacks: Callbacks,
     /// Its layout is not known.
     pub blind: bool,
 }
 
 /// The hooks of `backend` on such a kernel, in the order in which they are attached.
-pub fn plan(backend: Backend, kind: Kind) -> impl Iterator<Item = &'static Planned> {
+pub fn plan(backend: Backend, kind: KernelKind) -> impl Iterator<Item = &'static Planned> {
     let (names, hooks) = match (backend, kind.callbacks) {
         // Tracepoints of cgroups are younger than these callbacks.
         (Backend::Kprobe, Callbacks::Cgroup) if kind.blind => (NAMES_BY_CGROUP, KPROBES_BY_CGROUP),

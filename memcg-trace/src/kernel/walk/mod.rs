@@ -1,7 +1,7 @@
 //! The walk: every memcg of the kernel, dying ones included, read on demand.
 
+mod by_id;
 mod decode;
-mod ids;
 mod lengths;
 mod mapped;
 mod program;
@@ -14,7 +14,7 @@ use memcg_trace_common::{ABSENT, DentryLayout, WalkLayout};
 use thiserror::Error;
 
 pub use self::decode::Walked;
-use self::{ids::Ids, program::Program, table::Table};
+use self::{by_id::IdTable, program::Program, table::Table};
 use super::{ability::Lack, layout::LayoutError, memory::kcore::KcoreError};
 use crate::{event::DecodeError, record::WalkMeans};
 
@@ -71,7 +71,7 @@ pub struct Walk(Means);
 enum Means {
     Program(Box<Program>),
     Kcore(Box<Table>),
-    Ids(Box<Ids>),
+    Ids(Box<IdTable>),
 }
 
 /// What a walk did.
@@ -86,7 +86,7 @@ pub struct Walks {
 }
 
 /// What reading one leaf brought, besides its memcgs.
-struct Leaf {
+struct LeafRead {
     memcgs: u64,
     unreadable: u64,
     /// The css id to go on with; `None`: there is nothing behind it.
@@ -126,7 +126,7 @@ impl Walk {
 
     /// By memcg ID, where memcgs outlive their cgroups.
     pub fn by_ids(dentry: &DentryLayout) -> Result<Self, WalkError> {
-        Ok(Self(Means::Ids(Box::new(Ids::open(dentry)?))))
+        Ok(Self(Means::Ids(Box::new(IdTable::open(dentry)?))))
     }
 
     /// It brings memcgs whose cgroups are gone, too: those that no count of cgroups has.

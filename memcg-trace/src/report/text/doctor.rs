@@ -10,8 +10,8 @@ use super::{
     words::{many, or},
 };
 use crate::{
-    diagnosis::{Evidence, Severity},
-    report::view::{AbilityView, AnswerKind, DoctorView, KnownView, Verdict},
+    diagnosis::{KnownBy, Severity},
+    report::view::{AbilityView, AnswerKind, DoctorView, KnownView, NodeVerdict},
 };
 
 /// Width of the column of names.
@@ -89,9 +89,9 @@ fn known(out: &mut impl Write, known: &KnownView<'_>) -> io::Result<()> {
         known.fixed_note
     )?;
     let evidence = match known.evidence {
-        Evidence::Seen => "reproduced",
-        Evidence::Source => "read in the source",
-        Evidence::Reported => "reported by others",
+        KnownBy::Seen => "reproduced",
+        KnownBy::Source => "read in the source",
+        KnownBy::Reported => "reported by others",
     };
     writeln!(out, "      known by: {evidence}; {}", known.sources.join(", "))?;
     if known.confirm.is_empty() {
@@ -103,15 +103,15 @@ fn known(out: &mut impl Write, known: &KnownView<'_>) -> io::Result<()> {
 fn verdict(view: &DoctorView<'_>) -> (Style, String) {
     let notes = view.findings.iter().filter(|finding| finding.severity == Severity::Note).count();
     let verdict = match view.verdict {
-        Verdict::Healthy if notes > 0 => {
+        NodeVerdict::Healthy if notes > 0 => {
             return (GOOD, format!("Not sick; {} worth a look.", many(notes as u64, "thing")));
         }
-        Verdict::Healthy => (GOOD, "Healthy, by everything that is looked at."),
-        Verdict::Sick => (BAD, "Sick."),
-        Verdict::Inconclusive => {
+        NodeVerdict::Healthy => (GOOD, "Healthy, by everything that is looked at."),
+        NodeVerdict::Sick => (BAD, "Sick."),
+        NodeVerdict::Inconclusive => {
             (WARN, "Inconclusive: not sick by what could be told, but not all could be.")
         }
-        Verdict::Unsupported => (BAD, "There is no memory controller to ask."),
+        NodeVerdict::Unsupported => (BAD, "There is no memory controller to ask."),
     };
     (verdict.0, verdict.1.to_owned())
 }

@@ -1,8 +1,8 @@
 //! Text for people: columns while it runs, then a summary that says the most at a glance.
 
-mod caches;
 mod doctor;
-mod live;
+mod event;
+mod memcg_caches;
 mod scan;
 mod slab;
 mod summary;
@@ -12,7 +12,7 @@ mod whois;
 mod words;
 
 pub use doctor::doctor;
-pub use live::{event, header};
+pub use event::{event, header};
 pub use scan::{counted, scan};
 pub use slab::{slab, slab_delta, slab_event};
 pub use summary::summary;

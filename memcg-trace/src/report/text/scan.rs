@@ -8,12 +8,12 @@ use std::{
 use anstyle::Style;
 
 use super::{
-    BAD, Color, GOOD, WARN, caches,
+    BAD, Color, GOOD, WARN, memcg_caches,
     table::{Columns, common, heading, owner, size},
     words::{id, many, or},
 };
 use crate::{
-    kernel::cgroupfs::cgroup_stat::Counted,
+    kernel::cgroupfs::cgroup_stat::KernelCounts,
     report::view::{ChargesView, ScanGroup, ScanView, Selection, state_name},
     units::{Count, Size, Time, UNKNOWN},
 };
@@ -41,7 +41,7 @@ pub fn scan(out: &mut impl Write, scan: &ScanView<'_>, color: Color) -> io::Resu
             listed(out, scan)?;
         }
     }
-    caches::pinned(out, scan.pinned_by.as_deref(), IN_JSON, color)?;
+    memcg_caches::pinned(out, scan.pinned_by.as_deref(), IN_JSON, color)?;
     writeln!(out)?;
     counts(out, scan)?;
     writeln!(out)?;
@@ -56,7 +56,7 @@ fn listed(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
         Selection::All => "STATE",
         Selection::Empty => "AGE>",
     };
-    let caches = caches::column(scan.listed.iter().map(|listed| &listed.memcg));
+    let caches = memcg_caches::column(scan.listed.iter().map(|listed| &listed.memcg));
     let names = ["ID>", second, "CHARGED>", "CONTAINER", "POD", "PATH", "CHARGED FOR"];
     let mut table = Columns::new(names.into_iter().chain(caches));
     for listed in &scan.listed {
@@ -75,7 +75,7 @@ fn listed(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
             or(memcg.path, UNKNOWN),
             memcg.charges.as_ref().map_or_else(|| UNKNOWN.to_owned(), kinds),
         ];
-        table.row(cells.into_iter().chain(caches.map(|_| caches::cell(memcg))));
+        table.row(cells.into_iter().chain(caches.map(|_| memcg_caches::cell(memcg))));
     }
     table.print(out, scan.selected, NO_TOP)
 }
@@ -156,7 +156,7 @@ fn counts(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
 }
 
 /// What the kernel counts by itself.
-pub fn counted(counted: &Counted) -> String {
+pub fn counted(counted: &KernelCounts) -> String {
     let counts = [
         (counted.live_memcgs, "live memcg"),
         (counted.dying_memcgs, "dying memcg"),

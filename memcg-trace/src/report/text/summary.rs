@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use super::{
-    BAD, Color, GOOD, WARN, caches,
+    BAD, Color, GOOD, WARN, memcg_caches,
     slab::slab_section,
     table::{Columns, common, heading, owner, owner_name, size, time},
     words::{id, many, or},
@@ -36,7 +36,7 @@ pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, color: Color) ->
     if !summary.survivors.is_empty() {
         heading(out, "Leaked, longest dying first", color)?;
         survivors(out, summary)?;
-        caches::pinned(out, summary.pinned_by.as_deref(), IN_JSON, color)?;
+        memcg_caches::pinned(out, summary.pinned_by.as_deref(), IN_JSON, color)?;
         heading(out, "Leaked, by parent", color)?;
         groups(out, "PARENT", &summary.leaked_by_parent)?;
         let some = |group: &Group<'_>| !matches!(group.of, Common::Container(None));
@@ -189,7 +189,7 @@ fn were(count: u64) -> String {
 }
 
 fn survivors(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
-    let caches = caches::column(summary.survivors.iter().map(|survivor| &survivor.memcg));
+    let caches = memcg_caches::column(summary.survivors.iter().map(|survivor| &survivor.memcg));
     let names = ["AGE>", "ID>", "CHARGED>", "REFS>", "CONTAINER", "POD", "PATH"];
     let mut table = Columns::new(names.into_iter().chain(caches));
     for survivor in summary.survivors.iter().take(ROWS) {
@@ -207,7 +207,7 @@ fn survivors(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> 
             pod,
             or(memcg.path, UNKNOWN),
         ];
-        table.row(cells.into_iter().chain(caches.map(|_| caches::cell(memcg))));
+        table.row(cells.into_iter().chain(caches.map(|_| memcg_caches::cell(memcg))));
     }
     table.print(out, summary.survivors.len() as u64, IN_JSON)
 }

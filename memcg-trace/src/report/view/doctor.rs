@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
-    diagnosis::{Diagnosis, Evidence, Finding, Known, Node, Pin, Remedy, Trend},
+    diagnosis::{Diagnosis, Finding, Known, KnownBy, Node, Pin, Remedy, Trend},
     event::ID_LIMIT,
     kernel::ability::{Ability, Answer},
     record::{Backend, Kmem},
@@ -20,7 +20,7 @@ pub struct DoctorView<'a> {
     pub controller: Option<String>,
     /// What `trace` would use; null: nothing works.
     pub backend: Option<Backend>,
-    pub verdict: Verdict,
+    pub verdict: NodeVerdict,
     /// Whatever makes a node sick could be told.
     pub conclusive: bool,
     /// null: there is no memory controller to ask.
@@ -39,7 +39,7 @@ pub struct DoctorView<'a> {
 /// What it comes down to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum NodeVerdict {
     Healthy,
     Sick,
     /// Not sick by what could be told, but not all could.
@@ -98,7 +98,7 @@ pub struct KnownView<'a> {
     pub fixed_note: &'a str,
     /// Scenarios of `memcg-trace verify`.
     pub confirm: &'a [String],
-    pub evidence: Evidence,
+    pub evidence: KnownBy,
     pub sources: &'a [String],
 }
 
@@ -113,10 +113,10 @@ impl<'a> DoctorView<'a> {
     ) -> Self {
         let diagnosis = node.map(|(_, diagnosis)| diagnosis);
         let verdict = match diagnosis {
-            None => Verdict::Unsupported,
-            Some(diagnosis) if diagnosis.sick => Verdict::Sick,
-            Some(diagnosis) if !diagnosis.conclusive => Verdict::Inconclusive,
-            Some(_) => Verdict::Healthy,
+            None => NodeVerdict::Unsupported,
+            Some(diagnosis) if diagnosis.sick => NodeVerdict::Sick,
+            Some(diagnosis) if !diagnosis.conclusive => NodeVerdict::Inconclusive,
+            Some(_) => NodeVerdict::Healthy,
         };
         Self {
             kernel,

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::HashMap, hash::Hash};
 
 use serde::{Serialize, Serializer};
 
-use super::{Listed, state_name};
+use super::{ListedMemcg, state_name};
 use crate::{
     attribution::{Container, Owner},
     event::Key,
@@ -42,8 +42,8 @@ pub struct Tally<K> {
 
 /// The largest group first; among equals, the one that comes first in `listed`.
 pub(super) fn tally<'a, K: Clone + Eq + Hash>(
-    listed: &[(&'a Memcg, Listed<'a>)],
-    common: impl Fn(&Listed<'a>) -> K,
+    listed: &[(&'a Memcg, ListedMemcg<'a>)],
+    common: impl Fn(&ListedMemcg<'a>) -> K,
 ) -> Vec<Tally<K>> {
     let mut place_of = HashMap::new();
     let mut tallies: Vec<Tally<K>> = Vec::new();
@@ -70,7 +70,7 @@ impl<K> Tally<K> {
         Self { of, memcgs: 0, dying: 0, ids_held: Some(0), charged_bytes: Some(0), oldest_ns: None }
     }
 
-    fn add(&mut self, listed: &Listed<'_>, in_parents_charge: bool) {
+    fn add(&mut self, listed: &ListedMemcg<'_>, in_parents_charge: bool) {
         let memcg = &listed.memcg;
         self.memcgs += 1;
         self.dying += u64::from(memcg.state == State::Dying);

@@ -2,7 +2,7 @@
 //!
 //! The fields of the JSON output are the fields of these structs: their names and order are part of its schema.
 
-mod caches;
+mod cache_pins;
 mod charges;
 mod doctor;
 mod event;
@@ -21,12 +21,12 @@ mod whois;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-pub use caches::{Pin, pins};
+pub use cache_pins::{CachePin, pins};
 pub use charges::{Accounting, ChargesView};
-pub use doctor::{AbilityView, AnswerKind, DoctorView, KnownView, NodeView, Verdict};
+pub use doctor::{AbilityView, AnswerKind, DoctorView, KnownView, NodeVerdict, NodeView};
 pub use event::{Detail, EventKind, EventView, subject};
 pub use group::{Common, Tally};
-pub use memcg::{Listed, MemcgView, TaskView, state_name};
+pub use memcg::{ListedMemcg, MemcgView, TaskView, state_name};
 pub use rollup::{Rolled, rolled};
 pub use scan::{By, Request, ScanGroup, ScanView, Scanned, Selection, Sort};
 pub use slab::{SlabRequest, SlabSummary, SlabView};

@@ -6,14 +6,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Accounting, ChargesView, Common, Listed, MemcgView, Pin, Tally, Unknown, Viewpoint,
+    Accounting, CachePin, ChargesView, Common, ListedMemcg, MemcgView, Tally, Unknown, Viewpoint,
     group::{parent, tally},
     pins, rfc3339,
 };
 use crate::{
     attribution::{ByOwner, Container},
     event::{ID_LIMIT, Key},
-    kernel::cgroupfs::cgroup_stat::Counted,
+    kernel::cgroupfs::cgroup_stat::KernelCounts,
     record::{Snapshot, WalkMeans},
     report::escape::Name,
     tracker::{Memcg, State, Tracker},
@@ -78,7 +78,7 @@ pub struct Scanned {
     pub snapshot: Snapshot,
     pub accounting: Accounting,
     /// The kernel's own counts, as of the end of the walk.
-    pub counted: Counted,
+    pub counted: KernelCounts,
     /// They agree with the walk; `None`: the kernel counts nothing that says so.
     pub agrees: Option<bool>,
     pub walks: u64,
@@ -115,7 +115,7 @@ pub struct ScanView<'a> {
     /// What dying memcgs are charged with; a child of a dying one is in its parent's charge.
     pub charged_to_dying_bytes: Option<u64>,
     /// The kernel's own counts.
-    pub kernel: Counted,
+    pub kernel: KernelCounts,
     /// They agree with the walk; null: this kernel does not count memcgs.
     pub kernel_agrees: Option<bool>,
     /// How often the kernel was walked until they did, and how many memcgs came or went between the last two.
@@ -125,12 +125,12 @@ pub struct ScanView<'a> {
     pub unknown: Vec<Unknown<'a>>,
     /// Which slab caches hold how many of those dying; absent: it is known of none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pinned_by: Option<Vec<Pin<'a>>>,
+    pub pinned_by: Option<Vec<CachePin<'a>>>,
     #[serde(skip)]
     pub selection: Selection,
     /// In JSON, each is a line of its own before the summary.
     #[serde(skip)]
-    pub listed: Vec<Listed<'a>>,
+    pub listed: Vec<ListedMemcg<'a>>,
     /// Instead of the list, where groups are asked for; in JSON as above.
     #[serde(skip)]
     pub groups: Option<Vec<ScanGroup<'a>>>,
@@ -223,12 +223,12 @@ impl Scanned {
         memcg: &'a Memcg,
         viewpoint: &Viewpoint,
         container: Option<Container>,
-    ) -> Listed<'a> {
+    ) -> ListedMemcg<'a> {
         let charges = self.snapshot.charges.get(&memcg.key);
         let charges = charges.map(|charges| ChargesView::new(charges, memcg.charged_pages, self.accounting));
         let age_min_ns = self.empty.get(&memcg.key).copied().flatten();
         let view = MemcgView::new(memcg, self.snapshot.ended_ns, viewpoint);
-        Listed::new(MemcgView { charges, age_min_ns, ..view }, container)
+        ListedMemcg::new(MemcgView { charges, age_min_ns, ..view }, container)
     }
 }
 
@@ -238,7 +238,7 @@ fn ids_used(snapshot: &Snapshot) -> Option<u64> {
 }
 
 /// Among equals, the one that was created first comes first.
-fn sort(listed: &mut [(&Memcg, Listed<'_>)], by: Sort) {
+fn sort(listed: &mut [(&Memcg, ListedMemcg<'_>)], by: Sort) {
     listed.sort_unstable_by_key(|(memcg, _)| (memcg.key.serial, memcg.key.css));
     match by {
         Sort::Age => {}
@@ -249,8 +249,8 @@ fn sort(listed: &mut [(&Memcg, Listed<'_>)], by: Sort) {
     }
 }
 
-fn grouped<'a>(listed: &[(&'a Memcg, Listed<'a>)], by: By) -> Vec<ScanGroup<'a>> {
-    let owner = |by: ByOwner, listed: &Listed<'a>| {
+fn grouped<'a>(listed: &[(&'a Memcg, ListedMemcg<'a>)], by: By) -> Vec<ScanGroup<'a>> {
+    let owner = |by: ByOwner, listed: &ListedMemcg<'a>| {
         Common::Owner(by.owner(listed.container.as_ref(), listed.memcg.path.map(|Name(path)| path)))
     };
     let tallies = tally(listed, |listed| match by {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::TaskView;
 use crate::{
     report::escape::Name,
-    slab::{Cache, Creator, Leak, Ledger, State, Symbol},
+    slab::{Cache, Creator, Leak, SlabLedger, SlabState, Symbol},
 };
 
 /// What the kernel's own code is called where modules are named.
@@ -22,7 +22,7 @@ pub struct SlabCacheView<'a> {
     /// Names in /sys/kernel/slab that link to it; some may have been given up.
     pub links: Vec<Name<'a>>,
     pub address: Option<String>,
-    pub state: State,
+    pub state: SlabState,
     /// Null: not leaked.
     pub leak: Option<Leak>,
     /// In this state.
@@ -78,7 +78,7 @@ pub struct SymbolView<'a> {
 
 impl<'a> SlabCacheView<'a> {
     /// A cache of the ledger as it is at `now_ns` (`CLOCK_MONOTONIC`).
-    pub fn new(cache: &'a Cache, ledger: &'a Ledger, now_ns: u64) -> Self {
+    pub fn new(cache: &'a Cache, ledger: &'a SlabLedger, now_ns: u64) -> Self {
         let root = || ledger.get(cache.root?).map(|root| Name(&root.name));
         let allocated = cache.objects.map(|(_, all)| all);
         Self {

@@ -23,7 +23,7 @@ use crate::kernel::cgroupfs::cgroup::{Cgroup, Door};
 
 /// A child of ours. Dropping it ends it and reaps it.
 #[derive(Debug)]
-pub struct Task(Pid);
+pub struct ForkedTask(Pid);
 
 /// How a task says that it has done its work and stays.
 pub struct Ready(io::PipeWriter);
@@ -31,7 +31,7 @@ pub struct Ready(io::PipeWriter);
 /// What a task sends when it stays. One that fails sends the reason.
 const STAYS: u8 = 0;
 
-impl Task {
+impl ForkedTask {
     /// Starts a task in the cgroup and waits until it stays or has ended; then it is a zombie, as nobody reaps it.
     pub fn start(cgroup: &Cgroup, work: impl FnOnce(&mut Ready) -> io::Result<()>) -> Result<Self> {
         let door = cgroup.door()?;
@@ -73,7 +73,7 @@ impl Task {
     }
 }
 
-impl Drop for Task {
+impl Drop for ForkedTask {
     fn drop(&mut self) {
         // Fails if it has ended: that is what is wanted.
         let _ = kill(self.0, Signal::SIGKILL);

@@ -4,13 +4,13 @@
 //! neither. Answers come when they come, each for the memcg that was asked about.
 
 mod bundle;
-mod cache;
+mod cached;
 mod docker;
 pub mod grpc;
 mod kubelet;
 mod kubernetes;
-mod node;
-mod root;
+mod name_sources;
+mod node_root;
 mod runc;
 mod sockets;
 mod storage;
@@ -24,7 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use node::Node;
+pub use name_sources::NameSources;
 
 use crate::{
     attribution::{Facts, Question},
@@ -39,11 +39,11 @@ const AGAIN: [Duration; 3] =
 const WAITING_MAX: usize = 2 * ID_LIMIT as usize;
 
 /// What was found out about a memcg.
-pub type Answer = (Key, Vec<Facts>);
+pub type NameAnswer = (Key, Vec<Facts>);
 
 /// How a memcg came to be asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum Occasion {
     /// It was made just now: first in the queue, tried again, and the runtime is asked, too.
     Born,
     /// It lives: the runtime is asked, too.
@@ -73,14 +73,14 @@ struct Queue {
     /// Of the urgent ones, those for which files were not read yet; and all that are not done with.
     urgent_open: usize,
     open: usize,
-    answers: Vec<Answer>,
+    answers: Vec<NameAnswer>,
     full: bool,
 }
 
 struct Job {
     key: Key,
     question: Question,
-    asked: Asked,
+    asked: Occasion,
     step: Step,
 }
 
@@ -93,7 +93,7 @@ enum Step {
 impl Resolver {
     /// Starts the thread. It keeps the capability to read files that belong to others, and no other.
     pub fn start(root: &Path) -> io::Result<Self> {
-        let mut node = Node::open(root)?;
+        let mut node = NameSources::open(root)?;
         let shared = Arc::new(Shared::default());
         let theirs = shared.clone();
         thread::Builder::new().name("names".to_owned()).spawn(move || {
@@ -107,7 +107,7 @@ impl Resolver {
     }
 
     /// The answer will be among [`Resolver::answers`], if there is one.
-    pub fn ask(&self, key: Key, question: Question, asked: Asked) {
+    pub fn ask(&self, key: Key, question: Question, asked: Occasion) {
         let mut queue = self.shared.queue();
         if queue.open >= WAITING_MAX {
             if !std::mem::replace(&mut queue.full, true) {
@@ -117,7 +117,7 @@ impl Resolver {
         }
         queue.open += 1;
         let job = Job { key, question, asked, step: Step::Files { attempt: 0 } };
-        if asked == Asked::Born && job.question.is_promising() {
+        if asked == Occasion::Born && job.question.is_promising() {
             queue.urgent_open += 1;
             queue.urgent.push_back(job);
         } else {
@@ -128,7 +128,7 @@ impl Resolver {
     }
 
     /// What was found since the last call.
-    pub fn answers(&self) -> Vec<Answer> {
+    pub fn answers(&self) -> Vec<NameAnswer> {
         std::mem::take(&mut self.shared.queue().answers)
     }
 
@@ -182,7 +182,7 @@ impl Shared {
         }
     }
 
-    fn work(&self, node: &mut Node, job: Job) {
+    fn work(&self, node: &mut NameSources, job: Job) {
         let Job { key, question, asked, step } = job;
         let promising = question.is_promising();
         let hopeless = !promising && !node.takes_any_name();
@@ -197,8 +197,8 @@ impl Shared {
         }
         let (attempt, known) = match step {
             Step::Files { attempt } => {
-                queue.urgent_open -= usize::from(attempt == 0 && promising && asked == Asked::Born);
-                let asks = attempt == 0 && asked != Asked::Dying && (promising || !facts.is_empty());
+                queue.urgent_open -= usize::from(attempt == 0 && promising && asked == Occasion::Born);
+                let asks = attempt == 0 && asked != Occasion::Dying && (promising || !facts.is_empty());
                 if asks {
                     // While the container is there: what files did not say, its runtime may.
                     let step = Step::Sockets { known: facts };
@@ -211,7 +211,7 @@ impl Shared {
         };
         match AGAIN.get(attempt) {
             // Hopeless ones, too: their runtime may be about to start.
-            Some(pause) if !known && asked == Asked::Born => {
+            Some(pause) if !known && asked == Occasion::Born => {
                 let step = Step::Files { attempt: attempt + 1 };
                 queue.postpone(Instant::now() + *pause, Job { key, question, asked, step });
             }

@@ -7,11 +7,11 @@ use std::{
 };
 
 use super::{
-    bundle::{CONTAINERDS, Config, Containerd, runtime_of_namespace},
-    cache::Cached,
+    bundle::{BundleConfig, CONTAINERDS, Containerd, runtime_of_namespace},
+    cached::Cached,
     docker,
     kubelet::Kubelet,
-    root::Root,
+    node_root::Root,
     runc,
     sockets::Sockets,
     storage::Storage,
@@ -19,7 +19,7 @@ use super::{
 use crate::attribution::{Facts, Question, Role, Runtime, unit_of_path};
 
 /// The node, as far as it knows names.
-pub struct Node {
+pub struct NameSources {
     root: Root,
     /// Namespaces of each containerd.
     namespaces: [Cached<Vec<String>>; CONTAINERDS.len()],
@@ -31,13 +31,13 @@ pub struct Node {
 }
 
 /// A bundle, and whose it is.
-struct Found {
+struct FoundBundle {
     containerd: &'static Containerd,
     namespace: String,
-    config: Config,
+    config: BundleConfig,
 }
 
-impl Node {
+impl NameSources {
     /// The node whose root directory is mounted at `root`.
     pub fn open(root: &Path) -> io::Result<Self> {
         Ok(Self {
@@ -100,7 +100,7 @@ impl Node {
                 continue;
             }
             if runtime == Some(Runtime::Containerd)
-                && let Some(Found { containerd, namespace, .. }) = self.bundle(&id, question)
+                && let Some(FoundBundle { containerd, namespace, .. }) = self.bundle(&id, question)
             {
                 facts.extend(self.sockets.containerd(&self.root, containerd.socket, &namespace, &id));
             } else if question.pod_uid.is_some() {
@@ -116,7 +116,7 @@ impl Node {
         let may_be = |runtimes: &[Runtime]| runtime.is_none_or(|runtime| runtimes.contains(&runtime));
         let complete = |facts: &[Facts]| is_complete(&facts[from..].iter().collect::<Vec<_>>());
         if may_be(&[Runtime::Containerd, Runtime::Docker])
-            && let Some(Found { namespace, config, .. }) = self.bundle(id, question)
+            && let Some(FoundBundle { namespace, config, .. }) = self.bundle(id, question)
         {
             facts.push(config.facts(id, Some(runtime_of_namespace(&namespace))));
         }
@@ -133,19 +133,19 @@ impl Node {
     }
 
     /// The bundle of a container. An id that two namespaces have is not told apart by it, but by the path.
-    fn bundle(&mut self, id: &str, question: &Question) -> Option<Found> {
+    fn bundle(&mut self, id: &str, question: &Question) -> Option<FoundBundle> {
         let mut found = None;
         for (containerd, namespaces) in CONTAINERDS.iter().zip(&mut self.namespaces) {
             let tasks = containerd.tasks();
             let namespaces = namespaces.get(&self.root, &tasks, list);
             for namespace in namespaces.into_iter().flatten() {
-                let Some(config) = Config::read(&self.root, &tasks.join(namespace).join(id)) else {
+                let Some(config) = BundleConfig::read(&self.root, &tasks.join(namespace).join(id)) else {
                     continue;
                 };
                 let owns = !config.linux.cgroups_path.is_empty()
                     && question.path.starts_with(config.linux.cgroups_path.as_bytes());
                 if owns || found.is_none() {
-                    found = Some(Found { containerd, namespace: namespace.clone(), config });
+                    found = Some(FoundBundle { containerd, namespace: namespace.clone(), config });
                 }
                 if owns {
                     return found;
@@ -166,7 +166,7 @@ impl Node {
             if !namespaces.iter().any(|known| known == namespace) {
                 return None;
             }
-            let config = Config::read(&self.root, &tasks.join(namespace).join(id))?;
+            let config = BundleConfig::read(&self.root, &tasks.join(namespace).join(id))?;
             (config.linux.cgroups_path == format!("/{namespace}/{id}")).then(|| {
                 let facts = config.facts(id, Some(runtime_of_namespace(namespace)));
                 // ctr has no other name for it.
