@@ -9,7 +9,7 @@ use std::{collections::HashMap, fs, iter, mem, time::Duration};
 use memcg_trace::{
     event::{Event, ID_LIMIT},
     record::{Backend, Merge},
-    tracker::{Config, Tracker},
+    tracker::{Tracker, TrackerConfig},
 };
 use memcg_trace_common::{EventHeader, Field, Hook, NAME_SHORT};
 use nix::time::{ClockId, clock_gettime};
@@ -96,7 +96,7 @@ struct Loader {
 
 impl Loader {
     fn new() -> Self {
-        let config = Config {
+        let config = TrackerConfig {
             backend: Backend::Kprobe,
             grace_ns: 30_000_000_000,
             live_at_start: Some(1),

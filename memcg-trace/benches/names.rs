@@ -8,7 +8,7 @@ use std::{fs, hint::black_box, path::PathBuf, process, time::Duration};
 
 use memcg_trace::{
     attribution::{Container, Question, container_of_path, unit_of_path},
-    source::names::Node,
+    source::names::NameSources,
 };
 use nix::time::{ClockId, clock_gettime};
 use serde_json::json;
@@ -102,7 +102,7 @@ fn path(number: usize) -> String {
 
 fn node() -> Vec<f64> {
     let root = Root::new();
-    let mut node = Node::open(&root.0).expect("the root directory");
+    let mut node = NameSources::open(&root.0).expect("the root directory");
     let batch = |_| {
         let start = cpu_time();
         for number in 0..CONTAINERS {

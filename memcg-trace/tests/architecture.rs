@@ -1,12 +1,17 @@
 //! The rules of ARCHITECTURE.md that a program can check, checked on the source: imports go down from floor to floor, no file
-//! imports itself by way of others, and none is too long.
+//! imports itself by way of others, none is too long, and a type's name has one meaning.
 
 #[path = "architecture/imports.rs"]
 mod imports;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
-use imports::{Imports, Module};
+use imports::{Imports, Module, rust_files};
+use syn::Item;
 
 /// From the ground up. A module imports what is below it, and nothing beside it.
 const FLOORS: &[&[&str]] = &[
@@ -90,15 +95,56 @@ fn imports_are_seen() {
     assert!(!imports("tracker::life", "tracker"), "a room and its own face");
 }
 
+/// Source files of these crates of the workspace.
+fn sources(crates: &[&str]) -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    crates.iter().flat_map(|name| rust_files(&root.join(name).join("src"))).collect()
+}
+
+fn read(file: &Path) -> String {
+    fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
 /// Past this, look for the seam.
 const LINES_MAX: usize = 400;
 
 #[test]
 fn no_file_is_too_long() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let crates = ["memcg-trace", "memcg-trace-common", "memcg-trace-ebpf", "xtask"];
-    let files = crates.iter().flat_map(|name| imports::rust_files(&root.join(name).join("src")));
-    let lines = |file: &Path| std::fs::read_to_string(file).expect("a source file").lines().count();
-    let long: Vec<_> = files.filter(|file| lines(file) > LINES_MAX).collect();
+    let files = sources(&["memcg-trace", "memcg-trace-common", "memcg-trace-ebpf", "xtask"]);
+    let long: Vec<_> = files.iter().filter(|file| read(file).lines().count() > LINES_MAX).collect();
     assert!(long.is_empty(), "more than {LINES_MAX} lines: {long:?}");
+}
+
+/// Names of types with more than one meaning, and why they may have them.
+const EXCUSED: &[(&str, &str)] = &[("Args", "of a command, and never seen outside of its module")];
+
+#[test]
+fn a_name_has_one_meaning() {
+    let mut places: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for path in sources(&["memcg-trace", "memcg-trace-common"]) {
+        let file =
+            syn::parse_file(&read(&path)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        for name in file.items.iter().filter_map(type_name) {
+            places.entry(name).or_default().push(path.clone());
+        }
+    }
+    places.retain(|_, places| places.len() > 1);
+    let excused = |name: &str| EXCUSED.iter().any(|(excused, _)| *excused == name);
+    let several: Vec<_> = places.iter().filter(|(name, _)| !excused(name)).collect();
+    assert!(several.is_empty(), "give each its noun: {several:#?}");
+    let idle: Vec<_> = EXCUSED.iter().filter(|(name, _)| !places.contains_key(*name)).collect();
+    assert!(idle.is_empty(), "these need no excuse: {idle:?}");
+}
+
+/// What a file defines, not in functions nor for tests.
+fn type_name(item: &Item) -> Option<String> {
+    let name = match item {
+        Item::Struct(item) => &item.ident,
+        Item::Enum(item) => &item.ident,
+        Item::Union(item) => &item.ident,
+        Item::Trait(item) => &item.ident,
+        Item::Type(item) => &item.ident,
+        _ => return None,
+    };
+    Some(name.to_string())
 }

@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use golden::{check_json, check_text, compare};
 use memcg_trace::{
     cause::{Hint, Pin, Pinned, PinnedBy},
-    diagnosis::{Diagnosis, Limits, Memcgs, Node, RemedyKind, Severity, Trend, What, diagnose},
+    diagnosis::{Diagnosis, FindingKind, Limits, Memcgs, Node, RemedyKind, Severity, Trend, diagnose},
     kernel::{
-        ability::{Ability, Answer},
+        ability::{Ability, AbilityId, Answer},
         cgroupfs::hierarchy::ControllerError,
         hooks::attach::AttachError,
     },
@@ -20,7 +20,7 @@ use memcg_trace::{
     report::{
         json,
         text::{self, Color},
-        view::{DoctorView, Verdict},
+        view::{DoctorView, NodeVerdict},
     },
 };
 
@@ -115,7 +115,7 @@ fn usual() -> Node {
     node
 }
 
-fn severity(diagnosis: &Diagnosis, what: What) -> Option<Severity> {
+fn severity(diagnosis: &Diagnosis, what: FindingKind) -> Option<Severity> {
     diagnosis.findings.iter().find(|finding| finding.what == what).map(|finding| finding.severity)
 }
 
@@ -130,31 +130,31 @@ fn who_is_sick() {
         change(&mut node);
         node
     };
-    let cases: Vec<(Node, What, Severity)> = vec![
-        (healthy(), What::Dying, Severity::Good),
-        (usual(), What::Dying, Severity::Note),
-        (with(|node| node.memcgs.staying = Some(999)), What::Dying, Severity::Note),
-        (with(|node| node.memcgs.staying = Some(1_000)), What::Dying, Severity::Sick),
+    let cases: Vec<(Node, FindingKind, Severity)> = vec![
+        (healthy(), FindingKind::Dying, Severity::Good),
+        (usual(), FindingKind::Dying, Severity::Note),
+        (with(|node| node.memcgs.staying = Some(999)), FindingKind::Dying, Severity::Note),
+        (with(|node| node.memcgs.staying = Some(1_000)), FindingKind::Dying, Severity::Sick),
         // Many that come and go are no leak.
-        (with(|node| node.memcgs.dying = Some(5_000)), What::Dying, Severity::Good),
-        (with(|node| node.memcgs.staying = None), What::Dying, Severity::Unknown),
-        (with(|node| node.memcgs.ids_used = Some(32_768)), What::MemcgIds, Severity::Note),
-        (with(|node| node.memcgs.ids_used = Some(58_982)), What::MemcgIds, Severity::Sick),
-        (with(|node| node.memcgs.ids_used = None), What::MemcgIds, Severity::Unknown),
+        (with(|node| node.memcgs.dying = Some(5_000)), FindingKind::Dying, Severity::Good),
+        (with(|node| node.memcgs.staying = None), FindingKind::Dying, Severity::Unknown),
+        (with(|node| node.memcgs.ids_used = Some(32_768)), FindingKind::MemcgIds, Severity::Note),
+        (with(|node| node.memcgs.ids_used = Some(58_982)), FindingKind::MemcgIds, Severity::Sick),
+        (with(|node| node.memcgs.ids_used = None), FindingKind::MemcgIds, Severity::Unknown),
         // Every live memcg has an ID, so it is sick whatever the dying ones have.
         (
             with(|node| (node.memcgs.ids_used, node.memcgs.live) = (None, Some(60_000))),
-            What::MemcgIds,
+            FindingKind::MemcgIds,
             Severity::Sick,
         ),
-        (with(|node| node.memcgs.held_bytes = Some(700 << 20)), What::HeldMemory, Severity::Good),
-        (with(|node| node.memcgs.held_bytes = Some(900 << 20)), What::HeldMemory, Severity::Sick),
-        (with(|node| node.memcgs.empty = Some(6_000)), What::Empty, Severity::Note),
-        (with(|node| node.slab_caches = Some(9_000)), What::SlabCaches, Severity::Note),
-        (not_memory(), What::OtherControllers, Severity::Sick),
-        (with(|node| node.mkdir_errno = Some(16)), What::Mkdir, Severity::Sick),
-        (with(|node| node.hooks_fired = Some(false)), What::Hooks, Severity::Unknown),
-        (with(|node| node.memcgs.agrees = Some(false)), What::Counts, Severity::Unknown),
+        (with(|node| node.memcgs.held_bytes = Some(700 << 20)), FindingKind::HeldMemory, Severity::Good),
+        (with(|node| node.memcgs.held_bytes = Some(900 << 20)), FindingKind::HeldMemory, Severity::Sick),
+        (with(|node| node.memcgs.empty = Some(6_000)), FindingKind::Empty, Severity::Note),
+        (with(|node| node.slab_caches = Some(9_000)), FindingKind::SlabCaches, Severity::Note),
+        (not_memory(), FindingKind::OtherControllers, Severity::Sick),
+        (with(|node| node.mkdir_errno = Some(16)), FindingKind::Mkdir, Severity::Sick),
+        (with(|node| node.hooks_fired = Some(false)), FindingKind::Hooks, Severity::Unknown),
+        (with(|node| node.memcgs.agrees = Some(false)), FindingKind::Counts, Severity::Unknown),
     ];
     for (node, what, expected) in cases {
         let diagnosis = diagnose(&node, &LIMITS);
@@ -169,7 +169,7 @@ fn who_is_sick() {
 fn memory_is_to_blame_where_it_is() {
     let mut node = usual();
     node.dying_by_controller = BTreeMap::from([("io".to_owned(), 301), ("memory".to_owned(), 301)]);
-    assert_eq!(severity(&diagnose(&node, &LIMITS), What::OtherControllers), None);
+    assert_eq!(severity(&diagnose(&node, &LIMITS), FindingKind::OtherControllers), None);
 }
 
 #[test]
@@ -208,7 +208,8 @@ fn evidence_goes_before_hints() {
     use RemedyKind::*;
     let node = with_evidence(usual());
     let diagnosis = diagnose(&node, &LIMITS);
-    let dying = diagnosis.findings.iter().find(|finding| finding.what == What::Dying).expect("a finding");
+    let dying =
+        diagnosis.findings.iter().find(|finding| finding.what == FindingKind::Dying).expect("a finding");
     assert!(
         dying.text.ends_with("; pinned by file (290), task (8), network namespace (3)"),
         "{}",
@@ -236,12 +237,12 @@ fn the_seeds_bug_is_prevented() {
     assert_eq!(remedies(&diagnose(&node, &LIMITS)), []);
 }
 
-fn ability(what: &str, answer: Answer) -> Ability {
-    Ability { what: what.to_owned(), answer }
+fn ability(id: AbilityId, answer: Answer) -> Ability {
+    Ability { id, answer }
 }
 
 /// Both formats.
-fn print(name: &str, controller: Option<&str>, abilities: &[Ability], node: Option<&Node>) -> Verdict {
+fn print(name: &str, controller: Option<&str>, abilities: &[Ability], node: Option<&Node>) -> NodeVerdict {
     let diagnosis = node.map(|node| diagnose(node, &LIMITS));
     let release = node.map_or("6.12.9", |node| &node.release);
     let backend = controller.map(|_| Backend::Kprobe);
@@ -260,17 +261,16 @@ fn print(name: &str, controller: Option<&str>, abilities: &[Ability], node: Opti
 #[test]
 fn golden_output() {
     let works = [
-        ability("privileges", Answer::yes("CAP_SYS_ADMIN")),
-        ability("kernel not locked down", Answer::unknown("/sys/kernel/security/lockdown cannot be read")),
-        ability("kprobe backend", Answer::no(&AttachError::KprobesOff)),
+        ability(AbilityId::Privileges, Answer::yes("CAP_SYS_ADMIN")),
+        ability(AbilityId::Lockdown, Answer::unknown("/sys/kernel/security/lockdown cannot be read")),
+        ability(AbilityId::Backend(Backend::Kprobe), Answer::no(&AttachError::KprobesOff)),
     ];
     let table = [
-        ("healthy", healthy(), Verdict::Healthy),
-        ("seed", seed(), Verdict::Sick),
-        ("exhausted", exhausted(), Verdict::Sick),
-        ("not-memory", not_memory(), Verdict::Sick),
-        ("usual", usual(), Verdict::Healthy),
-        ("evidence", with_evidence(usual()), Verdict::Healthy),
+        ("healthy", healthy(), NodeVerdict::Healthy),
+        ("seed", seed(), NodeVerdict::Sick),
+        ("exhausted", exhausted(), NodeVerdict::Sick),
+        ("not-memory", not_memory(), NodeVerdict::Sick),
+        ("usual", usual(), NodeVerdict::Healthy),
     ];
     for (name, node, verdict) in table {
         let controller = match node.version {
@@ -279,6 +279,6 @@ fn golden_output() {
         };
         assert_eq!(print(name, Some(controller), &works, Some(&node)), verdict, "{name}");
     }
-    let lacks = [ability("memory controller", Answer::no(&ControllerError::Disabled))];
-    assert_eq!(print("no-controller", None, &lacks, None), Verdict::Unsupported);
+    let lacks = [ability(AbilityId::Hierarchy, Answer::no(&ControllerError::Disabled))];
+    assert_eq!(print("no-controller", None, &lacks, None), NodeVerdict::Unsupported);
 }

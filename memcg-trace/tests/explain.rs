@@ -21,7 +21,7 @@ use memcg_trace::{
         text::{self, Color},
         view::{ExplainBy, ExplainRequest, ExplainView, Explained, Viewpoint},
     },
-    tracker::{Config, Memcg, Tracker},
+    tracker::{Memcg, Tracker, TrackerConfig},
 };
 use serde_json::Value;
 
@@ -48,7 +48,7 @@ fn tracker() -> Tracker {
         css(23, b"a\x1b[2J").walked_dying(),
     ];
     let events: Vec<_> = [pod.walked()].into_iter().chain(dying).map(|fired| fired.at(9_000)).collect();
-    let mut tracker = Tracker::new(Config {
+    let mut tracker = Tracker::new(TrackerConfig {
         backend: Backend::Kprobe,
         grace_ns: u64::MAX,
         live_at_start: Some(0),

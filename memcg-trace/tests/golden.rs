@@ -20,7 +20,7 @@ use memcg_trace::{
         view::{EventView, Run, SummaryView, Viewpoint, rolled, subject},
     },
     session::Rollup,
-    tracker::{Change, Config, Memcg, Tracker, What},
+    tracker::{Change, Memcg, Tracker, TrackerConfig, What},
 };
 use memcg_trace_common::{Field, Hook};
 
@@ -58,7 +58,7 @@ impl Session {
 
     fn on(name: &'static str, backend: Backend, live_at_start: Option<u64>) -> Self {
         let paths = HashMap::from([(1, Box::from(*b"/"))]);
-        let config = Config { backend, grace_ns: GRACE_MS * MS, live_at_start, paths };
+        let config = TrackerConfig { backend, grace_ns: GRACE_MS * MS, live_at_start, paths };
         let run = Run {
             backend,
             backend_reason: None,
@@ -437,7 +437,8 @@ fn many_leak() {
 /// 20,000 lines of a storm. The time is printed, not judged: `cargo test --release --test golden speed -- --nocapture`.
 #[test]
 fn speed() {
-    let config = Config { backend: Backend::Kprobe, grace_ns: 1, live_at_start: None, paths: HashMap::new() };
+    let config =
+        TrackerConfig { backend: Backend::Kprobe, grace_ns: 1, live_at_start: None, paths: HashMap::new() };
     let mut tracker = Tracker::new(config);
     let css = css(20, ID);
     let mut changes = Vec::new();

@@ -4,7 +4,7 @@
 use memcg_trace::{
     kernel::hooks::{
         css_callbacks::Callbacks,
-        plan::{Kind, plan},
+        plan::{KernelKind, plan},
         slab_plan,
     },
     record::Backend,
@@ -45,7 +45,7 @@ fn every_kernel_has_what_its_plan_needs() {
         assert_eq!(Callbacks::by(symbols.lines()), Some(*callbacks), "{kernel}");
         let mut lacks = Vec::new();
         for blind in [false, true] {
-            for planned in plan(Backend::Kprobe, Kind { callbacks: *callbacks, blind }) {
+            for planned in plan(Backend::Kprobe, KernelKind { callbacks: *callbacks, blind }) {
                 if !has(symbols, planned.hook, planned.target) {
                     assert!(planned.optional.is_some(), "{kernel} lacks {}", planned.target);
                     lacks.push(planned.target);
@@ -86,8 +86,9 @@ fn slab_hooks() {
 #[test]
 fn ends_before_beginnings() {
     for callbacks in [Callbacks::Css, Callbacks::Cgroup] {
-        let hooks: Vec<_> =
-            plan(Backend::Kprobe, Kind { callbacks, blind: false }).map(|planned| planned.hook).collect();
+        let hooks: Vec<_> = plan(Backend::Kprobe, KernelKind { callbacks, blind: false })
+            .map(|planned| planned.hook)
+            .collect();
         let place = |hook| hooks.iter().position(|h| *h == hook);
         for (first, second) in [
             (Hook::CssOffline, Hook::CssOnline),

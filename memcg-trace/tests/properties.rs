@@ -8,7 +8,7 @@ use events::{Css, Fired, MS, css};
 use memcg_trace::{
     event::{Event, Key},
     record::{Backend, Merge, Record},
-    tracker::{Config, State, Totals, Tracker},
+    tracker::{State, Totals, Tracker, TrackerConfig},
 };
 use memcg_trace_common::{EventHeader, Hook};
 use proptest::prelude::*;
@@ -156,7 +156,7 @@ impl History {
     }
 
     fn tracker(&self) -> Tracker {
-        Tracker::new(Config {
+        Tracker::new(TrackerConfig {
             backend: self.backend,
             grace_ns: u64::MAX,
             live_at_start: Some(1),
@@ -330,7 +330,7 @@ proptest! {
         grace_ns in 0..300u64,
     ) {
         let backend = if tracepoint { Backend::Tracepoint } else { Backend::Kprobe };
-        let config = Config { backend, grace_ns, live_at_start: Some(1), paths: HashMap::new() };
+        let config = TrackerConfig { backend, grace_ns, live_at_start: Some(1), paths: HashMap::new() };
         let mut checked = Checked(Tracker::new(config));
         let mut furthest: BTreeMap<Key, State> = BTreeMap::new();
         for header in headers {

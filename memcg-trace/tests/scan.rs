@@ -13,14 +13,14 @@ use golden::{check_json, check_text, compare};
 use memcg_trace::{
     attribution::{Container, container_of_path},
     event::Key,
-    kernel::cgroupfs::cgroup_stat::Counted,
-    record::{Backend, CacheCopies, Clock, Learned, Record, Snapshot, Version},
+    kernel::cgroupfs::cgroup_stat::KernelCounts,
+    record::{Backend, CacheCopies, Clock, Learned, Record, Snapshot, Version, WalkMeans},
     report::{
         json,
         text::{self, Color},
         view::{Accounting, By, Request, ScanView, Scanned, Selection, Sort, Viewpoint},
     },
-    tracker::{Config, Memcg, Tracker},
+    tracker::{Memcg, Tracker, TrackerConfig},
 };
 use memcg_trace_common::{Charges, Field, Kind};
 
@@ -54,10 +54,10 @@ impl Scan {
         let snapshot = Snapshot { began_ns: 8_995 * MS, ended_ns: 9_000 * MS, events, ..Snapshot::default() };
         Self(
             Scanned {
-                backend: "walk",
+                backend: WalkMeans::Program,
                 snapshot,
                 accounting: Accounting { version, swap: true, page_bytes: PAGE },
-                counted: Counted { cgroups, ..Counted::default() },
+                counted: KernelCounts { cgroups, ..KernelCounts::default() },
                 agrees: Some(true),
                 walks: 1,
                 moved: 0,
@@ -70,7 +70,7 @@ impl Scan {
 
     /// Both formats of one request.
     fn compare(&self, name: &str, request: Request) {
-        let config = Config {
+        let config = TrackerConfig {
             backend: Backend::Kprobe,
             grace_ns: u64::MAX,
             live_at_start: Some(0),
@@ -143,8 +143,12 @@ fn node() -> Scan {
             measured(scope.walked(), 0, None),
         ],
     );
-    scan.0.counted =
-        Counted { cgroups: Some(9), dying_cgroups: Some(3), live_memcgs: Some(5), dying_memcgs: Some(4) };
+    scan.0.counted = KernelCounts {
+        cgroups: Some(9),
+        dying_cgroups: Some(3),
+        live_memcgs: Some(5),
+        dying_memcgs: Some(4),
+    };
     scan.0.snapshot.charges = foldhash::HashMap::from_iter([
         (
             container.key,
@@ -222,7 +226,7 @@ fn pinned_by_slab_caches() {
     };
     let zombies = [old(20), old(21), old(22)];
     let mut scan = Scan::of(Version::V1, zombies.iter().map(zombie));
-    scan.0.backend = "ids";
+    scan.0.backend = WalkMeans::Ids;
     let names: [&[&[u8]]; 2] =
         [&[b"anon_vma(0:web)", b"sighand_cache(0:web)"], &[b"sighand_cache(1:a\x1bb)"]];
     let names = names.map(|names| names.iter().map(|name| Box::from(*name)).collect());

@@ -10,8 +10,8 @@ use memcg_trace::{
     record::{CacheCopies, Clock},
     report::view::{SlabBy, SlabRequest, SlabView},
     slab::{
-        Change, Config, Family, Leak, Ledger, Listed, Listing, SlabEvent, SlabRecord, SlabRun, State, Symbol,
-        Totals, What, stem,
+        CacheFamily, Leak, ListedCache, Listing, SlabBackend, SlabChange, SlabConfig, SlabEvent, SlabLedger,
+        SlabRecord, SlabRun, SlabState, SlabStep, SlabTotals, Symbol, stem,
     },
 };
 use memcg_trace_common::{RawSlabEvent, SlabField, SlabHook};
@@ -130,29 +130,29 @@ fn module_free(module: &str, pid: u32) -> Fired {
     fired(SlabHook::ModuleFree).module(module).pid(pid)
 }
 
-fn listed(dir: &str, name: &str, links: &[&str]) -> Listed {
+fn listed(dir: &str, name: &str, links: &[&str]) -> ListedCache {
     let links = links.iter().map(|link| link.as_bytes().into()).collect();
-    Listed { dir: dir.as_bytes().into(), name: name.as_bytes().into(), links, ..Listed::default() }
+    ListedCache { dir: dir.as_bytes().into(), name: name.as_bytes().into(), links, ..ListedCache::default() }
 }
 
-fn listing(ms: u64, caches: &[Listed]) -> SlabRecord {
+fn listing(ms: u64, caches: &[ListedCache]) -> SlabRecord {
     let ns = ms * MS;
     SlabRecord::Walk(Listing { began_ns: ns, ended_ns: ns, caches: caches.to_vec(), stale_links: 0 })
 }
 
 /// A ledger that writes down what it tells.
 struct Book {
-    ledger: Ledger,
+    ledger: SlabLedger,
     told: Vec<String>,
 }
 
 fn book(hooked: bool) -> Book {
-    let config = Config { hooked, tells_new: hooked, tells_release: hooked, grace_ns: GRACE_MS * MS };
-    Book { ledger: Ledger::new(config), told: Vec::new() }
+    let config = SlabConfig { hooked, tells_new: hooked, tells_release: hooked, grace_ns: GRACE_MS * MS };
+    Book { ledger: SlabLedger::new(config), told: Vec::new() }
 }
 
-fn balances(ledger: &Ledger) {
-    let totals @ Totals { created, adopted, live, destroying, leaked, released, .. } = *ledger.totals();
+fn balances(ledger: &SlabLedger) {
+    let totals @ SlabTotals { created, adopted, live, destroying, leaked, released, .. } = *ledger.totals();
     assert_eq!(created + adopted, live + destroying + leaked + released, "{totals:?}");
     let existing = ledger.caches().count() as u64;
     assert_eq!(existing, live + destroying + leaked, "{totals:?}");
@@ -176,29 +176,29 @@ impl Book {
         self
     }
 
-    fn write(&mut self, changes: &[Change]) {
+    fn write(&mut self, changes: &[SlabChange]) {
         for change in changes {
             let name = |number| {
                 let cache = self.ledger.get(number).expect("changes name caches of the ledger");
                 cache.name.escape_ascii().to_string()
             };
             let what = match &change.what {
-                What::Created(number) => format!("created {}", name(*number)),
-                What::Aliased(number) => {
+                SlabStep::Created(number) => format!("created {}", name(*number)),
+                SlabStep::Aliased(number) => {
                     let asked = self.ledger.get(*number).unwrap().asked.last().unwrap();
                     format!("{} -> {}", asked.name.escape_ascii(), name(*number))
                 }
-                What::Unaliased { number, .. } => format!("unaliased {}", name(*number)),
-                What::Destroying(number) => format!("destroying {}", name(*number)),
-                What::Leaked(number) => {
+                SlabStep::Unaliased { number, .. } => format!("unaliased {}", name(*number)),
+                SlabStep::Destroying(number) => format!("destroying {}", name(*number)),
+                SlabStep::Leaked(number) => {
                     format!("leaked {} {:?}", name(*number), self.ledger.get(*number).unwrap().leak.unwrap())
                 }
-                What::Released { cache, late } => {
+                SlabStep::Released { cache, late } => {
                     format!("released {}{}", cache.name.escape_ascii(), if *late { " late" } else { "" })
                 }
-                What::Failed { name, .. } => format!("failed {}", name.escape_ascii()),
-                What::Lost { hook, events, .. } => format!("lost {events} {hook:?}"),
-                What::Missed { hook, firings } => format!("missed {firings} {hook:?}"),
+                SlabStep::Failed { name, .. } => format!("failed {}", name.escape_ascii()),
+                SlabStep::Lost { hook, events, .. } => format!("lost {events} {hook:?}"),
+                SlabStep::Missed { hook, firings } => format!("missed {firings} {hook:?}"),
             };
             self.told.push(format!("{} {what}", change.t_ns / MS));
         }
@@ -212,8 +212,8 @@ impl Book {
     }
 
     #[track_caller]
-    fn totals(self, expected: impl FnOnce(&mut Totals)) -> Self {
-        let mut totals = Totals::default();
+    fn totals(self, expected: impl FnOnce(&mut SlabTotals)) -> Self {
+        let mut totals = SlabTotals::default();
         expected(&mut totals);
         assert_eq!(*self.ledger.totals(), totals);
         self
@@ -245,8 +245,8 @@ fn destroyed_and_not_released() {
 #[test]
 fn releases_unseen() {
     let mut blind = book(true);
-    let config = Config { tells_release: false, ..*blind.ledger.config() };
-    blind.ledger = Ledger::new(config);
+    let config = SlabConfig { tells_release: false, ..*blind.ledger.config() };
+    blind.ledger = SlabLedger::new(config);
     blind
         .records([create(1, "a").at(1), destroy(1, "a", 1).at(2)])
         .time(100_000)
@@ -273,7 +273,7 @@ fn destroying_an_alias_is_no_release() {
 #[test]
 fn aliases_by_reference_count() {
     let mut counted = book(true);
-    counted.ledger = Ledger::new(Config { tells_new: false, ..*counted.ledger.config() });
+    counted.ledger = SlabLedger::new(SlabConfig { tells_new: false, ..*counted.ledger.config() });
     let mut first = create(1, "a");
     first.raw.header.known &= !SlabField::NEW;
     counted.records([first.at(1), alias(1, "a", "b", 2).at(2)]).told(&["1 created a", "2 b -> a"]);
@@ -353,7 +353,7 @@ fn names_are_dropped_by_their_module() {
         module_free("one", 5).at(4),
     ]);
     let cache = book.ledger.caches().next().unwrap();
-    assert_eq!((cache.state, cache.dropped_unnamed), (State::Live, 0));
+    assert_eq!((cache.state, cache.dropped_unnamed), (SlabState::Live, 0));
     let held: Vec<_> = cache.asked.iter().filter(|asked| !asked.dropped).map(|asked| &*asked.name).collect();
     assert_eq!(held, [b"second"]);
 }
@@ -426,7 +426,7 @@ fn copies_by_owner() {
         ..container_of_path(format!("/docker/{}", "5e1f".repeat(16)).as_bytes()).unwrap()
     };
     let run = SlabRun {
-        backend: "kprobe",
+        backend: SlabBackend::Kprobe,
         backend_reason: None,
         unknown: Vec::new(),
         clock: Clock { boottime_offset_ns: 0, realtime_offset_ns: 0 },
@@ -483,8 +483,8 @@ fn copies_of_dying_memcgs() {
 fn a_list_from_look_to_look() {
     let old = listed("plain", "plain", &[]);
     let merged = listed(":0000008", "zs_handle-zram1", &["zs_handle-zram1"]);
-    let left = Listed { aliases: Some(-1), ..listed("left", "left", &[]) };
-    let orphan = Listed { ctor_gone: true, ..listed("orphan", "orphan", &[]) };
+    let left = ListedCache { aliases: Some(-1), ..listed("left", "left", &[]) };
+    let orphan = ListedCache { ctor_gone: true, ..listed("orphan", "orphan", &[]) };
     book(false)
         .records([
             listing(1, std::slice::from_ref(&old)),
@@ -517,7 +517,7 @@ fn only_what_grows_steadily_is_named() {
     }
     let growing = book.ledger.growing();
     let [growing] = &growing[..] else { panic!("{growing:?}") };
-    assert!(matches!(&growing.family, Family::Creator(symbol) if *symbol.function == *b"grow"));
+    assert!(matches!(&growing.family, CacheFamily::Creator(symbol) if *symbol.function == *b"grow"));
     assert_eq!((growing.from, growing.to, growing.rises), (1, 4, 3));
 }
 
@@ -570,7 +570,7 @@ fn any_record() -> impl Strategy<Value = SlabRecord> {
     );
     let dirs = prop::collection::vec((prop_oneof![Just("a"), Just("b"), Just(":1")], -1..3i64), 0..4);
     let listing = (dirs, 0..50u64).prop_map(|(dirs, ms)| {
-        let entry = |(dir, aliases)| Listed { aliases: Some(aliases), ..listed(dir, "a", &["b"]) };
+        let entry = |(dir, aliases)| ListedCache { aliases: Some(aliases), ..listed(dir, "a", &["b"]) };
         listing(ms, &dirs.into_iter().map(entry).collect::<Vec<_>>())
     });
     prop_oneof![8 => event, 1 => listing]

@@ -12,7 +12,7 @@ const UID: &str = "6a4ce4a0-ba47-11ea-b2a7-0cc47ac5979e";
 const UID_: &str = "6a4ce4a0_ba47_11ea_b2a7_0cc47ac5979e";
 const MD5: &str = "9729a196c4723b60ab401eaff722982d";
 
-type Facts<'a> = (Option<&'a str>, Option<&'a str>, Option<Runtime>, Option<Driver>, Option<Qos>);
+type Expected<'a> = (Option<&'a str>, Option<&'a str>, Option<Runtime>, Option<Driver>, Option<Qos>);
 
 /// Reads a path in which ID, IN, UID, UID_ and MD5 are written as `{name}`.
 fn read(path: &str) -> Option<Container> {
@@ -20,19 +20,19 @@ fn read(path: &str) -> Option<Container> {
     container_of_path(path.replace("{md5}", MD5).as_bytes())
 }
 
-fn facts(container: &Container) -> Facts<'_> {
+fn facts(container: &Container) -> Expected<'_> {
     let Container { id, pod_uid, runtime, driver, qos, .. } = container;
     (id.as_deref(), pod_uid.as_deref(), *runtime, *driver, *qos)
 }
 
-fn expect(path: &str, facts_expected: Facts<'_>) {
+fn expect(path: &str, facts_expected: Expected<'_>) {
     let container = read(path);
     assert_eq!(container.as_ref().map(facts), Some(facts_expected), "{path}");
 }
 
 #[test]
 fn kubernetes() {
-    let table: &[(&str, Facts<'_>)] = &[
+    let table: &[(&str, Expected<'_>)] = &[
         ("/kubepods/burstable/pod{uid}/{id}", (Some(ID), Some(UID), None, Some(Cgroupfs), Some(Burstable))),
         ("/kubepods/besteffort/pod{uid}", (None, Some(UID), None, Some(Cgroupfs), Some(BestEffort))),
         ("/kubepods/pod{uid}/{id}", (Some(ID), Some(UID), None, Some(Cgroupfs), Some(Guaranteed))),
@@ -76,7 +76,7 @@ fn kubernetes() {
 
 #[test]
 fn without_kubernetes() {
-    let table: &[(&str, Facts<'_>)] = &[
+    let table: &[(&str, Expected<'_>)] = &[
         ("/docker/{id}", (Some(ID), None, Some(Docker), Some(Cgroupfs), None)),
         ("/system.slice/docker-{id}.scope", (Some(ID), None, Some(Docker), Some(Systemd), None)),
         ("/../../../../system.slice/docker-{id}.scope", (Some(ID), None, Some(Docker), Some(Systemd), None)),
@@ -138,7 +138,7 @@ fn a_container_in_a_container_knows_the_outer_one() {
 
 #[test]
 fn a_monitor_is_not_the_workload() {
-    let monitors: &[(&str, Facts<'_>)] = &[
+    let monitors: &[(&str, Expected<'_>)] = &[
         ("/machine.slice/libpod-conmon-{id}.scope", (None, None, Some(Podman), None, None)),
         ("/libpod_parent/conmon", (None, None, Some(Podman), None, None)),
         ("/lxc.monitor.hermes/system.slice/postfix.service", (None, None, Some(Lxc), None, None)),

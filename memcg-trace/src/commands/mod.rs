@@ -5,7 +5,6 @@ mod args;
 pub mod doctor;
 pub mod explain;
 pub mod follow;
-mod names;
 pub mod reap;
 pub mod replay;
 pub mod scan;

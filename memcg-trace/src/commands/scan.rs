@@ -7,15 +7,12 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{
-    args::{BtfArg, Format, OutputArgs},
-    names::NamesArgs,
-};
+use super::args::{BtfArg, Format, NamesArgs, OutputArgs};
 use crate::{
     event::Key,
     exit::Exit,
     kernel::{
-        self, Kernel, cgroupfs::cgroup_stat::Counted, clock, pins::PinsError, privileges,
+        self, Kernel, cgroupfs::cgroup_stat::KernelCounts, clock, pins::PinsError, privileges,
         slab::memcg_caches::CachesError,
     },
     record::{Learned, Record},
@@ -122,7 +119,7 @@ impl Args {
         }
         let controller = &kernel.controller;
         let mut walk = kernel.load_walk().with_context(|| {
-            let counted = text::counted(&Counted::now(controller));
+            let counted = text::counted(&KernelCounts::now(controller));
             format!("cannot list memcgs; the kernel's own counts are {counted}")
         })?;
         let caches = Caches::open(&kernel);

@@ -10,9 +10,8 @@ use anyhow::{Context as _, Result};
 
 use super::{
     announce,
-    args::BtfArg,
+    args::{BtfArg, NamesArgs},
     follow::{Printer, Shown},
-    names::NamesArgs,
 };
 use crate::{
     exit::Exit,

@@ -8,10 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{
-    args::{Format, OutputArgs},
-    names::NamesArgs,
-};
+use super::args::{Format, NamesArgs, OutputArgs};
 use crate::{
     attribution::{Container, Question, container_of_path, unit_of_path},
     exit::Exit,
@@ -21,7 +18,7 @@ use crate::{
         json, text,
         view::{PathSource, WhoisView},
     },
-    source::names::Node,
+    source::names::NameSources,
 };
 
 /// Identify the container, pod and unit of a cgroup path, process or container id
@@ -65,7 +62,7 @@ impl Args {
     }
 
     /// Answers one query; a failure does not affect the others.
-    fn answer(&self, out: &mut impl Write, node: &mut Option<Node>, query: &[u8]) -> Result<Exit> {
+    fn answer(&self, out: &mut impl Write, node: &mut Option<NameSources>, query: &[u8]) -> Result<Exit> {
         let found = find(query);
         let (path, error) = match &found {
             Ok((path, source)) => (Some((path, *source)), None),
@@ -89,7 +86,7 @@ impl Args {
 }
 
 /// Identifies a container from the path and from the node.
-fn container(path: &[u8], node: &mut Option<Node>) -> Option<Container> {
+fn container(path: &[u8], node: &mut Option<NameSources>) -> Option<Container> {
     let mut facts = Vec::new();
     if let (Some(question), Some(node)) = (Question::about(path), node) {
         facts = node.files(&question);

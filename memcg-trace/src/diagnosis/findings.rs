@@ -27,7 +27,7 @@ pub enum Severity {
 /// A finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    pub what: What,
+    pub what: FindingKind,
     pub severity: Severity,
     pub text: String,
 }
@@ -35,7 +35,7 @@ pub struct Finding {
 /// The subjects of findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum What {
+pub enum FindingKind {
     Live,
     Dying,
     HeldMemory,
@@ -90,7 +90,7 @@ pub(super) fn of(node: &Node, limits: &Limits) -> Vec<Finding> {
     findings.into_iter().flatten().collect()
 }
 
-fn finding(what: What, severity: Severity, text: impl Into<String>) -> Finding {
+fn finding(what: FindingKind, severity: Severity, text: impl Into<String>) -> Finding {
     Finding { what, severity, text: text.into() }
 }
 
@@ -99,16 +99,20 @@ fn live(memcgs: &Memcgs) -> Finding {
         Some(live) => {
             let removed = memcgs.removed.filter(|&removed| removed > 0);
             let removed = removed.map(|removed| format!(", and {} removed, not offline yet", Count(removed)));
-            finding(What::Live, Severity::Good, format!("{}{}", Count(live), removed.unwrap_or_default()))
+            finding(
+                FindingKind::Live,
+                Severity::Good,
+                format!("{}{}", Count(live), removed.unwrap_or_default()),
+            )
         }
-        None => finding(What::Live, Severity::Unknown, "unknown"),
+        None => finding(FindingKind::Live, Severity::Unknown, "unknown"),
     }
 }
 
 fn dying(node: &Node, limits: &Limits) -> Finding {
     let Memcgs { dying, staying, .. } = &node.memcgs;
     let (Some(dying), Some(staying)) = (*dying, *staying) else {
-        return finding(What::Dying, Severity::Unknown, "unknown");
+        return finding(FindingKind::Dying, Severity::Unknown, "unknown");
     };
     let severity = match staying {
         0 => Severity::Good,
@@ -124,7 +128,7 @@ fn dying(node: &Node, limits: &Limits) -> Finding {
     }
     text += &pinned_by(&node.memcgs);
     text += &growth(node.trend, |trend| trend.dying);
-    finding(What::Dying, severity, text)
+    finding(FindingKind::Dying, severity, text)
 }
 
 /// By what refers to them; else by what counters make likely. How many memcgs each pins, the most frequent one first: a
@@ -161,7 +165,7 @@ fn memory(held: u64, machine: Option<u64>) -> Finding {
     if sick {
         text += &format!(" (sick from {} % on)", Limits::MEMORY_PERCENT);
     }
-    finding(What::HeldMemory, if sick { Severity::Sick } else { Severity::Good }, text)
+    finding(FindingKind::HeldMemory, if sick { Severity::Sick } else { Severity::Good }, text)
 }
 
 fn ids(node: &Node) -> Finding {
@@ -198,12 +202,12 @@ fn ids(node: &Node) -> Finding {
         text +=
             &format!("; at this rate mkdir fails in {}", Time { ns: u64::try_from(ns).unwrap_or(u64::MAX) });
     }
-    finding(What::MemcgIds, severity, text)
+    finding(FindingKind::MemcgIds, severity, text)
 }
 
 fn forgotten(empty: u64, limits: &Limits) -> Finding {
     let severity = if empty >= limits.max_dying { Severity::Note } else { Severity::Good };
-    finding(What::Empty, severity, format!("{} live, with no processes and no children", Count(empty)))
+    finding(FindingKind::Empty, severity, format!("{} live, with no processes and no children", Count(empty)))
 }
 
 /// Zombies of another controller.
@@ -221,14 +225,14 @@ fn elsewhere(node: &Node, limits: &Limits) -> Option<Finding> {
         Count(count),
         Count(memory)
     );
-    Some(finding(What::OtherControllers, severity, text))
+    Some(finding(FindingKind::OtherControllers, severity, text))
 }
 
 fn slab_caches(caches: u64, trend: Option<Trend>) -> Finding {
     let severity = if caches >= SLAB_CACHES_NOTE { Severity::Note } else { Severity::Good };
     let many = if severity == Severity::Note { ", many: a few hundred are usual" } else { "" };
     let growth = growth(trend, |trend| trend.slab_caches);
-    finding(What::SlabCaches, severity, format!("{} in /sys/kernel/slab{many}{growth}", Count(caches)))
+    finding(FindingKind::SlabCaches, severity, format!("{} in /sys/kernel/slab{many}{growth}", Count(caches)))
 }
 
 fn kmem(node: &Node) -> Finding {
@@ -254,28 +258,28 @@ fn kmem(node: &Node) -> Finding {
         (charged, all) => format!("; in {} of {} containers", Count(charged), Count(all)),
     };
     let text = text + &containers;
-    finding(What::Kmem, Severity::Good, text)
+    finding(FindingKind::Kmem, Severity::Good, text)
 }
 
 fn mkdir(errno: u32, memcgs: &Memcgs) -> Finding {
     let (used, held_by_dying) = (memcgs.ids_used, memcgs.ids_held_by_dying);
     let ids = Ids { used, limit: ID_LIMIT, held_by_dying, exhausted_in_ns: None };
     let AllocError { name, meaning, .. } = AllocError::decode(errno, &ids, memcgs.dying);
-    finding(What::Mkdir, Severity::Sick, format!("no cgroup can be created, {name}: {meaning}"))
+    finding(FindingKind::Mkdir, Severity::Sick, format!("no cgroup can be created, {name}: {meaning}"))
 }
 
 fn hooks(node: &Node) -> Option<Finding> {
     let text = "not every hook fired in the self-test: traces here may be incomplete";
-    (node.hooks_fired == Some(false)).then(|| finding(What::Hooks, Severity::Unknown, text))
+    (node.hooks_fired == Some(false)).then(|| finding(FindingKind::Hooks, Severity::Unknown, text))
 }
 
 fn counts(memcgs: &Memcgs) -> Option<Finding> {
     let text = "the walk differs from the kernel's own counts: run again";
     if let Some(reason) = &memcgs.not_walked {
         let text = format!("only the kernel's own counts, as it could not be walked: {reason}");
-        return Some(finding(What::Counts, Severity::Note, text));
+        return Some(finding(FindingKind::Counts, Severity::Note, text));
     }
-    (memcgs.agrees == Some(false)).then(|| finding(What::Counts, Severity::Unknown, text))
+    (memcgs.agrees == Some(false)).then(|| finding(FindingKind::Counts, Severity::Unknown, text))
 }
 
 /// `, +12 in 1m0s`
@@ -284,7 +288,7 @@ fn growth(trend: Option<Trend>, of: impl Fn(&Trend) -> Option<i64>) -> String {
     grown.map(|(grown, ns)| format!(", {grown:+} in {}", Time { ns })).unwrap_or_default()
 }
 
-impl What {
+impl FindingKind {
     /// Name for people.
     pub fn name(self) -> &'static str {
         match self {

@@ -45,14 +45,14 @@ pub struct KnownBug {
     /// Not visible before it is too late: the remedies apply to healthy nodes, too.
     #[serde(default)]
     pub prevent: bool,
-    pub evidence: Evidence,
+    pub evidence: KnownBy,
     pub sources: Vec<String>,
 }
 
 /// The evidence for a bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Evidence {
+pub enum KnownBy {
     /// Reproduced on releases of this range.
     Seen,
     /// Read in the kernel's source.

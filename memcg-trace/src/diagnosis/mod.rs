@@ -11,8 +11,8 @@ mod release;
 mod remedies;
 mod remedy_kind;
 
-pub use findings::{Finding, Limits, Severity, What};
-pub use known_bugs::{Evidence, Known, KnownBug};
+pub use findings::{Finding, FindingKind, Limits, Severity};
+pub use known_bugs::{Known, KnownBug, KnownBy};
 pub use node::{Memcgs, Node, Trend};
 pub use release::{Match, Release};
 pub use remedies::Remedy;

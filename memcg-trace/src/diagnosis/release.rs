@@ -9,7 +9,7 @@ use serde::Deserialize;
 /// A parsed release.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
-    family: Family,
+    family: KernelFamily,
     version: [u32; 3],
     /// Numbers right after the dash: `1062.12.1` of `3.10.0-1062.12.1.el7.x86_64`.
     build: Vec<u32>,
@@ -20,7 +20,7 @@ pub struct Release {
 /// The vendor of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Family {
+enum KernelFamily {
     Mainline,
     El7,
     El8,
@@ -29,18 +29,18 @@ enum Family {
 }
 
 /// Red Hat's series, and the tags of their builds.
-const RED_HAT: &[(Family, [u32; 3], &str)] = &[
-    (Family::El7, [3, 10, 0], "el7"),
-    (Family::El8, [4, 18, 0], "el8"),
-    (Family::El9, [5, 14, 0], "el9"),
-    (Family::El10, [6, 12, 0], "el10"),
+const RED_HAT: &[(KernelFamily, [u32; 3], &str)] = &[
+    (KernelFamily::El7, [3, 10, 0], "el7"),
+    (KernelFamily::El8, [4, 18, 0], "el8"),
+    (KernelFamily::El9, [5, 14, 0], "el9"),
+    (KernelFamily::El10, [6, 12, 0], "el10"),
 ];
 
 /// A half-open range of releases.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Range {
-    family: Family,
+    family: KernelFamily,
     from: Option<String>,
     before: Option<String>,
     /// Stable releases known to have the fix; earlier ones of their series may have it, too.
@@ -81,18 +81,18 @@ impl Release {
         let behind = rest.strip_prefix('-').unwrap_or_default();
         let build = self::numbers(behind.split(|c| !digits(c)).next().unwrap_or_default());
         let patch_known = version[2] > 0 || build.is_empty();
-        let family = family.map_or(Family::Mainline, |(family, ..)| *family);
+        let family = family.map_or(KernelFamily::Mainline, |(family, ..)| *family);
         Some(Self { family, version, build, patch_known })
     }
 
     fn before(&self, bound: &Self) -> Match {
         match self.family {
-            Family::Mainline if self.version[..2] != bound.version[..2] => {
+            KernelFamily::Mainline if self.version[..2] != bound.version[..2] => {
                 (self.version < bound.version).into()
             }
-            Family::Mainline if bound.version[2] == 0 => Match::No,
-            Family::Mainline if !self.patch_known => Match::Maybe,
-            Family::Mainline => (self.version < bound.version).into(),
+            KernelFamily::Mainline if bound.version[2] == 0 => Match::No,
+            KernelFamily::Mainline if !self.patch_known => Match::Maybe,
+            KernelFamily::Mainline => (self.version < bound.version).into(),
             _ => ((self.version, &self.build) < (bound.version, &bound.build)).into(),
         }
     }
@@ -150,16 +150,16 @@ mod tests {
     #[test]
     fn families() {
         let table = [
-            ("3.10.0-1062.12.1.el7.x86_64", Family::El7),
-            ("3.10.0-1160.119.1.el7_9.x86_64", Family::El7),
-            ("4.18.0-305.el8", Family::El8),
-            ("5.14.0-362.8.1.el9_3.x86_64", Family::El9),
-            ("6.12.0-55.el10.x86_64", Family::El10),
-            ("4.14.35-1902.300.11.el7uek.x86_64", Family::Mainline),
-            ("4.4.230-1.el7.elrepo.x86_64", Family::Mainline),
-            ("3.10.107-1-tlinux2_kvm_guest-0049", Family::Mainline),
-            ("5.15.0-91-generic", Family::Mainline),
-            ("6.1.0-28-cloud-amd64", Family::Mainline),
+            ("3.10.0-1062.12.1.el7.x86_64", KernelFamily::El7),
+            ("3.10.0-1160.119.1.el7_9.x86_64", KernelFamily::El7),
+            ("4.18.0-305.el8", KernelFamily::El8),
+            ("5.14.0-362.8.1.el9_3.x86_64", KernelFamily::El9),
+            ("6.12.0-55.el10.x86_64", KernelFamily::El10),
+            ("4.14.35-1902.300.11.el7uek.x86_64", KernelFamily::Mainline),
+            ("4.4.230-1.el7.elrepo.x86_64", KernelFamily::Mainline),
+            ("3.10.107-1-tlinux2_kvm_guest-0049", KernelFamily::Mainline),
+            ("5.15.0-91-generic", KernelFamily::Mainline),
+            ("6.1.0-28-cloud-amd64", KernelFamily::Mainline),
         ];
         for (release, family) in table {
             assert_eq!(Release::parse(release).expect(release).family, family, "{release}");

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::cause::{Hint, Pin, pin_totals};
 
 use super::{
-    findings::{Finding, Severity, What},
+    findings::{Finding, FindingKind, Severity},
     known_bugs::{Known, KnownBug},
     node::{Memcgs, Node},
     remedy_kind::RemedyKind,
@@ -30,9 +30,9 @@ pub(super) fn of(node: &Node, findings: &[Finding], known: &[Known]) -> Vec<Reme
         |what, severity| findings.iter().any(|finding| finding.what == what && finding.severity == severity);
     let bad = |what| is(what, Severity::Note) || is(what, Severity::Sick);
     let sick = findings.iter().any(|finding| finding.severity == Severity::Sick);
-    let zombies = bad(What::Dying) || bad(What::HeldMemory);
-    let elsewhere = bad(What::OtherControllers);
-    let ill = zombies || sick || bad(What::MemcgIds) || bad(What::SlabCaches);
+    let zombies = bad(FindingKind::Dying) || bad(FindingKind::HeldMemory);
+    let elsewhere = bad(FindingKind::OtherControllers);
+    let ill = zombies || sick || bad(FindingKind::MemcgIds) || bad(FindingKind::SlabCaches);
     let mut kinds = BTreeSet::new();
     if ill {
         kinds.insert(RemedyKind::Find);
@@ -43,14 +43,15 @@ pub(super) fn of(node: &Node, findings: &[Finding], known: &[Known]) -> Vec<Reme
     if elsewhere {
         kinds.insert(RemedyKind::LookElsewhere);
     }
-    if bad(What::Empty) {
+    if bad(FindingKind::Empty) {
         kinds.insert(RemedyKind::RemoveEmpty);
     }
     if sick {
         kinds.extend(against(&node.memcgs));
     }
     // Another kernel or setting: where it leaks, and where a leak would not be visible.
-    let leaks = [What::Dying, What::HeldMemory].into_iter().any(|what| is(what, Severity::Sick));
+    let leaks =
+        [FindingKind::Dying, FindingKind::HeldMemory].into_iter().any(|what| is(what, Severity::Sick));
     let wanted = |bug: &KnownBug| bug.prevent || if bug.elsewhere { elsewhere } else { leaks };
     let causes: Vec<&KnownBug> = known.iter().map(|known| known.bug).filter(|bug| wanted(bug)).collect();
     let lasting = |kind: &&RemedyKind| **kind >= RemedyKind::RuntimeNokmem;

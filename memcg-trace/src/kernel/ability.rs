@@ -1,6 +1,9 @@
 //! The result of a probe: yes, no with the next step, or could not tell.
 
-use std::error::Error;
+use std::{error::Error, fmt};
+
+use super::hooks::plan::Planned;
+use crate::record::{Backend, WalkMeans};
 
 /// The result of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,11 +22,56 @@ pub enum Answer {
     },
 }
 
+/// Something that may work here. Displays as people call it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AbilityId {
+    Privileges,
+    Lockdown,
+    Sysctls,
+    Hierarchy,
+    Runtimes,
+    Btf,
+    Layout,
+    Counters,
+    Walk(WalkMeans),
+    /// What refers to dying memcgs.
+    Pins,
+    MemcgCaches,
+    Backend(Backend),
+    /// One hook of a backend.
+    Hook(Backend, &'static Planned),
+    SelfTest,
+    /// A command, by its name.
+    Command(&'static str),
+}
+
 /// A feature, and whether it works here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ability {
-    pub what: String,
+    pub id: AbilityId,
     pub answer: Answer,
+}
+
+impl fmt::Display for AbilityId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Privileges => f.write_str("privileges"),
+            Self::Pins => f.write_str("explain"),
+            Self::Lockdown => f.write_str("kernel not locked down"),
+            Self::Sysctls => f.write_str("kernel settings"),
+            Self::Hierarchy => f.write_str("memory controller"),
+            Self::Runtimes => f.write_str("container runtimes"),
+            Self::Btf => f.write_str("type information (BTF)"),
+            Self::Layout => f.write_str("layout of kernel structs"),
+            Self::Counters => f.write_str("what memcgs are charged for"),
+            Self::Walk(means) => write!(f, "walk {means}"),
+            Self::MemcgCaches => f.write_str("slab caches of memcgs"),
+            Self::Backend(backend) => write!(f, "{backend} backend"),
+            Self::Hook(backend, planned) => write!(f, "{backend}: {}", planned.place()),
+            Self::SelfTest => f.write_str("self-test"),
+            Self::Command(name) => write!(f, "memcg-trace {name}"),
+        }
+    }
 }
 
 /// An error that means that the machine or kernel lacks something.

@@ -21,7 +21,7 @@ use nix::unistd::{SysconfVar, sysconf};
 
 use self::{
     cgroupfs::hierarchy::{Census, Controller},
-    hooks::{css_callbacks::Callbacks, plan::Kind},
+    hooks::{css_callbacks::Callbacks, plan::KernelKind},
     layout::{
         LayoutError, Resolved, el7,
         proof::{self, ProofError, Proven},
@@ -131,8 +131,8 @@ impl Kernel {
     }
 
     /// The facts that select the hooks.
-    pub fn kind(&self) -> Kind {
-        Kind { callbacks: self.callbacks, blind: self.layout.layout.css_cgroup == ABSENT }
+    pub fn kind(&self) -> KernelKind {
+        KernelKind { callbacks: self.callbacks, blind: self.layout.layout.css_cgroup == ABSENT }
     }
 
     /// The best kind of walk that this kernel allows.

@@ -20,7 +20,7 @@ use crate::event::Event;
 /// Orders the events of all CPUs by time. Only buffers events newer than the last watermark.
 #[derive(Debug)]
 pub struct Merge<E: HookEvent = Event> {
-    streams: HashMap<(E::Hook, u32), Stream<E>>,
+    streams: HashMap<(E::Hook, u32), HookStream<E>>,
     /// The first event of each non-empty stream, oldest on top; stale entries are skipped.
     heads: BinaryHeap<Reverse<Head<E::Hook>>>,
     /// Time of the newest event ever pushed, ns.
@@ -30,7 +30,7 @@ pub struct Merge<E: HookEvent = Event> {
 
 /// The events of one hook on one CPU.
 #[derive(Debug)]
-struct Stream<E> {
+struct HookStream<E> {
     /// Buffered events, by sequence number.
     waiting: VecDeque<E>,
     /// Sequence number of the last event released.
@@ -54,7 +54,7 @@ impl<E: HookEvent> Default for Merge<E> {
     }
 }
 
-impl<E> Default for Stream<E> {
+impl<E> Default for HookStream<E> {
     fn default() -> Self {
         Self { waiting: VecDeque::new(), seq: 0, t_ns: 0 }
     }
@@ -149,7 +149,7 @@ impl<E: HookEvent> Merge<E> {
     }
 }
 
-impl<E: HookEvent> Stream<E> {
+impl<E: HookEvent> HookStream<E> {
     /// Position of the first buffered event. Its time is at least that of its predecessor: the NMI-safe clock behind
     /// `bpf_ktime_get_ns` may step back by a few ns, which must not look like a gap.
     fn head(&self) -> Option<Head<E::Hook>> {

@@ -10,7 +10,7 @@ pub mod recording;
 mod run;
 mod snapshot;
 
-pub use backend::Backend;
+pub use backend::{Backend, WalkMeans};
 pub use clock::Clock;
 pub use hook_event::HookEvent;
 pub use learned::{CacheCopies, Learned, Pins};

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::view::{
-    DoctorView, EventView, ExplainView, Listed, PinLine, ReapView, ScanView, SlabCacheView, SlabDelta,
+    DoctorView, EventView, ExplainView, ListedMemcg, PinLine, ReapView, ScanView, SlabCacheView, SlabDelta,
     SlabEventView, SlabView, SummaryView, VerifyView, WhoisView,
 };
 
@@ -28,7 +28,7 @@ pub fn event(out: &mut impl Write, event: &EventView<'_>) -> io::Result<()> {
 }
 
 /// An existing memcg.
-pub fn memcg(out: &mut impl Write, listed: &Listed<'_>) -> io::Result<()> {
+pub fn memcg(out: &mut impl Write, listed: &ListedMemcg<'_>) -> io::Result<()> {
     line(out, "memcg", listed)
 }
 
@@ -98,10 +98,10 @@ pub fn slab_delta(out: &mut impl Write, delta: &SlabDelta) -> io::Result<()> {
 /// An existing slab cache.
 pub fn slab_cache(out: &mut impl Write, slab_cache: &SlabCacheView<'_>) -> io::Result<()> {
     #[derive(Serialize)]
-    struct Listed<'a> {
+    struct ListedMemcg<'a> {
         slab_cache: &'a SlabCacheView<'a>,
     }
-    line(out, "slab_cache", &Listed { slab_cache })
+    line(out, "slab_cache", &ListedMemcg { slab_cache })
 }
 
 /// Listed slab caches or groups, then the summary, always the last line.

@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use super::{
     Pump, Scenario,
-    stage::{Stage, Task},
+    stage::{ForkedTask, Stage},
 };
 use crate::kernel::cgroupfs::cgroup::Cgroup;
 
@@ -20,7 +20,7 @@ pub struct Churn;
 
 impl Scenario for Churn {
     fn provoke(&mut self, victim: Cgroup, _: &Stage, _: Pump<'_>) -> Result<()> {
-        Task::run(&victim, || {
+        ForkedTask::run(&victim, || {
             black_box(vec![1_u8; BYTES]);
             Ok(())
         })?;

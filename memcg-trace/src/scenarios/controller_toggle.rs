@@ -12,7 +12,7 @@ use anyhow::{Result, ensure};
 use super::{
     Pump, Scenario,
     pages::{remove_files, write_file},
-    stage::{Stage, Task},
+    stage::{ForkedTask, Stage},
 };
 use crate::{kernel::cgroupfs::cgroup::Cgroup, record::Version};
 
@@ -32,7 +32,7 @@ impl Scenario for ControllerToggle {
 
     fn provoke(&mut self, victim: Cgroup, _: &Stage, _: Pump<'_>) -> Result<()> {
         let file = self.directory.join(self.files.len().to_string());
-        Task::run(&victim, || write_file(&file))?;
+        ForkedTask::run(&victim, || write_file(&file))?;
         self.files.push(file);
         self.cgroups.push(victim);
         Ok(())

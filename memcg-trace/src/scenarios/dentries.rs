@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 
 use super::{
     Pump, Scenario,
-    stage::{Stage, Task},
+    stage::{ForkedTask, Stage},
 };
 use crate::kernel::cgroupfs::cgroup::Cgroup;
 
@@ -32,7 +32,7 @@ impl Scenario for Dentries {
     fn provoke(&mut self, victim: Cgroup, _: &Stage, _: Pump<'_>) -> Result<()> {
         self.cgroups += 1;
         let directory = self.directory.join(self.cgroups.to_string());
-        Task::run(&victim, || {
+        ForkedTask::run(&victim, || {
             fs::create_dir(&directory)?;
             (0..FILES).try_for_each(|file| fs::File::create(directory.join(file.to_string())).map(drop))
         })?;

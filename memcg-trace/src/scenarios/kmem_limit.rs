@@ -16,7 +16,7 @@ use nix::{
 
 use super::{
     Pump, Scenario,
-    stage::{Stage, Task},
+    stage::{ForkedTask, Stage},
 };
 use crate::kernel::cgroupfs::cgroup::Cgroup;
 
@@ -53,7 +53,7 @@ impl Scenario for KmemLimit {
 pub fn work(victim: &Cgroup) -> Result<()> {
     let (mut caches, mut quiet) = (0, 0);
     for _ in 0..ROUNDS {
-        Task::run(victim, make_kernel_objects)?;
+        ForkedTask::run(victim, make_kernel_objects)?;
         let Some(now) = victim.slab_caches() else { break };
         quiet = if now == caches { quiet + 1 } else { 0 };
         caches = now;

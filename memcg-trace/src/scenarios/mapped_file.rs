@@ -11,7 +11,7 @@ use super::{
     Pump, Scenario,
     page_cache::next_file,
     pages::{FILE_BYTES, Mapping, read_file, write_uncached_file},
-    stage::{Disk, Stage, Task},
+    stage::{Disk, ForkedTask, Stage},
 };
 use crate::kernel::cgroupfs::cgroup::Cgroup;
 
@@ -32,7 +32,7 @@ impl Scenario for MappedFile {
     fn provoke(&mut self, victim: Cgroup, _: &Stage, _: Pump<'_>) -> Result<()> {
         let file = next_file(self.disk.as_ref(), &mut self.files)?;
         write_uncached_file(&file)?;
-        Task::run(&victim, || read_file(&file))?;
+        ForkedTask::run(&victim, || read_file(&file))?;
         let mapping = Mapping::of(&file)?;
         mapping.touch();
         self.mappings.push(mapping);

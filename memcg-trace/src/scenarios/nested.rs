@@ -11,7 +11,7 @@ use anyhow::Result;
 use super::{
     Pump, Scenario,
     pages::{remove_files, write_file},
-    stage::{Stage, Task},
+    stage::{ForkedTask, Stage},
 };
 use crate::kernel::cgroupfs::cgroup::Cgroup;
 
@@ -31,7 +31,7 @@ impl Scenario for Nested {
         victim.enable_memory()?;
         let child = victim.child("child")?;
         let file = self.directory.join(self.files.len().to_string());
-        Task::run(&child, || write_file(&file))?;
+        ForkedTask::run(&child, || write_file(&file))?;
         self.files.push(file);
         child.remove()?;
         victim.remove()

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use super::{
     Pump, Scenario,
     pages::{FILE_BYTES, read_file, write_uncached_file},
-    stage::{Disk, Stage, Task},
+    stage::{Disk, ForkedTask, Stage},
 };
 use crate::kernel::cgroupfs::cgroup::Cgroup;
 
@@ -31,7 +31,7 @@ impl Scenario for PageCache {
     fn provoke(&mut self, victim: Cgroup, _: &Stage, _: Pump<'_>) -> Result<()> {
         let file = next_file(self.disk.as_ref(), &mut self.files)?;
         write_uncached_file(&file)?;
-        Task::run(&victim, || read_file(&file))?;
+        ForkedTask::run(&victim, || read_file(&file))?;
         victim.remove()
     }
 }

@@ -14,7 +14,7 @@ use super::{
     Pump, Scenario,
     page_cache::next_file,
     pages::{FILE_BYTES, write_file},
-    stage::{Disk, Stage, Task},
+    stage::{Disk, ForkedTask, Stage},
 };
 use crate::kernel::cgroupfs::cgroup::Cgroup;
 
@@ -32,7 +32,7 @@ impl Scenario for PageCacheDirty {
 
     fn provoke(&mut self, victim: Cgroup, _: &Stage, _: Pump<'_>) -> Result<()> {
         let file = next_file(self.disk.as_ref(), &mut self.files)?;
-        Task::run(&victim, || write_file(&file))?;
+        ForkedTask::run(&victim, || write_file(&file))?;
         victim.remove()
     }
 }

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{
     Pump, Scenario,
-    stage::{self, Stage, Task},
+    stage::{self, ForkedTask, Stage},
 };
 use crate::kernel::cgroupfs::cgroup::Cgroup;
 
@@ -21,20 +21,20 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 #[derive(Default)]
 pub struct Swap {
-    tasks: Vec<Task>,
-    device: Option<stage::Swap>,
+    tasks: Vec<ForkedTask>,
+    device: Option<stage::SwapDevice>,
 }
 
 impl Scenario for Swap {
     fn set_up(&mut self, stage: &Stage, cgroups: u64) -> Result<()> {
         ensure!(stage.home().accounts_swap(), "this kernel does not account swap; boot with swapaccount=1");
         let bytes = 2 * cgroups * BYTES as u64;
-        self.device = Some(stage::Swap::on_zram(bytes.max(16 << 20))?);
+        self.device = Some(stage::SwapDevice::on_zram(bytes.max(16 << 20))?);
         Ok(())
     }
 
     fn provoke(&mut self, victim: Cgroup, stage: &Stage, pump: Pump<'_>) -> Result<()> {
-        let task = Task::start(&victim, |ready| {
+        let task = ForkedTask::start(&victim, |ready| {
             // Not zeros: zero-filled pages do not need a swap slot.
             let _memory = black_box(vec![b'm'; BYTES]);
             ready.stay()
@@ -56,7 +56,7 @@ impl Scenario for Swap {
 
     fn unpin(&mut self, _: Pump<'_>) -> Result<()> {
         self.tasks.clear();
-        self.device.as_mut().map_or(Ok(()), stage::Swap::off)
+        self.device.as_mut().map_or(Ok(()), stage::SwapDevice::off)
     }
 
     fn pin(&self) -> Option<&'static str> {

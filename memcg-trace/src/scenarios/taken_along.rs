@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::{
     Pump, Scenario,
-    stage::{Stage, Task},
+    stage::{ForkedTask, Stage},
 };
 use crate::kernel::cgroupfs::cgroup::Cgroup;
 
@@ -18,7 +18,7 @@ pub struct TakenAlong<T> {
     take: fn() -> io::Result<T>,
     possible: fn() -> Result<()>,
     prepare: fn(&Cgroup) -> Result<()>,
-    tasks: Vec<Task>,
+    tasks: Vec<ForkedTask>,
 }
 
 impl<T> TakenAlong<T> {
@@ -46,7 +46,7 @@ impl<T> Scenario for TakenAlong<T> {
     fn provoke(&mut self, victim: Cgroup, stage: &Stage, _: Pump<'_>) -> Result<()> {
         (self.prepare)(&victim)?;
         let take = self.take;
-        let task = Task::start(&victim, |ready| {
+        let task = ForkedTask::start(&victim, |ready| {
             let _taken = take()?;
             ready.stay()
         })?;

@@ -11,7 +11,7 @@ use anyhow::Result;
 use super::{
     Pump, Scenario,
     pages::{remove_files, write_file},
-    stage::{Stage, Task},
+    stage::{ForkedTask, Stage},
 };
 use crate::kernel::cgroupfs::cgroup::Cgroup;
 
@@ -29,7 +29,7 @@ impl Scenario for Tmpfs {
 
     fn provoke(&mut self, victim: Cgroup, _: &Stage, _: Pump<'_>) -> Result<()> {
         let file = self.directory.join(self.files.len().to_string());
-        Task::run(&victim, || write_file(&file))?;
+        ForkedTask::run(&victim, || write_file(&file))?;
         self.files.push(file);
         victim.remove()
     }

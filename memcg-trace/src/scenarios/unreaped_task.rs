@@ -8,18 +8,18 @@ use anyhow::Result;
 
 use super::{
     Pump, Scenario,
-    stage::{Stage, Task},
+    stage::{ForkedTask, Stage},
 };
 use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 #[derive(Default)]
 pub struct UnreapedTask {
-    tasks: Vec<Task>,
+    tasks: Vec<ForkedTask>,
 }
 
 impl Scenario for UnreapedTask {
     fn provoke(&mut self, victim: Cgroup, _: &Stage, _: Pump<'_>) -> Result<()> {
-        self.tasks.push(Task::start(&victim, |_| Ok(()))?);
+        self.tasks.push(ForkedTask::start(&victim, |_| Ok(()))?);
         victim.remove()
     }
 

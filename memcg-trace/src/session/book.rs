@@ -10,7 +10,7 @@ use crate::{
     attribution::{ByOwner, Container, Names, Question},
     event::{Event, Key},
     record::{Learned, Record, Start},
-    tracker::{Change, Config, Found, Memcg, State, Tracker, What},
+    tracker::{Change, Found, Memcg, State, Tracker, TrackerConfig, What},
 };
 
 /// The books of a run.
@@ -28,7 +28,7 @@ pub struct Book {
 impl Book {
     /// Creates it. `by`: count freed memcgs by owner.
     pub fn new(mut start: Start, by: Option<ByOwner>) -> Self {
-        let tracker = Tracker::new(Config {
+        let tracker = Tracker::new(TrackerConfig {
             backend: start.backend,
             grace_ns: start.grace_ns,
             // If IDs cannot be read, only live memcgs would be counted.

@@ -12,14 +12,14 @@ use crate::{
 
 /// The evidence that can be read here.
 #[derive(Default)]
-pub struct Evidence {
+pub struct LeakEvidence {
     /// `None`: memcgs do not have their own slab caches here, or these cannot be read.
     caches: Option<Caches>,
     /// `None`: it cannot be read here what refers to memcgs.
     pins: Option<MemcgPins>,
 }
 
-impl Evidence {
+impl LeakEvidence {
     /// Opens the sources, before privileges are dropped. Evidence that cannot be read is added to `unknown`.
     pub fn open(kernel: &Kernel, btf: Option<&Path>, unknown: &mut Vec<(String, String)>) -> Self {
         let caches = Caches::open(kernel).unwrap_or_else(|error| {

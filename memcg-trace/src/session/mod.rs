@@ -32,7 +32,7 @@ pub use slab_watcher::{MEMCGS_UNKNOWN, SlabWatcher};
 pub use stop::Stop;
 pub use survey::Survey;
 
-use self::{evidence::Evidence, names::NameFinder, observer::tell, recorder::Recorder};
+use self::{evidence::LeakEvidence, names::NameFinder, observer::tell, recorder::Recorder};
 use crate::{
     attribution::ByOwner,
     event::Key,
@@ -69,7 +69,7 @@ pub struct Setup<'a> {
 pub struct Session<F = Stream> {
     feed: F,
     book: Book,
-    evidence: Evidence,
+    evidence: LeakEvidence,
     names: Option<NameFinder>,
     recorder: Option<Recorder>,
     /// Slab caches, and the time of the last check for growth.
@@ -93,7 +93,7 @@ impl Session {
     pub fn start(setup: Setup<'_>) -> Result<Self> {
         let kernel = Kernel::probe(setup.btf)?;
         let (feed, mut start) = Stream::open(&kernel, &setup.wanted)?;
-        let evidence = Evidence::open(&kernel, setup.btf, &mut start.unknown);
+        let evidence = LeakEvidence::open(&kernel, setup.btf, &mut start.unknown);
         let slab = setup.slab.then(|| SlabWatcher::start(SLAB_GRACE_NS, setup.btf, false)).transpose()?;
         let recorder = setup.record.map(|path| Recorder::start(path, &start)).transpose()?;
         privileges::drop_unneeded();
@@ -125,7 +125,7 @@ impl<F: Feed> Session<F> {
         Self {
             feed,
             book: Book::new(start, None),
-            evidence: Evidence::default(),
+            evidence: LeakEvidence::default(),
             names: None,
             recorder: None,
             slab: None,

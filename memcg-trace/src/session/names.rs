@@ -12,7 +12,7 @@ use crate::{
     attribution::{Names, Question},
     event::{Event, Key},
     record::{Learned, Record},
-    source::names::{Asked, Resolver},
+    source::names::{Occasion, Resolver},
     tracker::{State, Tracker},
 };
 
@@ -37,12 +37,12 @@ impl NameFinder {
     /// were waited for, at most for `patience`, which is reduced by the time taken.
     pub fn ask(&self, book: &Book, event: &Event, patience: &mut Duration) -> Option<Key> {
         let asked = match event.hook() {
-            Hook::CssOnline | Hook::CgroupMkdir => Asked::Born,
-            Hook::CgroupRmdir | Hook::CssOfflineEnter => Asked::Dying,
+            Hook::CssOnline | Hook::CgroupMkdir => Occasion::Born,
+            Hook::CgroupRmdir | Hook::CssOfflineEnter => Occasion::Dying,
             _ => return None,
         };
         let (key, question) = book.question(event)?;
-        let wait = asked == Asked::Born && question.is_promising() && !patience.is_zero();
+        let wait = asked == Occasion::Born && question.is_promising() && !patience.is_zero();
         self.resolver.ask(key, question, asked);
         if !wait {
             return None;
@@ -57,7 +57,7 @@ impl NameFinder {
     pub fn ask_for_all(&mut self, book: &Book) {
         let first = !mem::replace(&mut self.walked, true);
         for (key, question, lives) in book.questions(first) {
-            self.resolver.ask(key, question, if lives { Asked::Lives } else { Asked::Dying });
+            self.resolver.ask(key, question, if lives { Occasion::Lives } else { Occasion::Dying });
         }
     }
 
@@ -79,7 +79,7 @@ impl NameFinder {
 pub fn names_of_all(resolver: &Resolver, tracker: &Tracker) -> Names {
     for memcg in tracker.memcgs() {
         if let Some(question) = memcg.path.as_deref().and_then(Question::about) {
-            let asked = if memcg.state == State::Online { Asked::Lives } else { Asked::Dying };
+            let asked = if memcg.state == State::Online { Occasion::Lives } else { Occasion::Dying };
             resolver.ask(memcg.key, question, asked);
         }
     }

@@ -25,12 +25,12 @@ pub trait Observer: SlabObserver {
 /// Notified of changes of slab caches, like [`Observer`].
 pub trait SlabObserver {
     /// The ledger has the state right after the change.
-    fn slab_changed(&mut self, _ledger: &slab::Ledger, _change: &slab::Change) -> Result<()> {
+    fn slab_changed(&mut self, _ledger: &slab::SlabLedger, _change: &slab::SlabChange) -> Result<()> {
         Ok(())
     }
 
     /// Called after each check for growth, at `now_ns` (`CLOCK_MONOTONIC`).
-    fn slab_looked(&mut self, _ledger: &slab::Ledger, _now_ns: u64) -> Result<()> {
+    fn slab_looked(&mut self, _ledger: &slab::SlabLedger, _now_ns: u64) -> Result<()> {
         Ok(())
     }
 

@@ -10,8 +10,8 @@ use crate::{
     event::Key,
     kernel::{Kernel, walk::Walk},
     record::CacheCopies,
-    slab::{Ledger, Owners},
-    source::{Caches, names::Node, take_walk},
+    slab::{Owners, SlabLedger},
+    source::{Caches, names::NameSources, take_walk},
     tracker::{Memcg, Tracker},
 };
 
@@ -20,14 +20,14 @@ pub struct OwnerWalk {
     walk: Walk,
     /// `None`: the caches of memcgs cannot be read.
     caches: Option<Caches>,
-    node: Node,
+    node: NameSources,
 }
 
 impl OwnerWalk {
     /// Opens the sources, before privileges are dropped.
     pub fn open(btf: Option<&Path>) -> Result<Self> {
         let kernel = Kernel::probe(btf)?;
-        let node = Node::open(Path::new("/")).context("cannot open /")?;
+        let node = NameSources::open(Path::new("/")).context("cannot open /")?;
         Ok(Self { walk: kernel.load_walk()?, caches: Caches::open(&kernel)?, node })
     }
 
@@ -40,7 +40,7 @@ impl OwnerWalk {
     }
 
     /// Owners of the memcgs whose caches are in the ledger, as far as these memcgs still exist.
-    pub fn owners(&mut self, ledger: &Ledger) -> Result<Owners> {
+    pub fn owners(&mut self, ledger: &SlabLedger) -> Result<Owners> {
         let key = |(css, serial): (u64, Option<u64>)| Key { css, serial: serial.unwrap_or(0) };
         let wanted: HashSet<_> = ledger.caches().filter_map(|cache| cache.memcg.map(key)).collect();
         let snapshot = take_walk(&mut self.walk)?;

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{OwnerWalk, SlabObserver, Stop};
 use crate::{
     kernel::{clock, hooks::slab_plan, privileges, slab::listing},
-    slab::{Config, Ledger, Owners, SlabRecord, SlabRun},
+    slab::{Owners, SlabBackend, SlabConfig, SlabLedger, SlabRecord, SlabRun},
     source::slab::SlabSource,
 };
 
@@ -27,7 +27,7 @@ pub struct SlabWatcher {
     owners: Option<OwnerWalk>,
     /// Whether to look up owners.
     with_owners: bool,
-    pub ledger: Ledger,
+    pub ledger: SlabLedger,
     pub run: SlabRun,
 }
 
@@ -55,7 +55,7 @@ impl SlabWatcher {
             None
         });
         let mut run = SlabRun {
-            backend: if source.is_some() { "kprobe" } else { "list" },
+            backend: if source.is_some() { SlabBackend::Kprobe } else { SlabBackend::List },
             backend_reason,
             unknown,
             clock: clock::offsets(),
@@ -67,7 +67,7 @@ impl SlabWatcher {
             undecodable: 0,
             owners: Owners::new(),
         };
-        let mut ledger = Ledger::new(Config {
+        let mut ledger = SlabLedger::new(SlabConfig {
             hooked: source.is_some(),
             tells_new: source.as_ref().is_some_and(SlabSource::tells_new),
             tells_release: source.as_ref().is_some_and(SlabSource::tells_release),

@@ -7,7 +7,7 @@ use memcg_trace_common::CssFlag;
 use crate::{
     event::Key,
     kernel::{
-        cgroupfs::{cgroup_stat::Counted, hierarchy::Controller},
+        cgroupfs::{cgroup_stat::KernelCounts, hierarchy::Controller},
         walk::{Walk, WalkError},
     },
     record::{Snapshot, Version},
@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// The last walk, and the result of the comparison.
 pub struct Survey {
     pub snapshot: Snapshot,
-    pub counted: Counted,
+    pub counted: KernelCounts,
     pub agrees: Option<bool>,
     pub walks: u64,
     /// Memcgs created or freed between the last two walks: the tolerance of the comparison.
@@ -54,9 +54,9 @@ impl Survey {
     }
 
     fn look(walk: &mut Walk, controller: &Controller) -> Result<Self, WalkError> {
-        let before = Counted::now(controller);
+        let before = KernelCounts::now(controller);
         let snapshot = take_walk(walk)?;
-        let counted = Counted::now(controller);
+        let counted = KernelCounts::now(controller);
         let seen = Seen::of(&snapshot, walk.outlives_cgroups());
         let off = off(controller.version, &before, &counted, &seen);
         // A cgroup namespace only shows part of the hierarchy, and v2 only counts that part.
@@ -100,8 +100,8 @@ fn shows_root(controller: &Controller, snapshot: &Snapshot) -> bool {
 }
 
 /// Difference between a walk and the kernel's counts before and after it; `None`: there are no comparable counts.
-fn off(version: Version, before: &Counted, after: &Counted, seen: &Seen) -> Option<u64> {
-    let between = |of: fn(&Counted) -> Option<u64>, seen: u64| {
+fn off(version: Version, before: &KernelCounts, after: &KernelCounts, seen: &Seen) -> Option<u64> {
+    let between = |of: fn(&KernelCounts) -> Option<u64>, seen: u64| {
         let (before, after) = (of(before)?, of(after)?);
         let (low, high) = (before.min(after), before.max(after));
         Some(seen.saturating_sub(high).max(low.saturating_sub(seen)))
@@ -123,18 +123,23 @@ mod tests {
 
     const SEEN: Seen = Seen { all: 12, live: 6, online: 7, dying: 5 };
 
-    fn v2(live: u64, dying: Option<u64>) -> Counted {
-        Counted { live_memcgs: Some(live), dying_memcgs: dying, cgroups: Some(99), ..Counted::default() }
+    fn v2(live: u64, dying: Option<u64>) -> KernelCounts {
+        KernelCounts {
+            live_memcgs: Some(live),
+            dying_memcgs: dying,
+            cgroups: Some(99),
+            ..KernelCounts::default()
+        }
     }
 
     #[test]
     fn counts_before_and_after_bound_what_is_seen() {
-        let v1 = |cgroups| Counted { cgroups: Some(cgroups), ..Counted::default() };
+        let v1 = |cgroups| KernelCounts { cgroups: Some(cgroups), ..KernelCounts::default() };
         let table = [(12, 12, 0), (10, 12, 0), (13, 11, 0), (14, 15, 2), (3, 9, 3)];
         for (before, after, expected) in table {
             assert_eq!(off(Version::V1, &v1(before), &v1(after), &SEEN), Some(expected));
         }
-        assert_eq!(off(Version::V1, &Counted::default(), &v1(12), &SEEN), None);
+        assert_eq!(off(Version::V1, &KernelCounts::default(), &v1(12), &SEEN), None);
     }
 
     #[test]
@@ -143,6 +148,6 @@ mod tests {
         assert_eq!(off(v2(7, Some(5))), Some(0));
         assert_eq!(off(v2(6, Some(7))), Some(3));
         assert_eq!(off(v2(6, None)), Some(0));
-        assert_eq!(off(Counted { cgroups: Some(12), ..Counted::default() }), None);
+        assert_eq!(off(KernelCounts { cgroups: Some(12), ..KernelCounts::default() }), None);
     }
 }

@@ -1,13 +1,18 @@
 //! A slab cache and its creators.
 
+use std::fmt;
+
+use serde::Serialize;
+
 use crate::event::Task;
 
 /// Identity of a cache in a ledger, in the order of first sight. Addresses are reused.
 pub type Number = u64;
 
 /// State of a cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SlabState {
     Live,
     /// `kmem_cache_destroy` dropped the last reference; not released yet.
     Destroying,
@@ -16,8 +21,20 @@ pub enum State {
     Released,
 }
 
+impl fmt::Display for SlabState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Live => "live",
+            Self::Destroying => "destroying",
+            Self::Leaked => "leaked",
+            Self::Released => "released",
+        })
+    }
+}
+
 /// The reason why a cache counts as leaked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Leak {
     /// It was destroyed but not released: "still has objects".
     NotReleased,
@@ -63,7 +80,7 @@ impl Creator {
 
 /// A request for a cache under some name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct AskedName {
     pub name: Box<[u8]>,
     pub creator: Creator,
     /// It was destroyed again.
@@ -85,7 +102,7 @@ pub struct Cache {
     /// Names that link to its directory. Some may be stale, as the kernel does not remove them.
     pub links: Vec<Box<[u8]>>,
     /// Requests since the start, in order.
-    pub asked: Vec<Asked>,
+    pub asked: Vec<AskedName>,
     /// Number of dropped names of which it is unknown which ones.
     pub dropped_unnamed: u64,
     /// Reference count. `None`: unknown.
@@ -101,7 +118,7 @@ pub struct Cache {
     /// For a memcg's copy: the memcg's css address and serial number, and the root cache.
     pub memcg: Option<(u64, Option<u64>)>,
     pub root: Option<Number>,
-    pub state: State,
+    pub state: SlabState,
     /// Start of the state; `None`: unknown.
     pub since_ns: Option<u64>,
     pub leak: Option<Leak>,
@@ -128,7 +145,7 @@ impl Cache {
             created_ns: None,
             memcg: None,
             root: None,
-            state: State::Live,
+            state: SlabState::Live,
             since_ns: None,
             leak: None,
             destroyer: None,
@@ -154,7 +171,7 @@ impl Cache {
     }
 
     /// The names merged into it that were not dropped.
-    pub fn aliases(&self) -> impl Iterator<Item = &Asked> {
+    pub fn aliases(&self) -> impl Iterator<Item = &AskedName> {
         self.asked.iter().skip(usize::from(self.created_ns.is_some())).filter(|asked| !asked.dropped)
     }
 

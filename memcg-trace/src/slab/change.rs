@@ -7,15 +7,15 @@ use crate::event::Task;
 
 /// Something that the ledger learnt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct SlabChange {
     /// `CLOCK_MONOTONIC`, ns.
     pub t_ns: u64,
-    pub what: What,
+    pub what: SlabStep,
 }
 
 /// What it learnt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum SlabStep {
     Created(Number),
     /// A cache that exists was given out under another name: [`Cache::asked`] ends with it.
     Aliased(Number),

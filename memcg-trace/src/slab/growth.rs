@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Cache, State, Symbol};
+use super::{Cache, SlabState, Symbol};
 
 /// Number of increases without a decrease that count as steady growth.
 const STEADY: u64 = 3;
 
 /// The common origin of caches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Family {
+pub enum CacheFamily {
     /// Created at one call site.
     Creator(Symbol),
     /// Created by this module's init function.
@@ -18,7 +18,7 @@ pub enum Family {
     Name(Box<[u8]>),
 }
 
-impl Family {
+impl CacheFamily {
     pub fn of(cache: &Cache) -> Self {
         match cache.creator().map(|creator| (&creator.init, &creator.caller)) {
             Some((_, Some(caller))) => Self::Creator(caller.clone()),
@@ -50,7 +50,7 @@ pub fn stem(name: &[u8]) -> Vec<u8> {
 /// Number of caches in each family, over time.
 #[derive(Clone, Debug, Default)]
 pub struct Growth {
-    families: BTreeMap<Family, Series>,
+    families: BTreeMap<CacheFamily, Series>,
     looks: u64,
 }
 
@@ -65,7 +65,7 @@ struct Series {
 /// A growing family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Growing {
-    pub family: Family,
+    pub family: CacheFamily,
     /// Count at the first check, and now.
     pub from: u64,
     pub to: u64,
@@ -76,9 +76,9 @@ pub struct Growing {
 impl Growth {
     /// Recounts families. Includes caches being destroyed and leaked ones.
     pub fn look<'a>(&mut self, caches: impl Iterator<Item = &'a Cache>) {
-        let mut counts: BTreeMap<Family, u64> = BTreeMap::new();
-        for cache in caches.filter(|cache| cache.state != State::Released) {
-            *counts.entry(Family::of(cache)).or_default() += 1;
+        let mut counts: BTreeMap<CacheFamily, u64> = BTreeMap::new();
+        for cache in caches.filter(|cache| cache.state != SlabState::Released) {
+            *counts.entry(CacheFamily::of(cache)).or_default() += 1;
         }
         for family in counts.keys() {
             // A new family: it started at zero.

@@ -8,7 +8,7 @@ pub struct Listing {
     /// Time before reading the first cache, and after the last (`CLOCK_MONOTONIC`, ns).
     pub began_ns: u64,
     pub ended_ns: u64,
-    pub caches: Vec<Listed>,
+    pub caches: Vec<ListedCache>,
     /// Number of dangling links in /sys/kernel/slab, which the kernel left behind.
     pub stale_links: u64,
 }
@@ -35,7 +35,7 @@ impl Listing {
 
 /// A cache in the list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedCache {
     /// Its directory: its name, or an id like `:0000128` if mergeable.
     pub dir: Box<[u8]>,
     /// Its own name; that of the directory if not in /proc/slabinfo.

@@ -1,5 +1,5 @@
-//! The ledger of slab caches: turns events and listings into changes of caches. Pure like the [`crate::tracker`]: no
-//! I/O, no clock, no logging; time comes from events and [`Ledger::advance`].
+//! Slab caches: events and listings in, what became of each cache out. As pure as the [`crate::tracker`]: no I/O, no clock,
+//! no logging; time comes in events and in [`SlabLedger::advance`].
 //!
 //! What it guarantees:
 //!
@@ -7,8 +7,8 @@
 //! - **Merging does not mislead.** A request that is merged into an existing cache is an alias, not a cache. Destroying
 //!   an alias is not a release.
 //! - **A leak is reported with its reason**, and withdrawn ("late") if the cache is released after all.
-//! - **No false calm.** Lost or missed events make [`Ledger::conclusive`] false: reading the kernel's list later does
-//!   not distinguish a released cache from a leaked one, because newer kernels remove both.
+//! - **No false calm.** Whatever was lost or missed makes [`SlabLedger::conclusive`] false: a later look at the kernel's list
+//!   cannot tell a released cache from one that leaked, because newer kernels strike both off.
 
 mod cache;
 mod change;
@@ -19,14 +19,14 @@ mod listing;
 mod run;
 mod totals;
 
-pub use cache::{Asked, Cache, Creator, Leak, Number, State, Symbol};
-pub use change::{Change, What};
+pub use cache::{AskedName, Cache, Creator, Leak, Number, SlabState, Symbol};
+pub use change::{SlabChange, SlabStep};
 pub use event::{SlabDecodeError, SlabEvent};
-pub use growth::{Family, Growing, Growth, root_name, stem};
-pub use ledger::{Config, Ledger};
-pub use listing::{ListCounts, Listed, Listing};
-pub use run::{Owners, SlabRun};
-pub use totals::Totals;
+pub use growth::{CacheFamily, Growing, Growth, root_name, stem};
+pub use ledger::{SlabConfig, SlabLedger};
+pub use listing::{ListCounts, ListedCache, Listing};
+pub use run::{Owners, SlabBackend, SlabRun};
+pub use totals::SlabTotals;
 
 /// Input of the ledger.
 pub type SlabRecord = crate::record::Record<SlabEvent>;

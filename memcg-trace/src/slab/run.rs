@@ -2,17 +2,27 @@
 
 use std::collections::HashMap;
 
-use super::{Ledger, ListCounts};
+use serde::Serialize;
+
+use super::{ListCounts, SlabLedger};
 use crate::{attribution::Container, event::Key, record::Clock};
 
 /// Paths and containers of memcgs.
 pub type Owners = HashMap<Key, (Box<[u8]>, Option<Container>)>;
 
+/// What feeds the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SlabBackend {
+    Kprobe,
+    /// /sys/kernel/slab and /proc/slabinfo are read from time to time, or once.
+    List,
+}
+
 /// Facts for the summary that are not in the ledger.
 #[derive(Clone, Debug)]
 pub struct SlabRun {
-    /// `kprobe`, or `list`: /sys/kernel/slab and /proc/slabinfo are read periodically, or once.
-    pub backend: &'static str,
+    pub backend: SlabBackend,
     pub backend_reason: Option<String>,
     pub unknown: Vec<(String, String)>,
     pub clock: Clock,
@@ -31,7 +41,7 @@ pub struct SlabRun {
 
 impl SlabRun {
     /// Whether nothing is missing that the result may depend on.
-    pub fn conclusive(&self, ledger: &Ledger) -> bool {
+    pub fn conclusive(&self, ledger: &SlabLedger) -> bool {
         ledger.conclusive() && self.undecodable == 0
     }
 }

@@ -1,10 +1,10 @@
 //! What was counted.
 
-use super::State;
+use super::SlabState;
 
 /// Counts. `created + adopted == live + destroying + leaked + released`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
+pub struct SlabTotals {
     pub created: u64,
     /// First seen after their birth, most often because they are older than the ledger.
     pub adopted: u64,
@@ -25,14 +25,14 @@ pub struct Totals {
     pub missed_firings: u64,
 }
 
-impl Totals {
+impl SlabTotals {
     /// How many caches are in this state.
-    pub(super) fn gauge(&mut self, state: State) -> &mut u64 {
+    pub(super) fn gauge(&mut self, state: SlabState) -> &mut u64 {
         match state {
-            State::Live => &mut self.live,
-            State::Destroying => &mut self.destroying,
-            State::Leaked => &mut self.leaked,
-            State::Released => &mut self.released,
+            SlabState::Live => &mut self.live,
+            SlabState::Destroying => &mut self.destroying,
+            SlabState::Leaked => &mut self.leaked,
+            SlabState::Released => &mut self.released,
         }
     }
 }

@@ -37,7 +37,7 @@ pub struct Live<E: HookEvent = Event> {
     /// Owns the programs and the raw tracepoints' attachments; `None` once detached.
     ebpf: Option<Ebpf>,
     /// Behind what it outlives.
-    _own: kprobe_events::Own,
+    _own: kprobe_events::OwnKprobes,
 }
 
 impl Live {
@@ -72,7 +72,7 @@ impl<E: HookEvent> Live<E> {
         returns: &'static [(E::Hook, E::Hook)],
         attach: impl FnOnce(&mut Ebpf) -> Result<Attached<E::Hook>, AttachError>,
     ) -> Result<Self, LiveError> {
-        let own = kprobe_events::Own;
+        let own = kprobe_events::OwnKprobes;
         let mut ebpf = ebpf;
         let logger = EbpfLogger::init(&mut ebpf).ok();
         // Buffers first: a hook without one would lose its first events.

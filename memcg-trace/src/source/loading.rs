@@ -7,7 +7,7 @@ use super::LiveError;
 use crate::{
     kernel::{
         Kernel,
-        hooks::{css_callbacks::Callbacks, objects, plan::Kind},
+        hooks::{css_callbacks::Callbacks, objects, plan::KernelKind},
     },
     record::Backend,
 };
@@ -17,7 +17,7 @@ use crate::{
 pub struct Options {
     pub layout: Layout,
     pub dentry: DentryLayout,
-    pub kind: Kind,
+    pub kind: KernelKind,
     /// Address of the `cgroup_root` that carries the memory controller; 0 when not known.
     pub memory_root: u64,
     /// `None`: the best that this kernel allows.
@@ -49,11 +49,11 @@ impl Options {
 /// Loads it; programs are loaded when they are attached.
 pub(super) fn load(options: &Options) -> Result<Ebpf, LiveError> {
     let cgroups = match options.kind {
-        Kind { callbacks: Callbacks::Css, blind: false } => 1,
+        KernelKind { callbacks: Callbacks::Css, blind: false } => 1,
         _ => CGROUPS_MAX,
     };
     let threads = match options.kind {
-        Kind { callbacks: Callbacks::Cgroup, blind: true } => THREADS_MAX,
+        KernelKind { callbacks: Callbacks::Cgroup, blind: true } => THREADS_MAX,
         _ => 1,
     };
     let loader = |object| {

@@ -16,7 +16,7 @@ use crate::{
     event::Event,
     kernel::{
         Kernel,
-        hooks::{css_callbacks::Callbacks, plan::Kind},
+        hooks::{css_callbacks::Callbacks, plan::KernelKind},
     },
     record::Record,
 };
@@ -27,7 +27,7 @@ pub struct MkdirPaths(PathBuf);
 impl MkdirPaths {
     /// `None`: this kernel has other sources of paths.
     pub fn of(kernel: &Kernel) -> Option<Self> {
-        let wanted = kernel.kind() == Kind { callbacks: Callbacks::Cgroup, blind: true };
+        let wanted = kernel.kind() == KernelKind { callbacks: Callbacks::Cgroup, blind: true };
         wanted.then(|| Self(kernel.controller.mount.clone()))
     }
 

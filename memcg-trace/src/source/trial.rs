@@ -23,7 +23,7 @@ impl Trial {
     /// Does the same as [`super::Live::open`] with this backend, but goes on behind a hook that cannot be attached, and detaches
     /// them all.
     pub fn run(options: &Options, backend: Backend) -> Result<Self, LiveError> {
-        let _own = kprobe_events::Own;
+        let _own = kprobe_events::OwnKprobes;
         let mut ebpf = load(options)?;
         let buffers = PerfBuffers::open(&mut ebpf, options.perf_pages)?;
         let tried = attach::attach_each(&mut ebpf, backend, options.kind)

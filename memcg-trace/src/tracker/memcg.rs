@@ -36,7 +36,7 @@ pub enum Id {
 
 /// The slab caches of one memcg at one instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SlabCaches {
+pub struct SlabCopies {
     pub names: Vec<Box<[u8]>>,
     /// Whether these caches pin the memcg.
     pub hold: bool,
@@ -70,8 +70,8 @@ pub struct Memcg {
     pub css_refs: Option<u64>,
     pub charged_pages: Option<u64>,
     /// Known for dying memcgs, if they have their own slab caches and these were read.
-    pub slab_caches: Option<Box<SlabCaches>>,
-    /// What refers to it: known of dying memcgs, if somebody looked.
+    pub slab_caches: Option<Box<SlabCopies>>,
+    /// Its pins; known for dying memcgs whose references were looked at.
     pub pinned: Option<Box<Pinned>>,
     /// Dying for longer than the grace time, and reported.
     pub leaked: bool,

@@ -31,7 +31,7 @@ use std::collections::HashMap;
 
 pub use alloc_error::AllocError;
 pub use ids::Ids;
-pub use memcg::{Change, Found, Id, Memcg, SlabCaches, State, What};
+pub use memcg::{Change, Found, Id, Memcg, SlabCopies, State, What};
 pub use totals::Totals;
 
 use self::{ids::Forecast, ledger::Ledger, path::Paths, recent::Recent, walk::Loss};
@@ -42,7 +42,7 @@ use crate::{
 
 /// The tracker's configuration, and facts from before the first event.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct TrackerConfig {
     pub backend: Backend,
     /// A memcg that has been dying for this long counts as leaked, ns.
     pub grace_ns: u64,
@@ -74,7 +74,7 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    pub fn new(config: Config) -> Self {
+    pub fn new(config: TrackerConfig) -> Self {
         Self {
             backend: config.backend,
             grace_ns: config.grace_ns,
@@ -93,7 +93,8 @@ impl Tracker {
     /// The ledger of one walk, which nothing came before and nothing follows: in it nothing leaks.
     pub fn of_walk(snapshot: &Snapshot) -> Self {
         let (backend, grace_ns, live_at_start) = (Backend::Kprobe, u64::MAX, Some(0));
-        let mut tracker = Self::new(Config { backend, grace_ns, live_at_start, paths: HashMap::new() });
+        let mut tracker =
+            Self::new(TrackerConfig { backend, grace_ns, live_at_start, paths: HashMap::new() });
         tracker.walked(snapshot, &mut Vec::new());
         tracker
     }
@@ -120,13 +121,13 @@ impl Tracker {
         out.push(Change { t_ns, task: None, what });
     }
 
-    /// What was read of those that are dying; others have come and gone meanwhile.
+    /// Stores the slab caches of dying memcgs; memcgs freed meanwhile are ignored.
     fn have_copies(&mut self, copies: &CacheCopies) {
         let hold = copies.hold;
         for (key, names) in &copies.of {
             self.ledger.edit(key, |memcg| {
                 if memcg.state == State::Dying {
-                    memcg.slab_caches = Some(Box::new(SlabCaches { names: names.clone(), hold }));
+                    memcg.slab_caches = Some(Box::new(SlabCopies { names: names.clone(), hold }));
                 }
             });
         }

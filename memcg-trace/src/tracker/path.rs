@@ -15,7 +15,7 @@ pub(super) struct Paths {
 }
 
 /// A path, and whether it was truncated.
-pub(super) type Resolved = (Option<Box<[u8]>>, bool);
+pub(super) type ResolvedPath = (Option<Box<[u8]>>, bool);
 
 impl Paths {
     pub fn new(at_start: HashMap<u64, Box<[u8]>>) -> Self {
@@ -29,7 +29,7 @@ impl Paths {
 
     /// Path of the directory named by an event. Its parent is looked up as a memcg, then as a cgroup, then among the
     /// cgroups at the start; if all fail, the directory itself is looked up there.
-    pub fn resolve(&self, event: &Event, ledger: &Ledger) -> Resolved {
+    pub fn resolve(&self, event: &Event, ledger: &Ledger) -> ResolvedPath {
         if event.level() == Some(0) {
             return (Some(b"/".as_slice().into()), false);
         }

@@ -33,7 +33,7 @@ pub enum BaselineError {
 }
 
 #[derive(Deserialize)]
-struct Line {
+struct BaselineLine {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
@@ -46,7 +46,7 @@ impl Baseline {
         let mut outcomes = BTreeMap::new();
         for (line, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty()) {
             let broken = |error| BaselineError::Line { line, error };
-            let Line { kind, scenario } = serde_json::from_str(text).map_err(broken)?;
+            let BaselineLine { kind, scenario } = serde_json::from_str(text).map_err(broken)?;
             if let (Some(name), "verdict") = (scenario, kind.as_str()) {
                 outcomes.insert(name, serde_json::from_str(text).map_err(broken)?);
             }

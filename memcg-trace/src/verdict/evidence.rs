@@ -61,13 +61,13 @@ pub struct Reading {
     pub moment: Moment,
     /// How long it waited for the memcgs: less than the settle time if all were freed.
     pub waited: Duration,
-    pub ledger: Family,
+    pub ledger: LedgerCounts,
     pub counted: Counted,
 }
 
 /// The memcgs of a scenario according to the ledger, that is by events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Family {
+pub struct LedgerCounts {
     pub created: u64,
     pub freed: u64,
     pub live: u64,
@@ -91,12 +91,12 @@ pub struct Counted {
     pub dying_memcgs: Option<u64>,
     /// Dying cgroups of the whole machine (v1), including ours.
     pub dying_anywhere: Option<u64>,
-    pub walk: Option<Walked>,
+    pub walk: Option<WalkCounts>,
 }
 
 /// The result of a walk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Walked {
+pub struct WalkCounts {
     pub live: u64,
     pub removed: u64,
     pub dying: u64,
@@ -108,7 +108,7 @@ pub struct Walked {
     pub strangers: u64,
 }
 
-impl Family {
+impl LedgerCounts {
     /// Number of memcgs that should have been freed.
     pub fn staying(&self) -> u64 {
         self.removed + self.dying

@@ -14,7 +14,7 @@ mod judge;
 mod scenario_name;
 
 pub use baseline::{Baseline, BaselineError, Outcome};
-pub use evidence::{Counted, Evidence, Family, Moment, Played, Reading, Sign, Walked};
+pub use evidence::{Counted, Evidence, LedgerCounts, Moment, Played, Reading, Sign, WalkCounts};
 pub use expectation::{Differs, Expectation, ParseError};
 pub use judge::{GoneAfter, Judgement, Verdict, judge};
 pub use scenario_name::ScenarioName;

@@ -9,7 +9,7 @@ use anyhow::Result;
 use memcg_trace::{
     commands::verify::{
         oracle::{Dying, KernelOracle, Oracle},
-        round::{Round, Settings},
+        round::{Round, RoundSettings},
         witness::Witness,
     },
     kernel::{Kernel, cgroupfs::cgroup::Cgroup},
@@ -24,8 +24,8 @@ use crate::support::machine;
 
 /// One that every kernel frees, and one that none does.
 const SCENARIOS: [ScenarioName; 2] = [ScenarioName::Churn, ScenarioName::UnreapedTask];
-const SETTINGS: Settings =
-    Settings { cgroups: 3, settle: Duration::from_secs(2), agree: Duration::from_millis(200) };
+const SETTINGS: RoundSettings =
+    RoundSettings { cgroups: 3, settle: Duration::from_secs(2), agree: Duration::from_millis(200) };
 
 /// The lies.
 #[derive(Clone, Copy)]

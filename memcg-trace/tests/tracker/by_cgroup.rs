@@ -47,7 +47,7 @@ fn a_life_without_a_leak() {
 #[test]
 fn css_freed_but_held() {
     let (web, next) = (old(7, "web"), old(8, "next"));
-    let config = Config {
+    let config = TrackerConfig {
         backend: Backend::Kprobe,
         grace_ns: GRACE_MS * MS,
         live_at_start: Some(1),

@@ -19,8 +19,12 @@ fn swapped_out_pages_hold_the_id_of_the_dead() {
 
 #[test]
 fn ids_in_use() {
-    let config =
-        Config { backend: Backend::Kprobe, grace_ns: 0, live_at_start: Some(100), paths: HashMap::new() };
+    let config = TrackerConfig {
+        backend: Backend::Kprobe,
+        grace_ns: 0,
+        live_at_start: Some(100),
+        paths: HashMap::new(),
+    };
     let used = |ledger: &Ledger| ledger.tracker.ids().used;
     let (old, zombie, new) = (css(2, "old"), css(3, "zombie"), css(7, "new"));
     let ledger = Ledger::with(config).events([new.online().at(1)]);
@@ -38,7 +42,7 @@ fn ids_in_use() {
 
 #[test]
 fn time_until_the_ids_are_exhausted() {
-    let mut ledger = Ledger::with(Config {
+    let mut ledger = Ledger::with(TrackerConfig {
         backend: Backend::Tracepoint,
         grace_ns: 0,
         live_at_start: Some(65_535 - 1_000),

@@ -17,7 +17,7 @@ use events::{Css, Fired, MS, css};
 use memcg_trace::{
     event::Event,
     record::{Backend, CacheCopies, Learned, Record, Snapshot},
-    tracker::{Change, Config, Found, Id, Memcg, State, Totals, Tracker, What},
+    tracker::{Change, Found, Id, Memcg, State, Totals, Tracker, TrackerConfig, What},
 };
 use memcg_trace_common::{Field, Hook};
 
@@ -39,10 +39,15 @@ fn tracepoint() -> Ledger {
 
 impl Ledger {
     fn new(backend: Backend) -> Self {
-        Self::with(Config { backend, grace_ns: GRACE_MS * MS, live_at_start: None, paths: HashMap::new() })
+        Self::with(TrackerConfig {
+            backend,
+            grace_ns: GRACE_MS * MS,
+            live_at_start: None,
+            paths: HashMap::new(),
+        })
     }
 
-    fn with(config: Config) -> Self {
+    fn with(config: TrackerConfig) -> Self {
         Self { tracker: Tracker::new(config), told: Vec::new() }
     }
 

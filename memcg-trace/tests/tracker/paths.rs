@@ -9,7 +9,7 @@ fn paths() {
     let old = css(3, "old");
     let below_old = css(9, "new").below(&old);
     let orphan = css(10, "orphan").below(&css(4, "never seen").below(&old));
-    let config = Config {
+    let config = TrackerConfig {
         backend: Backend::Kprobe,
         grace_ns: 0,
         live_at_start: None,
@@ -30,7 +30,7 @@ fn paths() {
 #[test]
 fn path_of_a_cgroup_that_lost_its_parent_comes_from_the_start() {
     let old = css(5, "old").below(&css(3, "a").below(&css(2, "b")));
-    let config = Config {
+    let config = TrackerConfig {
         backend: Backend::Tracepoint,
         grace_ns: 0,
         live_at_start: None,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use memcg_trace::verdict::{
-    Counted, Differs, Evidence, Expectation, Family, GoneAfter, ParseError, Played, ScenarioName, Sign,
-    Verdict, Walked,
+    Counted, Differs, Evidence, Expectation, GoneAfter, LedgerCounts, ParseError, Played, ScenarioName, Sign,
+    Verdict, WalkCounts,
 };
 use proptest::prelude::*;
 
@@ -92,7 +92,7 @@ fn neither_skipped_nor_failed_is_a_pass() {
 /// Each of these makes one witness say something else, or nothing: a clean scenario and a leak, no verdict on either.
 #[test]
 fn witnesses_that_disagree() {
-    type Mutation = (&'static str, fn(&mut Family, &mut Counted));
+    type Mutation = (&'static str, fn(&mut LedgerCounts, &mut Counted));
     let mutations: &[Mutation] = &[
         ("the walk sees one more dying", |_, counted| walk(counted).dying += 1),
         ("the walk sees one online", |_, counted| walk(counted).live += 1),
@@ -127,7 +127,7 @@ fn witnesses_that_disagree() {
     }
 }
 
-fn walk(counted: &mut Counted) -> &mut Walked {
+fn walk(counted: &mut Counted) -> &mut WalkCounts {
     counted.walk.as_mut().expect("a walk")
 }
 
@@ -166,11 +166,11 @@ proptest! {
         lost in any::<bool>(),
     ) {
         let [created, freed, live, removed, dying] = ledger;
-        let family = Family { created, freed, live, removed, dying, without_directory: removed + dying, ids_held: None, css_freed: 0 };
+        let family = LedgerCounts { created, freed, live, removed, dying, without_directory: removed + dying, ids_held: None, css_freed: 0 };
         let mut evidence = evidence(ScenarioName::Churn, None, &[0]);
         let reading = &mut readings(&mut evidence)[0];
         reading.ledger = family;
-        let walk = Walked { live: walked[0], removed: walked[1], dying: walked[2], ids_held: None, charged_pages: None, strangers: 0 };
+        let walk = WalkCounts { live: walked[0], removed: walked[1], dying: walked[2], ids_held: None, charged_pages: None, strangers: 0 };
         reading.counted =
             Counted { dying_cgroups: cgroups, dying_memcgs: memcgs, dying_anywhere: None, walk: Some(walk) };
         if let Played::Done { memcgs, .. } = &mut evidence.played {

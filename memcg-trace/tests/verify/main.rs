@@ -9,7 +9,7 @@ mod outputs;
 use std::time::Duration;
 
 use memcg_trace::verdict::{
-    Counted, Evidence, Family, Judgement, Moment, Played, Reading, ScenarioName, Walked, judge,
+    Counted, Evidence, Judgement, LedgerCounts, Moment, Played, Reading, ScenarioName, WalkCounts, judge,
 };
 
 const SETTLE: Duration = Duration::from_secs(10);
@@ -21,23 +21,23 @@ fn reading(moment: Moment, memcgs: u64, dying: u64, held: u64) -> Reading {
     Reading {
         moment,
         waited,
-        ledger: Family {
+        ledger: LedgerCounts {
             created: memcgs,
             freed: memcgs - dying,
             dying,
             without_directory: dying,
             ids_held: Some(held),
-            ..Family::default()
+            ..LedgerCounts::default()
         },
         counted: Counted {
             dying_cgroups: Some(dying),
             dying_memcgs: Some(dying),
             dying_anywhere: None,
-            walk: Some(Walked {
+            walk: Some(WalkCounts {
                 dying,
                 ids_held: Some(held),
                 charged_pages: Some(17 * dying),
-                ..Walked::default()
+                ..WalkCounts::default()
             }),
         },
     }

@@ -8,7 +8,7 @@ use std::{
 
 use memcg_trace::{
     kernel::{clock, slab::listing},
-    slab::{Change, Config, Creator, Ledger, SlabRecord, Totals, What},
+    slab::{Creator, SlabChange, SlabConfig, SlabLedger, SlabRecord, SlabStep, SlabTotals},
     source::slab::SlabSource,
 };
 use serde_json::{Value, json};
@@ -28,8 +28,8 @@ const MODULES: [(&str, usize); 3] = [("xfs", 20), ("btrfs", 5), ("nf_conntrack",
 /// The hooks and a ledger, in this process.
 struct Watch {
     source: SlabSource,
-    ledger: Ledger,
-    changes: Vec<Change>,
+    ledger: SlabLedger,
+    changes: Vec<SlabChange>,
     /// What other tests have left behind.
     leaked: u64,
 }
@@ -38,7 +38,7 @@ impl Watch {
     fn start() -> Self {
         let source = SlabSource::open(None).expect("the hooks");
         assert_eq!(source.unknown(), [], "every hook is attached");
-        let mut ledger = Ledger::new(Config {
+        let mut ledger = SlabLedger::new(SlabConfig {
             hooked: true,
             tells_new: true,
             tells_release: true,
@@ -61,7 +61,7 @@ impl Watch {
                 self.ledger.apply(&record, &mut self.changes);
             }
             let listed = directories();
-            let Totals { live, destroying, leaked, .. } = *self.ledger.totals();
+            let SlabTotals { live, destroying, leaked, .. } = *self.ledger.totals();
             let agree = live + leaked == listed && (destroying, leaked) == (0, self.leaked);
             if agree { Ok(()) } else { Err(format!("{listed} listed, {:?}", self.ledger.totals())) }
         });
@@ -73,8 +73,8 @@ impl Watch {
         for change in self.changes.drain(..) {
             let cache = |number| self.ledger.get(number).expect("it is there as long as its module");
             match change.what {
-                What::Created(number) => new.push(cache(number).creator().expect("a creator").clone()),
-                What::Aliased(number) => {
+                SlabStep::Created(number) => new.push(cache(number).creator().expect("a creator").clone()),
+                SlabStep::Aliased(number) => {
                     let asked = cache(number).asked.last().expect("the name that was asked for");
                     aliases.push(asked.creator.clone());
                 }

@@ -6,7 +6,7 @@ use super::runtimes;
 use crate::{
     kernel::{
         Kernel,
-        ability::{Ability, Answer},
+        ability::{Ability, AbilityId, Answer},
         boot,
         cgroupfs::{
             hierarchy::Controller,
@@ -15,7 +15,7 @@ use crate::{
         hooks::{
             attach::AttachError,
             css_callbacks::Callbacks,
-            plan::{Kind, Planned},
+            plan::{KernelKind, Planned},
             traceable,
         },
         layout::{
@@ -26,7 +26,7 @@ use crate::{
         privileges::{self, Lockdown, PrivilegeError},
         walk::Walk,
     },
-    record::Backend,
+    record::{Backend, WalkMeans},
     source::{Caches, LiveError, Options, Trial},
 };
 use memcg_trace_common::{DentryLayout, Layout};
@@ -51,6 +51,10 @@ pub struct Abilities {
     blind: bool,
 }
 
+/// The usual ways to walk, the better one first; likewise to trace.
+const WAYS: [WalkMeans; 2] = [WalkMeans::Program, WalkMeans::Kcore];
+const BACKENDS: [Backend; 2] = [Backend::Kprobe, Backend::Tracepoint];
+
 /// Sysctls that may explain a no.
 const SYSCTLS: &[&str] =
     &["kernel.kptr_restrict", "kernel.perf_event_paranoid", "kernel.unprivileged_bpf_disabled"];
@@ -60,18 +64,17 @@ impl Abilities {
     pub fn find(btf: Option<&Path>) -> Self {
         let mut abilities = Self { btf: btf.map(Path::to_owned), ..Self::default() };
         let capabilities = privileges::capabilities();
-        abilities.add("privileges", Answer::of(&capabilities, |used| (*used).to_owned()));
-        abilities.add("kernel not locked down", lockdown());
-        abilities.add("kernel settings", settings());
+        abilities.add(AbilityId::Privileges, Answer::of(&capabilities, |used| (*used).to_owned()));
+        abilities.add(AbilityId::Lockdown, lockdown());
+        abilities.add(AbilityId::Sysctls, settings());
         privileges::raise_memlock();
         abilities.hierarchy();
-        abilities.add("container runtimes", runtimes::found());
+        abilities.add(AbilityId::Runtimes, runtimes::found());
         let kernel = abilities.layout(btf);
         if let Some(refused) = refused() {
-            for what in
-                ["walk by program", "walk through /proc/kcore", "kprobe backend", "tracepoint backend"]
-            {
-                abilities.add(what, Answer::unknown(refused));
+            let ways = WAYS.map(AbilityId::Walk).into_iter();
+            for id in ways.chain(BACKENDS.map(AbilityId::Backend)) {
+                abilities.add(id, Answer::unknown(refused));
             }
         } else {
             abilities.walks(kernel.as_ref());
@@ -81,8 +84,8 @@ impl Abilities {
         abilities
     }
 
-    pub fn add(&mut self, what: &str, answer: Answer) {
-        self.answers.push(Ability { what: what.to_owned(), answer });
+    pub fn add(&mut self, id: AbilityId, answer: Answer) {
+        self.answers.push(Ability { id, answer });
     }
 
     fn hierarchy(&mut self) {
@@ -93,7 +96,7 @@ impl Abilities {
             Some(Mode::Hybrid) => "; v1 and v2 are mounted (hybrid)",
             None => "",
         };
-        self.add("memory controller", Answer::of(&controller, |found| format!("{found}{mode}")));
+        self.add(AbilityId::Hierarchy, Answer::of(&controller, |found| format!("{found}{mode}")));
         self.controller = controller.ok();
     }
 
@@ -102,13 +105,13 @@ impl Abilities {
         if let (Callbacks::Cgroup, Some(controller)) = (Callbacks::find(), &self.controller) {
             let kernel = Kernel::by_cgroup(controller);
             let proven = Answer::of(&kernel, |_| "that of 3.10, proven on our own cgroup".to_owned());
-            self.add("layout of kernel structs", proven);
+            self.add(AbilityId::Layout, proven);
             self.blind = kernel.is_err();
             return kernel.ok();
         }
         let resolved = layout::resolve(btf);
         let file = btf.unwrap_or(Path::new(layout::KERNEL_BTF)).display();
-        self.add("type information (BTF)", Answer::of(&resolved, |_| file.to_string()));
+        self.add(AbilityId::Btf, Answer::of(&resolved, |_| file.to_string()));
         self.blind = matches!(resolved, Err(LayoutError::NoBtf));
         let provable = match (resolved, self.controller.clone(), refused()) {
             (Err(_), ..) => Err("there is no type information"),
@@ -119,7 +122,7 @@ impl Abilities {
         let (resolved, controller) = match provable {
             Ok(both) => both,
             Err(reason) => {
-                self.add("layout of kernel structs", Answer::unknown(reason));
+                self.add(AbilityId::Layout, Answer::unknown(reason));
                 return None;
             }
         };
@@ -130,26 +133,25 @@ impl Abilities {
             }
             proof => Answer::of(proof, |_| "proven on our own cgroup".to_owned()),
         };
-        self.add("layout of kernel structs", proven);
+        self.add(AbilityId::Layout, proven);
         let mut kernel = Kernel::proven(controller, resolved, proof, btf.is_none()).ok()?;
         let counters = kernel.find_counters();
         self.add(
-            "what memcgs are charged for",
+            AbilityId::Counters,
             Answer::of(&counters, |()| "kinds of memory, as in memory.stat".into()),
         );
         Some(kernel)
     }
 
     fn walks(&mut self, kernel: Option<&Kernel>) {
-        let ways = ["walk by program", "walk through /proc/kcore"];
         let Some(kernel) = kernel else {
-            ways.into_iter().for_each(|way| self.add(way, Answer::unknown("there is no layout to walk by")));
-            return;
+            let unknown = || Answer::unknown("there is no layout to walk by");
+            return WAYS.into_iter().for_each(|way| self.add(AbilityId::Walk(way), unknown()));
         };
         if kernel.callbacks == Callbacks::Cgroup {
             let walk = kernel.load_walk();
             self.add(
-                "walk by memcg ID",
+                AbilityId::Walk(WalkMeans::Ids),
                 Answer::of(&walk, |_| "every memcg, dying ones included".to_owned()),
             );
             self.walk = walk.ok();
@@ -157,13 +159,16 @@ impl Abilities {
             return;
         }
         let walks = [Walk::program(&kernel.layout), Walk::kcore(&kernel.layout)];
-        for (way, walk) in ways.into_iter().zip(walks) {
-            self.add(way, Answer::of(&walk, |_| "every memcg, dying ones included".to_owned()));
+        for (way, walk) in WAYS.into_iter().zip(walks) {
+            self.add(
+                AbilityId::Walk(way),
+                Answer::of(&walk, |_| "every memcg, dying ones included".to_owned()),
+            );
             self.walk = self.walk.take().or(walk.ok());
         }
         let pins = Pins::open(kernel, self.btf.as_deref());
         self.add(
-            "explain",
+            AbilityId::Pins,
             Answer::of(&pins, |pins| format!("what refers to dying memcgs, read by {}", pins.means())),
         );
         self.pins = pins.ok();
@@ -172,7 +177,7 @@ impl Abilities {
 
     fn caches(&mut self, kernel: &Kernel) {
         let Some(caches) = Caches::open(kernel).transpose() else { return };
-        self.add("slab caches of memcgs", Answer::of(&caches, |_| "read from /proc/kcore".to_owned()));
+        self.add(AbilityId::MemcgCaches, Answer::of(&caches, |_| "read from /proc/kcore".to_owned()));
         self.caches = caches.ok();
     }
 
@@ -182,13 +187,13 @@ impl Abilities {
         let unproven = || Options {
             layout: Layout::UNKNOWN,
             dentry: DentryLayout::NONE,
-            kind: Kind { callbacks: Callbacks::find(), blind: self.blind },
+            kind: KernelKind { callbacks: Callbacks::find(), blind: self.blind },
             memory_root: 0,
             backend: None,
             perf_pages: None,
         };
         let options = kernel.map_or_else(unproven, Options::of);
-        for backend in [Backend::Kprobe, Backend::Tracepoint] {
+        for backend in BACKENDS {
             let trial = Trial::run(&options, backend);
             let works = trial.as_ref().is_ok_and(Trial::works);
             self.trial(backend, trial);
@@ -201,11 +206,11 @@ impl Abilities {
     }
 
     fn trial(&mut self, backend: Backend, trial: Result<Trial, LiveError>) {
-        let what = format!("{backend} backend");
+        let id = AbilityId::Backend(backend);
         let trial = match trial {
             Ok(trial) => trial,
-            Err(LiveError::Backend { error, .. }) => return self.add(&what, Answer::no(&error)),
-            Err(error) => return self.add(&what, Answer::no(&error)),
+            Err(LiveError::Backend { error, .. }) => return self.add(id, Answer::no(&error)),
+            Err(error) => return self.add(id, Answer::no(&error)),
         };
         let count = trial.hooks.iter().filter(|(_, error)| error.is_none()).count();
         let Trial { buffers, perf_pages, ref hooks } = trial;
@@ -216,9 +221,9 @@ impl Abilities {
             let reason = format!("{found}; one that is needed cannot be attached");
             Answer::No { reason, next: "see its own answer below".to_owned() }
         };
-        self.add(&what, answer);
+        self.add(id, answer);
         for (planned, error) in trial.hooks {
-            self.add(&format!("{backend}: {}", planned.place()), attached(backend, planned, error.as_ref()));
+            self.add(AbilityId::Hook(backend, planned), attached(backend, planned, error.as_ref()));
         }
     }
 
@@ -231,30 +236,25 @@ impl Abilities {
             }
             None => lacking(&self.answers),
         };
-        self.add("memcg-trace trace", trace);
+        self.add(AbilityId::Command("trace"), trace);
         let scan = match &self.walk {
             Some(walk) => Answer::yes(match walk.means() {
-                "kcore" => "through /proc/kcore",
-                "ids" => "by memcg ID, through /proc/kcore",
-                _ => "by program",
+                WalkMeans::Kcore => "through /proc/kcore",
+                WalkMeans::Ids => "by memcg ID, through /proc/kcore",
+                WalkMeans::Program => "by program",
             }),
             None => lacking(&self.answers),
         };
-        self.add("memcg-trace scan", scan);
+        self.add(AbilityId::Command("scan"), scan);
     }
 }
 
 /// Refers to the first missing requirement.
 fn lacking(answers: &[Ability]) -> Answer {
-    const NEEDED: [&str; 5] = [
-        "privileges",
-        "kernel not locked down",
-        "memory controller",
-        "type information (BTF)",
-        "layout of kernel structs",
-    ];
+    const NEEDED: [AbilityId; 5] =
+        [AbilityId::Privileges, AbilityId::Lockdown, AbilityId::Hierarchy, AbilityId::Btf, AbilityId::Layout];
     let lack = answers.iter().find_map(|ability| match &ability.answer {
-        Answer::No { reason, next } if NEEDED.contains(&&*ability.what) => Some((reason, next)),
+        Answer::No { reason, next } if NEEDED.contains(&ability.id) => Some((reason, next)),
         _ => None,
     });
     match lack {

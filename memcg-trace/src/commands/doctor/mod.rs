@@ -17,10 +17,10 @@ use super::args::{BtfArg, Format, OutputArgs};
 use crate::{
     diagnosis::{Limits, diagnose},
     exit::Exit,
-    kernel::{boot, privileges},
+    kernel::{ability::AbilityId, boot, privileges},
     report::{
         json, text,
-        view::{DoctorView, Verdict},
+        view::{DoctorView, NodeVerdict},
     },
 };
 
@@ -75,7 +75,7 @@ impl Args {
         let test =
             self.self_test.then(|| SelfTest::run(abilities.options.as_ref(), abilities.controller.as_ref()));
         if let Some(SelfTest { answer, .. }) = &test {
-            abilities.add("self-test", answer.clone());
+            abilities.add(AbilityId::SelfTest, answer.clone());
         }
         privileges::drop_unneeded();
         let release = boot::release();
@@ -103,10 +103,10 @@ impl Args {
         );
         self.print(&view)?;
         Ok(match view.verdict {
-            Verdict::Healthy => Exit::Done,
-            Verdict::Sick => Exit::Leak,
-            Verdict::Inconclusive => Exit::Inconclusive,
-            Verdict::Unsupported => Exit::Unsupported,
+            NodeVerdict::Healthy => Exit::Done,
+            NodeVerdict::Sick => Exit::Leak,
+            NodeVerdict::Inconclusive => Exit::Inconclusive,
+            NodeVerdict::Unsupported => Exit::Unsupported,
         })
     }
 

@@ -14,7 +14,7 @@ use crate::{
     kernel::{
         boot,
         cgroupfs::{
-            cgroup_stat::{Counted, dying_by_controller},
+            cgroup_stat::{KernelCounts, dying_by_controller},
             hierarchy::Controller,
             kmem,
         },
@@ -184,7 +184,7 @@ fn ids<'a>(mut events: impl Iterator<Item = &'a Event>) -> Option<u64> {
 
 /// The kernel's own counts only.
 fn counted(controller: &Controller, reason: String) -> Memcgs {
-    let counted = Counted::now(controller);
+    let counted = KernelCounts::now(controller);
     let live = match controller.version {
         Version::V1 => Some(controller.census().live),
         Version::V2 => counted.live_memcgs,

@@ -12,10 +12,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use self::{progress::Progress, target::Target};
-use super::{
-    args::{BtfArg, Format, OutputArgs},
-    names::NamesArgs,
-};
+use super::args::{BtfArg, Format, NamesArgs, OutputArgs};
 use crate::{
     attribution::Names,
     cause,

@@ -70,7 +70,7 @@ mod tests {
     use crate::{
         event::{Event, Key},
         record::{Backend, Snapshot},
-        tracker::{Config, Tracker},
+        tracker::{Tracker, TrackerConfig},
     };
     use memcg_trace_common::{CssFlag, EventHeader, Field, Hook};
     use zerocopy::FromZeros as _;
@@ -92,8 +92,12 @@ mod tests {
             ..EventHeader::new_zeroed()
         };
         let event = Event::new(header, path.as_bytes()).expect("an event");
-        let config =
-            Config { backend: Backend::Kprobe, grace_ns: 0, live_at_start: None, paths: Default::default() };
+        let config = TrackerConfig {
+            backend: Backend::Kprobe,
+            grace_ns: 0,
+            live_at_start: None,
+            paths: Default::default(),
+        };
         let mut tracker = Tracker::new(config);
         let key = Key::of(&event).expect("a css");
         tracker.walked(&Snapshot { events: vec![event], ..Snapshot::default() }, &mut Vec::new());

@@ -143,7 +143,7 @@ impl<W: Write> Observer for Printer<W> {
 
 impl<W: Write> SlabObserver for Printer<W> {
     /// Prints it, unless a filter for memcgs or events is set.
-    fn slab_changed(&mut self, ledger: &slab::Ledger, change: &slab::Change) -> Result<()> {
+    fn slab_changed(&mut self, ledger: &slab::SlabLedger, change: &slab::SlabChange) -> Result<()> {
         if self.lines_left == 0 || !self.filter.shows_all() {
             return Ok(());
         }

@@ -18,7 +18,7 @@ use crate::{
         view::{SlabBy, SlabRequest, SlabView},
     },
     session::{MEMCGS_UNKNOWN, OwnerWalk},
-    slab::{Config, Ledger, Owners, SlabRecord, SlabRun},
+    slab::{Owners, SlabBackend, SlabConfig, SlabLedger, SlabRecord, SlabRun},
 };
 
 /// List slab caches: their creators, and which grow or are never released
@@ -103,9 +103,9 @@ impl Args {
         privileges::drop_unneeded();
         let grace_ns = self.grace_ns();
         let mut ledger =
-            Ledger::new(Config { hooked: false, tells_new: false, tells_release: false, grace_ns });
+            SlabLedger::new(SlabConfig { hooked: false, tells_new: false, tells_release: false, grace_ns });
         let mut run = SlabRun {
-            backend: "list",
+            backend: SlabBackend::List,
             backend_reason: None,
             unknown: Vec::new(),
             clock: clock::offsets(),
@@ -137,7 +137,7 @@ impl Args {
     }
 
     /// Prints the list or the groups, and the summary.
-    fn sum_up(&self, out: &mut impl io::Write, run: &SlabRun, ledger: &Ledger) -> Result<Exit> {
+    fn sum_up(&self, out: &mut impl io::Write, run: &SlabRun, ledger: &SlabLedger) -> Result<Exit> {
         let request = SlabRequest { leaked: self.leaked, by: self.by, top: self.top };
         let view = SlabView::new(run, ledger, request);
         match self.output.format {

@@ -19,7 +19,7 @@ use crate::{
         view::{SlabBy, SlabDelta, SlabEventView},
     },
     session::{SlabObserver, SlabWatcher, Stop},
-    slab::{Change, Ledger, Totals},
+    slab::{SlabChange, SlabLedger, SlabTotals},
 };
 
 /// Watches until a signal or `--duration`, then prints the summary.
@@ -48,11 +48,11 @@ struct Lines {
     color: Color,
     clock: Clock,
     /// The totals at the previous report.
-    before: Totals,
+    before: SlabTotals,
 }
 
 impl SlabObserver for Lines {
-    fn slab_changed(&mut self, ledger: &Ledger, change: &Change) -> Result<()> {
+    fn slab_changed(&mut self, ledger: &SlabLedger, change: &SlabChange) -> Result<()> {
         let event = SlabEventView::new(change, ledger, &self.clock);
         match self.format {
             Format::Text => text::slab_event(&mut self.out, &event, self.color)?,
@@ -61,7 +61,7 @@ impl SlabObserver for Lines {
         Ok(())
     }
 
-    fn slab_looked(&mut self, ledger: &Ledger, now_ns: u64) -> Result<()> {
+    fn slab_looked(&mut self, ledger: &SlabLedger, now_ns: u64) -> Result<()> {
         let delta = SlabDelta::new(&self.before, ledger, now_ns, &self.clock);
         self.before = *ledger.totals();
         match self.format {

@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result, bail};
 
 use self::{
     oracle::KernelOracle,
-    round::{Round, Settings},
+    round::{Round, RoundSettings},
     witness::Witness,
 };
 use super::{
@@ -97,8 +97,8 @@ pub struct Args {
     pub btf: BtfArg,
 
     /// Output format; json is one object per line
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    pub output: Format,
+    #[arg(short, long, value_enum, default_value_t = VerifyFormat::Text)]
+    pub output: VerifyFormat,
 
     #[command(flatten)]
     pub color: ColorArg,
@@ -125,7 +125,7 @@ Examples:
   memcg-trace verify -o json > before; …; memcg-trace verify --baseline before
   memcg-trace verify --expect verdicts.txt -o junit > verify.xml";
 
-/// See [`Settings::agree`].
+/// See [`RoundSettings::agree`].
 const AGREE: Duration = Duration::from_secs(3);
 
 /// Number of pods for which verify does not require --yes.
@@ -133,7 +133,7 @@ const FEW_PODS: usize = 3;
 
 /// `--output`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub enum VerifyFormat {
     Text,
     Json,
     /// JUnit XML
@@ -282,7 +282,7 @@ impl Args {
         if first {
             announce::tracing(&start);
         }
-        let settings = Settings { cgroups: self.cgroups, settle: self.settle, agree: AGREE };
+        let settings = RoundSettings { cgroups: self.cgroups, settle: self.settle, agree: AGREE };
         let say = &mut |what: &str| eprintln!("memcg-trace: {what}");
         let ground = self.ground(&start);
         let witness = Witness::new(stream, start);
@@ -306,10 +306,10 @@ impl Args {
     fn print(&self, view: &VerifyView) -> Result<()> {
         let mut out = BufWriter::new(io::stdout());
         match self.output {
-            Format::Text => text::verify(&mut out, view, self.color.color())?,
-            Format::Json => json::verify(&mut out, view)?,
-            Format::Junit => junit::verify(&mut out, view)?,
-            Format::Tap => tap::verify(&mut out, view)?,
+            VerifyFormat::Text => text::verify(&mut out, view, self.color.color())?,
+            VerifyFormat::Json => json::verify(&mut out, view)?,
+            VerifyFormat::Junit => junit::verify(&mut out, view)?,
+            VerifyFormat::Tap => tap::verify(&mut out, view)?,
         }
         Ok(out.flush()?)
     }

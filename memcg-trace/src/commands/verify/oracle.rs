@@ -15,7 +15,7 @@ use crate::{
     record::{Snapshot, Version},
     source::take_walk,
     tracker::Id,
-    verdict::{Counted, Walked},
+    verdict::{Counted, WalkCounts},
 };
 
 /// Counts the memcgs below cgroups. Tests have other implementations than the kernel's.
@@ -55,7 +55,7 @@ impl Oracle for KernelOracle<'_> {
         let walked = snapshot.map(|snapshot| walked(&snapshot, parents, orphans));
         let dying_anywhere = self.dying_anywhere();
         let count = |(number, parent): (usize, &&Cgroup)| {
-            let below = cgroup_stat::Counted::below(parent.version(), parent.directory());
+            let below = cgroup_stat::KernelCounts::below(parent.version(), parent.directory());
             Counted {
                 dying_cgroups: below.dying_cgroups,
                 dying_memcgs: below.dying_memcgs,
@@ -69,8 +69,8 @@ impl Oracle for KernelOracle<'_> {
 
 /// Memcgs that a walk found below each of the cgroups. `orphans`: parents of dying memcgs from the ledger, where the
 /// walk does not see them.
-fn walked(snapshot: &Snapshot, parents: &[&Cgroup], orphans: Option<&Dying>) -> Vec<Walked> {
-    let start = Walked { ids_held: Some(0), charged_pages: Some(0), ..Walked::default() };
+fn walked(snapshot: &Snapshot, parents: &[&Cgroup], orphans: Option<&Dying>) -> Vec<WalkCounts> {
+    let start = WalkCounts { ids_held: Some(0), charged_pages: Some(0), ..WalkCounts::default() };
     let mut walked = vec![start; parents.len()];
     let by_id: HashMap<u64, usize> = parents.iter().map(|parent| parent.id()).zip(0..).collect();
     let by_key: HashMap<Key, &Event> =
@@ -102,7 +102,7 @@ fn parent_of(event: &Event) -> Option<Key> {
 }
 
 /// Counters include descendants: only the topmost memcgs add to the charges.
-fn add(event: &Event, topmost: bool, walked: &mut Walked) {
+fn add(event: &Event, topmost: bool, walked: &mut WalkCounts) {
     let flags = event.css_flags().unwrap_or(CssFlag::ONLINE);
     match (flags & CssFlag::ONLINE != 0, flags & CssFlag::DYING != 0) {
         (true, false) => walked.live += 1,

@@ -13,12 +13,12 @@ use crate::{
     kernel::cgroupfs::cgroup::Cgroup,
     scenarios::{Scenario, scenario, stage::Stage},
     source::Feed,
-    verdict::{Counted, Evidence, Family, Moment, Played, Reading, ScenarioName, Sign},
+    verdict::{Counted, Evidence, LedgerCounts, Moment, Played, Reading, ScenarioName, Sign},
 };
 
 /// Settings of a round.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct RoundSettings {
     pub cgroups: u64,
     /// How long to wait for memcgs, at each [`Moment`].
     pub settle: Duration,
@@ -36,7 +36,7 @@ pub struct Round<'a, F, O> {
     pub stage: &'a Stage,
     pub witness: Witness<F>,
     pub oracle: O,
-    pub settings: Settings,
+    pub settings: RoundSettings,
     /// Returns an error to end the round.
     pub interrupted: fn() -> Result<()>,
     /// Reports progress.
@@ -95,7 +95,7 @@ impl<F: Feed, O: Oracle> Round<'_, F, O> {
         (self.interrupted)()
     }
 
-    fn family(&self, actor: &Actor) -> Family {
+    fn family(&self, actor: &Actor) -> LedgerCounts {
         self.witness.family(actor.family)
     }
 
@@ -189,7 +189,7 @@ impl<F: Feed, O: Oracle> Round<'_, F, O> {
     }
 
     /// Reads both witnesses, repeatedly while they may differ for good reasons.
-    fn agree(&mut self, actors: &[Actor]) -> Result<Vec<(Family, Counted)>> {
+    fn agree(&mut self, actors: &[Actor]) -> Result<Vec<(LedgerCounts, Counted)>> {
         let parents: Vec<&Cgroup> = actors.iter().map(|actor| &actor.parent).collect();
         let begun = Instant::now();
         loop {

@@ -8,7 +8,7 @@ use crate::{
     session::{Book, Observer, Session, SlabObserver},
     source::{Feed, Polled},
     tracker::{Change, Found, Id, Memcg, State, What},
-    verdict::Family,
+    verdict::LedgerCounts,
 };
 
 /// Follows the events. `F` may be a live stream or, in tests, something else.
@@ -48,9 +48,10 @@ impl<F: Feed> Witness<F> {
     }
 
     /// The family with this number.
-    pub fn family(&self, number: usize) -> Family {
-        let Some(follow) = self.families.0.get(number) else { return Family::default() };
-        let mut family = Family { created: follow.created, freed: follow.freed, ..Family::default() };
+    pub fn family(&self, number: usize) -> LedgerCounts {
+        let Some(follow) = self.families.0.get(number) else { return LedgerCounts::default() };
+        let mut family =
+            LedgerCounts { created: follow.created, freed: follow.freed, ..LedgerCounts::default() };
         let mut ids_held = 0;
         let book = self.session.book();
         for memcg in book.tracker().memcgs().filter(|memcg| follow.is_of(memcg)) {

@@ -16,7 +16,7 @@ use crate::record::Version;
 
 /// The kernel's counts; absent where this kernel has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Counted {
+pub struct KernelCounts {
     /// Cgroups of the hierarchy, dying ones included (/proc/cgroups). v2: includes those without a memcg.
     pub cgroups: Option<u64>,
     /// v2 (cgroup.stat); without dying memcgs whose directory still exists.
@@ -27,7 +27,7 @@ pub struct Counted {
     pub dying_memcgs: Option<u64>,
 }
 
-impl Counted {
+impl KernelCounts {
     /// Reads the counts of the whole hierarchy.
     pub fn now(controller: &Controller) -> Self {
         let proc = fs::read_to_string("/proc/cgroups").unwrap_or_default();
@@ -129,17 +129,17 @@ mod tests {
 
     #[test]
     fn v1_counts_cgroups() {
-        let counted = Counted::parse(Version::V1, V1, "");
-        assert_eq!(counted, Counted { cgroups: Some(26), ..Counted::default() });
+        let counted = KernelCounts::parse(Version::V1, V1, "");
+        assert_eq!(counted, KernelCounts { cgroups: Some(26), ..KernelCounts::default() });
     }
 
     #[test]
     fn v2_counts_memcgs_since_6_12() {
         let stat = "nr_descendants 5\nnr_subsys_memory 6\nnr_dying_descendants 2\nnr_dying_subsys_memory 3\n";
-        let counted = Counted::parse(Version::V2, V2, stat);
+        let counted = KernelCounts::parse(Version::V2, V2, stat);
         assert_eq!((counted.cgroups, counted.dying_cgroups), (Some(9), Some(2)));
         assert_eq!((counted.live_memcgs, counted.dying_memcgs), (Some(6), Some(3)));
-        let older = Counted::parse(Version::V2, V2, "nr_descendants 5\nnr_dying_descendants 2\n");
+        let older = KernelCounts::parse(Version::V2, V2, "nr_descendants 5\nnr_dying_descendants 2\n");
         assert_eq!((older.dying_cgroups, older.dying_memcgs), (Some(2), None));
     }
 

@@ -9,7 +9,7 @@ use crate::record::{Kmem, Version};
 const ASKED: usize = 100;
 
 /// State of one cgroup.
-struct State {
+struct KmemState {
     charged: bool,
     limited: bool,
 }
@@ -38,11 +38,11 @@ fn nokmem(parameters: &[String]) -> bool {
     lists.flat_map(|list| list.split(',')).any(|option| option == "nokmem")
 }
 
-fn state(directory: &Path, version: Version) -> Option<State> {
+fn state(directory: &Path, version: Version) -> Option<KmemState> {
     let number = |file: &str| fs::read_to_string(directory.join(file)).ok()?.trim_end().parse::<u64>().ok();
     match version {
         // "No limit" is the highest number of pages that fits, depending on the kernel: anything close to 2^63.
-        Version::V1 => Some(State {
+        Version::V1 => Some(KmemState {
             charged: number("memory.kmem.usage_in_bytes")? > 0,
             limited: number("memory.kmem.limit_in_bytes").is_some_and(|limit| limit < 1 << 60),
         }),
@@ -54,7 +54,10 @@ fn state(directory: &Path, version: Version) -> Option<State> {
                 let kmem = ["kernel", "slab", "kernel_stack"].contains(&name);
                 kmem.then(|| value.parse::<u64>().is_ok_and(|value| value > 0))
             };
-            Some(State { charged: stat.lines().filter_map(charged).any(|charged| charged), limited: false })
+            Some(KmemState {
+                charged: stat.lines().filter_map(charged).any(|charged| charged),
+                limited: false,
+            })
         }
     }
 }

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::{
     kprobe_events, missed_firings,
-    plan::{Kind, Planned, plan},
+    plan::{KernelKind, Planned, plan},
 };
 use crate::{
     kernel::{ability::Lack, layout::LayoutError},
@@ -86,7 +86,7 @@ impl<H> AttachedHook<H> {
 }
 
 /// Loads and attaches the hooks of `backend`.
-pub fn attach(ebpf: &mut Ebpf, backend: Backend, kind: Kind) -> Result<Attached, AttachError> {
+pub fn attach(ebpf: &mut Ebpf, backend: Backend, kind: KernelKind) -> Result<Attached, AttachError> {
     collect(attach_each(ebpf, backend, kind)?)
 }
 
@@ -117,7 +117,7 @@ fn collect<H: 'static>(
 pub fn attach_each(
     ebpf: &mut Ebpf,
     backend: Backend,
-    kind: Kind,
+    kind: KernelKind,
 ) -> Result<impl Iterator<Item = (&'static Planned, Result<AttachedHook, AttachError>)>, AttachError> {
     match backend {
         Backend::Kprobe => {

@@ -27,7 +27,7 @@ pub fn file() -> Option<PathBuf> {
 pub fn remove_leftovers() {
     let functions: HashSet<&str> = plan::functions().chain(slab_plan::functions()).collect();
     remove_events(
-        |Event { pid, function, .. }| functions.contains(function) && !is_alive(*pid),
+        |KprobeEvent { pid, function, .. }| functions.contains(function) && !is_alive(*pid),
         |event, removed| match removed {
             Ok(()) => log::info!("removed the kprobe {event}, whose process is gone"),
             Err(error) => log::warn!("cannot remove the kprobe {event}, whose process is gone: {error}"),
@@ -37,9 +37,9 @@ pub fn remove_leftovers() {
 
 /// Removes our own events when dropped. It must outlive the programs: aya removes an event while its descriptor is
 /// still open, which kernels before 4.17 refuse.
-pub struct Own;
+pub struct OwnKprobes;
 
-impl Drop for Own {
+impl Drop for OwnKprobes {
     fn drop(&mut self) {
         // Events that cannot be removed are in use by our other programs.
         remove_events(
@@ -58,16 +58,16 @@ pub fn misses(target: &str, returns: bool) -> Option<u64> {
 
 fn missed(line: &str, pid: u32, target: &str, returns: bool) -> Option<u64> {
     let mut words = line.split_whitespace();
-    let event = Event::named(words.next()?)?;
+    let event = KprobeEvent::named(words.next()?)?;
     let on_target = target.split('|').any(|function| function == event.function);
     let ours = on_target && (event.pid, event.returns) == (pid, returns);
     words.nth(1).filter(|_| ours)?.parse().ok()
 }
 
-fn remove_events(which: impl Fn(&Event<'_>) -> bool, told: impl Fn(&str, io::Result<()>)) {
+fn remove_events(which: impl Fn(&KprobeEvent<'_>) -> bool, told: impl Fn(&str, io::Result<()>)) {
     let Some(file) = file() else { return };
     let events = fs::read_to_string(&file).unwrap_or_default();
-    for event in events.lines().filter_map(Event::of).filter(which) {
+    for event in events.lines().filter_map(KprobeEvent::of).filter(which) {
         let removed = OpenOptions::new()
             .append(true)
             .open(&file)
@@ -78,14 +78,14 @@ fn remove_events(which: impl Fn(&Event<'_>) -> bool, told: impl Fn(&str, io::Res
 
 /// A line of the file that aya made: `p:kprobes/aya_PID_p_FUNCTION_0x0_N FUNCTION`, `r` and `r64` at the return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Event<'a> {
+struct KprobeEvent<'a> {
     name: &'a str,
     pid: u32,
     function: &'a str,
     returns: bool,
 }
 
-impl<'a> Event<'a> {
+impl<'a> KprobeEvent<'a> {
     fn of(line: &'a str) -> Option<Self> {
         let (_, name) = line.split_whitespace().next()?.split_once(":kprobes/")?;
         Self::named(name)
@@ -124,7 +124,7 @@ mod tests {
             ("p:mine/aya_7_p_mem_cgroup_css_free_0x0_1 mem_cgroup_css_free", None),
         ];
         for (line, expected) in table {
-            assert_eq!(Event::of(line).map(|event| (event.pid, event.function)), expected, "{line}");
+            assert_eq!(KprobeEvent::of(line).map(|event| (event.pid, event.function)), expected, "{line}");
         }
     }
 

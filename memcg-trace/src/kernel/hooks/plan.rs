@@ -6,7 +6,7 @@ use super::css_callbacks::Callbacks;
 use crate::record::Backend;
 
 /// One hook of a plan.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Planned<H = Hook> {
     pub hook: H,
     /// Name of the eBPF program.
@@ -162,14 +162,14 @@ const TRACEPOINTS: &[Planned] = &[
 
 /// The facts about a kernel that select its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kind {
+pub struct KernelKind {
     pub callbacks: Callbacks,
     /// Its struct layout is unknown.
     pub blind: bool,
 }
 
 /// The hooks of `backend` on such a kernel, in the order of attachment.
-pub fn plan(backend: Backend, kind: Kind) -> impl Iterator<Item = &'static Planned> {
+pub fn plan(backend: Backend, kind: KernelKind) -> impl Iterator<Item = &'static Planned> {
     let (names, hooks) = match (backend, kind.callbacks) {
         // Kernels with such callbacks have no cgroup tracepoints.
         (Backend::Kprobe, Callbacks::Cgroup) if kind.blind => (NAMES_BY_CGROUP, KPROBES_BY_CGROUP),

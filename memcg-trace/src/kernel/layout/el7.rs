@@ -81,7 +81,7 @@ fn witness(controller: &Controller) -> PathBuf {
 }
 
 /// A cgroup and its parent.
-pub struct Found {
+pub struct FoundCgroup {
     pub cgroup: u64,
     pub memcg: u64,
     /// Inode number of the directory.
@@ -122,7 +122,7 @@ impl Tree {
     }
 
     /// All cgroups, parents before children.
-    pub fn all(&self, dentry: &DentryLayout) -> Vec<Found> {
+    pub fn all(&self, dentry: &DentryLayout) -> Vec<FoundCgroup> {
         let mut all = Vec::new();
         let mut pending = VecDeque::from([(self.root, 0, 0, 0)]);
         while let Some((cgroup, level, parent_memcg, parent_number)) = pending.pop_front() {
@@ -134,7 +134,7 @@ impl Tree {
                 continue;
             };
             pending.extend(self.children(cgroup).map(|child| (child, level + 1, memcg, number)));
-            all.push(Found { cgroup, memcg, number, name, level, parent_memcg, parent_number });
+            all.push(FoundCgroup { cgroup, memcg, number, name, level, parent_memcg, parent_number });
             if all.len() > CHILDREN_MAX {
                 break;
             }

@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use crate::{
     kernel::{ability::Lack, clock},
-    slab::{Listed, Listing, Symbol},
+    slab::{ListedCache, Listing, Symbol},
 };
 
 const SYSFS: &str = "/sys/kernel/slab";
@@ -69,13 +69,13 @@ struct Row<'a> {
 }
 
 impl Row<'_> {
-    fn listed(&self) -> Listed {
-        Listed {
+    fn listed(&self) -> ListedCache {
+        ListedCache {
             dir: self.name.into(),
             name: self.name.into(),
             size: self.size,
             objects: Some(self.objects),
-            ..Listed::default()
+            ..ListedCache::default()
         }
     }
 }
@@ -120,7 +120,7 @@ fn sysfs(entries: fs::ReadDir, rows: &HashMap<&[u8], &Row<'_>>) -> Listing {
     listing
 }
 
-fn cache(dir: Vec<u8>, path: &Path, links: Vec<Box<[u8]>>, rows: &HashMap<&[u8], &Row<'_>>) -> Listed {
+fn cache(dir: Vec<u8>, path: &Path, links: Vec<Box<[u8]>>, rows: &HashMap<&[u8], &Row<'_>>) -> ListedCache {
     let attribute = |name: &str| fs::read(path.join(name)).ok();
     let number = |name: &str| {
         let text = attribute(name)?;
@@ -130,7 +130,7 @@ fn cache(dir: Vec<u8>, path: &Path, links: Vec<Box<[u8]>>, rows: &HashMap<&[u8],
     // The cache's own name is in the list of names.
     let ctor = constructor(&attribute("ctor").unwrap_or_default());
     let row = rows.get(&*dir).or_else(|| links.iter().find_map(|link| rows.get(&**link)));
-    Listed {
+    ListedCache {
         name: row.map_or(&*dir, |row| row.name).into(),
         dir: dir.into(),
         links,

@@ -94,7 +94,7 @@ impl Lack for CachesError {
 }
 
 /// Sorted names of caches, by requested memcg.
-pub type Names = HashMap<u64, BTreeSet<Box<[u8]>>>;
+pub type CacheNames = HashMap<u64, BTreeSet<Box<[u8]>>>;
 
 /// Addresses of root caches, by name.
 type Roots = BTreeMap<Box<[u8]>, u64>;
@@ -110,7 +110,7 @@ pub struct MemcgCaches {
 }
 
 /// A cache of the list.
-enum Cache {
+enum CacheKind {
     Root,
     /// A memcg's copy of a root cache; addresses.
     Copy {
@@ -131,11 +131,11 @@ impl MemcgCaches {
     }
 
     /// The caches of each of these memcgs, given by address. The first read proves the layout.
-    pub fn read(&mut self, memcgs: impl Iterator<Item = u64> + Clone) -> Result<Names, CachesError> {
+    pub fn read(&mut self, memcgs: impl Iterator<Item = u64> + Clone) -> Result<CacheNames, CachesError> {
         self.kcore.refresh()?;
         let mut result = Err(CachesError::Broken);
         for _ in 0..TRIES {
-            let mut names: Names = memcgs.clone().map(|memcg| (memcg, BTreeSet::new())).collect();
+            let mut names: CacheNames = memcgs.clone().map(|memcg| (memcg, BTreeSet::new())).collect();
             result = match self.roots(&mut names) {
                 Some(roots) if self.proven || is_listed(&roots)? => Ok(names),
                 Some(_) => Err(CachesError::Refuted),
@@ -152,14 +152,14 @@ impl MemcgCaches {
     /// Whether the size of every root cache, read at this offset, matches /proc/slabinfo.
     pub fn proves_size(&mut self, offset: u32) -> Result<bool, CachesError> {
         let listed = listing::sizes().map_err(CachesError::SlabInfo)?;
-        let roots = self.roots(&mut Names::new()).ok_or(CachesError::Broken)?;
+        let roots = self.roots(&mut CacheNames::new()).ok_or(CachesError::Broken)?;
         let mut sizes = roots.iter().map(|(name, cache)| (listed.get(name), *cache));
         let is = |(listed, cache): (Option<&u32>, u64)| self.kcore.member(cache, offset) == listed.copied();
         Ok(!roots.is_empty() && sizes.all(is))
     }
 
     /// Reads the list into `names`, and returns the root caches. `None`: it was not read completely.
-    fn roots(&self, names: &mut Names) -> Option<Roots> {
+    fn roots(&self, names: &mut CacheNames) -> Option<Roots> {
         let mut roots = Roots::new();
         let mut entry: u64 = self.kcore.member(self.head, 0)?;
         let mut mark = 0;
@@ -176,8 +176,8 @@ impl MemcgCaches {
             let cache = self.kcore.read(address, self.layout.length())?;
             entry = cache.get(self.layout.list)?;
             match self.what(&cache) {
-                Some(Cache::Root) => roots.extend(self.name(&cache).map(|name| (name, address))),
-                Some(Cache::Copy { memcg, root }) => {
+                Some(CacheKind::Root) => roots.extend(self.name(&cache).map(|name| (name, address))),
+                Some(CacheKind::Copy { memcg, root }) => {
                     if let Some(names) = names.get_mut(&memcg) {
                         names.extend(self.name(&cache).filter(|name| self.is_named_after(root, name)));
                     }
@@ -188,19 +188,19 @@ impl MemcgCaches {
         None
     }
 
-    fn what(&self, cache: &Struct<Vec<u8>>) -> Option<Cache> {
+    fn what(&self, cache: &Struct<Vec<u8>>) -> Option<CacheKind> {
         match self.layout.params {
             Params::Embedded { memcg, root_cache } => match cache.get(root_cache)? {
-                0 => Some(Cache::Root),
-                root => Some(Cache::Copy { memcg: cache.get(memcg)?, root }),
+                0 => Some(CacheKind::Root),
+                root => Some(CacheKind::Copy { memcg: cache.get(memcg)?, root }),
             },
             Params::Behind { pointer, is_root_cache, memcg, root_cache } => {
                 let params: u64 = cache.get(pointer)?;
                 if params == 0 || self.kcore.member::<u8>(params, is_root_cache)? != 0 {
-                    return Some(Cache::Root);
+                    return Some(CacheKind::Root);
                 }
                 let member = |offset| self.kcore.member(params, offset);
-                Some(Cache::Copy { memcg: member(memcg)?, root: member(root_cache)? })
+                Some(CacheKind::Copy { memcg: member(memcg)?, root: member(root_cache)? })
             }
         }
     }
@@ -312,7 +312,7 @@ mod tests {
             file.write_all(&self.bytes).expect("room");
             let kcore = Kcore::of(file, BASE..BASE + self.bytes.len() as u64);
             let caches = MemcgCaches { kcore, layout: self.layout, head: HEAD, proven: false };
-            let mut names = Names::from([(MEMCG, BTreeSet::new())]);
+            let mut names = CacheNames::from([(MEMCG, BTreeSet::new())]);
             let roots = caches.roots(&mut names)?;
             let text = |name: &[u8]| name.escape_ascii().to_string();
             let of_memcg = names[&MEMCG].iter().map(|name| text(name)).collect();

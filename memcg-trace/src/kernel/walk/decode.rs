@@ -10,16 +10,16 @@ const PERCPU_REF_DEAD: u64 = 2;
 /// Set in the count of a dying refcount until the per-CPU counts have been added to it (percpu-refcount.c).
 const PERCPU_COUNT_BIAS: u64 = 1 << 63;
 
-type Bytes<'a> = Struct<&'a [u8]>;
+type StructBytes<'a> = Struct<&'a [u8]>;
 
 /// The structs read for one css. `None`: unreadable, or not wanted.
 pub struct Structs<'a> {
     pub css: u64,
-    pub memcg: Bytes<'a>,
+    pub memcg: StructBytes<'a>,
     /// The target of `mem_cgroup.vmstats`.
-    pub counters: Option<Bytes<'a>>,
-    pub cgroup: Option<Bytes<'a>>,
-    pub kn: Option<Bytes<'a>>,
+    pub counters: Option<StructBytes<'a>>,
+    pub cgroup: Option<StructBytes<'a>>,
+    pub kn: Option<StructBytes<'a>>,
     /// If the name is too long, one byte more than the maximum.
     pub name: Option<&'a [u8]>,
     /// `percpu_ref_data.count`
@@ -42,7 +42,8 @@ impl<'a> Structs<'a> {
     pub fn decode(&self, walk: &WalkLayout, t_ns: u64) -> Walked<'a> {
         let layout = &walk.layout;
         let memcg = &self.memcg;
-        let mut facts = Facts(EventHeader { t_ns, hook: Hook::Walk as u16, ..EventHeader::new_zeroed() });
+        let mut facts =
+            HeaderFacts(EventHeader { t_ns, hook: Hook::Walk as u16, ..EventHeader::new_zeroed() });
         facts.0.css = self.css;
         facts.0.known |= Field::CSS;
         facts.0.memcg_id = facts.member(memcg, layout.memcg_id, Field::MEMCG_ID);
@@ -130,11 +131,11 @@ pub fn is_dying<B: AsRef<[u8]>>(memcg: &Struct<B>, walk: &WalkLayout) -> bool {
 }
 
 /// A header being filled.
-struct Facts(EventHeader);
+struct HeaderFacts(EventHeader);
 
-impl Facts {
+impl HeaderFacts {
     /// Reads a member and marks it as known; or returns zero.
-    fn member<T: FromBytes>(&mut self, object: &Bytes<'_>, offset: u32, field: u32) -> T {
+    fn member<T: FromBytes>(&mut self, object: &StructBytes<'_>, offset: u32, field: u32) -> T {
         self.value(object.get(offset), field)
     }
 

@@ -1,7 +1,7 @@
 //! The walk: reads every memcg of the kernel on demand, dying ones included.
 
+mod by_id;
 mod decode;
-mod ids;
 mod lengths;
 mod program;
 mod table;
@@ -13,13 +13,13 @@ use memcg_trace_common::{ABSENT, DentryLayout, WalkLayout};
 use thiserror::Error;
 
 pub use self::decode::Walked;
-use self::{ids::Ids, program::Program, table::Table};
+use self::{by_id::IdTable, program::Program, table::Table};
 use super::{
     ability::Lack,
     layout::LayoutError,
     memory::{MappedError, kcore::KcoreError},
 };
-use crate::event::DecodeError;
+use crate::{event::DecodeError, record::WalkMeans};
 
 /// The reason why the kernel cannot be walked.
 #[derive(Debug, Error)]
@@ -47,7 +47,7 @@ pub enum WalkError {
     Absent(&'static str),
     #[error(transparent)]
     Kcore(#[from] KcoreError),
-    #[error("our own css, read from /proc/kcore, is not one of the memory controller's")]
+    #[error("our own css, read from /proc/kcore, is not one of the memory controller's's")]
     NotMemory,
     #[error("{program}; and {kcore}")]
     Neither { program: Box<WalkError>, kcore: Box<WalkError> },
@@ -74,7 +74,7 @@ pub struct Walk(Means);
 enum Means {
     Program(Box<Program>),
     Kcore(Box<Table>),
-    Ids(Box<Ids>),
+    Ids(Box<IdTable>),
 }
 
 /// Statistics of a walk.
@@ -89,7 +89,7 @@ pub struct Walks {
 }
 
 /// Result of reading one leaf, in addition to its memcgs.
-struct Leaf {
+struct LeafRead {
     memcgs: u64,
     unreadable: u64,
     /// The css id to continue with; `None`: this was the last leaf.
@@ -129,7 +129,7 @@ impl Walk {
 
     /// Walks by memcg ID, where memcgs outlive their cgroups (3.10).
     pub fn by_ids(dentry: &DentryLayout) -> Result<Self, WalkError> {
-        Ok(Self(Means::Ids(Box::new(Ids::open(dentry)?))))
+        Ok(Self(Means::Ids(Box::new(IdTable::open(dentry)?))))
     }
 
     /// Whether it also finds memcgs whose cgroups are gone, which are not in any count of cgroups.
@@ -137,12 +137,12 @@ impl Walk {
         matches!(self.0, Means::Ids(_))
     }
 
-    /// Name of the method, for outputs.
-    pub fn means(&self) -> &'static str {
+    /// How the table is read.
+    pub fn means(&self) -> WalkMeans {
         match self.0 {
-            Means::Program(_) => "walk",
-            Means::Kcore(_) => "kcore",
-            Means::Ids(_) => "ids",
+            Means::Program(_) => WalkMeans::Program,
+            Means::Kcore(_) => WalkMeans::Kcore,
+            Means::Ids(_) => WalkMeans::Ids,
         }
     }
 

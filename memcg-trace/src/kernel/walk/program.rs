@@ -9,7 +9,7 @@ use memcg_trace_common::{self as common, Copied, WalkConfig, WalkLayout};
 use zerocopy::IntoBytes as _;
 
 use super::{
-    Leaf, WalkError,
+    LeafRead, WalkError,
     decode::{Structs, Walked},
     lengths,
 };
@@ -41,7 +41,7 @@ impl Program {
     }
 
     /// Visits the leaf that holds css id `id`.
-    pub fn leaf(&mut self, id: u64, mut visit: impl FnMut(&Walked<'_>)) -> Result<Leaf, WalkError> {
+    pub fn leaf(&mut self, id: u64, mut visit: impl FnMut(&Walked<'_>)) -> Result<LeafRead, WalkError> {
         let mut options = RawTracePointRunOptions::new();
         options.args[0] = id;
         let result = self.walk()?.test_run(options)?;
@@ -51,7 +51,7 @@ impl Program {
         // The run is over: nothing writes to the map.
         let read = self.leaf.get();
         let next = (read.last == 0).then_some(read.next);
-        let mut leaf = Leaf { memcgs: 0, unreadable: 0, next };
+        let mut leaf = LeafRead { memcgs: 0, unreadable: 0, next };
         for copied in read.memcgs.iter().take(read.count as usize) {
             match structs(copied) {
                 Some(structs) => {

@@ -8,7 +8,7 @@
 use memcg_trace_common::{LEAF_SLOTS, Lengths, NAME_MAX, TABLE_LEVELS, WalkLayout};
 
 use super::{
-    Leaf, WalkError,
+    LeafRead, WalkError,
     decode::{Structs, Walked, is_dying},
     lengths,
 };
@@ -75,9 +75,9 @@ impl Table {
     }
 
     /// Visits the leaf that holds css id `id`.
-    pub fn leaf(&self, id: u64, mut visit: impl FnMut(&Walked<'_>)) -> Result<Leaf, WalkError> {
+    pub fn leaf(&self, id: u64, mut visit: impl FnMut(&Walked<'_>)) -> Result<LeafRead, WalkError> {
         let t_ns = clock::monotonic_ns();
-        let mut leaf = Leaf { memcgs: 0, unreadable: 0, next: None };
+        let mut leaf = LeafRead { memcgs: 0, unreadable: 0, next: None };
         let mut read = [const { None }; LEAF_SLOTS];
         let mut place = self.find(id);
         for _ in 0..ATTEMPTS {

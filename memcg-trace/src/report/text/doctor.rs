@@ -10,8 +10,8 @@ use super::{
     words::{many, or},
 };
 use crate::{
-    diagnosis::{Evidence, Severity},
-    report::view::{AbilityView, DoctorView, KnownView, Verdict},
+    diagnosis::{KnownBy, Severity},
+    report::view::{AbilityView, AnswerKind, DoctorView, KnownView, NodeVerdict},
 };
 
 /// Width of the column of names.
@@ -55,11 +55,11 @@ pub fn doctor(out: &mut impl Write, view: &DoctorView<'_>, color: Color) -> io::
 
 fn ability(out: &mut impl Write, ability: &AbilityView<'_>, color: Color) -> io::Result<()> {
     let (answer, text) = match ability.answer {
-        "yes" => (("yes", GOOD), ability.detail.unwrap_or_default().to_owned()),
-        "no" => (("no", BAD), or(ability.reason, "")),
-        _ => (("?", WARN), format!("could not tell: {}", or(ability.reason, ""))),
+        AnswerKind::Yes => (("yes", GOOD), ability.detail.unwrap_or_default().to_owned()),
+        AnswerKind::No => (("no", BAD), or(ability.reason, "")),
+        AnswerKind::Unknown => (("?", WARN), format!("could not tell: {}", or(ability.reason, ""))),
     };
-    row(out, answer, ability.what, &text, color)?;
+    row(out, answer, &ability.what, &text, color)?;
     if let Some(next) = ability.next {
         writeln!(out, "  {:4}  {:NAME$}  next: {next}", "", "")?;
     }
@@ -84,9 +84,9 @@ fn known(out: &mut impl Write, known: &KnownView<'_>) -> io::Result<()> {
     writeln!(out, "      symptom: {}", known.symptom)?;
     writeln!(out, "      fixed in: {} ({})", or(known.fixed_in, "no known release"), known.fixed_note)?;
     let evidence = match known.evidence {
-        Evidence::Seen => "reproduced",
-        Evidence::Source => "found in the source",
-        Evidence::Reported => "reported by others",
+        KnownBy::Seen => "reproduced",
+        KnownBy::Source => "found in the source",
+        KnownBy::Reported => "reported by others",
     };
     writeln!(out, "      known by: {evidence}; {}", known.sources.join(", "))?;
     match known.here {
@@ -103,13 +103,15 @@ fn known(out: &mut impl Write, known: &KnownView<'_>) -> io::Result<()> {
 fn verdict(view: &DoctorView<'_>) -> (Style, String) {
     let notes = view.findings.iter().filter(|finding| finding.severity == Severity::Note).count();
     let verdict = match view.verdict {
-        Verdict::Healthy if notes > 0 => {
+        NodeVerdict::Healthy if notes > 0 => {
             return (GOOD, format!("Not sick; {} worth a look.", many(notes as u64, "thing")));
         }
-        Verdict::Healthy => (GOOD, "Healthy: no check found a problem."),
-        Verdict::Sick => (BAD, "Sick."),
-        Verdict::Inconclusive => (WARN, "Inconclusive: not sick as far as known, but some checks failed."),
-        Verdict::Unsupported => (BAD, "There is no memory controller."),
+        NodeVerdict::Healthy => (GOOD, "Healthy: no check found a problem."),
+        NodeVerdict::Sick => (BAD, "Sick."),
+        NodeVerdict::Inconclusive => {
+            (WARN, "Inconclusive: not sick as far as known, but some checks failed.")
+        }
+        NodeVerdict::Unsupported => (BAD, "There is no memory controller."),
     };
     (verdict.0, verdict.1.to_owned())
 }

@@ -1,9 +1,9 @@
 //! Text output: columns for live lines, and a summary.
 
-mod caches;
 mod doctor;
+mod event;
 mod explain;
-mod live;
+mod memcg_caches;
 mod pin;
 mod pinned;
 mod reap;
@@ -16,8 +16,8 @@ mod whois;
 mod words;
 
 pub use doctor::doctor;
+pub use event::{event, header};
 pub use explain::explain;
-pub use live::{event, header};
 pub use reap::reap;
 pub use scan::{counted, scan};
 pub use slab::{slab, slab_delta, slab_event};

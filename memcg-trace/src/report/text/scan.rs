@@ -8,12 +8,12 @@ use std::{
 use anstyle::Style;
 
 use super::{
-    BAD, Color, GOOD, WARN, caches, pinned,
+    BAD, Color, GOOD, WARN, memcg_caches, pinned,
     table::{Columns, common, heading, owner, size},
     words::{id, many, or},
 };
 use crate::{
-    kernel::cgroupfs::cgroup_stat::Counted,
+    kernel::cgroupfs::cgroup_stat::KernelCounts,
     report::view::{ChargesView, ScanGroup, ScanView, Selection, state_name},
     units::{Count, Size, Time, UNKNOWN},
 };
@@ -41,7 +41,7 @@ pub fn scan(out: &mut impl Write, scan: &ScanView<'_>, color: Color) -> io::Resu
             listed(out, scan)?;
         }
     }
-    caches::pinned(out, scan.pinned_by.as_deref(), IN_JSON, color)?;
+    memcg_caches::pinned(out, scan.pinned_by.as_deref(), IN_JSON, color)?;
     if let Some(pins) = &scan.pins {
         heading(out, "Pinned by", color)?;
         pinned::table(out, pins)?;
@@ -60,7 +60,7 @@ fn listed(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
         Selection::All => "STATE",
         Selection::Empty => "AGE>",
     };
-    let caches = caches::column(scan.listed.iter().map(|listed| &listed.memcg));
+    let caches = memcg_caches::column(scan.listed.iter().map(|listed| &listed.memcg));
     let pins = pinned::column(scan.listed.iter().map(|listed| &listed.memcg)).filter(|_| caches.is_none());
     let names = ["ID>", second, "CHARGED>", "CONTAINER", "POD", "PATH", "CHARGED FOR"];
     let mut table = Columns::new(names.into_iter().chain(caches).chain(pins));
@@ -80,7 +80,7 @@ fn listed(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
             or(memcg.path, UNKNOWN),
             memcg.charges.as_ref().map_or_else(|| UNKNOWN.to_owned(), kinds),
         ];
-        let more = caches.map(|_| caches::cell(memcg)).or(pins.map(|_| pinned::cell(memcg)));
+        let more = caches.map(|_| memcg_caches::cell(memcg)).or(pins.map(|_| pinned::cell(memcg)));
         table.row(cells.into_iter().chain(more));
     }
     table.print(out, scan.selected, NO_TOP)
@@ -162,7 +162,7 @@ fn counts(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
 }
 
 /// The kernel's own counts.
-pub fn counted(counted: &Counted) -> String {
+pub fn counted(counted: &KernelCounts) -> String {
     let counts = [
         (counted.live_memcgs, "live memcg"),
         (counted.dying_memcgs, "dying memcg"),

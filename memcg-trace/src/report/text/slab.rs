@@ -14,6 +14,7 @@ use crate::{
         SlabCacheView, SlabDelta, SlabEventKind, SlabEventView, SlabGroup, SlabLoss, SlabSummary, SlabView,
         TaskView,
     },
+    slab::{Leak, SlabBackend},
     units::{Count, Size, Time, TimeOfDay, UNKNOWN},
 };
 
@@ -68,10 +69,10 @@ fn step(out: &mut impl Write, event: SlabEventKind, cache: &SlabCacheView<'_>) -
 fn why(cache: &SlabCacheView<'_>) -> String {
     let age = cache.age_ns.map(|ns| format!(" for {}", Time { ns })).unwrap_or_default();
     match cache.leak {
-        Some("not_released") => format!("destroyed but not released{age}: it still has objects"),
-        Some("memcg_dead") => format!("its memcg is offline{age}"),
-        Some("module_gone") => "its module was unloaded without destroying it".to_owned(),
-        _ => UNKNOWN.to_owned(),
+        Some(Leak::NotReleased) => format!("destroyed but not released{age}: it still has objects"),
+        Some(Leak::MemcgDead) => format!("its memcg is offline{age}"),
+        Some(Leak::ModuleGone) => "its module was unloaded without destroying it".to_owned(),
+        None => UNKNOWN.to_owned(),
     }
 }
 
@@ -141,7 +142,7 @@ fn listed(out: &mut impl Write, slab: &SlabView<'_>) -> io::Result<()> {
             size(cache.bytes),
             // Without the cache's own name.
             Count(cache.links.len().saturating_sub(1) as u64).to_string(),
-            cache.state.to_owned(),
+            cache.state.to_string(),
             name(cache),
             or(cache.module, UNKNOWN),
             match &cache.creator {
@@ -279,7 +280,7 @@ fn verdict(summary: &SlabSummary<'_>) -> (Style, String) {
             GOOD,
             "No listed slab cache has leaked. Many kernels do not list leaked ones: use --watch.".to_owned(),
         ),
-        0 if summary.backend == "list" => (
+        0 if summary.backend == SlabBackend::List => (
             if growing.is_empty() { GOOD } else { WARN },
             format!(
                 "No slab cache is known to have leaked, but most leaks do not show in the list{growing}."

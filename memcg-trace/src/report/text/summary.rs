@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use super::{
-    BAD, Color, GOOD, WARN, caches, pinned,
+    BAD, Color, GOOD, WARN, memcg_caches, pinned,
     slab::slab_section,
     table::{Columns, common, heading, owner, owner_name, size, time},
     words::{id, many, or},
@@ -36,7 +36,7 @@ pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, color: Color) ->
     if !summary.survivors.is_empty() {
         heading(out, "Leaked, longest dying first", color)?;
         survivors(out, summary)?;
-        caches::pinned(out, summary.pinned_by.as_deref(), IN_JSON, color)?;
+        memcg_caches::pinned(out, summary.pinned_by.as_deref(), IN_JSON, color)?;
         if let Some(pins) = &summary.pins {
             heading(out, "Pinned by", color)?;
             pinned::table(out, pins)?;
@@ -193,7 +193,7 @@ fn were(count: u64) -> String {
 }
 
 fn survivors(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
-    let caches = caches::column(summary.survivors.iter().map(|survivor| &survivor.memcg));
+    let caches = memcg_caches::column(summary.survivors.iter().map(|survivor| &survivor.memcg));
     let pins = pinned::column(summary.survivors.iter().map(|survivor| &survivor.memcg));
     let pins = pins.filter(|_| caches.is_none());
     let names = ["AGE>", "ID>", "CHARGED>", "REFS>", "CONTAINER", "POD", "PATH"];
@@ -213,7 +213,7 @@ fn survivors(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> 
             pod,
             or(memcg.path, UNKNOWN),
         ];
-        let more = caches.map(|_| caches::cell(memcg)).or(pins.map(|_| pinned::cell(memcg)));
+        let more = caches.map(|_| memcg_caches::cell(memcg)).or(pins.map(|_| pinned::cell(memcg)));
         table.row(cells.into_iter().chain(more));
     }
     table.print(out, summary.survivors.len() as u64, IN_JSON)

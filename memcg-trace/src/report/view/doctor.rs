@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     cause::{Hint, PinTotal, pin_totals},
-    diagnosis::{Diagnosis, Evidence, Finding, Known, Node, Remedy, Trend},
+    diagnosis::{Diagnosis, Finding, Known, KnownBy, Node, Remedy, Trend},
     event::ID_LIMIT,
     kernel::ability::{Ability, Answer},
     record::{Backend, Kmem},
@@ -21,7 +21,7 @@ pub struct DoctorView<'a> {
     pub controller: Option<String>,
     /// The backend that `trace` would use; null: none works.
     pub backend: Option<Backend>,
-    pub verdict: Verdict,
+    pub verdict: NodeVerdict,
     /// Whether everything that makes a node sick could be checked.
     pub conclusive: bool,
     /// null: there is no memory controller.
@@ -40,7 +40,7 @@ pub struct DoctorView<'a> {
 /// The verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum NodeVerdict {
     Healthy,
     Sick,
     /// Not sick as far as known, but some checks failed.
@@ -80,9 +80,8 @@ pub struct NodeView<'a> {
 /// A feature, and whether it works here.
 #[derive(Clone, Debug, Serialize)]
 pub struct AbilityView<'a> {
-    pub what: &'a str,
-    /// `yes`, `no` or `unknown`
-    pub answer: &'static str,
+    pub what: String,
+    pub answer: AnswerKind,
     pub detail: Option<&'a str>,
     pub reason: Option<&'a str>,
     /// The next step after a no.
@@ -102,7 +101,7 @@ pub struct KnownView<'a> {
     pub fixed_note: &'a str,
     /// Scenarios of `memcg-trace verify`.
     pub confirm: &'a [String],
-    pub evidence: Evidence,
+    pub evidence: KnownBy,
     /// Memcgs of this node that are pinned by what the bug pins with; null: not looked at, or it pins none.
     pub here: Option<u64>,
     pub sources: &'a [String],
@@ -119,10 +118,10 @@ impl<'a> DoctorView<'a> {
     ) -> Self {
         let diagnosis = node.map(|(_, diagnosis)| diagnosis);
         let verdict = match diagnosis {
-            None => Verdict::Unsupported,
-            Some(diagnosis) if diagnosis.sick => Verdict::Sick,
-            Some(diagnosis) if !diagnosis.conclusive => Verdict::Inconclusive,
-            Some(_) => Verdict::Healthy,
+            None => NodeVerdict::Unsupported,
+            Some(diagnosis) if diagnosis.sick => NodeVerdict::Sick,
+            Some(diagnosis) if !diagnosis.conclusive => NodeVerdict::Inconclusive,
+            Some(_) => NodeVerdict::Healthy,
         };
         Self {
             kernel,
@@ -168,14 +167,23 @@ impl<'a> NodeView<'a> {
     }
 }
 
+/// Yes, no, or could not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AnswerKind {
+    Yes,
+    No,
+    Unknown,
+}
+
 impl<'a> AbilityView<'a> {
     fn new(ability: &'a Ability) -> Self {
         let (answer, detail, reason, next) = match &ability.answer {
-            Answer::Yes { detail } => ("yes", Some(&**detail), None, None),
-            Answer::No { reason, next } => ("no", None, Some(&**reason), Some(&**next)),
-            Answer::Unknown { reason } => ("unknown", None, Some(&**reason), None),
+            Answer::Yes { detail } => (AnswerKind::Yes, Some(&**detail), None, None),
+            Answer::No { reason, next } => (AnswerKind::No, None, Some(&**reason), Some(&**next)),
+            Answer::Unknown { reason } => (AnswerKind::Unknown, None, Some(&**reason), None),
         };
-        Self { what: &ability.what, answer, detail, reason, next }
+        Self { what: ability.id.to_string(), answer, detail, reason, next }
     }
 }
 

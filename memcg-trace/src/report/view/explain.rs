@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    ExplainBy, ExplainedMemcg, Listed, MemcgView, PartView, PinGroup, Unknown, Viewpoint, pin_groups, rfc3339,
+    ExplainBy, ExplainedMemcg, ListedMemcg, MemcgView, PartView, PinGroup, Unknown, Viewpoint, pin_groups,
+    rfc3339,
 };
 use crate::{
     attribution::Container,
@@ -70,7 +71,7 @@ pub struct ExplainView<'a> {
     /// Instead of the list, where groups are asked for; in JSON as above.
     #[serde(skip)]
     pub groups: Option<Vec<PinGroup<'a>>>,
-    /// Listed or grouped, if nothing cut it short.
+    /// ListedMemcg or grouped, if nothing cut it short.
     #[serde(skip)]
     pub selected: u64,
 }
@@ -94,7 +95,7 @@ impl<'a> ExplainView<'a> {
         let view = |explanation: &&'a Explanation| {
             let memcg = tracker.get(&explanation.key)?;
             let view = MemcgView::new(memcg, explained.ended_ns, viewpoint);
-            let listed = Listed::new(view, container(memcg));
+            let listed = ListedMemcg::new(view, container(memcg));
             let parts = explanation.parts.iter();
             let parts = parts.map(|part| PartView::new(part, viewpoint.page_bytes)).collect();
             Some(ExplainedMemcg { listed, explanation, parts })

@@ -1,6 +1,6 @@
 //! One memcg with all that pins it.
 
-use super::{Listed, PartView};
+use super::{ListedMemcg, PartView};
 use crate::{
     attribution::{ByOwner, Owner},
     cause::Explanation,
@@ -10,7 +10,7 @@ use crate::{
 /// One memcg and what pins it.
 #[derive(Clone, Debug)]
 pub struct ExplainedMemcg<'a> {
-    pub listed: Listed<'a>,
+    pub listed: ListedMemcg<'a>,
     pub explanation: &'a Explanation,
     /// Most references first.
     pub parts: Vec<PartView<'a>>,

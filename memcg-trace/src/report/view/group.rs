@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::HashMap, hash::Hash};
 
 use serde::{Serialize, Serializer};
 
-use super::{Listed, state_name};
+use super::{ListedMemcg, state_name};
 use crate::{
     attribution::{Container, Owner},
     cause::{PinTotal, Pinned, pin_totals},
@@ -45,8 +45,8 @@ pub struct Tally<K> {
 
 /// Largest group first; ties in the order of `listed`.
 pub(super) fn tally<'a, K: Clone + Eq + Hash>(
-    listed: &[(&'a Memcg, Listed<'a>)],
-    common: impl Fn(&Listed<'a>) -> K,
+    listed: &[(&'a Memcg, ListedMemcg<'a>)],
+    common: impl Fn(&ListedMemcg<'a>) -> K,
 ) -> Vec<Tally<K>> {
     let mut place_of = HashMap::new();
     let mut tallies: Vec<Tally<K>> = Vec::new();
@@ -86,7 +86,7 @@ impl<K> Tally<K> {
         }
     }
 
-    fn add(&mut self, listed: &Listed<'_>, in_parents_charge: bool) {
+    fn add(&mut self, listed: &ListedMemcg<'_>, in_parents_charge: bool) {
         let memcg = &listed.memcg;
         self.memcgs += 1;
         self.dying += u64::from(memcg.state == State::Dying);

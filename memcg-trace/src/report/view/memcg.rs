@@ -67,14 +67,14 @@ pub struct MemcgView<'a> {
 
 /// A memcg with its container and unit.
 #[derive(Clone, Debug, Serialize)]
-pub struct Listed<'a> {
+pub struct ListedMemcg<'a> {
     pub memcg: MemcgView<'a>,
     pub container: Option<Container>,
     /// Null: the path does not start with a systemd unit.
     pub unit: Option<Unit>,
 }
 
-impl<'a> Listed<'a> {
+impl<'a> ListedMemcg<'a> {
     pub fn new(memcg: MemcgView<'a>, container: Option<Container>) -> Self {
         let unit = memcg.path.and_then(|Name(path)| unit_of_path(path));
         Self { memcg, container, unit }

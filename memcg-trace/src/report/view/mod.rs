@@ -2,7 +2,7 @@
 //!
 //! The fields of these structs are those of the JSON output: their names and order are part of its schema.
 
-mod caches;
+mod cache_pins;
 mod charges;
 mod doctor;
 mod event;
@@ -29,15 +29,15 @@ mod whois;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-pub use caches::{Pin, pins};
+pub use cache_pins::{CachePin, pins};
 pub use charges::{Accounting, ChargesView};
-pub use doctor::{AbilityView, DoctorView, KnownView, NodeView, Verdict};
+pub use doctor::{AbilityView, AnswerKind, DoctorView, KnownView, NodeVerdict, NodeView};
 pub use event::{Detail, EventKind, EventView, subject};
 pub use explain::{ExplainRequest, ExplainView, Explained};
 pub use explained::ExplainedMemcg;
 pub use group::{Common, Tally};
 pub use holder::{HolderView, ProcessView};
-pub use memcg::{Listed, MemcgView, TaskView, state_name};
+pub use memcg::{ListedMemcg, MemcgView, TaskView, state_name};
 pub use pin::{PartView, PinLine};
 pub use pin_facts::{FoliosView, SocketView, SwapDeviceView, SwapFileView, SwapProcessView, SwapView};
 pub use pin_groups::{ExplainBy, FileView, InCommon, PinGroup};

@@ -8,7 +8,7 @@ use crate::{
     report::escape::Name,
 };
 
-use super::{FoliosView, HolderView, Listed, MemcgView, SocketView, SwapView};
+use super::{FoliosView, HolderView, ListedMemcg, MemcgView, SocketView, SwapView};
 
 /// A part with the memcg that it is of; a line of the JSON output.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -21,7 +21,7 @@ pub struct PinLine<'a> {
 }
 
 impl<'a> PinLine<'a> {
-    pub fn new(listed: &'a Listed<'a>, part: &'a PartView<'a>) -> Self {
+    pub fn new(listed: &'a ListedMemcg<'a>, part: &'a PartView<'a>) -> Self {
         Self { memcg: &listed.memcg, container: &listed.container, unit: &listed.unit, part }
     }
 }

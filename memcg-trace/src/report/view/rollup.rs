@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::HashMap};
 
 use serde::Serialize;
 
-use super::{Listed, MemcgView, Viewpoint, group::tally};
+use super::{ListedMemcg, MemcgView, Viewpoint, group::tally};
 use crate::{
     attribution::{Container, Owner},
     cause::PinTotal,
@@ -57,10 +57,10 @@ pub fn rolled(
         rolled.created += u64::from(was_created);
         rolled.survived += u64::from(was_created && is_dying);
         if is_dying {
-            dying.push((memcg, Listed::new(MemcgView::new(memcg, now_ns, viewpoint), container)));
+            dying.push((memcg, ListedMemcg::new(MemcgView::new(memcg, now_ns, viewpoint), container)));
         }
     }
-    let group = |listed: &Listed<'_>| {
+    let group = |listed: &ListedMemcg<'_>| {
         rollup.by().owner(listed.container.as_ref(), listed.memcg.path.map(|Name(path)| path))
     };
     for tally in tally(&dying, group) {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Accounting, ChargesView, Common, Listed, MemcgView, Pin, Tally, Unknown, Viewpoint,
+    Accounting, CachePin, ChargesView, Common, ListedMemcg, MemcgView, Tally, Unknown, Viewpoint,
     group::{parent, tally},
     pins, pins_of, rfc3339,
 };
@@ -14,8 +14,8 @@ use crate::{
     attribution::{ByOwner, Container},
     cause::PinTotal,
     event::{ID_LIMIT, Key},
-    kernel::cgroupfs::cgroup_stat::Counted,
-    record::Snapshot,
+    kernel::cgroupfs::cgroup_stat::KernelCounts,
+    record::{Snapshot, WalkMeans},
     report::escape::Name,
     tracker::{Memcg, State, Tracker},
 };
@@ -75,12 +75,11 @@ pub struct Request {
 /// Results of a scan besides the ledger.
 #[derive(Clone, Debug)]
 pub struct Scanned {
-    /// The method of the walk.
-    pub backend: &'static str,
+    pub backend: WalkMeans,
     pub snapshot: Snapshot,
     pub accounting: Accounting,
     /// The kernel's own counts, as of the end of the walk.
-    pub counted: Counted,
+    pub counted: KernelCounts,
     /// Whether they agree with the walk; `None`: no comparable counts.
     pub agrees: Option<bool>,
     pub walks: u64,
@@ -96,7 +95,7 @@ pub struct Scanned {
 #[derive(Clone, Debug, Serialize)]
 pub struct ScanView<'a> {
     /// `walk`, or `kcore` where programs are not run on demand.
-    pub backend: &'static str,
+    pub backend: WalkMeans,
     #[serde(serialize_with = "rfc3339")]
     pub time: Timestamp,
     /// `CLOCK_BOOTTIME`
@@ -117,7 +116,7 @@ pub struct ScanView<'a> {
     /// Charges of dying memcgs; those of a dying parent include its children.
     pub charged_to_dying_bytes: Option<u64>,
     /// The kernel's own counts.
-    pub kernel: Counted,
+    pub kernel: KernelCounts,
     /// Whether they agree with the walk; null: this kernel does not count memcgs.
     pub kernel_agrees: Option<bool>,
     /// Number of walks until they agreed, and memcgs created or freed between the last two.
@@ -127,7 +126,7 @@ pub struct ScanView<'a> {
     pub unknown: Vec<Unknown<'a>>,
     /// Slab caches that pin dying memcgs; absent: unknown for all.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pinned_by: Option<Vec<Pin<'a>>>,
+    pub pinned_by: Option<Vec<CachePin<'a>>>,
     /// What pins those dying, by what refers to them; absent: nobody looked, or nobody could.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pins: Option<Vec<PinTotal>>,
@@ -135,7 +134,7 @@ pub struct ScanView<'a> {
     pub selection: Selection,
     /// In JSON, each is a separate line before the summary.
     #[serde(skip)]
-    pub listed: Vec<Listed<'a>>,
+    pub listed: Vec<ListedMemcg<'a>>,
     /// Groups instead of the list, if requested; in JSON as above.
     #[serde(skip)]
     pub groups: Option<Vec<ScanGroup<'a>>>,
@@ -232,12 +231,12 @@ impl Scanned {
         memcg: &'a Memcg,
         viewpoint: &Viewpoint,
         container: Option<Container>,
-    ) -> Listed<'a> {
+    ) -> ListedMemcg<'a> {
         let charges = self.snapshot.charges.get(&memcg.key);
         let charges = charges.map(|charges| ChargesView::new(charges, memcg.charged_pages, self.accounting));
         let age_min_ns = self.empty.get(&memcg.key).copied().flatten();
         let view = MemcgView::new(memcg, self.snapshot.ended_ns, viewpoint);
-        Listed::new(MemcgView { charges, age_min_ns, ..view }, container)
+        ListedMemcg::new(MemcgView { charges, age_min_ns, ..view }, container)
     }
 }
 
@@ -247,7 +246,7 @@ fn ids_used(snapshot: &Snapshot) -> Option<u64> {
 }
 
 /// Ties are sorted by age, oldest first.
-fn sort(listed: &mut [(&Memcg, Listed<'_>)], by: Sort) {
+fn sort(listed: &mut [(&Memcg, ListedMemcg<'_>)], by: Sort) {
     listed.sort_unstable_by_key(|(memcg, _)| (memcg.key.serial, memcg.key.css));
     match by {
         Sort::Age => {}
@@ -258,8 +257,8 @@ fn sort(listed: &mut [(&Memcg, Listed<'_>)], by: Sort) {
     }
 }
 
-fn grouped<'a>(listed: &[(&'a Memcg, Listed<'a>)], by: By) -> Vec<ScanGroup<'a>> {
-    let owner = |by: ByOwner, listed: &Listed<'a>| {
+fn grouped<'a>(listed: &[(&'a Memcg, ListedMemcg<'a>)], by: By) -> Vec<ScanGroup<'a>> {
+    let owner = |by: ByOwner, listed: &ListedMemcg<'a>| {
         Common::Owner(by.owner(listed.container.as_ref(), listed.memcg.path.map(|Name(path)| path)))
     };
     let tallies = tally(listed, |listed| match by {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     report::escape::Name,
-    slab::{Cache, Family, Growing, Ledger, SlabRun, State},
+    slab::{Cache, CacheFamily, Growing, SlabBackend, SlabLedger, SlabRun, SlabState},
 };
 
 /// Selection and grouping of caches.
@@ -43,7 +43,7 @@ pub struct GrowingView {
 /// Serializes as the last line of the JSON output, or as a part of it.
 #[derive(Clone, Debug, Serialize)]
 pub struct SlabSummary<'a> {
-    pub backend: &'static str,
+    pub backend: SlabBackend,
     pub backend_reason: Option<&'a str>,
     #[serde(serialize_with = "rfc3339")]
     pub time: Timestamp,
@@ -94,8 +94,8 @@ pub struct SlabView<'a> {
 }
 
 impl<'a> SlabView<'a> {
-    pub fn new(run: &'a SlabRun, ledger: &'a Ledger, request: SlabRequest) -> Self {
-        let selected = ledger.caches().filter(|cache| !request.leaked || cache.state == State::Leaked);
+    pub fn new(run: &'a SlabRun, ledger: &'a SlabLedger, request: SlabRequest) -> Self {
+        let selected = ledger.caches().filter(|cache| !request.leaked || cache.state == SlabState::Leaked);
         let selected: Vec<&Cache> = selected.collect();
         let mut caches: Vec<_> =
             selected.iter().map(|cache| SlabCacheView::new(cache, ledger, run.ended_ns)).collect();
@@ -114,7 +114,7 @@ impl<'a> SlabView<'a> {
 }
 
 impl<'a> SlabSummary<'a> {
-    pub fn new(run: &'a SlabRun, ledger: &Ledger) -> Self {
+    pub fn new(run: &'a SlabRun, ledger: &SlabLedger) -> Self {
         let totals = ledger.totals();
         Self {
             backend: run.backend,
@@ -151,9 +151,9 @@ impl<'a> SlabSummary<'a> {
 impl GrowingView {
     fn new(growing: &Growing) -> Self {
         let family = match &growing.family {
-            Family::Creator(symbol) => format!("created by {}", SymbolView::new(symbol)),
-            Family::Init(module) => format!("created by the init function of {}", Name(module)),
-            Family::Name(stem) => format!("named {}", Name(stem)),
+            CacheFamily::Creator(symbol) => format!("created by {}", SymbolView::new(symbol)),
+            CacheFamily::Init(module) => format!("created by the init function of {}", Name(module)),
+            CacheFamily::Name(stem) => format!("named {}", Name(stem)),
         };
         Self { family, from: growing.from, to: growing.to, rises: growing.rises }
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::TaskView;
 use crate::{
     report::escape::Name,
-    slab::{Cache, Creator, Leak, Ledger, State, Symbol},
+    slab::{Cache, Creator, Leak, SlabLedger, SlabState, Symbol},
 };
 
 /// Module name for the kernel's own code.
@@ -22,10 +22,9 @@ pub struct SlabCacheView<'a> {
     /// Links to it in /sys/kernel/slab; some may be stale.
     pub links: Vec<Name<'a>>,
     pub address: Option<String>,
-    /// `live`, `destroying`, `leaked` or `released`.
-    pub state: &'static str,
-    /// `not_released`, `memcg_dead` or `module_gone`; null: not leaked.
-    pub leak: Option<&'static str>,
+    pub state: SlabState,
+    /// Null: not leaked.
+    pub leak: Option<Leak>,
     /// Time in this state.
     pub age_ns: Option<u64>,
     /// It existed before the start.
@@ -79,7 +78,7 @@ pub struct SymbolView<'a> {
 
 impl<'a> SlabCacheView<'a> {
     /// A cache of the ledger as it is at `now_ns` (`CLOCK_MONOTONIC`).
-    pub fn new(cache: &'a Cache, ledger: &'a Ledger, now_ns: u64) -> Self {
+    pub fn new(cache: &'a Cache, ledger: &'a SlabLedger, now_ns: u64) -> Self {
         let root = || ledger.get(cache.root?).map(|root| Name(&root.name));
         let allocated = cache.objects.map(|(_, all)| all);
         Self {
@@ -87,8 +86,8 @@ impl<'a> SlabCacheView<'a> {
             aliases: cache.aliases().map(|asked| Name(&asked.name)).collect(),
             links: cache.links.iter().map(|link| Name(link)).collect(),
             address: cache.address.map(|address| format!("{address:#x}")),
-            state: state_name(cache.state),
-            leak: cache.leak.map(leak_name),
+            state: cache.state,
+            leak: cache.leak,
             age_ns: cache.since_ns.map(|since_ns| now_ns.saturating_sub(since_ns)),
             before_start: cache.created_ns.is_none(),
             refs: cache.refs,
@@ -151,23 +150,5 @@ impl<'a> SymbolView<'a> {
 impl fmt::Display for SymbolView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}+{:#x} [{}]", self.function, self.offset, self.module)
-    }
-}
-
-/// Name of a state in outputs.
-fn state_name(state: State) -> &'static str {
-    match state {
-        State::Live => "live",
-        State::Destroying => "destroying",
-        State::Leaked => "leaked",
-        State::Released => "released",
-    }
-}
-
-fn leak_name(leak: Leak) -> &'static str {
-    match leak {
-        Leak::NotReleased => "not_released",
-        Leak::MemcgDead => "memcg_dead",
-        Leak::ModuleGone => "module_gone",
     }
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     record::Clock,
     report::escape::Name,
-    slab::{Cache, Change, Ledger, Totals, What},
+    slab::{Cache, SlabChange, SlabLedger, SlabStep, SlabTotals},
 };
 
 /// A live event.
@@ -71,7 +71,7 @@ pub struct SlabDelta {
 }
 
 impl<'a> SlabEventView<'a> {
-    pub fn new(change: &'a Change, ledger: &'a Ledger, clock: &Clock) -> Self {
+    pub fn new(change: &'a SlabChange, ledger: &'a SlabLedger, clock: &Clock) -> Self {
         let t_ns = change.t_ns;
         let of = |number: &u64| ledger.get(*number);
         let mut asked = None;
@@ -79,47 +79,47 @@ impl<'a> SlabEventView<'a> {
         let mut task = None;
         let mut loss = None;
         let (event, cache) = match &change.what {
-            What::Created(number) => {
+            SlabStep::Created(number) => {
                 let cache = of(number);
                 creator = cache.and_then(Cache::creator);
                 (SlabEventKind::SlabCreated, cache)
             }
-            What::Aliased(number) => {
+            SlabStep::Aliased(number) => {
                 let cache = of(number);
                 let last = cache.and_then(|cache| cache.asked.last());
                 asked = last.map(|asked| Name(&asked.name));
                 creator = last.map(|asked| &asked.creator);
                 (SlabEventKind::SlabAliased, cache)
             }
-            What::Unaliased { number, task: by } => {
+            SlabStep::Unaliased { number, task: by } => {
                 task = by.as_ref();
                 (SlabEventKind::SlabUnaliased, of(number))
             }
-            What::Destroying(number) => {
+            SlabStep::Destroying(number) => {
                 let cache = of(number);
                 task = cache.and_then(|cache| cache.destroyer.as_ref());
                 (SlabEventKind::SlabDestroying, cache)
             }
-            What::Leaked(number) => {
+            SlabStep::Leaked(number) => {
                 let cache = of(number);
                 creator = cache.and_then(Cache::creator);
                 (SlabEventKind::SlabLeaked, cache)
             }
-            What::Released { cache, late } => {
+            SlabStep::Released { cache, late } => {
                 let event = if *late { SlabEventKind::SlabLate } else { SlabEventKind::SlabReleased };
                 creator = cache.creator();
                 (event, Some(&**cache))
             }
-            What::Failed { name, creator: by } => {
+            SlabStep::Failed { name, creator: by } => {
                 asked = Some(Name(name));
                 creator = Some(by);
                 (SlabEventKind::SlabFailed, None)
             }
-            What::Lost { hook, cpu, events } => {
+            SlabStep::Lost { hook, cpu, events } => {
                 loss = Some(SlabLoss::Lost { hook: hook_name(*hook), cpu: *cpu, events: *events });
                 (SlabEventKind::Lost, None)
             }
-            What::Missed { hook, firings } => {
+            SlabStep::Missed { hook, firings } => {
                 loss = Some(SlabLoss::Missed { hook: hook_name(*hook), firings: *firings });
                 (SlabEventKind::Missed, None)
             }
@@ -139,7 +139,7 @@ impl<'a> SlabEventView<'a> {
 
 impl SlabDelta {
     /// Changes from `before` to now.
-    pub fn new(before: &Totals, ledger: &Ledger, now_ns: u64, clock: &Clock) -> Self {
+    pub fn new(before: &SlabTotals, ledger: &SlabLedger, now_ns: u64, clock: &Clock) -> Self {
         let now = ledger.totals();
         Self {
             time: clock.utc(now_ns),

@@ -9,7 +9,7 @@ use crate::{
     attribution::{ByOwner, Owner},
     event::Key,
     report::escape::Name,
-    slab::{Cache, Ledger, Owners, State, stem},
+    slab::{Cache, Owners, SlabLedger, SlabState, stem},
 };
 
 /// `--by`
@@ -66,7 +66,7 @@ pub struct SlabGroup {
 pub(super) fn grouped(
     caches: &[&Cache],
     views: &[SlabCacheView<'_>],
-    ledger: &Ledger,
+    ledger: &SlabLedger,
     by: SlabBy,
     owners: &Owners,
 ) -> Vec<SlabGroup> {
@@ -97,7 +97,7 @@ pub(super) fn grouped(
         let group = &mut groups[place];
         group.caches += 1;
         group.created += u64::from(!view.before_start);
-        group.leaked += u64::from(cache.state == State::Leaked);
+        group.leaked += u64::from(cache.state == SlabState::Leaked);
         group.bytes = group.bytes.zip(view.bytes).map(|(sum, bytes)| sum + bytes);
     }
     groups.sort_by_key(|group| Reverse(group.caches));

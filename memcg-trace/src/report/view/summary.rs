@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Common, Listed, MemcgView, Pin, Rolled, SlabCacheView, SlabSummary, Tally, Unknown, Viewpoint,
+    CachePin, Common, ListedMemcg, MemcgView, Rolled, SlabCacheView, SlabSummary, Tally, Unknown, Viewpoint,
     group::{parent, tally},
     pins, pins_of, rfc3339,
 };
@@ -93,7 +93,7 @@ pub struct SummaryView<'a> {
     pub leaked_by_container: Vec<Group<'a>>,
     /// Slab caches that pin leaked memcgs; absent: unknown for all.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pinned_by: Option<Vec<Pin<'a>>>,
+    pub pinned_by: Option<Vec<CachePin<'a>>>,
     /// What pins those leaked, by what refers to them; absent: nobody looked, or nobody could.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pins: Option<Vec<PinTotal>>,
@@ -108,7 +108,7 @@ pub struct SummaryView<'a> {
     pub leaked_slab_caches: Vec<SlabCacheView<'a>>,
     /// Longest dying first. In JSON, each is a separate line before the summary.
     #[serde(skip)]
-    pub survivors: Vec<Listed<'a>>,
+    pub survivors: Vec<ListedMemcg<'a>>,
     /// See [`Run::perf_pages`].
     #[serde(skip)]
     pub perf_pages: Option<u64>,
@@ -230,7 +230,7 @@ fn alloc_failures(tracker: &Tracker, ids: &Ids, viewpoint: &Viewpoint) -> Vec<Al
 
 /// The leaked memcgs, longest dying first.
 struct Leaked<'a> {
-    memcgs: Vec<(&'a Memcg, Listed<'a>)>,
+    memcgs: Vec<(&'a Memcg, ListedMemcg<'a>)>,
 }
 
 impl<'a> Leaked<'a> {
@@ -241,7 +241,7 @@ impl<'a> Leaked<'a> {
         container: impl Fn(&Memcg) -> Option<Container>,
     ) -> Self {
         let survivor =
-            |memcg| (memcg, Listed::new(MemcgView::new(memcg, now_ns, viewpoint), container(memcg)));
+            |memcg| (memcg, ListedMemcg::new(MemcgView::new(memcg, now_ns, viewpoint), container(memcg)));
         let mut memcgs: Vec<_> = tracker.leaked().map(survivor).collect();
         memcgs.sort_by_key(|(memcg, survivor)| (Reverse(survivor.memcg.age_ns), memcg.key));
         Self { memcgs }
@@ -255,11 +255,11 @@ impl<'a> Leaked<'a> {
         self.groups(|survivor| Common::Container(survivor.container.clone()))
     }
 
-    fn groups(&self, common: impl Fn(&Listed<'a>) -> Common<'a>) -> Vec<Group<'a>> {
+    fn groups(&self, common: impl Fn(&ListedMemcg<'a>) -> Common<'a>) -> Vec<Group<'a>> {
         tally(&self.memcgs, common).into_iter().map(Group::of_leaked).collect()
     }
 
-    fn survivors(self) -> Vec<Listed<'a>> {
+    fn survivors(self) -> Vec<ListedMemcg<'a>> {
         self.memcgs.into_iter().map(|(_, survivor)| survivor).collect()
     }
 }

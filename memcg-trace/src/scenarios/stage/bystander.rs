@@ -12,7 +12,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::task::Task;
+use super::task::ForkedTask;
 use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 /// Bytes charged on each CPU: more than its stock holds (`MEMCG_CHARGE_BATCH`, 64 pages).
@@ -38,7 +38,7 @@ impl Bystander {
     /// Charges memory on every CPU, then lets the kernel reclaim it.
     pub fn evict_stocks(&self) -> Result<()> {
         for cpu in &self.cpus {
-            Task::run(&self.cgroup, || {
+            ForkedTask::run(&self.cgroup, || {
                 // A CPU that we may not run on has no stock of ours.
                 if sched_setaffinity(Pid::from_raw(0), cpu).is_ok() {
                     std::hint::black_box(vec![1_u8; BYTES]);

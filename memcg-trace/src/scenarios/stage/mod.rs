@@ -19,7 +19,7 @@ use nix::{
 };
 
 use self::bystander::Bystander;
-pub use self::{disk::Disk, swap::Swap, task::Task};
+pub use self::{disk::Disk, swap::SwapDevice, task::ForkedTask};
 use crate::kernel::cgroupfs::{
     cgroup::{Cgroup, move_to_root, remove_tree},
     hierarchy::Controller,
@@ -67,7 +67,7 @@ impl Stage {
     }
 
     /// Moves a task out of its cgroup, to the root of the hierarchy.
-    pub fn move_out(&self, task: &Task) -> Result<()> {
+    pub fn move_out(&self, task: &ForkedTask) -> Result<()> {
         move_to_root(&self.controller, task.pid())
     }
 

@@ -23,7 +23,7 @@ use crate::kernel::cgroupfs::cgroup::{Cgroup, Door};
 
 /// A child process. Dropping it kills and reaps it.
 #[derive(Debug)]
-pub struct Task(Pid);
+pub struct ForkedTask(Pid);
 
 /// Lets a task report that it has done its work and stays.
 pub struct Ready(io::PipeWriter);
@@ -31,7 +31,7 @@ pub struct Ready(io::PipeWriter);
 /// Byte sent by a task that stays. One that fails sends the reason.
 const STAYS: u8 = 0;
 
-impl Task {
+impl ForkedTask {
     /// Starts a task in the cgroup and waits until it stays or has exited; then it is a zombie, as nobody has reaped
     /// it.
     pub fn start(cgroup: &Cgroup, work: impl FnOnce(&mut Ready) -> io::Result<()>) -> Result<Self> {
@@ -74,7 +74,7 @@ impl Task {
     }
 }
 
-impl Drop for Task {
+impl Drop for ForkedTask {
     fn drop(&mut self) {
         // Fails if it has already exited, which is fine.
         let _ = kill(self.0, Signal::SIGKILL);

@@ -2,16 +2,16 @@
 
 use foldhash::{HashMap, HashSet};
 
-use super::{Ledger, places::Places};
+use super::{SlabLedger, places::Places};
 use crate::{
     event::Key,
     record::CacheCopies,
-    slab::{Cache, Change, Leak, Listed, Listing, Number, State, What},
+    slab::{Cache, Leak, ListedCache, Listing, Number, SlabChange, SlabState, SlabStep},
 };
 
-impl Ledger {
+impl SlabLedger {
     /// The kernel's list: the first one is what there was before, later ones show what came and went unseen.
-    pub(super) fn listed(&mut self, listing: &Listing, out: &mut Vec<Change>) {
+    pub(super) fn listed(&mut self, listing: &Listing, out: &mut Vec<SlabChange>) {
         let t_ns = listing.ended_ns;
         let first = self.listed_ns.replace(t_ns).is_none();
         let mut places = Places::of(self.caches.values());
@@ -29,7 +29,7 @@ impl Ledger {
                         self.totals.adopted += 1;
                     } else {
                         self.totals.created += 1;
-                        out.push(Change { t_ns, what: What::Created(number) });
+                        out.push(SlabChange { t_ns, what: SlabStep::Created(number) });
                     }
                     number
                 }
@@ -39,7 +39,7 @@ impl Ledger {
         }
         // A leaked cache may be struck off the list. Without hooks there is no telling, and this is a release.
         let gone = |cache: &&Cache| {
-            let struck = cache.state == State::Live || !self.config.hooked;
+            let struck = cache.state == SlabState::Live || !self.config.hooked;
             let older = cache.since_ns.is_none_or(|since_ns| since_ns < listing.began_ns);
             !seen.contains(&cache.number) && struck && older
         };
@@ -49,7 +49,14 @@ impl Ledger {
         }
     }
 
-    fn update(&mut self, number: Number, listed: &Listed, t_ns: u64, first: bool, out: &mut Vec<Change>) {
+    fn update(
+        &mut self,
+        number: Number,
+        listed: &ListedCache,
+        t_ns: u64,
+        first: bool,
+        out: &mut Vec<SlabChange>,
+    ) {
         let Some(cache) = self.caches.get_mut(&number) else { return };
         if !first && !self.config.hooked {
             let new = listed.links.iter().filter(|link| !cache.links.contains(link)).count() as u64;
@@ -65,22 +72,22 @@ impl Ledger {
         cache.ctor = listed.ctor.clone().or(cache.ctor.take());
         cache.refs = cache.refs.or(listed.aliases.map(|aliases| aliases + 1));
         let leak = match cache.state {
-            State::Live if listed.aliases == Some(-1) => Leak::NotReleased,
-            State::Live if listed.ctor_gone => Leak::ModuleGone,
+            SlabState::Live if listed.aliases == Some(-1) => Leak::NotReleased,
+            SlabState::Live if listed.ctor_gone => Leak::ModuleGone,
             _ => return,
         };
         self.leak(number, leak, t_ns, out);
     }
 
     /// Caches of memcgs that are dying. Since when, only the hooks tell.
-    pub(super) fn memcgs_dead(&mut self, copies: &CacheCopies, out: &mut Vec<Change>) {
+    pub(super) fn memcgs_dead(&mut self, copies: &CacheCopies, out: &mut Vec<SlabChange>) {
         let t_ns = copies.t_ns;
         let mut owners: HashMap<&[u8], Key> = HashMap::default();
         for (key, names) in &copies.of {
             owners.extend(names.iter().map(|name| (&**name, *key)));
         }
         let mut dead = Vec::new();
-        for cache in self.caches.values_mut().filter(|cache| cache.state == State::Live) {
+        for cache in self.caches.values_mut().filter(|cache| cache.state == SlabState::Live) {
             let Some(Key { css, serial }) = owners.get(&*cache.name) else { continue };
             cache.memcg.get_or_insert((*css, (*serial != 0).then_some(*serial)));
             if self.config.hooked {

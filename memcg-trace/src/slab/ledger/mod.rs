@@ -9,7 +9,8 @@ use foldhash::HashMap;
 use memcg_trace_common::SlabHook;
 
 use super::{
-    Asked, Cache, Change, Creator, Growing, Growth, Leak, Number, SlabEvent, SlabRecord, State, Totals, What,
+    AskedName, Cache, Creator, Growing, Growth, Leak, Number, SlabChange, SlabEvent, SlabRecord, SlabState,
+    SlabStep, SlabTotals,
 };
 
 /// More names than one module drops.
@@ -17,7 +18,7 @@ const DROPPED: usize = 1024;
 
 /// What the ledger knows before the first record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Config {
+pub struct SlabConfig {
     /// Hooks feed it; otherwise listings alone do.
     pub hooked: bool,
     /// The hook that tells new caches from aliases is attached.
@@ -30,12 +31,12 @@ pub struct Config {
 
 /// All caches that exist, as far as is known.
 #[derive(Clone, Debug)]
-pub struct Ledger {
-    config: Config,
+pub struct SlabLedger {
+    config: SlabConfig,
     caches: BTreeMap<Number, Cache>,
     by_address: HashMap<u64, Number>,
     next: Number,
-    totals: Totals,
+    totals: SlabTotals,
     growth: Growth,
     /// When the kernel's list was read last, ns.
     listed_ns: Option<u64>,
@@ -43,14 +44,14 @@ pub struct Ledger {
     dropped: VecDeque<(u32, Number)>,
 }
 
-impl Ledger {
-    pub fn new(config: Config) -> Self {
+impl SlabLedger {
+    pub fn new(config: SlabConfig) -> Self {
         Self {
             config,
             caches: BTreeMap::new(),
             by_address: HashMap::default(),
             next: 1,
-            totals: Totals::default(),
+            totals: SlabTotals::default(),
             growth: Growth::default(),
             listed_ns: None,
             dropped: VecDeque::new(),
@@ -58,29 +59,31 @@ impl Ledger {
     }
 
     /// Takes one record; what it changes is appended to `out`.
-    pub fn apply(&mut self, record: &SlabRecord, out: &mut Vec<Change>) {
+    pub fn apply(&mut self, record: &SlabRecord, out: &mut Vec<SlabChange>) {
         match record {
             SlabRecord::Event(event) => self.event(event, out),
             SlabRecord::Walk(listing) => self.listed(listing, out),
             &SlabRecord::Lost { t_ns, hook, cpu, events } => {
                 self.totals.lost_events += events;
-                out.push(Change { t_ns, what: What::Lost { hook, cpu, events } });
+                out.push(SlabChange { t_ns, what: SlabStep::Lost { hook, cpu, events } });
             }
             &SlabRecord::Missed { t_ns, hook, firings } => {
                 self.totals.missed_firings += firings;
-                out.push(Change { t_ns, what: What::Missed { hook, firings } });
+                out.push(SlabChange { t_ns, what: SlabStep::Missed { hook, firings } });
             }
             SlabRecord::Learned(copies) => self.memcgs_dead(copies, out),
         }
     }
 
     /// Time is `now_ns` (`CLOCK_MONOTONIC`): what has been on its way for too long has leaked.
-    pub fn advance(&mut self, now_ns: u64, out: &mut Vec<Change>) {
+    pub fn advance(&mut self, now_ns: u64, out: &mut Vec<SlabChange>) {
         let grace_ns = self.config.grace_ns;
         let over = |since: Option<u64>| since.is_some_and(|ns| now_ns.saturating_sub(ns) >= grace_ns);
         let overdue = |cache: &Cache| match cache.state {
-            State::Destroying if self.config.tells_release && over(cache.since_ns) => Some(Leak::NotReleased),
-            State::Live if over(cache.memcg_offline_ns) => Some(Leak::MemcgDead),
+            SlabState::Destroying if self.config.tells_release && over(cache.since_ns) => {
+                Some(Leak::NotReleased)
+            }
+            SlabState::Live if over(cache.memcg_offline_ns) => Some(Leak::MemcgDead),
             _ => None,
         };
         let overdue = |cache: &Cache| Some((cache.number, overdue(cache)?));
@@ -106,28 +109,28 @@ impl Ledger {
     }
 
     pub fn leaked(&self) -> impl Iterator<Item = &Cache> {
-        self.caches().filter(|cache| cache.state == State::Leaked)
+        self.caches().filter(|cache| cache.state == SlabState::Leaked)
     }
 
     pub fn get(&self, number: Number) -> Option<&Cache> {
         self.caches.get(&number)
     }
 
-    pub fn totals(&self) -> &Totals {
+    pub fn totals(&self) -> &SlabTotals {
         &self.totals
     }
 
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &SlabConfig {
         &self.config
     }
 
     /// Nothing was lost, missed or misread.
     pub fn conclusive(&self) -> bool {
-        let Totals { lost_events, missed_firings, misread, .. } = self.totals;
+        let SlabTotals { lost_events, missed_firings, misread, .. } = self.totals;
         (lost_events, missed_firings, misread) == (0, 0, 0)
     }
 
-    fn event(&mut self, event: &SlabEvent, out: &mut Vec<Change>) {
+    fn event(&mut self, event: &SlabEvent, out: &mut Vec<SlabChange>) {
         match event.hook() {
             SlabHook::Create | SlabHook::MemcgCreate => self.create(event, out),
             SlabHook::Destroy => self.destroy(event, out),
@@ -143,7 +146,7 @@ impl Ledger {
         }
     }
 
-    fn create(&mut self, event: &SlabEvent, out: &mut Vec<Change>) {
+    fn create(&mut self, event: &SlabEvent, out: &mut Vec<SlabChange>) {
         let t_ns = event.t_ns();
         let creator = Creator {
             task: event.task(),
@@ -153,10 +156,10 @@ impl Ledger {
         let name: Box<[u8]> = event.asked().or(event.name()).unwrap_or_default().into();
         let Some(address) = event.cache() else {
             self.totals.failed += 1;
-            out.push(Change { t_ns, what: What::Failed { name, creator } });
+            out.push(SlabChange { t_ns, what: SlabStep::Failed { name, creator } });
             return;
         };
-        let asked = Asked { name, creator, dropped: false, orphaned: false };
+        let asked = AskedName { name, creator, dropped: false, orphaned: false };
         if !event.is_new(self.config.tells_new) {
             let number = self.find(event, address).unwrap_or_else(|| self.adopt(event, address));
             self.learn(number, event);
@@ -165,7 +168,7 @@ impl Ledger {
                 cache.asked.push(asked);
             }
             self.totals.aliased += 1;
-            out.push(Change { t_ns, what: What::Aliased(number) });
+            out.push(SlabChange { t_ns, what: SlabStep::Aliased(number) });
             return;
         }
         // A cache at the same address whose end went unseen.
@@ -194,10 +197,10 @@ impl Ledger {
             cache.root = root;
             cache.asked.insert(0, asked);
         }
-        out.push(Change { t_ns, what: What::Created(number) });
+        out.push(SlabChange { t_ns, what: SlabStep::Created(number) });
     }
 
-    fn destroy(&mut self, event: &SlabEvent, out: &mut Vec<Change>) {
+    fn destroy(&mut self, event: &SlabEvent, out: &mut Vec<SlabChange>) {
         let t_ns = event.t_ns();
         let Some(number) = self.known(event) else { return };
         self.learn(number, event);
@@ -211,15 +214,15 @@ impl Ledger {
             }
             self.dropped.push_back((event.task().pid, number));
             self.totals.unaliased += 1;
-            out.push(Change { t_ns, what: What::Unaliased { number, task: Some(event.task()) } });
-        } else if cache.state == State::Live {
+            out.push(SlabChange { t_ns, what: SlabStep::Unaliased { number, task: Some(event.task()) } });
+        } else if cache.state == SlabState::Live {
             cache.destroyer = Some(event.task());
-            self.enter(number, State::Destroying, t_ns);
-            out.push(Change { t_ns, what: What::Destroying(number) });
+            self.enter(number, SlabState::Destroying, t_ns);
+            out.push(SlabChange { t_ns, what: SlabStep::Destroying(number) });
         }
     }
 
-    fn release(&mut self, event: &SlabEvent, out: &mut Vec<Change>) {
+    fn release(&mut self, event: &SlabEvent, out: &mut Vec<SlabChange>) {
         if let Some(number) = self.known(event) {
             self.end(number, event.t_ns(), out);
         }
@@ -233,7 +236,7 @@ impl Ledger {
     }
 
     /// The module's exit function, which ran in the same thread, has dropped the names that were its own.
-    fn module_gone(&mut self, event: &SlabEvent, out: &mut Vec<Change>) {
+    fn module_gone(&mut self, event: &SlabEvent, out: &mut Vec<SlabChange>) {
         let (Some(module), pid) = (event.module(), event.task().pid) else { return };
         let caches = &mut self.caches;
         self.dropped.retain(|&(thread, number)| {
@@ -244,7 +247,7 @@ impl Ledger {
             }
             true
         });
-        let orphaned = self.caches.values_mut().filter(|cache| cache.state == State::Live);
+        let orphaned = self.caches.values_mut().filter(|cache| cache.state == SlabState::Live);
         let leaked: Vec<_> =
             orphaned.filter_map(|cache| cache.orphan(module).then_some(cache.number)).collect();
         for number in leaked {
@@ -311,32 +314,32 @@ impl Ledger {
         }
     }
 
-    fn leak(&mut self, number: Number, leak: Leak, t_ns: u64, out: &mut Vec<Change>) {
+    fn leak(&mut self, number: Number, leak: Leak, t_ns: u64, out: &mut Vec<SlabChange>) {
         let since_ns = self.caches.get(&number).and_then(|cache| match leak {
-            Leak::NotReleased => cache.since_ns.filter(|_| cache.state == State::Destroying),
+            Leak::NotReleased => cache.since_ns.filter(|_| cache.state == SlabState::Destroying),
             Leak::MemcgDead => cache.memcg_offline_ns,
             Leak::ModuleGone => cache.created_ns.map(|_| t_ns),
         });
-        self.enter(number, State::Leaked, t_ns);
+        self.enter(number, SlabState::Leaked, t_ns);
         if let Some(cache) = self.caches.get_mut(&number) {
             cache.leak = Some(leak);
             cache.since_ns = since_ns;
         }
-        out.push(Change { t_ns, what: What::Leaked(number) });
+        out.push(SlabChange { t_ns, what: SlabStep::Leaked(number) });
     }
 
-    fn end(&mut self, number: Number, t_ns: u64, out: &mut Vec<Change>) {
-        self.enter(number, State::Released, t_ns);
+    fn end(&mut self, number: Number, t_ns: u64, out: &mut Vec<SlabChange>) {
+        self.enter(number, SlabState::Released, t_ns);
         let Some(cache) = self.caches.remove(&number) else { return };
         if let Some(address) = cache.address {
             self.by_address.remove(&address);
         }
         let late = cache.leak.is_some();
         self.totals.late += u64::from(late);
-        out.push(Change { t_ns, what: What::Released { cache: Box::new(cache), late } });
+        out.push(SlabChange { t_ns, what: SlabStep::Released { cache: Box::new(cache), late } });
     }
 
-    fn enter(&mut self, number: Number, state: State, t_ns: u64) {
+    fn enter(&mut self, number: Number, state: SlabState, t_ns: u64) {
         let Some(cache) = self.caches.get_mut(&number) else { return };
         *self.totals.gauge(cache.state) -= 1;
         *self.totals.gauge(state) += 1;

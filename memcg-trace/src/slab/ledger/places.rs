@@ -2,7 +2,7 @@
 
 use foldhash::HashMap;
 
-use crate::slab::{Cache, Listed, Number};
+use crate::slab::{Cache, ListedCache, Number};
 
 /// Where caches are in the kernel's list, as far as is known: by directory, the others by their names.
 pub(super) struct Places {
@@ -25,7 +25,7 @@ impl Places {
     }
 
     /// The cache that the kernel lists here; each is taken once.
-    pub fn take(&mut self, listed: &Listed) -> Option<Number> {
+    pub fn take(&mut self, listed: &ListedCache) -> Option<Number> {
         self.by_dir.remove(&listed.dir).or_else(|| {
             let mut names = [&listed.name].into_iter().chain(&listed.links);
             names.find_map(|name| self.by_name.get_mut(name)?.pop())

@@ -12,14 +12,14 @@ use serde::Deserialize;
 
 use super::{
     kubernetes::{take_labels, text},
-    root::Root,
+    node_root::Root,
 };
 use crate::attribution::{FactSource, Facts, Role, Runtime};
 
 /// The fields read from a config.json (opencontainers/runtime-spec, config.md).
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Config {
+pub struct BundleConfig {
     pub annotations: BTreeMap<String, String>,
     pub linux: Linux,
 }
@@ -30,7 +30,7 @@ pub struct Linux {
     pub cgroups_path: String,
 }
 
-impl Config {
+impl BundleConfig {
     pub fn read(root: &Root, bundle: &Path) -> Option<Self> {
         let content = root.read(&bundle.join("config.json")).ok()?;
         serde_json::from_slice(&content).ok()
@@ -111,9 +111,9 @@ pub fn runtime_of_namespace(namespace: &str) -> Runtime {
 mod tests {
     use super::*;
 
-    fn config(annotations: &[(&str, &str)]) -> Config {
+    fn config(annotations: &[(&str, &str)]) -> BundleConfig {
         let annotations = annotations.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Config { annotations: annotations.collect(), ..Config::default() }
+        BundleConfig { annotations: annotations.collect(), ..BundleConfig::default() }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     kubernetes::{take_labels, text},
-    root::Root,
+    node_root::Root,
 };
 use crate::attribution::{FactSource, Facts, Role, Runtime};
 
@@ -18,12 +18,12 @@ const DATA: &[&str] = &["/var/lib/docker", "/var/snap/docker/common/var-lib-dock
 #[serde(rename_all = "PascalCase")]
 struct Inspected {
     name: String,
-    config: Settings,
+    config: ContainerSettings,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Settings {
+struct ContainerSettings {
     image: String,
     #[serde(default)]
     labels: Option<BTreeMap<String, String>>,

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::Path};
 
-use super::{cache::Cached, kubernetes::text, root::Root};
+use super::{cached::Cached, kubernetes::text, node_root::Root};
 use crate::attribution::{FactSource, Facts};
 
 /// `<pod>_<namespace>_<container>-<id>.log` (kubernetes pkg/kubelet/kuberuntime/legacy.go).

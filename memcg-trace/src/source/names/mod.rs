@@ -5,13 +5,13 @@
 //! arrive asynchronously, each for the memcg of its question.
 
 mod bundle;
-mod cache;
+mod cached;
 mod docker;
 pub mod grpc;
 mod kubelet;
 mod kubernetes;
-mod node;
-mod root;
+mod name_sources;
+mod node_root;
 mod runc;
 mod sockets;
 mod storage;
@@ -25,7 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use node::Node;
+pub use name_sources::NameSources;
 
 use crate::{
     attribution::{Facts, Question},
@@ -40,11 +40,11 @@ const AGAIN: [Duration; 3] =
 const WAITING_MAX: usize = 2 * ID_LIMIT as usize;
 
 /// Facts found about a memcg.
-pub type Answer = (Key, Vec<Facts>);
+pub type NameAnswer = (Key, Vec<Facts>);
 
 /// The reason for a question about a memcg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum Occasion {
     /// It was just created: first in the queue, retried, and the runtime is queried, too.
     Born,
     /// It is live: the runtime is queried, too.
@@ -74,14 +74,14 @@ struct Queue {
     /// Number of urgent questions for which files have not been read, and of all open questions.
     urgent_open: usize,
     open: usize,
-    answers: Vec<Answer>,
+    answers: Vec<NameAnswer>,
     full: bool,
 }
 
 struct Job {
     key: Key,
     question: Question,
-    asked: Asked,
+    asked: Occasion,
     step: Step,
 }
 
@@ -94,7 +94,7 @@ enum Step {
 impl Resolver {
     /// Starts the thread. It only keeps the capability to read other users' files.
     pub fn start(root: &Path) -> io::Result<Self> {
-        let mut node = Node::open(root)?;
+        let mut node = NameSources::open(root)?;
         let shared = Arc::new(Shared::default());
         let theirs = shared.clone();
         thread::Builder::new().name("names".to_owned()).spawn(move || {
@@ -108,7 +108,7 @@ impl Resolver {
     }
 
     /// Asks a question. Its answer, if any, will be among [`Resolver::answers`].
-    pub fn ask(&self, key: Key, question: Question, asked: Asked) {
+    pub fn ask(&self, key: Key, question: Question, asked: Occasion) {
         let mut queue = self.shared.queue();
         if queue.open >= WAITING_MAX {
             if !std::mem::replace(&mut queue.full, true) {
@@ -118,7 +118,7 @@ impl Resolver {
         }
         queue.open += 1;
         let job = Job { key, question, asked, step: Step::Files { attempt: 0 } };
-        if asked == Asked::Born && job.question.is_promising() {
+        if asked == Occasion::Born && job.question.is_promising() {
             queue.urgent_open += 1;
             queue.urgent.push_back(job);
         } else {
@@ -129,7 +129,7 @@ impl Resolver {
     }
 
     /// Answers since the last call.
-    pub fn answers(&self) -> Vec<Answer> {
+    pub fn answers(&self) -> Vec<NameAnswer> {
         std::mem::take(&mut self.shared.queue().answers)
     }
 
@@ -183,7 +183,7 @@ impl Shared {
         }
     }
 
-    fn work(&self, node: &mut Node, job: Job) {
+    fn work(&self, node: &mut NameSources, job: Job) {
         let Job { key, question, asked, step } = job;
         let promising = question.is_promising();
         let hopeless = !promising && !node.takes_any_name();
@@ -198,8 +198,8 @@ impl Shared {
         }
         let (attempt, known) = match step {
             Step::Files { attempt } => {
-                queue.urgent_open -= usize::from(attempt == 0 && promising && asked == Asked::Born);
-                let asks = attempt == 0 && asked != Asked::Dying && (promising || !facts.is_empty());
+                queue.urgent_open -= usize::from(attempt == 0 && promising && asked == Occasion::Born);
+                let asks = attempt == 0 && asked != Occasion::Dying && (promising || !facts.is_empty());
                 if asks {
                     // The runtime may know facts that files did not have, while the container exists.
                     let step = Step::Sockets { known: facts };
@@ -212,7 +212,7 @@ impl Shared {
         };
         match AGAIN.get(attempt) {
             // Also those without candidates: their runtime may be about to start.
-            Some(pause) if !known && asked == Asked::Born => {
+            Some(pause) if !known && asked == Occasion::Born => {
                 let step = Step::Files { attempt: attempt + 1 };
                 queue.postpone(Instant::now() + *pause, Job { key, question, asked, step });
             }

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{bundle::Config, root::Root};
+use super::{bundle::BundleConfig, node_root::Root};
 use crate::attribution::{FactSource, Facts, Question, Runtime, unit_of_path};
 
 /// `--root` of root, as runc's manual says.
@@ -17,14 +17,14 @@ pub const USERS: &str = "/run/user";
 
 /// The fields read from a state.json (runc libcontainer/container_linux.go, `State`).
 #[derive(Debug, Deserialize)]
-struct State {
+struct RuncState {
     #[serde(default)]
     cgroup_paths: HashMap<String, String>,
-    config: Settings,
+    config: RuncSettings,
 }
 
 #[derive(Debug, Deserialize)]
-struct Settings {
+struct RuncSettings {
     /// The annotations of the bundle, and its path.
     #[serde(default)]
     labels: Vec<String>,
@@ -47,7 +47,7 @@ pub fn facts(root: &Root, question: &Question) -> Vec<Facts> {
 
 fn of_state(root: &Root, states: &Path, id: &str, question: &Question) -> Option<Vec<Facts>> {
     let content = root.read(&states.join(id).join("state.json")).ok()?;
-    let state: State = serde_json::from_slice(&content).ok()?;
+    let state: RuncState = serde_json::from_slice(&content).ok()?;
     let cgroup = |controller: &str, mount: &str| state.cgroup_paths.get(controller)?.strip_prefix(mount);
     // v1 has a hierarchy for the memory controller, v2 one for all controllers.
     let cgroup = cgroup("memory", "/sys/fs/cgroup/memory").or_else(|| cgroup("", "/sys/fs/cgroup"))?;
@@ -57,7 +57,7 @@ fn of_state(root: &Root, states: &Path, id: &str, question: &Question) -> Option
     let id = id.to_owned();
     let annotations = state.config.labels.iter().filter_map(|label| label.split_once('='));
     let annotations = annotations.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let annotated = Config { annotations, ..Config::default() }.facts(&id, Some(Runtime::Runc));
+    let annotated = BundleConfig { annotations, ..BundleConfig::default() }.facts(&id, Some(Runtime::Runc));
     // The id is the name, unless the annotations have a better one.
     let name = Facts { name: Some(id.clone()), ..Facts::of(FactSource::RuncState) };
     Some(vec![Facts { source: FactSource::RuncState, ..annotated }, Facts { id: Some(id), ..name }])

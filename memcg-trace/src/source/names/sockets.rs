@@ -21,7 +21,7 @@ use super::{
     docker,
     grpc::{self, Call, GrpcError},
     kubernetes::{take_labels, text},
-    root::{Root, by_handle},
+    node_root::{Root, by_handle},
 };
 use crate::attribution::{FactSource, Facts, Role, Runtime};
 

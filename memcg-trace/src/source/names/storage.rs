@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{bundle::Config, cache::Cached, kubernetes::text, root::Root};
+use super::{bundle::BundleConfig, cached::Cached, kubernetes::text, node_root::Root};
 use crate::attribution::{FactSource, Facts};
 
 /// Directories of root: volatile and persistent. containers/storage docs/containers-storage.conf.5.md.
@@ -17,12 +17,12 @@ const OF_ROOT: &[&str] = &["/run/containers/storage", "/var/lib/containers/stora
 #[derive(Debug, Default)]
 pub struct Storage {
     drivers: HashMap<PathBuf, Cached<Vec<String>>>,
-    lists: HashMap<PathBuf, Cached<HashMap<String, Listed>>>,
+    lists: HashMap<PathBuf, Cached<HashMap<String, ListedContainer>>>,
 }
 
 /// A container in a containers.json (containers/storage containers.go, `Container`).
 #[derive(Debug, Deserialize)]
-struct Entry {
+struct StoredContainer {
     id: String,
     #[serde(default)]
     names: Vec<String>,
@@ -39,7 +39,7 @@ struct Metadata {
 }
 
 #[derive(Clone, Debug)]
-struct Listed {
+struct ListedContainer {
     name: Option<String>,
     image: Option<String>,
 }
@@ -57,12 +57,12 @@ impl Storage {
             for driver in drivers.into_iter().flatten() {
                 let containers = storage.join(driver);
                 let userdata = containers.join(id).join("userdata");
-                facts.extend(Config::read(root, &userdata).map(|config| config.facts(id, None)));
+                facts.extend(BundleConfig::read(root, &userdata).map(|config| config.facts(id, None)));
                 for list in ["containers.json", "volatile-containers.json"] {
                     let list = containers.join(list);
                     let listed = self.lists.entry(list.clone()).or_default().get(root, &list, read_list);
                     let listed = listed.and_then(|listed| listed.get(id)).cloned();
-                    facts.extend(listed.map(|Listed { name, image }| {
+                    facts.extend(listed.map(|ListedContainer { name, image }| {
                         let id = Some(id.to_owned());
                         Facts { id, name, image, ..Facts::of(FactSource::ContainersStorage) }
                     }));
@@ -73,14 +73,14 @@ impl Storage {
     }
 }
 
-fn read_list(root: &Root, path: &Path) -> HashMap<String, Listed> {
+fn read_list(root: &Root, path: &Path) -> HashMap<String, ListedContainer> {
     let content = root.read(path).unwrap_or_default();
-    let entries: Vec<Entry> = serde_json::from_slice(&content).unwrap_or_default();
-    let listed = |entry: Entry| {
+    let entries: Vec<StoredContainer> = serde_json::from_slice(&content).unwrap_or_default();
+    let listed = |entry: StoredContainer| {
         let metadata: Option<Metadata> = serde_json::from_str(&entry.metadata).ok();
         let name = entry.names.first().and_then(|name| text(name));
         let image = metadata.and_then(|metadata| text(&metadata.image_name));
-        (entry.id, Listed { name, image })
+        (entry.id, ListedContainer { name, image })
     };
     entries.into_iter().map(listed).collect()
 }

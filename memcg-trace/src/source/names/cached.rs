@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::root::{Root, Stamp};
+use super::node_root::{Root, Stamp};
 
 /// The result of the last read.
 #[derive(Debug)]

@@ -7,19 +7,19 @@ use std::{
 };
 
 use super::{
-    bundle::{CONTAINERDS, Config, Containerd, runtime_of_namespace},
-    cache::Cached,
+    bundle::{BundleConfig, CONTAINERDS, Containerd, runtime_of_namespace},
+    cached::Cached,
     docker,
     kubelet::Kubelet,
-    root::Root,
+    node_root::Root,
     runc,
     sockets::Sockets,
     storage::Storage,
 };
 use crate::attribution::{Facts, Question, Role, Runtime, unit_of_path};
 
-/// The sources of names on the node.
-pub struct Node {
+/// The node, as far as it knows names.
+pub struct NameSources {
     root: Root,
     /// Namespaces of each containerd.
     namespaces: [Cached<Vec<String>>; CONTAINERDS.len()],
@@ -30,15 +30,15 @@ pub struct Node {
     any_name: Option<(Instant, bool)>,
 }
 
-/// A bundle and its owner.
-struct Found {
+/// A bundle, and whose it is.
+struct FoundBundle {
     containerd: &'static Containerd,
     namespace: String,
-    config: Config,
+    config: BundleConfig,
 }
 
-impl Node {
-    /// Opens the node whose root directory is mounted at `root`.
+impl NameSources {
+    /// The node whose root directory is mounted at `root`.
     pub fn open(root: &Path) -> io::Result<Self> {
         Ok(Self {
             root: Root::open(root)?,
@@ -101,7 +101,7 @@ impl Node {
                 continue;
             }
             if runtime == Some(Runtime::Containerd)
-                && let Some(Found { containerd, namespace, .. }) = self.bundle(&id, question)
+                && let Some(FoundBundle { containerd, namespace, .. }) = self.bundle(&id, question)
             {
                 facts.extend(self.sockets.containerd(&self.root, containerd.socket, &namespace, &id));
             } else if question.pod_uid.is_some() {
@@ -117,7 +117,7 @@ impl Node {
         let may_be = |runtimes: &[Runtime]| runtime.is_none_or(|runtime| runtimes.contains(&runtime));
         let complete = |facts: &[Facts]| is_complete(&facts[from..].iter().collect::<Vec<_>>());
         if may_be(&[Runtime::Containerd, Runtime::Docker])
-            && let Some(Found { namespace, config, .. }) = self.bundle(id, question)
+            && let Some(FoundBundle { namespace, config, .. }) = self.bundle(id, question)
         {
             facts.push(config.facts(id, Some(runtime_of_namespace(&namespace))));
         }
@@ -133,20 +133,20 @@ impl Node {
         }
     }
 
-    /// The bundle of a container. If two namespaces have the same id, the path decides.
-    fn bundle(&mut self, id: &str, question: &Question) -> Option<Found> {
+    /// The bundle of a container. An id that two namespaces have is not told apart by it, but by the path.
+    fn bundle(&mut self, id: &str, question: &Question) -> Option<FoundBundle> {
         let mut found = None;
         for (containerd, namespaces) in CONTAINERDS.iter().zip(&mut self.namespaces) {
             let tasks = containerd.tasks();
             let namespaces = namespaces.get(&self.root, &tasks, list);
             for namespace in namespaces.into_iter().flatten() {
-                let Some(config) = Config::read(&self.root, &tasks.join(namespace).join(id)) else {
+                let Some(config) = BundleConfig::read(&self.root, &tasks.join(namespace).join(id)) else {
                     continue;
                 };
                 let owns = !config.linux.cgroups_path.is_empty()
                     && question.path.starts_with(config.linux.cgroups_path.as_bytes());
                 if owns || found.is_none() {
-                    found = Some(Found { containerd, namespace: namespace.clone(), config });
+                    found = Some(FoundBundle { containerd, namespace: namespace.clone(), config });
                 }
                 if owns {
                     return found;
@@ -167,7 +167,7 @@ impl Node {
             if !namespaces.iter().any(|known| known == namespace) {
                 return None;
             }
-            let config = Config::read(&self.root, &tasks.join(namespace).join(id))?;
+            let config = BundleConfig::read(&self.root, &tasks.join(namespace).join(id))?;
             (config.linux.cgroups_path == format!("/{namespace}/{id}")).then(|| {
                 let facts = config.facts(id, Some(runtime_of_namespace(namespace)));
                 // In ctr the id is the name.

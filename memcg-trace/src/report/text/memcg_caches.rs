@@ -10,7 +10,7 @@ use super::{
 use crate::{
     report::{
         escape::Name,
-        view::{MemcgView, Pin},
+        view::{CachePin, MemcgView},
     },
     units::{Count, UNKNOWN},
 };
@@ -46,8 +46,13 @@ pub fn cell(memcg: &MemcgView<'_>) -> String {
     }
 }
 
-/// Table of caches with the number of memcgs they pin.
-pub fn pinned(out: &mut impl Write, pins: Option<&[Pin<'_>]>, how: &str, color: Color) -> io::Result<()> {
+/// Which caches hold how many memcgs.
+pub fn pinned(
+    out: &mut impl Write,
+    pins: Option<&[CachePin<'_>]>,
+    how: &str,
+    color: Color,
+) -> io::Result<()> {
     let Some(pins @ [_, ..]) = pins else { return Ok(()) };
     heading(out, "Pinned by", color)?;
     let mut table = Columns::new(["MEMCGS>", "CACHE"]);

@@ -11,10 +11,10 @@ use std::collections::HashMap;
 use memcg_trace_common::{Charges, CssFlag, DentryLayout, EventHeader, Field, Hook};
 use zerocopy::FromZeros as _;
 
-use super::{Leaf, WalkError, decode::Walked};
+use super::{LeafRead, WalkError, decode::Walked};
 use crate::kernel::{
     clock,
-    layout::el7::{Found, MEMCG_ID, MEMCG_USAGE, Tree},
+    layout::el7::{FoundCgroup, MEMCG_ID, MEMCG_USAGE, Tree},
     memory::symbols::address_of,
 };
 
@@ -32,16 +32,16 @@ const LAYER_LENGTH: usize = 2096;
 /// IDs have 16 bits.
 const LEVEL_MAX: u32 = 1;
 
-/// The table of memcgs by ID.
-pub struct Ids {
+/// The memcgs by ID.
+pub struct IdTable {
     tree: Tree,
     dentry: DentryLayout,
     /// Address of `mem_cgroup_idr`.
     idr: u64,
 }
 
-impl Ids {
-    /// Opens the table; `dentry` must be proven.
+impl IdTable {
+    /// `dentry` is proven.
     pub fn open(dentry: &DentryLayout) -> Result<Self, WalkError> {
         let tree = Tree::open().map_err(|error| WalkError::NoIds(error.to_string()))?;
         let idr = address_of(IDS).ok().flatten();
@@ -54,16 +54,16 @@ impl Ids {
         Ok(self.tree.kcore.refresh()?)
     }
 
-    /// Visits all memcgs, in the order of IDs.
-    pub fn leaf(&self, mut visit: impl FnMut(&Walked<'_>)) -> Result<Leaf, WalkError> {
-        let mut leaf = Leaf { memcgs: 0, unreadable: 0, next: None };
+    /// Visits all, in the order of IDs.
+    pub fn leaf(&self, mut visit: impl FnMut(&Walked<'_>)) -> Result<LeafRead, WalkError> {
+        let mut leaf = LeafRead { memcgs: 0, unreadable: 0, next: None };
         let mut memcgs = Vec::new();
         if let Some(top @ 1..) = self.tree.kcore.member::<u64>(self.idr, IDR_TOP) {
             self.layer(top, 0, LEVEL_MAX, &mut memcgs).ok_or(WalkError::Broken(0))?;
         }
         // Read after the IDs: the memcg of a cgroup that is removed meanwhile shows as dying, which is right.
         let found = self.tree.all(&self.dentry);
-        let cgroups: HashMap<u64, &Found> = found.iter().map(|found| (found.memcg, found)).collect();
+        let cgroups: HashMap<u64, &FoundCgroup> = found.iter().map(|found| (found.memcg, found)).collect();
         for (id, memcg) in memcgs {
             let own: Option<u16> = self.tree.kcore.member(memcg, MEMCG_ID);
             match (own, self.tree.cgroup(memcg)) {
@@ -94,7 +94,7 @@ impl Ids {
         Some(())
     }
 
-    fn decode<'a>(&self, id: u16, memcg: u64, cgroup: Option<&'a Found>) -> Walked<'a> {
+    fn decode<'a>(&self, id: u16, memcg: u64, cgroup: Option<&'a FoundCgroup>) -> Walked<'a> {
         let charged = self.tree.kcore.member::<u64>(memcg, MEMCG_USAGE);
         let mut header = EventHeader {
             t_ns: clock::monotonic_ns(),

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use super::{
-    BAD, Color, WARN, caches, pinned,
+    BAD, Color, WARN, memcg_caches, pinned,
     words::{id, many, name_of, or, pod},
 };
 use crate::{
@@ -111,8 +111,8 @@ fn leak(out: &mut impl Write, event: &EventView<'_>, memcg: &MemcgView<'_>) -> i
     }
     match (memcg.slab_caches.as_deref(), memcg.held_by_caches) {
         (Some([]), true) => write!(out, " | pinned by no slab cache")?,
-        (Some(names), true) => write!(out, " | pinned by {}", caches::names(names))?,
-        (Some(names @ [_, ..]), false) => write!(out, " | slab caches {}", caches::names(names))?,
+        (Some(names), true) => write!(out, " | pinned by {}", memcg_caches::names(names))?,
+        (Some(names @ [_, ..]), false) => write!(out, " | slab caches {}", memcg_caches::names(names))?,
         (Some([]), false) | (None, _) => {}
     }
     if let Some(creator) = &memcg.creator {
