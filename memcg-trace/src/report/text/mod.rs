@@ -1,4 +1,4 @@
-//! Text for people: columns while it runs, then a summary that says the most at a glance.
+//! Text output: columns for live lines, and a summary.
 
 mod caches;
 mod doctor;
@@ -27,7 +27,7 @@ pub use whois::whois;
 
 use anstyle::{AnsiColor, Style};
 
-/// Whether the output may hold escape sequences; names from the kernel never bring their own.
+/// Whether to use escape sequences for colours; names from the kernel are always escaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Color {
     On,
