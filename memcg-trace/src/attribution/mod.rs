@@ -4,18 +4,23 @@
 //!
 //! Invariant: a fact that nothing proves stays `None`. A wrong pod name costs more than none.
 
+mod cgroup_name;
 mod container;
 mod facts;
+mod family;
+mod lxc;
 mod names;
 mod path;
 mod question;
+mod runtime_path;
 mod unit;
 mod workload;
 
-pub use container::{Container, Driver, Qos, Role, Runtime, Source};
+pub use container::{Container, Driver, Qos, Role, Runtime, Source, short_id};
 pub use facts::{Fact, FactSource, Facts};
+pub use family::unit_family;
 pub use names::Names;
 pub use path::container_of_path;
 pub use question::Question;
 pub use unit::{Unit, unit_of_path};
-pub use workload::{Part, Workload, owner_of_pod, unit_family};
+pub use workload::{Part, Workload, owner_of_pod};

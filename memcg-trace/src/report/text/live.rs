@@ -62,7 +62,7 @@ fn step(out: &mut impl Write, event: &EventView<'_>) -> io::Result<()> {
             age,
             if matches!(event.event, EventKind::Online | EventKind::AllocFailed) { NONE } else { UNKNOWN }
         ),
-        or(container.and_then(|container| container.title()).map(name_of), NONE),
+        or(container.and_then(|container| container.title()).as_deref().map(name_of), NONE),
         or(container.and_then(|container| container.pod_title()).map(name_of), NONE),
     )?;
     match &event.detail {

@@ -20,7 +20,7 @@ use crate::{
 pub fn owner(container: Option<&Container>) -> (String, String) {
     let title = container.and_then(|container| container.title());
     let pod = container.and_then(|container| container.pod_title());
-    (or(title.map(name_of), "-"), or(pod.map(name_of), "-"))
+    (or(title.as_deref().map(name_of), "-"), or(pod.map(name_of), "-"))
 }
 
 /// What the memcgs of a group have in common.
@@ -29,8 +29,15 @@ pub fn common(of: &Common<'_>) -> String {
         Common::ParentPath(path) => or(path.as_ref(), UNKNOWN),
         Common::Container(None) | Common::PodUid(None) => "none that the path names".to_owned(),
         Common::Container(Some(container)) => {
-            let Container { id, name, image, .. } = container;
+            let Container { id, of_id, name, image, .. } = container;
             let text = |name: &String| name_of(name).to_string();
+            if container.is_beside() {
+                let title = container.title().map(|title| name_of(&title).to_string());
+                let of_id = of_id.as_ref().filter(|_| name.is_some() && name != of_id).map(text);
+                let runtime = container.runtime.map(|runtime| format!("({runtime})"));
+                let parts = [pod(container), title, of_id, runtime];
+                return parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
+            }
             let name = name.as_ref().filter(|_| name != id).map(text);
             let image = image.as_ref().map(|image| format!("({})", name_of(image)));
             let parts = [pod(container), name, id.as_ref().map(text), image];
@@ -44,6 +51,7 @@ pub fn common(of: &Common<'_>) -> String {
                 Some(Part::Pod) => format!("{name}, the pods' own"),
                 Some(Part::Sandbox) => format!("{name}, sandboxes"),
                 Some(Part::Monitor) => format!("{name}, monitors"),
+                Some(Part::Overhead) => format!("{name}, overhead of sandboxes"),
             }
         }
         Common::Namespace(name) | Common::Image(name) | Common::Unit(name) => {

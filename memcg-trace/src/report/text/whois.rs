@@ -58,6 +58,7 @@ fn container(out: &mut impl Write, container: &Container) -> io::Result<()> {
     });
     let facts = [
         ("container", Some(Fact::Id), text(&container.id)),
+        ("of", None, text(&container.of_id)),
         ("pod UID", Some(Fact::PodUid), text(&container.pod_uid)),
         ("runtime", Some(Fact::Runtime), container.runtime.map(|runtime| runtime.to_string())),
         ("driver", None, container.driver.map(|driver| driver.to_string())),
