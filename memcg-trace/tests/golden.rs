@@ -17,7 +17,7 @@ use memcg_trace::{
         text::{self, Color},
         view::{ByOwner, Clock, EventView, Rollup, Run, SummaryView, Viewpoint, subject},
     },
-    source::Record,
+    source::{Record, Snapshot},
     tracker::{Backend, Change, Config, Memcg, Tracker, What},
 };
 use memcg_trace_common::{Field, Hook};
@@ -67,6 +67,7 @@ impl Session {
             undecodable: 0,
             perf_pages: Some(64),
             cut_off: false,
+            cgroup: None,
         };
         let mut text = Vec::new();
         text::header(&mut text).expect("a Vec takes all");
@@ -112,7 +113,7 @@ impl Session {
         let container = |memcg: &Memcg| self.names.container_of(memcg);
         let mut view = SummaryView::new(&self.run, &self.tracker, &self.viewpoint, container);
         if let Some(rollup) = &self.rollup {
-            view.rolled = rollup.groups(&self.tracker, self.run.ended_ns, &self.viewpoint, container);
+            view.rolled = rollup.groups(&self.run, &self.tracker, &self.viewpoint, container);
         }
         text::summary(&mut self.text, &view, self.color).expect("a Vec takes all");
         json::summary(&mut self.json, &view).expect("a Vec takes all");
@@ -380,6 +381,41 @@ fn tracepoint_backend() {
     session.at(2_500, older.rmdir().by("systemd"));
     session.time(34_000);
     session.at(35_000, older.cgroup_release().by("kworker/0:1"));
+    session.end(61_000);
+}
+
+/// What a walk found dying is told in one way, before and after the grace time.
+#[test]
+fn dying_before_the_start() {
+    for (name, ms) in [("before", 10_000), ("before_grace", 61_000), ("before_leaked", 62_000)] {
+        let mut session = Session::new(name);
+        let events = (2..5).map(|serial| css(serial, "old").walked_dying().at(1_000)).collect();
+        let (began_ns, ended_ns) = (1_000 * MS, 1_000 * MS);
+        session.record(Record::Walk(Snapshot { began_ns, ended_ns, events, ..Snapshot::default() }));
+        if name == "before_leaked" {
+            let new = css(20, "new");
+            session.at(2_000, new.online());
+            remove(&mut session, 3_000, &new);
+        }
+        session.end(ms);
+    }
+}
+
+/// `--cgroup`: lists follow it, counts do not.
+#[test]
+fn lists_follow_the_filter() {
+    let mut session = Session::new("filtered");
+    session.run.cgroup = Some("/wanted/*".parse().expect("a glob"));
+    session.rollup = Some(Rollup::new(ByOwner::Unit));
+    for (serial, parent) in [(10, "wanted"), (11, "other")] {
+        let parent = css(serial, parent);
+        session.at(1_500, parent.online());
+        for child in [10 * serial, 10 * serial + 1] {
+            let css = self::child(child, format!("job{child}.scope"), &parent);
+            session.at(2_000 + child, css.online());
+            remove(&mut session, 3_000 + child, &css);
+        }
+    }
     session.end(61_000);
 }
 

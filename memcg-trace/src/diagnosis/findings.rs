@@ -256,7 +256,7 @@ fn kmem(node: &Node) -> Finding {
 
 fn mkdir(errno: u32, memcgs: &Memcgs) -> Finding {
     let (used, held_by_dying) = (memcgs.ids_used, memcgs.ids_held_by_dying);
-    let ids = Ids { used, limit: ID_LIMIT, held_by_dying, exhausted_in_ns: None };
+    let ids = Ids { used, limit: ID_LIMIT, held_by_dying, exhaustion: None };
     let AllocError { name, meaning, .. } = AllocError::decode(errno, &ids, memcgs.dying);
     finding(What::Mkdir, Severity::Sick, format!("no cgroup can be created, {name}: {meaning}"))
 }

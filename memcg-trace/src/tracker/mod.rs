@@ -16,6 +16,7 @@
 //! [`What::Removed`] and [`What::Offline`], and the memcg is dying from then on. A controller that was switched off shows
 //! only when the cgroup is removed, and a switched-off memcg without successor counts as live until then.
 
+mod forecast;
 mod ids;
 mod ledger;
 mod life;
@@ -29,11 +30,12 @@ use std::{collections::HashMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
+pub use forecast::Exhaustion;
 pub use ids::{ID_LIMIT, Ids};
 pub use memcg::{Change, Found, Id, Key, Memcg, SlabCaches, State, Task, What};
 pub use totals::Totals;
 
-use self::{ids::Forecast, ledger::Ledger, path::Paths, recent::Recent, walk::Loss};
+use self::{forecast::Forecast, ledger::Ledger, path::Paths, recent::Recent, walk::Loss};
 use crate::{event::Event, source::Record};
 
 /// Which hooks feed the tracker.
@@ -161,7 +163,8 @@ impl Tracker {
             }
         }
         self.reconcile(now_ns, out);
-        if let Some(used) = self.ids_used() {
+        // What was lost may have come or gone.
+        if let Some(used) = self.ids_used().filter(|_| !self.loss.is_open()) {
             self.forecast.sample(now_ns, used);
         }
     }
@@ -213,7 +216,7 @@ impl Tracker {
                 Backend::Kprobe if !self.ids_hidden => Some(self.ledger.held_by_dying()),
                 _ => None,
             },
-            exhausted_in_ns: self.forecast.exhausted_in_ns(),
+            exhaustion: self.forecast.exhaustion(),
         }
     }
 

@@ -6,7 +6,6 @@ mod output;
 use std::{io::Write, time::Duration};
 
 use anyhow::Result;
-use globset::{GlobBuilder, GlobMatcher};
 use memcg_trace_common::ABSENT;
 
 use self::{filter::Filter, output::Output};
@@ -15,7 +14,7 @@ use crate::{
     attribution::{Names, Question},
     event::Event,
     exit::Exit,
-    report::view::{ByOwner, EventKind, Rollup, SlabRun},
+    report::view::{ByOwner, CgroupGlob, EventKind, Rollup, SlabRun},
     slab,
     source::{End, Record, Start},
     tracker::{Change, Config, Found, Key, Memcg, State, Tracker, What},
@@ -24,9 +23,9 @@ use crate::{
 /// What is shown, and how.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Shown {
-    /// Show only memcgs whose path matches, for example '/kubepods/**' (the ledger and the counts follow all)
-    #[arg(long, value_name = "GLOB", value_parser = glob)]
-    pub cgroup: Option<GlobMatcher>,
+    /// Show and list only memcgs whose path matches, for example '/kubepods/**' (the ledger and the counts follow all)
+    #[arg(long, value_name = "GLOB")]
+    pub cgroup: Option<CgroupGlob>,
 
     /// Show only events of memcgs that have been dying for at least this time
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
@@ -51,11 +50,6 @@ pub struct Shown {
     /// Colours; auto: on a terminal, unless NO_COLOR is set
     #[arg(long, value_enum, default_value_t = clap::ColorChoice::Auto)]
     pub color: clap::ColorChoice,
-}
-
-fn glob(text: &str) -> Result<GlobMatcher, globset::Error> {
-    // A single star stays within one directory, as in a shell.
-    Ok(GlobBuilder::new(text).literal_separator(true).build()?.compile_matcher())
 }
 
 /// Keeps the ledger of a run and prints what happens to it. The same start, records, times and end print the same bytes.
@@ -121,7 +115,7 @@ impl<W: Write> Follower<W> {
             else {
                 continue;
             };
-            if let Some(rollup) = &mut self.rollup {
+            if let Some(rollup) = self.rollup.as_mut().filter(|_| self.output.lists(&memcg)) {
                 rollup.freed(&memcg, self.names.container_of(&memcg).as_ref());
             }
             self.names.remove(&memcg.key);

@@ -56,6 +56,7 @@ impl<W: Write> Output<W> {
                 undecodable: 0,
                 perf_pages: Some(start.perf_pages),
                 cut_off: false,
+                cgroup: shown.cgroup.clone(),
             },
             lines_left: count.unwrap_or(u64::MAX),
             slab: None,
@@ -73,6 +74,11 @@ impl<W: Write> Output<W> {
     /// `--count` is reached.
     pub fn is_full(&self) -> bool {
         self.lines_left == 0
+    }
+
+    /// See [`Run::lists`].
+    pub fn lists(&self, memcg: &Memcg) -> bool {
+        self.run.lists(memcg)
     }
 
     /// Shows what passes the filter, up to `--count`.
@@ -141,7 +147,7 @@ impl<W: Write> Output<W> {
         let container = |memcg: &Memcg| names.container_of(memcg);
         let mut view = SummaryView::new(&self.run, tracker, &self.viewpoint, container);
         if let Some(rollup) = rollup {
-            view.rolled = rollup.groups(tracker, self.run.ended_ns, &self.viewpoint, container);
+            view.rolled = rollup.groups(&self.run, tracker, &self.viewpoint, container);
         }
         if let Some((run, ledger)) = &self.slab {
             let SlabView { caches, summary, .. } = SlabView::new(run, ledger, SlabRequest::leaked());

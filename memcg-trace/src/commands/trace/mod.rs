@@ -20,7 +20,7 @@ use crate::{exit::Exit, tracker::Backend};
 /// memcg is freed. "memcg-trace whois" shows for a path what is known, and how.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// How long a removed memcg may stay before it counts as leaked
+    /// How long a removed memcg, or a destroyed slab cache, may stay before it counts as leaked
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     pub grace: Duration,
 
@@ -46,7 +46,7 @@ pub struct Args {
 
     /// Follow slab caches, too: a line for each that is created, destroyed, released or leaked, and a section of the summary
     ///
-    /// A cache counts as leaked 5 seconds after it was destroyed. See `slab` for the meaning, and for caches alone. They are
+    /// A destroyed cache that is not released within --grace has leaked. See `slab` for the meaning, and for caches alone. They are
     /// not part of a recording.
     #[arg(long)]
     pub slab: bool,

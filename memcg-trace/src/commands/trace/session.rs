@@ -35,8 +35,7 @@ const POLL_PRESSED: Duration = Duration::from_millis(1);
 const NAMES_WAIT: Duration = Duration::from_millis(5);
 /// How long the summary waits for names.
 const LAST_NAMES_WAIT: Duration = Duration::from_secs(1);
-/// When a destroyed slab cache counts as leaked, ns, and how often it is looked which families grow.
-const SLAB_GRACE_NS: u64 = 5_000_000_000;
+/// How often it is looked which families of slab caches grow.
 const SLAB_LOOK: Duration = Duration::from_secs(10);
 
 pub struct Session {
@@ -75,7 +74,7 @@ impl Session {
             None
         });
         let slab =
-            args.slab.then(|| Watcher::start(SLAB_GRACE_NS, args.btf.as_deref(), false)).transpose()?;
+            args.slab.then(|| Watcher::start(args.grace_ns(), args.btf.as_deref(), false)).transpose()?;
         let recorder = args.record.as_ref().map(|path| Recorder::start(path, &start)).transpose()?;
         // Before privileges are dropped: it needs another one.
         let resolver = args.names.resolver()?;

@@ -6,7 +6,7 @@ use anstyle::Style;
 
 use super::{
     BAD, Color, GOOD, WARN, caches,
-    live::{id, many, or},
+    live::{id, many, name_of, or},
     slab::slab_section,
     table::{Columns, common, heading, owner, size, time},
 };
@@ -18,6 +18,8 @@ use crate::report::{
 /// Rows of a table; JSON has them all.
 const ROWS: usize = 20;
 const IN_JSON: &str = "-o json has all";
+/// Heading of lists with nothing else in them.
+const LEAKED: &str = "Leaked";
 /// A page buffer this much larger is worth a try.
 const LARGER: u64 = 4;
 
@@ -33,16 +35,21 @@ pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, color: Color) ->
     writeln!(out)?;
     counts(out, summary)?;
     loss(out, summary)?;
+    if let Some(glob) = summary.listed_cgroups {
+        let glob = name_of(glob);
+        writeln!(out, "  {:<14} counts are of all memcgs, lists of those that match {glob}", "--cgroup")?;
+    }
     if !summary.survivors.is_empty() {
-        heading(out, "Leaked, longest dying first", color)?;
+        let what = listed(summary);
+        heading(out, &format!("{what}, longest dying first"), color)?;
         survivors(out, summary)?;
         caches::pinned(out, summary.pinned_by.as_deref(), IN_JSON, color)?;
-        heading(out, "Leaked, by parent", color)?;
-        groups(out, "PARENT", &summary.leaked_by_parent)?;
+        heading(out, &format!("{what}, by parent"), color)?;
+        groups(out, what, "PARENT", &summary.leaked_by_parent)?;
         let some = |group: &Group<'_>| !matches!(group.of, Common::Container(None));
         if summary.leaked_by_container.iter().any(some) {
-            heading(out, "Leaked, by container", color)?;
-            groups(out, "CONTAINER", &summary.leaked_by_container)?;
+            heading(out, &format!("{what}, by container"), color)?;
+            groups(out, what, "CONTAINER", &summary.leaked_by_container)?;
         }
     }
     if !summary.rolled.is_empty() {
@@ -78,13 +85,14 @@ fn counts(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
     if summary.removed > 0 {
         row("removed", format!("{}, not offline yet", Count(summary.removed)))?;
     }
+    let Deaths { pending, leaked, before } = Deaths::of(summary);
     let grace = Time { ns: summary.grace_ns };
-    row("dying", some(summary.dying.saturating_sub(summary.leaked), &format!(", not yet for {grace}")))?;
-    let mut leaked = some(summary.leaked, &format!(", dying for {grace} and longer"));
-    if summary.leaked > 0 && summary.dying_before_start > 0 {
-        leaked += &format!(", of them {} since before the start", Count(summary.dying_before_start));
+    row("dying", some(pending, &format!(", not yet for {grace}")))?;
+    row("leaked", some(leaked, &format!(", dying for {grace} and longer")))?;
+    if before > 0 {
+        let (was, is) = if before == 1 { ("was", "is") } else { ("were", "are") };
+        row("before start", format!("{} {was} dying already and still {is}, age unknown", Count(before)))?;
     }
-    row("leaked", leaked)?;
     if let Some(before @ 1..) = summary.dying_unseen {
         row(
             "before start",
@@ -95,6 +103,34 @@ fn counts(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
         row("alloc failed", format!("{} with {}: {}", Count(failure.count), failure.error, failure.meaning))?;
     }
     row("memcg IDs", ids(summary))
+}
+
+/// What the lists are of, in one way for all of them.
+fn listed(summary: &SummaryView<'_>) -> &'static str {
+    let before = summary.survivors.iter().filter(|survivor| survivor.memcg.died_before_start).count();
+    match before {
+        0 => LEAKED,
+        _ if before == summary.survivors.len() => "Dying since before the start",
+        _ => "Leaked, or dying since before the start",
+    }
+}
+
+/// The dying memcgs, each in one of them.
+struct Deaths {
+    /// They died since the start, and not for long enough to be leaked.
+    pending: u64,
+    /// They died since the start.
+    leaked: u64,
+    /// They were found dying: who knows since when.
+    before: u64,
+}
+
+impl Deaths {
+    fn of(summary: &SummaryView<'_>) -> Self {
+        let before = summary.dying_before_start;
+        let leaked = summary.leaked.saturating_sub(summary.leaked_before_start);
+        Self { pending: summary.dying.saturating_sub(before + leaked), leaked, before }
+    }
 }
 
 /// A count, and more about it if there is any.
@@ -111,8 +147,9 @@ fn ids(summary: &SummaryView<'_>) -> String {
     if let Some(held) = summary.ids_held_by_dying {
         ids += &format!(", {} held by dying memcgs", Count(held));
     }
-    if let Some(ns) = summary.ids_exhausted_in_ns {
-        ids += &format!("; at the present rate mkdir fails in {}", Time { ns });
+    if let Some((ns, seen_for_ns)) = summary.ids_exhausted_in_ns.zip(summary.ids_trend_ns) {
+        let (left, seen_for) = (Time { ns }, Time { ns: seen_for_ns });
+        ids += &format!("; as they grew for the last {seen_for}, mkdir fails in {left}");
     }
     ids
 }
@@ -160,17 +197,19 @@ fn verdict(summary: &SummaryView<'_>) -> (Style, String) {
         return (WARN, verdict);
     }
     // What died before the start is told, but not blamed on what was traced.
-    let before = summary.dying_before_start;
-    let leaks = summary.leaked.saturating_sub(before);
-    let pending = (summary.dying - before.min(summary.dying)).saturating_sub(leaks) + summary.removed;
-    let (style, mut verdict) = match (leaks, pending, summary.late) {
-        (1.., ..) => (BAD, format!("{} leaked.", many(leaks, "memcg"))),
-        (0, 1.., _) => (WARN, format!("No leak yet, but {} still dying.", were(pending))),
-        (0, 0, 1..) => (GOOD, format!("No leak, but {} late.", were(summary.late))),
-        (0, 0, 0) => (GOOD, "No leak: every memcg removed since the start was freed in time.".to_owned()),
+    let Deaths { pending, leaked, before } = Deaths::of(summary);
+    let pending = pending + summary.removed;
+    let (style, mut verdict) = match (leaked, before, pending, summary.late) {
+        (1.., ..) => (BAD, format!("{} leaked.", many(leaked, "memcg"))),
+        (0, _, 1.., _) => (WARN, format!("No leak yet, but {} still dying.", were(pending))),
+        (0, 1.., 0, 0) => (WARN, "Every memcg removed since the start was freed in time.".to_owned()),
+        (0, 1.., 0, 1..) => (WARN, format!("{} late.", were(summary.late))),
+        (0, 0, 0, 1..) => (GOOD, format!("No leak, but {} late.", were(summary.late))),
+        (0, 0, 0, 0) => (GOOD, "No leak: every memcg removed since the start was freed in time.".to_owned()),
     };
     if before > 0 {
-        verdict += &format!(" {} dying since before the start.", were(before));
+        let still = if before == 1 { "is" } else { "are" };
+        verdict += &format!(" {} dying before the start and still {still}.", were(before));
     }
     if let Some(slab @ SlabSummary { leaked: 1.., .. }) = &summary.slab {
         verdict += &format!(" {} leaked.", many(slab.leaked, "slab cache"));
@@ -229,8 +268,9 @@ fn rolled(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
     table.print(out, summary.rolled.len() as u64, IN_JSON)
 }
 
-fn groups(out: &mut impl Write, of: &str, groups: &[Group<'_>]) -> io::Result<()> {
-    let mut table = Columns::new(["LEAKED>", "IDS HELD>", "CHARGED>", "OLDEST>", of]);
+fn groups(out: &mut impl Write, what: &str, of: &str, groups: &[Group<'_>]) -> io::Result<()> {
+    let count = if what == LEAKED { "LEAKED>" } else { "DYING>" };
+    let mut table = Columns::new([count, "IDS HELD>", "CHARGED>", "OLDEST>", of]);
     for group in groups.iter().take(ROWS) {
         table.row([
             Count(group.leaked).to_string(),

@@ -53,6 +53,9 @@ pub struct MemcgView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_min_ns: Option<u64>,
     pub before_start: bool,
+    /// It was dying then.
+    #[serde(skip)]
+    pub died_before_start: bool,
     /// Its css was freed this long ago, and something else holds it: only on kernels where a memcg outlives its css.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub css_freed_ns: Option<u64>,
@@ -124,6 +127,7 @@ impl<'a> MemcgView<'a> {
             charges: None,
             age_min_ns: None,
             before_start: memcg.before_start,
+            died_before_start: memcg.died_before_start(),
             css_freed_ns: memcg.css_freed_ns.map(|freed_ns| now_ns.saturating_sub(freed_ns)),
             creator: memcg.creator.as_ref().map(TaskView::new),
             remover: memcg.remover.as_ref().map(TaskView::new),

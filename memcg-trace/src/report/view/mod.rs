@@ -3,6 +3,7 @@
 //! The fields of the JSON output are the fields of these structs: their names and order are part of its schema.
 
 mod caches;
+mod cgroup_glob;
 mod charges;
 mod doctor;
 mod event;
@@ -20,6 +21,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
 pub use caches::{Pin, pins};
+pub use cgroup_glob::CgroupGlob;
 pub use charges::{Accounting, ChargesView};
 pub use doctor::{AbilityView, DoctorView, KnownView, NodeView, Verdict};
 pub use event::{Detail, EventKind, EventView, subject};

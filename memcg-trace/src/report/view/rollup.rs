@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::HashMap};
 
 use serde::Serialize;
 
-use super::{ByOwner, Common, Listed, MemcgView, Viewpoint, group::tally};
+use super::{ByOwner, Common, Listed, MemcgView, Run, Viewpoint, group::tally};
 use crate::{
     attribution::Container,
     report::escape::Name,
@@ -64,8 +64,8 @@ impl Rollup {
     /// The groups, most dying first.
     pub fn groups(
         &self,
+        run: &Run,
         tracker: &Tracker,
-        now_ns: u64,
         viewpoint: &Viewpoint,
         container: impl Fn(&Memcg) -> Option<Container>,
     ) -> Vec<Rolled> {
@@ -74,14 +74,14 @@ impl Rollup {
             Rolled::of(&mut groups, of).created += freed;
         }
         let mut dying = Vec::new();
-        for memcg in tracker.memcgs() {
+        for memcg in tracker.memcgs().filter(|memcg| run.lists(memcg)) {
             let container = container(memcg);
             let rolled = Rolled::of(&mut groups, &self.group(memcg, container.as_ref()));
             let (was_created, is_dying) = (memcg.online_ns.is_some(), memcg.state == State::Dying);
             rolled.created += u64::from(was_created);
             rolled.survived += u64::from(was_created && is_dying);
             if is_dying {
-                dying.push((memcg, Listed::new(MemcgView::new(memcg, now_ns, viewpoint), container)));
+                dying.push((memcg, Listed::new(MemcgView::new(memcg, run.ended_ns, viewpoint), container)));
             }
         }
         let group = |listed: &Listed<'_>| {
