@@ -172,6 +172,89 @@ fn memory_is_to_blame_where_it_is() {
     assert_eq!(severity(&diagnose(&node, &LIMITS), What::OtherControllers), None);
 }
 
+/// Every line of cgroup.stat counts: cgroups that no controller keeps, and those of a controller that is named.
+#[test]
+fn what_keeps_cgroups_is_named() {
+    let by = |counts: &[(&str, u64)], staying| {
+        let mut node = healthy();
+        node.dying_by_controller = counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        (node.memcgs.dying, node.memcgs.staying) = (Some(staying), Some(staying));
+        let diagnosis = diagnose(&node, &LIMITS);
+        let finding = diagnosis.findings.into_iter().find(|finding| finding.what == What::OtherControllers);
+        finding.map(|finding| (finding.severity, finding.text))
+    };
+    let cases: [(&[(&str, u64)], u64, Option<(Severity, &str)>); 6] = [
+        (
+            &[("cgroup", 1_100), ("memory", 0), ("pids", 0)],
+            0,
+            Some((
+                Severity::Sick,
+                "not memory: 1,100 cgroups are dying without any controller in them, and only 0 memcgs",
+            )),
+        ),
+        (
+            &[("cgroup", 140), ("io", 40), ("memory", 4)],
+            4,
+            Some((
+                Severity::Note,
+                "not memory: 100 cgroups are dying without any controller in them, and only 4 memcgs (by controller: io 40)",
+            )),
+        ),
+        (
+            &[("cgroup", 5_000), ("io", 5_000), ("pids", 30), ("memory", 4)],
+            4,
+            Some((
+                Severity::Sick,
+                "not memory: 5,000 cgroups are dying by io, and only 4 memcgs (by controller: io 5,000, pids 30)",
+            )),
+        ),
+        (
+            &[("cgroup", 50)],
+            0,
+            Some((
+                Severity::Note,
+                "not memory: 50 cgroups are dying by a controller that this kernel does not name, and only 0 memcgs",
+            )),
+        ),
+        (&[("cgroup", 301), ("memory", 301), ("io", 301)], 301, None),
+        (&[("cgroup", 9), ("memory", 0)], 0, None),
+    ];
+    for (counts, staying, expected) in cases {
+        let expected = expected.map(|(severity, text)| (severity, text.to_owned()));
+        assert_eq!(by(counts, staying), expected, "{counts:?}");
+    }
+}
+
+/// Nothing is dying: the first step is about what there is.
+#[test]
+fn a_remedy_follows_from_what_was_found() {
+    let first = |change: fn(&mut Node)| {
+        let mut node = healthy();
+        change(&mut node);
+        diagnose(&node, &LIMITS).remedies.first().map(|remedy| remedy.action.clone()).unwrap_or_default()
+    };
+    assert!(first(|node| node.memcgs.ids_used = Some(60_000)).contains("scan --all"));
+    assert!(first(|node| node.slab_caches = Some(9_000)).contains("slab --watch"));
+    assert!(
+        first(|node| (node.memcgs.dying, node.memcgs.staying) = (Some(9), Some(9)))
+            .contains("scan --by container")
+    );
+    assert!(first(|node| (node.memcgs.dying, node.memcgs.staying) = (None, None)).is_empty());
+}
+
+/// A handful of IDs more at the second look than at the first is no forecast.
+#[test]
+fn two_looks_and_a_few_ids_are_no_trend() {
+    let forecast = |ids| {
+        let mut node = healthy();
+        node.trend =
+            Some(Trend { span_ns: 10_000_000_000, dying: Some(0), ids: Some(ids), slab_caches: None });
+        let findings = diagnose(&node, &LIMITS).findings;
+        findings.iter().any(|finding| finding.text.contains("mkdir fails"))
+    };
+    assert_eq!([-5, 0, 1, 9, 10, 500].map(forecast), [false, false, false, false, true, true]);
+}
+
 #[test]
 fn remedies_come_in_order_of_risk() {
     use RemedyKind::*;

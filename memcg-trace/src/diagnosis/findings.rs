@@ -9,6 +9,7 @@ use super::{
     pins::Pin,
 };
 use crate::{
+    kernel::hierarchies::CGROUP,
     report::{
         errno::AllocError,
         units::{Count, Size, Time},
@@ -71,7 +72,9 @@ impl Limits {
 
 /// From here on it is worth a look.
 const IDS_NOTE_PERCENT: u64 = 50;
-const SLAB_CACHES_NOTE: u64 = 2_000;
+pub(super) const SLAB_CACHES_NOTE: u64 = 2_000;
+/// IDs more at the second look than at the first; fewer come and go.
+const LEAST_GROWTH: i64 = 10;
 /// So many times more cgroups dying in another controller: it is not memory.
 const ELSEWHERE: u64 = 2;
 
@@ -183,41 +186,86 @@ fn ids(node: &Node) -> Finding {
         text += &format!(" (from {} % on the node counts as sick)", Limits::IDS_PERCENT);
     }
     text += &growth(node.trend, |trend| trend.ids);
+    // Two looks are no trend: what came in between may go again.
     if let (Some(used), Some(trend)) = (ids_used, node.trend)
-        && let Some(grown @ 1..) = trend.ids
+        && let Some(grown @ LEAST_GROWTH..) = trend.ids
     {
         let left = u128::from(ID_LIMIT.saturating_sub(used));
         let ns = left * u128::from(trend.span_ns) / u128::from(grown.unsigned_abs());
-        text +=
-            &format!("; at this rate mkdir fails in {}", Time { ns: u64::try_from(ns).unwrap_or(u64::MAX) });
+        text += &format!(
+            "; if it goes on like this, mkdir fails in {}",
+            Time { ns: u64::try_from(ns).unwrap_or(u64::MAX) }
+        );
     }
     finding(What::MemcgIds, severity, text)
 }
 
 fn forgotten(empty: u64, limits: &Limits) -> Finding {
     let severity = if empty >= limits.max_dying { Severity::Note } else { Severity::Good };
-    finding(
-        What::Empty,
-        severity,
-        format!("{} live, without a process and without anything below", Count(empty)),
-    )
+    finding(What::Empty, severity, format!("{} live, no process and nothing below", Count(empty)))
+}
+
+/// What keeps cgroups that no memcg keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Keeper {
+    Controller(String),
+    /// This kernel counts cgroups only.
+    Unnamed,
+    /// The kernel counts by controller, and of these cgroups by none: they are referred to themselves.
+    None,
+}
+
+/// Many more dying cgroups than memcgs.
+pub(super) struct Elsewhere {
+    count: u64,
+    pub keeper: Keeper,
+}
+
+impl Elsewhere {
+    /// `None`: it is the memcgs, or nothing at all.
+    pub fn of(node: &Node) -> Option<Self> {
+        let by = &node.dying_by_controller;
+        let memory = node.memcgs.staying.unwrap_or(0);
+        let many = |count: u64, than: u64| count >= 10 && count > than.saturating_mul(ELSEWHERE);
+        let controllers = by.iter().filter(|(name, _)| *name != CGROUP);
+        let named =
+            controllers.clone().filter(|(name, _)| *name != "memory").max_by_key(|(_, count)| **count);
+        let most = controllers.map(|(_, count)| *count).max();
+        let all = by.get(CGROUP).copied().unwrap_or(0);
+        // A cgroup that several controllers keep is in the count of each: at least so many are in none.
+        let none = all.saturating_sub(most.unwrap_or(0));
+        if most.is_none() {
+            return many(all, memory).then_some(Self { count: all, keeper: Keeper::Unnamed });
+        }
+        match named {
+            Some((name, &count)) if many(count, memory) && count >= none => {
+                Some(Self { count, keeper: Keeper::Controller(name.clone()) })
+            }
+            _ => many(none, memory).then_some(Self { count: none, keeper: Keeper::None }),
+        }
+    }
 }
 
 /// Zombies that are not the memory controller's.
 fn elsewhere(node: &Node, limits: &Limits) -> Option<Finding> {
-    let others = node.dying_by_controller.iter().filter(|(name, _)| *name != "memory");
-    let (name, &count) = others.max_by_key(|(_, count)| **count)?;
-    let memory = node.memcgs.staying.unwrap_or(0);
-    if count <= memory.saturating_mul(ELSEWHERE) || count < 10 {
-        return None;
-    }
+    let Elsewhere { count, keeper } = Elsewhere::of(node)?;
     let severity = if count >= limits.max_dying { Severity::Sick } else { Severity::Note };
-    let name = if name == "cgroup" { "a controller that this kernel does not name" } else { name };
-    let text = format!(
-        "not memory: {} cgroups are dying by {name}, and only {} memcgs",
-        Count(count),
-        Count(memory)
-    );
+    let by = match &keeper {
+        Keeper::Controller(name) => format!("{} cgroups are dying by {name}", Count(count)),
+        Keeper::Unnamed => {
+            format!("{} cgroups are dying by a controller that this kernel does not name", Count(count))
+        }
+        Keeper::None => format!("{} cgroups are dying without any controller in them", Count(count)),
+    };
+    let mut others: Vec<_> = node.dying_by_controller.iter().filter(|(name, _)| *name != CGROUP).collect();
+    others.sort_by_key(|(_, count)| Reverse(**count));
+    let others = others.iter().filter(|(name, count)| **count > 0 && *name != "memory");
+    let others = others.map(|(name, count)| format!("{name} {}", Count(**count))).collect::<Vec<_>>();
+    let memory = Count(node.memcgs.staying.unwrap_or(0));
+    let mut text = format!("not memory: {by}, and only {memory} memcgs");
+    if others.len() > 1 || keeper == Keeper::None && !others.is_empty() {
+        text += &format!(" (by controller: {})", others.join(", "));
+    }
     Some(finding(What::OtherControllers, severity, text))
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    findings::{Finding, Severity, What},
+    findings::{Elsewhere, Finding, Keeper, SLAB_CACHES_NOTE, Severity, What},
     known_bugs::{Known, KnownBug},
     node::Node,
     pins::Pin,
@@ -89,19 +89,15 @@ fn against(pin: Pin) -> &'static [RemedyKind] {
 
 fn remedy(kind: RemedyKind, node: &Node, causes: &[&KnownBug]) -> Remedy {
     let (action, helps, cost): (String, _, _) = match kind {
-        RemedyKind::Find => (
-            "memcg-trace scan --by container; --by parent; --sort charged --top 20".into(),
-            "says whose the dying memcgs are: stop making more of them first",
-            "none, it only reads",
-        ),
+        RemedyKind::Find => find(node),
         RemedyKind::LookElsewhere => (
-            format!("look at the controller \"{}\": it is not the memory controller that keeps cgroups", elsewhere(node)),
+            elsewhere(node),
             "nothing below that is about memory helps",
             "none, it only reads",
         ),
         RemedyKind::RemoveEmpty => (
-            "rmdir what memcg-trace scan --empty lists".into(),
-            "gives back memcg IDs; no help against what is dying",
+            "empty what memcg-trace scan --empty lists (v1: memory.force_empty, v2: memory.reclaim), then rmdir it".into(),
+            "gives back memcg IDs; no help against what is dying, and makes more of it where pages are still charged",
             "a runtime may want one of them later; rmdir refuses what is in use",
         ),
         RemedyKind::RemoveFiles => (
@@ -158,9 +154,37 @@ fn remedy(kind: RemedyKind, node: &Node, causes: &[&KnownBug]) -> Remedy {
     Remedy { remedy: kind, action, helps, cost }
 }
 
-fn elsewhere(node: &Node) -> &str {
-    let others = node.dying_by_controller.iter().filter(|(name, _)| *name != "memory");
-    others.max_by_key(|(_, count)| **count).map_or("?", |(name, _)| name)
+/// By what there is to find.
+fn find(node: &Node) -> (String, &'static str, &'static str) {
+    let (action, helps) = if node.memcgs.dying != Some(0) {
+        (
+            "memcg-trace scan --by container; --by parent; --sort charged --top 20",
+            "says whose the dying memcgs are: stop making more of them first",
+        )
+    } else if node.slab_caches.is_some_and(|caches| caches >= SLAB_CACHES_NOTE) {
+        ("memcg-trace slab; slab --watch 60", "says which slab caches there are many of, and who makes them")
+    } else {
+        (
+            "memcg-trace scan --all --by parent; --all --by workload; --empty",
+            "says whose the live memcgs are: no memcg is dying",
+        )
+    };
+    (action.to_owned(), helps, "none, it only reads")
+}
+
+fn elsewhere(node: &Node) -> String {
+    match Elsewhere::of(node).map(|elsewhere| elsewhere.keeper) {
+        Some(Keeper::Controller(name)) => {
+            format!("look at the controller \"{name}\": it is not the memory controller that keeps cgroups")
+        }
+        Some(Keeper::Unnamed) => {
+            "find the controller that keeps cgroups: this kernel counts them, and not by controller".to_owned()
+        }
+        Some(Keeper::None) | None => "find what refers to the cgroups themselves: tasks in a removed cgroup (grep -l deleted \
+             /proc/*/cgroup), cgroup namespaces (lsns -t cgroup), sockets that outlive who made them (ss -ae), eBPF programs \
+             attached to cgroups (bpftool cgroup tree)"
+            .to_owned(),
+    }
 }
 
 /// Where to, for each bug that it cures.

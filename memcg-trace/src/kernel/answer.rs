@@ -5,7 +5,7 @@ use std::error::Error;
 use super::{
     attach::AttachError, controller::ControllerError, counters::CountersError, kcore::KcoreError,
     layout::LayoutError, memcg_caches::CachesError, privileges::PrivilegeError, proof::ProofError,
-    walk::WalkError,
+    symbols::SymbolError, walk::WalkError,
 };
 
 /// The answer to "does this work here?".
@@ -115,14 +115,25 @@ impl Lack for ProofError {
     }
 }
 
-impl Lack for CountersError {
+impl Lack for SymbolError {
     fn next_step(&self) -> String {
         match self {
             Self::Unreadable(_) => "mount /proc",
-            Self::NoSymbol => "sysctl kernel.kptr_restrict=1, or a kernel with CONFIG_KALLSYMS_ALL=y",
-            Self::Run(_) | Self::Foreign => "none needed: memcgs are listed all the same, without kinds",
+            Self::Hidden => "sysctl kernel.kptr_restrict=1, and run it as root",
+            Self::Absent(_) => "a kernel with CONFIG_KALLSYMS_ALL=y",
         }
         .to_owned()
+    }
+}
+
+impl Lack for CountersError {
+    fn next_step(&self) -> String {
+        match self {
+            Self::Symbol(error) => error.next_step(),
+            Self::Run(_) | Self::Foreign | Self::Ambiguous => {
+                "none needed: memcgs are listed all the same, without kinds".to_owned()
+            }
+        }
     }
 }
 
@@ -141,8 +152,8 @@ impl Lack for CachesError {
     fn next_step(&self) -> String {
         match self {
             Self::Kcore(error) => error.next_step(),
-            Self::Symbols(_) | Self::SlabInfo(_) => "mount /proc".to_owned(),
-            Self::NoSymbol => CountersError::NoSymbol.next_step(),
+            Self::SlabInfo(_) => "mount /proc".to_owned(),
+            Self::Symbol(error) => error.next_step(),
             Self::Broken | Self::Refuted => "none needed: which of them hold memcgs stays unknown".to_owned(),
         }
     }

@@ -1,23 +1,22 @@
 //! Where the counters of a memcg are, by [`Kind`].
 //!
 //! Up to 6.9 the array has one for each item. Since then it has those that memcgs use, and where each one is stands in
-//! `mem_cgroup_stats_index`, filled at boot. That is a variable without a type in BTF: it is found by its symbol, and used
-//! only if it is what it should be, each place of the array exactly once.
-
-use std::{
-    fs::File,
-    io::{self, BufRead as _, BufReader},
-};
+//! `mem_cgroup_stats_index`, filled at boot. That is a variable without a type in BTF: it is found by its symbol, else by its
+//! content ([`counter_index`]), and used only if it is what it should be, each place of the array exactly once.
 
 use aya::{
     Ebpf,
     maps::Array,
-    programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _},
+    programs::{Program, RawTracePoint, RawTracePointRunOptions, TestRun as _},
 };
 use memcg_trace_common::{ABSENT, BYTES_MAX, Bytes, KINDS, Kind};
 use thiserror::Error;
 
-use super::objects::{self, RunError};
+use super::{
+    counter_index,
+    objects::{self, RunError},
+    symbols::{SymbolError, symbol},
+};
 
 /// The kernel's names of the counters, newest first.
 pub const KIND_ITEMS: &[(Kind, &str)] = &[
@@ -36,22 +35,19 @@ pub const KIND_ITEMS: &[(Kind, &str)] = &[
     (Kind::Kernel, "MEMCG_KMEM"),
 ];
 
-const SYMBOLS: &str = "/proc/kallsyms";
-const INDEX: &str = "mem_cgroup_stats_index";
+pub(super) const INDEX: &str = "mem_cgroup_stats_index";
 
 /// Why it is not known what memcgs are charged for.
 #[derive(Debug, Error)]
 pub enum CountersError {
-    #[error("cannot read {SYMBOLS}: {0}")]
-    Unreadable(#[from] io::Error),
-    #[error(
-        "{SYMBOLS} does not show {INDEX} (kernel.kptr_restrict, or a kernel without CONFIG_KALLSYMS_ALL)"
-    )]
-    NoSymbol,
+    #[error(transparent)]
+    Symbol(#[from] SymbolError),
     #[error("cannot read {INDEX}: {0}")]
     Run(#[from] RunError),
     #[error("{INDEX} is not an index of this kernel's counters")]
     Foreign,
+    #[error("more than one thing in the kernel's data looks like {INDEX}")]
+    Ambiguous,
 }
 
 /// An array of counters that leaves out what memcgs do not use.
@@ -73,15 +69,18 @@ pub fn unpacked(places: &[u32; KINDS]) -> [u32; KINDS] {
 impl Packed {
     /// Byte offsets of the counters, by the running kernel's index.
     pub fn offsets(&self) -> Result<[u32; KINDS], CountersError> {
-        let address = symbol(INDEX)?.ok_or(CountersError::NoSymbol)?;
-        let bytes = bytes_at(address)?;
+        let address = match symbol(INDEX) {
+            Err(SymbolError::Absent(_)) => return counter_index::find(self),
+            address => address?,
+        };
+        let bytes = Reader::load()?.bytes_at(address)?;
         let index = bytes.get(..self.all).ok_or(CountersError::Foreign)?;
         self.offsets_by(index).ok_or(CountersError::Foreign)
     }
 
     /// `index` has a byte for each item: its place in the array. Places count from 0, and 255 is none; up to 6.11 they
     /// counted from 1, and 0 was none.
-    fn offsets_by(&self, index: &[u8]) -> Option<[u32; KINDS]> {
+    pub(super) fn offsets_by(&self, index: &[u8]) -> Option<[u32; KINDS]> {
         let none = if index.contains(&u8::MAX) { u8::MAX } else { 0 };
         let first = u8::from(none == 0);
         let mut places: Vec<u8> = index.iter().copied().filter(|&place| place != none).collect();
@@ -97,33 +96,31 @@ impl Packed {
     }
 }
 
-/// Address of a symbol; `None`: not there, or hidden.
-pub(super) fn symbol(name: &str) -> io::Result<Option<u64>> {
-    for line in BufReader::new(File::open(SYMBOLS)?).lines() {
-        let line = line?;
-        let mut columns = line.split_whitespace();
-        if let (Some(address), Some(_), Some(symbol)) = (columns.next(), columns.next(), columns.next())
-            && symbol == name
-        {
-            return Ok(u64::from_str_radix(address, 16).ok().filter(|&address| address != 0));
-        }
+/// Reads the kernel's memory through the program `bytes_at`.
+pub struct Reader(Ebpf);
+
+impl Reader {
+    pub fn load() -> Result<Self, RunError> {
+        let mut ebpf = Ebpf::load(objects::WALK)?;
+        let program: &mut RawTracePoint = program(&mut ebpf)?.try_into()?;
+        program.load()?;
+        Ok(Self(ebpf))
     }
-    Ok(None)
+
+    pub fn bytes_at(&mut self, address: u64) -> Result<[u8; BYTES_MAX], RunError> {
+        let program: &mut RawTracePoint = program(&mut self.0)?.try_into()?;
+        let mut options = RawTracePointRunOptions::new();
+        options.args[0] = address;
+        if program.test_run(options)?.return_value != 0 {
+            return Err(RunError::Unreadable(address));
+        }
+        let values = self.0.map("BYTES").ok_or(RunError::Absent("BYTES"))?;
+        Ok(Array::<_, Bytes>::try_from(values)?.get(&0, 0)?.bytes)
+    }
 }
 
-/// Runs the program `bytes_at`.
-fn bytes_at(address: u64) -> Result<[u8; BYTES_MAX], RunError> {
-    let mut ebpf = Ebpf::load(objects::WALK)?;
-    let program = ebpf.program_mut("bytes_at").ok_or(RunError::Absent("bytes_at"))?;
-    let program: &mut RawTracePoint = program.try_into()?;
-    program.load()?;
-    let mut options = RawTracePointRunOptions::new();
-    options.args[0] = address;
-    if program.test_run(options)?.return_value != 0 {
-        return Err(RunError::Unreadable(address));
-    }
-    let values = ebpf.map("BYTES").ok_or(RunError::Absent("BYTES"))?;
-    Ok(Array::<_, Bytes>::try_from(values)?.get(&0, 0)?.bytes)
+fn program(ebpf: &mut Ebpf) -> Result<&mut Program, RunError> {
+    ebpf.program_mut("bytes_at").ok_or(RunError::Absent("bytes_at"))
 }
 
 #[cfg(test)]

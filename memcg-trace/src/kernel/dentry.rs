@@ -13,9 +13,9 @@ use memcg_trace_common::{DentryLayout, Layout, NAME_MAX};
 
 use super::{
     controller::Controller,
-    counters,
     kcore::Kcore,
     proof::{self, ProofError},
+    symbols::symbol,
 };
 
 /// `cgroup_subsys_state.cgroup`
@@ -105,8 +105,7 @@ impl Tree {
     /// From the root memcg.
     pub fn open() -> io::Result<Self> {
         let kcore = Kcore::open().map_err(io::Error::other)?;
-        let unknown = || io::Error::other(format!("/proc/kallsyms does not tell where {ROOT_MEMCG} is"));
-        let symbol = counters::symbol(ROOT_MEMCG)?.ok_or_else(unknown)?;
+        let symbol = symbol(ROOT_MEMCG).map_err(io::Error::other)?;
         let foreign = || io::Error::other(format!("{ROOT_MEMCG} is not what was expected of it"));
         Self::at(kcore, symbol).ok_or_else(foreign)
     }

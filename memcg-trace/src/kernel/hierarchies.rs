@@ -26,9 +26,12 @@ pub fn mode() -> Option<Mode> {
     }
 }
 
+/// Stands for all cgroups of a v2 hierarchy among its controllers.
+pub const CGROUP: &str = "cgroup";
+
 /// Dying cgroups by controller, as far as the kernel counts them: v2 since 6.12 (cgroup.stat, ab0312526867), and every
-/// mounted hierarchy of v1 (the surplus of /proc/cgroups over the directories). A v2 hierarchy that does not count by
-/// controller is `cgroup`.
+/// mounted hierarchy of v1 (the surplus of /proc/cgroups over the directories). All dying cgroups of a v2 hierarchy, whether
+/// a controller knows them or not, are [`CGROUP`].
 pub fn dying() -> BTreeMap<String, u64> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let (mounts, cgroups) = (read("/proc/self/mountinfo"), read("/proc/cgroups"));
@@ -53,13 +56,9 @@ fn dying_in(stat: &str) -> BTreeMap<String, u64> {
         let (key, value) = line.split_once(' ')?;
         Some((key.strip_prefix(name)?.to_owned(), value.parse().ok()?))
     };
-    let by_controller: BTreeMap<_, _> =
-        stat.lines().filter_map(|line| counter("nr_dying_subsys_", line)).collect();
-    if !by_controller.is_empty() {
-        return by_controller;
-    }
+    let by_controller = stat.lines().filter_map(|line| counter("nr_dying_subsys_", line));
     let all = stat.lines().find_map(|line| counter("nr_dying_descendants", line));
-    all.map(|(_, all)| ("cgroup".to_owned(), all)).into_iter().collect()
+    by_controller.chain(all.map(|(_, all)| (CGROUP.to_owned(), all))).collect()
 }
 
 /// Controllers of /proc/cgroups that are on a hierarchy of v1, and how many cgroups that has.
@@ -80,7 +79,7 @@ mod tests {
     fn counts_by_controller_where_the_kernel_does() {
         let by_controller =
             dying_in("nr_descendants 9\nnr_dying_descendants 3\nnr_dying_subsys_io 3\nnr_subsys_io 8\n");
-        assert_eq!(by_controller, BTreeMap::from([("io".to_owned(), 3)]));
+        assert_eq!(by_controller, BTreeMap::from([("io".to_owned(), 3), ("cgroup".to_owned(), 3)]));
         let older = dying_in("nr_descendants 9\nnr_dying_descendants 3\n");
         assert_eq!(older, BTreeMap::from([("cgroup".to_owned(), 3)]));
         assert_eq!(dying_in(""), BTreeMap::new());

@@ -15,9 +15,9 @@ use std::{
 use thiserror::Error;
 
 use super::{
-    counters,
     kcore::{Kcore, KcoreError, Struct},
     slab_list,
+    symbols::{SymbolError, symbol},
 };
 
 /// All caches, a `struct list_head`.
@@ -64,10 +64,8 @@ pub const BY_CGROUP: CacheLayout = CacheLayout {
 pub enum CachesError {
     #[error(transparent)]
     Kcore(#[from] KcoreError),
-    #[error("cannot read /proc/kallsyms: {0}")]
-    Symbols(io::Error),
-    #[error("/proc/kallsyms does not tell where {LIST} is (kernel.kptr_restrict, or no CONFIG_KALLSYMS_ALL)")]
-    NoSymbol,
+    #[error(transparent)]
+    Symbol(#[from] SymbolError),
     #[error("the list of slab caches changes faster than it is read, or is none")]
     Broken,
     #[error("cannot read /proc/slabinfo: {0}")]
@@ -106,7 +104,7 @@ enum Cache {
 
 impl MemcgCaches {
     pub fn open(layout: CacheLayout) -> Result<Self, CachesError> {
-        let head = counters::symbol(LIST).map_err(CachesError::Symbols)?.ok_or(CachesError::NoSymbol)?;
+        let head = symbol(LIST)?;
         Ok(Self { kcore: Kcore::open()?, layout, head, proven: false })
     }
 

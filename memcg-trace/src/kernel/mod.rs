@@ -10,6 +10,7 @@ pub mod cgroup;
 pub mod clock;
 pub mod controller;
 pub mod counted;
+pub mod counter_index;
 pub mod counters;
 pub mod dentry;
 pub mod hierarchies;

@@ -2,12 +2,51 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead as _, BufReader, Read as _, Seek as _},
+    io::{self, BufRead, BufReader, Read as _, Seek as _},
 };
+
+use thiserror::Error;
 
 use crate::slab::Symbol;
 
 const SYMBOLS: &str = "/proc/kallsyms";
+
+/// Why an address is not known.
+#[derive(Debug, Error)]
+pub enum SymbolError {
+    #[error("cannot read {SYMBOLS}: {0}")]
+    Unreadable(#[from] io::Error),
+    #[error("{SYMBOLS} hides all addresses (kernel.kptr_restrict, or CAP_SYSLOG is missing)")]
+    Hidden,
+    #[error(
+        "{SYMBOLS} does not list {0}: this kernel lists functions alone (no CONFIG_KALLSYMS_ALL), or has none"
+    )]
+    Absent(&'static str),
+}
+
+/// Address of a function or variable of the kernel itself.
+pub fn symbol(name: &'static str) -> Result<u64, SymbolError> {
+    lookup(BufReader::new(File::open(SYMBOLS)?), name)
+}
+
+fn lookup(list: impl BufRead, name: &'static str) -> Result<u64, SymbolError> {
+    let mut hidden = true;
+    for line in list.lines() {
+        let line = line?;
+        let mut columns = line.split_whitespace();
+        let (Some(address), Some(_), Some(symbol)) = (columns.next(), columns.next(), columns.next()) else {
+            continue;
+        };
+        let address = u64::from_str_radix(address, 16).ok().filter(|&address| address != 0);
+        hidden &= address.is_none();
+        match address {
+            Some(address) if symbol == name => return Ok(address),
+            None if symbol == name => return Err(SymbolError::Hidden),
+            _ => {}
+        }
+    }
+    Err(if hidden { SymbolError::Hidden } else { SymbolError::Absent(name) })
+}
 /// The list has no sizes: behind the last function of a module, or of the kernel, this much may be its own. Between a module
 /// and the next one there is an empty page.
 const LAST_FUNCTION: u64 = 4096;
@@ -122,6 +161,20 @@ mod tests {
         for address in [0xffff_ffff_c000_5000, 0xffff_ffff_c000_a000, 0xffff_ffff_8000_0000] {
             assert_eq!(named(address), None, "{address:#x}");
         }
+    }
+
+    #[test]
+    fn why_a_symbol_has_no_address() {
+        let why = |list: &str, name| match lookup(list.as_bytes(), name) {
+            Ok(address) => format!("{address:x}"),
+            Err(error) => error.to_string(),
+        };
+        let list = "0000000000000000 A per_cpu_start\nffffffff81000000 T _stext\nffffffff82000000 D data\n";
+        assert_eq!(why(list, "data"), "ffffffff82000000");
+        assert!(why(list, "other").contains("CONFIG_KALLSYMS_ALL"));
+        let hidden = "0000000000000000 T _stext\n0000000000000000 D data\n";
+        assert!(why(hidden, "data").contains("kptr_restrict"));
+        assert!(why(hidden, "other").contains("kptr_restrict"));
     }
 
     #[test]

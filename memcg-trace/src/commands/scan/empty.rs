@@ -6,7 +6,7 @@ use std::{
     fs,
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::Path,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use crate::{
@@ -19,6 +19,9 @@ use crate::{
 /// begin with a process and go with the last one, unless somebody forgets them.
 const EMPTY_UNITS: &[&[u8]] =
     &[b".slice", b".mount", b".automount", b".socket", b".swap", b".path", b".timer"];
+
+/// Times of inodes are those of the last tick of the clock: 10 ms at CONFIG_HZ=100.
+const CLOCK_TICK: Duration = Duration::from_millis(20);
 
 /// Empty memcgs.
 pub struct Empty {
@@ -39,8 +42,10 @@ impl Empty {
     }
 
     /// By the times of their directories. kernfs keeps a time only as long as the inode is cached, so a directory may be
-    /// older than it says; but whatever was created before another one is older than that one says.
+    /// older than it says; but whatever was created before another one is older than that one says. An inode that did not
+    /// exist before it is looked at here has the time of that look, which says nothing.
     pub fn find_ages(&mut self, tracker: &Tracker, controller: &Controller) {
+        let looked = SystemTime::now() - CLOCK_TICK;
         let mut keys: Vec<Key> = self.memcgs.keys().copied().collect();
         keys.sort_unstable_by_key(|key| key.serial);
         let mut oldest_ns = None;
@@ -51,6 +56,7 @@ impl Empty {
                 (Some(metadata.ino()) == memcg.cgroup_id).then_some(metadata)
             });
             let mtime = directory.and_then(|directory| directory.modified().ok());
+            let mtime = mtime.filter(|&mtime| mtime < looked);
             let age = mtime.and_then(|mtime| SystemTime::now().duration_since(mtime).ok());
             oldest_ns = oldest_ns.max(age.and_then(|age| u64::try_from(age.as_nanos()).ok()));
             self.memcgs.insert(key, oldest_ns);

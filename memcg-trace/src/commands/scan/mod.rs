@@ -45,7 +45,8 @@ pub struct Args {
     /// List live memcgs without a process and without anything below: forgotten directories, not the leak
     ///
     /// Systemd's slices, mounts and the like are left out, they are empty on purpose. The age is the directory's mtime,
-    /// or that of one created later: it may be older, for the kernel forgets mtimes when memory is short.
+    /// or that of one created later: it may be older, for the kernel forgets mtimes when memory is short, and knows none of
+    /// a directory that nobody looked at.
     #[arg(long, conflicts_with = "all")]
     pub empty: bool,
 
@@ -120,7 +121,9 @@ How to read it:
   CHARGED        what its counter says, everything below included; since 7.2 pages move to the parent when a memcg
                  dies and may stay in its counter: charged is not held
   CHARGED FOR    the largest kinds, as in memory.stat
-  empty          `rmdir` removes these directories; dying memcgs have none
+  empty          no process is in these directories, but pages may be charged to them: empty them first (v1: echo 0 >
+                 memory.force_empty; v2 since 5.19: echo 1T > memory.reclaim), then rmdir; what is still charged
+                 when they are removed stays as a dying memcg
 
 A memcg that was removed a moment ago is dying for some 100 ms: look twice, or use `trace`, which knows ages.
 

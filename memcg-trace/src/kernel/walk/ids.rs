@@ -13,8 +13,9 @@ use zerocopy::FromZeros as _;
 
 use super::{Leaf, WalkError, decode::Walked};
 use crate::kernel::{
-    clock, counters,
+    clock,
     dentry::{Found, MEMCG_ID, MEMCG_USAGE, Tree},
+    symbols::symbol,
 };
 
 /// The IDs of all memcgs, a `struct idr`.
@@ -43,9 +44,7 @@ impl Ids {
     /// `dentry` is proven.
     pub fn open(dentry: &DentryLayout) -> Result<Self, WalkError> {
         let tree = Tree::open().map_err(|error| WalkError::NoIds(error.to_string()))?;
-        let idr = counters::symbol(IDS).ok().flatten();
-        let idr =
-            idr.ok_or_else(|| WalkError::NoIds(format!("/proc/kallsyms does not tell where {IDS} is")))?;
+        let idr = symbol(IDS).map_err(|error| WalkError::NoIds(error.to_string()))?;
         Ok(Self { tree, dentry: *dentry, idr })
     }
 

@@ -13,13 +13,14 @@ use super::{
     table::{Columns, common, heading, owner, size},
 };
 use crate::{
-    kernel::counted::Counted,
+    kernel::{controller::Version, counted::Counted},
     report::{
         units::{Count, Size, Time, UNKNOWN},
         view::{ChargesView, ScanGroup, ScanView, Selection, state_name},
     },
 };
 
+const EMPTY: &str = "Live, no process and nothing below";
 /// Kinds of charges that a row names, the largest.
 const KINDS: usize = 3;
 const IN_JSON: &str = "-o json has all";
@@ -30,7 +31,7 @@ pub fn scan(out: &mut impl Write, scan: &ScanView<'_>, color: Color) -> io::Resu
     let what = match scan.selection {
         Selection::Dying => "Dying",
         Selection::All => "All memcgs",
-        Selection::Empty => "Live, without a process and without anything below",
+        Selection::Empty => EMPTY,
     };
     match &scan.groups {
         _ if scan.selected == 0 => {}
@@ -42,6 +43,9 @@ pub fn scan(out: &mut impl Write, scan: &ScanView<'_>, color: Color) -> io::Resu
             heading(out, what, color)?;
             listed(out, scan)?;
         }
+    }
+    if scan.selection == Selection::Empty && scan.empty > 0 {
+        writeln!(out, "\n{}", before_rmdir(scan))?;
     }
     caches::pinned(out, scan.pinned_by.as_deref(), IN_JSON, color)?;
     writeln!(out)?;
@@ -80,6 +84,22 @@ fn listed(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
         table.row(cells.into_iter().chain(caches.map(|_| caches::cell(memcg))));
     }
     table.print(out, scan.selected, NO_TOP)
+}
+
+/// How to remove the empty ones without making zombies of them.
+fn before_rmdir(scan: &ScanView<'_>) -> String {
+    let how = match scan.version {
+        Version::V1 => "echo 0 > memory.force_empty",
+        Version::V2 => "echo 1T > memory.reclaim, since 5.19",
+    };
+    match scan.charged_to_empty_bytes {
+        Some(0) => "Nothing is charged to them: rmdir removes them for good.".to_owned(),
+        charged => format!(
+            "{} are charged to them. Empty each one first ({how}), then rmdir: what is still charged to one when it is \
+             removed stays as a dying memcg.",
+            size(charged)
+        ),
+    }
 }
 
 /// The largest kinds; those of the kernel one by one where it tells.
@@ -147,7 +167,11 @@ fn counts(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
     if scan.empty > 0 && scan.selection != Selection::Empty {
         row(
             "empty",
-            format!("{}, live but without a process and without anything below (--empty)", Count(scan.empty)),
+            format!(
+                "{}, live, no process and nothing below, {} charged to them (--empty)",
+                Count(scan.empty),
+                size(scan.charged_to_empty_bytes)
+            ),
         )?;
     }
     row("kernel counts", kernel(scan))?;

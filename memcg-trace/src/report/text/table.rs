@@ -29,7 +29,7 @@ pub fn common(of: &Common<'_>) -> String {
         Common::ParentPath(path) => or(path.as_ref(), UNKNOWN),
         Common::Container(None) | Common::PodUid(None) => "none that the path names".to_owned(),
         Common::Container(Some(container)) => {
-            let Container { id, of_id, name, image, .. } = container;
+            let Container { id, of_id, name, image, .. } = &**container;
             let text = |name: &String| name_of(name).to_string();
             if container.is_beside() {
                 let title = container.title().map(|title| name_of(&title).to_string());

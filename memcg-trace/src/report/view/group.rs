@@ -16,7 +16,8 @@ use crate::{
 #[serde(rename_all = "snake_case")]
 pub enum Common<'a> {
     ParentPath(Option<Name<'a>>),
-    Container(Option<Container>),
+    /// Boxed: it is much larger than the others.
+    Container(Option<Box<Container>>),
     PodUid(Option<String>),
     Workload(Workload),
     Namespace(Option<String>),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     attribution::Container,
-    kernel::counted::Counted,
+    kernel::{controller::Version, counted::Counted},
     report::escape::Name,
     source::Snapshot,
     tracker::{ID_LIMIT, Key, Memcg, State, Tracker},
@@ -108,6 +108,8 @@ pub struct ScanView<'a> {
     pub dying: u64,
     /// Of those live: no process, nothing below; see `--empty`.
     pub empty: u64,
+    /// What those are charged with: removed as they are, they would stay as dying memcgs.
+    pub charged_to_empty_bytes: Option<u64>,
     pub ids_used: Option<u64>,
     pub ids_limit: u64,
     /// Of those used.
@@ -126,6 +128,9 @@ pub struct ScanView<'a> {
     /// Which slab caches hold how many of those dying; absent: it is known of none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned_by: Option<Vec<Pin<'a>>>,
+    /// Of the cgroup hierarchy.
+    #[serde(skip)]
+    pub version: Version,
     #[serde(skip)]
     pub selection: Selection,
     /// In JSON, each is a line of its own before the summary.
@@ -198,6 +203,7 @@ impl<'a> ScanView<'a> {
             removed: totals.removed,
             dying: totals.dying,
             empty: scanned.empty.len() as u64,
+            charged_to_empty_bytes: scanned.charged_to_empty(tracker),
             ids_used: ids_used(snapshot),
             ids_limit: ID_LIMIT,
             ids_held_by_dying: dead.as_ref().map_or(Some(0), |dead| dead.ids_held),
@@ -209,6 +215,7 @@ impl<'a> ScanView<'a> {
             conclusive: *agrees != Some(false),
             unknown: scanned.unknown.iter().map(|(what, reason)| Unknown { what, reason }).collect(),
             pinned_by: pins(tracker.dying()),
+            version: scanned.accounting.version,
             selection: request.selection,
             selected,
             listed: listed.into_iter().map(|(_, listed)| listed).collect(),
@@ -218,6 +225,12 @@ impl<'a> ScanView<'a> {
 }
 
 impl Scanned {
+    /// They have nothing below them, so none is in another one's charge.
+    fn charged_to_empty(&self, tracker: &Tracker) -> Option<u64> {
+        let charged = |key| Some(tracker.get(key)?.charged_pages? * self.accounting.page_bytes);
+        self.empty.keys().try_fold(0_u64, |sum, key| Some(sum.saturating_add(charged(key)?)))
+    }
+
     fn listed<'a>(
         &self,
         memcg: &'a Memcg,
@@ -254,7 +267,7 @@ fn grouped<'a>(listed: &[(&'a Memcg, Listed<'a>)], by: By) -> Vec<ScanGroup<'a>>
         by.group(listed.container.as_ref(), listed.memcg.path.map(|Name(path)| path))
     };
     let tallies = tally(listed, |listed| match by {
-        By::Container => Common::Container(listed.container.clone()),
+        By::Container => Common::Container(listed.container.clone().map(Box::new)),
         By::Pod => Common::PodUid(listed.container.as_ref().and_then(|container| container.pod_uid.clone())),
         By::Parent => Common::ParentPath(listed.memcg.path.map(parent)),
         By::State => Common::State(listed.memcg.state),

@@ -267,7 +267,7 @@ impl<'a> Leaked<'a> {
     }
 
     fn by_container(&self) -> Vec<Group<'a>> {
-        self.groups(|survivor| Common::Container(survivor.container.clone()))
+        self.groups(|survivor| Common::Container(survivor.container.clone().map(Box::new)))
     }
 
     fn groups(&self, common: impl Fn(&Listed<'a>) -> Common<'a>) -> Vec<Group<'a>> {
