@@ -7,7 +7,7 @@ mod golden;
 
 use std::collections::BTreeMap;
 
-use golden::{check_json, check_text, compare};
+use golden::{WIDTHS, check_json, check_text, check_width, compare};
 use memcg_trace::{
     diagnosis::{Diagnosis, Limits, Memcgs, Node, Pin, RemedyKind, Severity, Trend, What, diagnose},
     kernel::{
@@ -18,7 +18,7 @@ use memcg_trace::{
     },
     report::{
         json,
-        text::{self, Color},
+        text::{self, Color, Page},
         view::{DoctorView, Verdict},
     },
     tracker::Backend,
@@ -40,6 +40,7 @@ fn healthy() -> Node {
             ids_used: Some(121),
             ids_held_by_dying: Some(0),
             held_bytes: Some(0),
+            held_bytes_max: Some(0),
             agrees: Some(true),
             ..Memcgs::default()
         },
@@ -85,6 +86,7 @@ fn exhausted() -> Node {
         ids_used: Some(60_900),
         ids_held_by_dying: Some(60_500),
         held_bytes: Some(1 << 30),
+        held_bytes_max: Some(1 << 30),
         pins: BTreeMap::from([(Pin::Swap, 60_500), (Pin::Tmpfs, 12)]),
         ..node.memcgs
     };
@@ -109,6 +111,7 @@ fn usual() -> Node {
         dying: Some(310),
         staying: Some(301),
         held_bytes: Some(300 << 20),
+        held_bytes_max: Some(420 << 20),
         pins: BTreeMap::from([(Pin::PageCache, 290), (Pin::Reference, 11)]),
         ..node.memcgs
     };
@@ -149,6 +152,8 @@ fn who_is_sick() {
         ),
         (with(|node| node.memcgs.held_bytes = Some(700 << 20)), What::HeldMemory, Severity::Good),
         (with(|node| node.memcgs.held_bytes = Some(900 << 20)), What::HeldMemory, Severity::Sick),
+        // As many references, and each may be one of a huge page.
+        (with(|node| node.memcgs.held_bytes_max = Some(900 << 20)), What::HeldMemory, Severity::Note),
         (with(|node| node.memcgs.empty = Some(6_000)), What::Empty, Severity::Note),
         (with(|node| node.slab_caches = Some(9_000)), What::SlabCaches, Severity::Note),
         (not_memory(), What::OtherControllers, Severity::Sick),
@@ -301,6 +306,12 @@ fn print(name: &str, controller: Option<&str>, abilities: &[Ability], node: Opti
     check_text(&text, Color::Off);
     compare(&format!("doctor-{name}.txt"), &text);
     compare(&format!("doctor-{name}.jsonl"), &json);
+    for width in WIDTHS.into_iter().filter(|_| name == "exhausted") {
+        let mut text = Vec::new();
+        text::doctor(&mut text, &view, Page::terminal(Color::Off, width)).expect("a Vec takes all");
+        check_width(&text, width);
+        compare(&format!("doctor-{name}-{width}.txt"), &text);
+    }
     view.verdict
 }
 

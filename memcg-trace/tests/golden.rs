@@ -9,12 +9,12 @@ mod golden;
 use std::{collections::HashMap, time::Instant};
 
 use events::{Css, Fired, MS, css, key};
-use golden::{check_json, check_text, compare};
+use golden::{WIDTHS, check_json, check_text, check_width, compare};
 use memcg_trace::{
     attribution::{FactSource, Facts, Names, Role, Runtime, container_of_path},
     report::{
         json,
-        text::{self, Color},
+        text::{self, Color, Page},
         view::{ByOwner, Clock, EventView, Rollup, Run, SummaryView, Viewpoint, subject},
     },
     source::{Record, Snapshot},
@@ -45,6 +45,8 @@ struct Session {
     names: Names,
     rollup: Option<Rollup>,
     color: Color,
+    /// By width.
+    terminals: Vec<(usize, Vec<u8>)>,
     text: Vec<u8>,
     json: Vec<u8>,
 }
@@ -70,11 +72,22 @@ impl Session {
             cgroup: None,
         };
         let mut text = Vec::new();
-        text::header(&mut text).expect("a Vec takes all");
+        text::header(&mut text, Color::Off).expect("a Vec takes all");
         let tracker = Tracker::new(config);
         let (names, color) = (Names::default(), Color::Off);
         let (viewpoint, json) = (VIEWPOINT, Vec::new());
-        Self { name, tracker, viewpoint, run, names, rollup: None, color, text, json }
+        let terminals = Vec::new();
+        Self { name, tracker, viewpoint, run, names, rollup: None, color, text, terminals, json }
+    }
+
+    /// On terminals of all widths, too.
+    fn on_terminals(mut self) -> Self {
+        for width in WIDTHS {
+            let mut text = Vec::new();
+            text::header(&mut text, Page::terminal(Color::Off, width)).expect("a Vec takes all");
+            self.terminals.push((width, text));
+        }
+        self
     }
 
     fn record(&mut self, record: Record) {
@@ -99,6 +112,9 @@ impl Session {
             let container = subject(change, &self.tracker).and_then(|memcg| self.names.container_of(memcg));
             let view = EventView::new(change, &self.tracker, container.as_ref(), &self.viewpoint);
             text::event(&mut self.text, &view, self.color).expect("a Vec takes all");
+            for (width, text) in &mut self.terminals {
+                text::event(text, &view, Page::terminal(self.color, *width)).expect("a Vec takes all");
+            }
             json::event(&mut self.json, &view).expect("a Vec takes all");
             if let (What::Freed { memcg, .. }, Some(rollup)) = (&change.what, &mut self.rollup) {
                 rollup.freed(memcg, container.as_ref());
@@ -116,6 +132,12 @@ impl Session {
             view.rolled = rollup.groups(&self.run, &self.tracker, &self.viewpoint, container);
         }
         text::summary(&mut self.text, &view, self.color).expect("a Vec takes all");
+        for (width, mut text) in self.terminals {
+            text::summary(&mut text, &view, Page::terminal(self.color, width)).expect("a Vec takes all");
+            check_text(&text, self.color);
+            check_width(&text, width);
+            compare(&format!("{}-{width}.txt", self.name), &text);
+        }
         json::summary(&mut self.json, &view).expect("a Vec takes all");
         check_json(&self.json);
         check_text(&self.text, self.color);
@@ -172,7 +194,7 @@ fn clean() {
 
 #[test]
 fn container_leaks() {
-    let mut session = Session::new("container");
+    let mut session = Session::new("container").on_terminals();
     let pod = pod(&mut session);
     let container = child(20, ID, &pod);
     let below = child(21, "init.scope", &container);
@@ -206,7 +228,7 @@ fn annotated(id: &str, pod: &str, name: &str, role: Role) -> Facts {
 
 #[test]
 fn names_are_known() {
-    let mut session = Session::new("named");
+    let mut session = Session::new("named").on_terminals();
     session.rollup = Some(Rollup::new(ByOwner::Workload));
     let pod = pod(&mut session);
     for serial in 20..26 {
@@ -421,7 +443,7 @@ fn lists_follow_the_filter() {
 
 #[test]
 fn many_leak() {
-    let mut session = Session::new("many");
+    let mut session = Session::new("many").on_terminals();
     let pod = pod(&mut session);
     for serial in 100..130 {
         let css = child(serial, format!("{:064x}", serial % 3), &pod);

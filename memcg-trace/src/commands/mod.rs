@@ -22,7 +22,10 @@ use tokio::{
 use crate::{
     exit::Exit,
     kernel::clock,
-    report::{text::Color, view::Clock},
+    report::{
+        text::{self, Color, Page},
+        view::Clock,
+    },
 };
 
 /// Follow memory cgroups from creation to release and name the ones that leak
@@ -111,6 +114,27 @@ fn color(choice: clap::ColorChoice) -> Color {
         }
     };
     if on { Color::On } else { Color::Off }
+}
+
+/// What the text is written on: a person sees as much as the terminal is wide, a pipe gets all.
+fn page(choice: clap::ColorChoice, wide: bool, all_rows: bool) -> Page {
+    let page = Page::from(color(choice));
+    match terminal_columns() {
+        None => page,
+        Some(columns) => Page {
+            width: Some(columns).filter(|_| !wide),
+            rows: Some(text::ROWS).filter(|_| !all_rows),
+            ..page
+        },
+    }
+}
+
+/// `None`: standard output is no terminal, or it does not say.
+fn terminal_columns() -> Option<usize> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCGWINSZ writes a struct winsize, and `size` is one that lives.
+    let answer = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &mut size) };
+    (answer == 0 && size.ws_col > 0).then_some(size.ws_col.into())
 }
 
 /// The signals that end a run.

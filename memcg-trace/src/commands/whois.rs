@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Format, color, names::NamesArgs};
+use super::{Format, names::NamesArgs, page};
 use crate::{
     attribution::{Container, Question, container_of_path, unit_of_path},
     exit::Exit,
@@ -83,7 +83,7 @@ impl Args {
             error,
         };
         match self.output {
-            Format::Text => text::whois(out, &view, color(self.color))?,
+            Format::Text => text::whois(out, &view, page(self.color, false, true))?,
             Format::Json => json::whois(out, &view)?,
         }
         Ok(exit)

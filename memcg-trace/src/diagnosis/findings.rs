@@ -84,7 +84,7 @@ pub(super) fn of(node: &Node, limits: &Limits) -> Vec<Finding> {
     let findings = [
         Some(live(memcgs)),
         Some(dying(node, limits)),
-        memcgs.held_bytes.map(|held| memory(held, node.memory_bytes)),
+        memcgs.held_bytes.map(|held| memory(held, memcgs.held_bytes_max, node.memory_bytes)),
         Some(ids(node)),
         memcgs.empty.map(|empty| forgotten(empty, limits)),
         elsewhere(node, limits),
@@ -144,12 +144,17 @@ fn kept_by(pins: &BTreeMap<Pin, u64>) -> String {
     pins.collect::<Vec<_>>().join(", ")
 }
 
-fn memory(held: u64, machine: Option<u64>) -> Finding {
-    let sick = machine.is_some_and(|machine| held >= machine / 100 * Limits::MEMORY_PERCENT && held > 0);
-    let mut text = match held {
-        0 => Size { bytes: 0 }.to_string(),
-        // One page for each reference; folios are larger.
-        _ => format!("at least {}", Size { bytes: held }),
+/// Between one page and one huge page for each reference.
+fn memory(held: u64, most: Option<u64>, machine: Option<u64>) -> Finding {
+    let much = |bytes: u64| {
+        machine.is_some_and(|machine| bytes >= machine / 100 * Limits::MEMORY_PERCENT && bytes > 0)
+    };
+    let sick = much(held);
+    let mut text = match most {
+        _ if held == 0 => Size { bytes: 0 }.to_string(),
+        Some(most) if most == held => Size { bytes: held }.to_string(),
+        Some(most) => format!("{} to {}, by their references", Size { bytes: held }, Size { bytes: most }),
+        None => format!("at least {}", Size { bytes: held }),
     };
     if let Some(machine) = machine {
         text += &format!(" of {}", Size { bytes: machine });
@@ -157,7 +162,12 @@ fn memory(held: u64, machine: Option<u64>) -> Finding {
     if sick {
         text += &format!(" (from {} % on the node counts as sick)", Limits::MEMORY_PERCENT);
     }
-    finding(What::HeldMemory, if sick { Severity::Sick } else { Severity::Good }, text)
+    let severity = match (sick, most.is_some_and(much)) {
+        (true, _) => Severity::Sick,
+        (false, true) => Severity::Note,
+        (false, false) => Severity::Good,
+    };
+    finding(What::HeldMemory, severity, text)
 }
 
 fn ids(node: &Node) -> Finding {

@@ -42,6 +42,8 @@ pub struct Memcgs {
     pub ids_held_by_dying: Option<u64>,
     /// Memory that dying memcgs keep at least: pages that they are charged for, never more than they have references.
     pub held_bytes: Option<u64>,
+    /// The most that it can be: each reference may be one of a huge page.
+    pub held_bytes_max: Option<u64>,
     /// What keeps those that stay.
     pub pins: BTreeMap<Pin, u64>,
     /// The walk agrees with the kernel's counts; `None`: nothing was walked, or the kernel counts nothing comparable.

@@ -130,7 +130,7 @@ impl Lack for CountersError {
     fn next_step(&self) -> String {
         match self {
             Self::Symbol(error) => error.next_step(),
-            Self::Run(_) | Self::Foreign | Self::Ambiguous => {
+            Self::Run(_) | Self::Foreign | Self::Ambiguous(..) => {
                 "none needed: memcgs are listed all the same, without kinds".to_owned()
             }
         }

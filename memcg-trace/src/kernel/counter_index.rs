@@ -11,6 +11,8 @@ use super::{
     symbols::{SymbolError, symbol},
 };
 
+/// Compilers align arrays of this size to it at least. Others like it, of none and nothing else at their border, do not count.
+const ALIGNED: u64 = 8;
 /// Behind the code that is thrown away after boot: where arm64 has its data.
 const BEHIND_INIT: u64 = 32 << 20;
 
@@ -43,17 +45,21 @@ fn search(
             None => bytes.clear(),
         }
         address = address.saturating_add(BYTES_MAX as u64);
-        for index in bytes.windows(packed.all).filter(|index| packed.tells_apart(index)) {
+        let first = address - bytes.len() as u64;
+        for (at, index) in (first..).zip(bytes.windows(packed.all)) {
+            if at % ALIGNED != 0 || !packed.tells_apart(index) {
+                continue;
+            }
             let Some(offsets) = packed.offsets_by(index) else { continue };
-            if found.replace(offsets).is_some() {
-                return Err(CountersError::Ambiguous);
+            if let Some((other, _)) = found.replace((at, offsets)) {
+                return Err(CountersError::Ambiguous(other, at));
             }
         }
         // An index may lie across the border.
         let kept = bytes.len().min(packed.all - 1);
         bytes.drain(..bytes.len() - kept);
     }
-    Ok(found)
+    Ok(found.map(|(_, offsets)| offsets))
 }
 
 impl Packed {
@@ -100,7 +106,7 @@ mod tests {
 
     #[test]
     fn it_is_found_wherever_it_lies() {
-        for at in [0, 1, 100, BYTES_MAX - 10, BYTES_MAX - 9, BYTES_MAX - 1, BYTES_MAX, 8 * BYTES_MAX - 10] {
+        for at in [0, 8, 96, BYTES_MAX - 16, BYTES_MAX - 8, BYTES_MAX, 8 * BYTES_MAX - 16] {
             assert_eq!(looked_for(&[at], None).expect("found once"), Some(2 * 8), "at {at}");
         }
     }
@@ -108,8 +114,9 @@ mod tests {
     #[test]
     fn what_is_not_there_once_is_not_used() {
         assert_eq!(looked_for(&[], None).expect("no error"), None);
-        assert!(matches!(looked_for(&[17, 1_000], None), Err(CountersError::Ambiguous)));
+        assert_eq!(looked_for(&[17], None).expect("no error"), None, "no array begins there");
+        assert!(matches!(looked_for(&[16, 1_000], None), Err(CountersError::Ambiguous(..))));
         // The half of it that can be read is none.
-        assert_eq!(looked_for(&[BYTES_MAX - 5], Some(START)).expect("no error"), None);
+        assert_eq!(looked_for(&[BYTES_MAX - 8], Some(START)).expect("no error"), None);
     }
 }

@@ -46,8 +46,8 @@ pub enum CountersError {
     Run(#[from] RunError),
     #[error("{INDEX} is not an index of this kernel's counters")]
     Foreign,
-    #[error("more than one thing in the kernel's data looks like {INDEX}")]
-    Ambiguous,
+    #[error("what is at {0:#x} and at {1:#x} in the kernel's data both look like {INDEX}")]
+    Ambiguous(u64, u64),
 }
 
 /// An array of counters that leaves out what memcgs do not use.

@@ -14,7 +14,7 @@ use std::{
 use anyhow::Result;
 
 use self::{abilities::Abilities, self_test::SelfTest};
-use super::{Format, color};
+use super::{Format, page};
 use crate::{
     diagnosis::{Limits, diagnose},
     exit::Exit,
@@ -121,7 +121,7 @@ impl Args {
     fn print(&self, view: &DoctorView<'_>) -> Result<()> {
         let mut out = BufWriter::new(io::stdout());
         match self.output {
-            Format::Text => text::doctor(&mut out, view, color(self.color))?,
+            Format::Text => text::doctor(&mut out, view, page(self.color, false, true))?,
             Format::Json => json::doctor(&mut out, view)?,
         }
         Ok(out.flush()?)

@@ -20,6 +20,7 @@ use crate::{
         page_bytes,
         walk::Walk,
     },
+    report::view::MemcgView,
     source::{Caches, Record},
     tracker::{Backend, Config, Key, Tracker},
 };
@@ -153,6 +154,9 @@ fn walked(survey: &Survey) -> Memcgs {
             .snapshot
             .dying()
             .try_fold(0, |sum: u64, event| Some(sum.saturating_add(held(event)?))),
+        held_bytes_max: tracker.dying().try_fold(0_u64, |sum, memcg| {
+            Some(sum.saturating_add(MemcgView::held_bytes_max(memcg, page_bytes() as u64)?))
+        }),
         agrees: survey.agrees,
         ..Memcgs::default()
     }

@@ -47,6 +47,10 @@ pub struct Shown {
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
 
+    /// Do not cut lines to the width of the terminal; a pipe is never cut
+    #[arg(long)]
+    pub wide: bool,
+
     /// Colours; auto: on a terminal, unless NO_COLOR is set
     #[arg(long, value_enum, default_value_t = clap::ColorChoice::Auto)]
     pub color: clap::ColorChoice,

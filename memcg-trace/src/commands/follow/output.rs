@@ -7,10 +7,10 @@ use anyhow::Result;
 use super::{Filter, Shown};
 use crate::{
     attribution::Names,
-    commands::{Format, color},
+    commands::{Format, page},
     report::{
         json,
-        text::{self, Color},
+        text::{self, Page},
         view::{
             EventView, Rollup, Run, SlabEventView, SlabRequest, SlabRun, SlabView, SummaryView, Viewpoint,
             subject,
@@ -24,7 +24,7 @@ use crate::{
 pub struct Output<W> {
     out: W,
     format: Format,
-    color: Color,
+    page: Page,
     filter: Filter,
     viewpoint: Viewpoint,
     run: Run,
@@ -39,7 +39,7 @@ impl<W: Write> Output<W> {
         Self {
             out,
             format: shown.output,
-            color: color(shown.color),
+            page: page(shown.color, shown.wide, false),
             filter: Filter::new(shown),
             viewpoint: Viewpoint {
                 clock: start.clock,
@@ -66,7 +66,7 @@ impl<W: Write> Output<W> {
     /// Names the columns.
     pub fn begin(&mut self) -> Result<()> {
         if self.format == Format::Text {
-            text::header(&mut self.out)?;
+            text::header(&mut self.out, self.page)?;
         }
         self.flush()
     }
@@ -91,7 +91,7 @@ impl<W: Write> Output<W> {
             let container = memcg.and_then(|memcg| names.container_of(memcg));
             let view = EventView::new(change, tracker, container.as_ref(), &self.viewpoint);
             match self.format {
-                Format::Text => text::event(&mut self.out, &view, self.color)?,
+                Format::Text => text::event(&mut self.out, &view, self.page)?,
                 Format::Json => json::event(&mut self.out, &view)?,
             }
             self.lines_left -= 1;
@@ -106,7 +106,7 @@ impl<W: Write> Output<W> {
         }
         let event = SlabEventView::new(change, ledger, &self.viewpoint.clock);
         match self.format {
-            Format::Text => text::slab_event(&mut self.out, &event, self.color)?,
+            Format::Text => text::slab_event(&mut self.out, &event, self.page)?,
             Format::Json => json::slab_event(&mut self.out, &event)?,
         }
         self.lines_left -= 1;
@@ -155,7 +155,7 @@ impl<W: Write> Output<W> {
             (view.leaked_slab_caches, view.slab) = (caches, Some(summary));
         }
         match self.format {
-            Format::Text => text::summary(&mut self.out, &view, self.color)?,
+            Format::Text => text::summary(&mut self.out, &view, self.page)?,
             Format::Json => json::summary(&mut self.out, &view)?,
         }
         self.flush()

@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use self::{empty::Empty, survey::Survey};
-use super::{Format, color, names::NamesArgs, wall_clock};
+use super::{Format, names::NamesArgs, page, wall_clock};
 use crate::{
     attribution::{Names, Question},
     exit::Exit,
@@ -78,6 +78,14 @@ pub struct Args {
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
 
+    /// Show all rows also on a terminal, where lists end after 20; a pipe gets all
+    #[arg(long)]
+    pub all_rows: bool,
+
+    /// Do not cut lines to the width of the terminal; a pipe is never cut
+    #[arg(long)]
+    pub wide: bool,
+
     /// Colours; auto: on a terminal, unless NO_COLOR is set
     #[arg(long, value_enum, default_value_t = clap::ColorChoice::Auto)]
     pub color: clap::ColorChoice,
@@ -117,9 +125,9 @@ const HOW_TO_READ: &str = "\
 How to read it:
   ID             the memcg ID while the memcg owns it (65,535 exist); a dying one keeps it for swapped-out pages alone,
                  and before Linux 4.7 until it is freed
-  REFS           references that keep a dying memcg; up to Linux 7.1, one for each charged page
-  CHARGED        what its counter says, everything below included; since 7.2 pages move to the parent when a memcg
-                 dies and may stay in its counter: charged is not held
+  REFS           references that keep a dying memcg; up to Linux 7.0, one for each charged folio
+  CHARGED        what its counter says, everything below included; from 7.1 on pages move to the parent when a memcg
+                 dies and stay in its counter: `holds` is what it can still hold by its references, at most
   CHARGED FOR    the largest kinds, as in memory.stat
   empty          no process is in these directories, but pages may be charged to them: empty them first (v1: echo 0 >
                  memory.force_empty; v2 since 5.19: echo 1T > memory.reclaim), then rmdir; what is still charged
@@ -209,7 +217,9 @@ impl Args {
     fn print(&self, view: &ScanView<'_>) -> Result<()> {
         let mut out = BufWriter::new(io::stdout());
         match self.output {
-            Format::Text => text::scan(&mut out, view, color(self.color))?,
+            Format::Text => {
+                text::scan(&mut out, view, page(self.color, self.wide, self.all_rows || self.top.is_some()))?
+            }
             Format::Json => json::scan(&mut out, view)?,
         }
         Ok(out.flush()?)

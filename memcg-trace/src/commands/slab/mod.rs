@@ -14,12 +14,13 @@ use anyhow::{Context as _, Result};
 
 use self::owners::OwnerWalk;
 pub use self::watcher::Watcher;
-use super::{Format, color, wall_clock};
+use super::{Format, page, wall_clock};
 use crate::{
     exit::Exit,
     kernel::{privileges, slab, slab_list},
     report::{
-        json, text,
+        json,
+        text::{self, Page},
         view::{Owners, SlabBy, SlabRequest, SlabRun, SlabView},
     },
     slab::{Config, Ledger, SlabRecord},
@@ -70,6 +71,14 @@ pub struct Args {
     /// Output format; json is one object a line
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
+
+    /// Show all rows also on a terminal, where lists end after 20; a pipe gets all
+    #[arg(long)]
+    pub all_rows: bool,
+
+    /// Do not cut lines to the width of the terminal; a pipe is never cut
+    #[arg(long)]
+    pub wide: bool,
 
     /// Colours; auto: on a terminal, unless NO_COLOR is set
     #[arg(long, value_enum, default_value_t = clap::ColorChoice::Auto)]
@@ -146,12 +155,16 @@ impl Args {
         u64::try_from(self.grace.as_nanos()).unwrap_or(u64::MAX)
     }
 
+    fn page(&self) -> Page {
+        page(self.color, self.wide, self.all_rows || self.top.is_some())
+    }
+
     /// Prints the list or the groups, and the summary.
     fn sum_up(&self, out: &mut impl io::Write, run: &SlabRun, ledger: &Ledger) -> Result<Exit> {
         let request = SlabRequest { leaked: self.leaked, by: self.by, top: self.top };
         let view = SlabView::new(run, ledger, request);
         match self.output {
-            Format::Text => text::slab(out, &view, color(self.color))?,
+            Format::Text => text::slab(out, &view, self.page())?,
             Format::Json => json::slab(out, &view)?,
         }
         out.flush()?;

@@ -9,7 +9,7 @@ use anyhow::Result;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    super::{Format, Stop, color, until},
+    super::{Format, Stop, until},
     Args,
     watcher::Watcher,
 };
@@ -18,7 +18,7 @@ use crate::{
     kernel::{clock, privileges},
     report::{
         json,
-        text::{self, Color},
+        text::{self, Page},
         view::{Clock, SlabBy, SlabDelta, SlabEventView},
     },
     slab::{Change, Ledger, Totals},
@@ -38,7 +38,7 @@ pub async fn watch(args: &Args, interval: Duration) -> Result<Exit> {
     let out = Lines {
         out: BufWriter::new(io::stdout()),
         format: args.output,
-        color: color(args.color),
+        page: args.page(),
         clock: watcher.run.clock,
     };
     let mut watch = Watch { args, before: *watcher.ledger.totals(), watcher, lines: out };
@@ -73,7 +73,7 @@ struct Watch<'a> {
 struct Lines {
     out: BufWriter<Stdout>,
     format: Format,
-    color: Color,
+    page: Page,
     clock: Clock,
 }
 
@@ -109,7 +109,7 @@ impl Lines {
     fn event(&mut self, ledger: &Ledger, change: &Change) -> Result<()> {
         let event = SlabEventView::new(change, ledger, &self.clock);
         match self.format {
-            Format::Text => text::slab_event(&mut self.out, &event, self.color)?,
+            Format::Text => text::slab_event(&mut self.out, &event, self.page)?,
             Format::Json => json::slab_event(&mut self.out, &event)?,
         }
         Ok(())

@@ -21,7 +21,7 @@ use self::{
     round::{Round, Settings},
     witness::Witness,
 };
-use super::{color, release_memory, trace::BackendChoice, wall_clock};
+use super::{page, release_memory, trace::BackendChoice, wall_clock};
 use crate::{
     attribution::container_of_path,
     exit::Exit,
@@ -299,7 +299,7 @@ impl Args {
     fn print(&self, view: &VerifyView) -> Result<()> {
         let mut out = BufWriter::new(io::stdout());
         match self.output {
-            Format::Text => text::verify(&mut out, view, color(self.color))?,
+            Format::Text => text::verify(&mut out, view, page(self.color, false, true))?,
             Format::Json => json::verify(&mut out, view)?,
             Format::Junit => junit::verify(&mut out, view)?,
             Format::Tap => tap::verify(&mut out, view)?,

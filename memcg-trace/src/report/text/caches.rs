@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{
-    Color,
+    Page,
     live::or,
     table::{Columns, heading},
 };
@@ -45,12 +45,12 @@ pub fn cell(memcg: &MemcgView<'_>) -> String {
 }
 
 /// Which caches hold how many memcgs.
-pub fn pinned(out: &mut impl Write, pins: Option<&[Pin<'_>]>, how: &str, color: Color) -> io::Result<()> {
+pub fn pinned(out: &mut impl Write, pins: Option<&[Pin<'_>]>, how: &str, page: Page) -> io::Result<()> {
     let Some(pins @ [_, ..]) = pins else { return Ok(()) };
-    heading(out, "Pinned by", color)?;
-    let mut table = Columns::new(["MEMCGS>", "CACHE"]);
+    heading(out, "Pinned by", page)?;
+    let mut table = Columns::new(["MEMCGS>", "CACHE<"]);
     for pin in pins.iter().take(ROWS) {
         table.row([Count(pin.memcgs).to_string(), pin.cache.to_string()]);
     }
-    table.print(out, pins.len() as u64, how)
+    table.print(out, page, pins.len() as u64, how)
 }

@@ -2,7 +2,9 @@
 
 mod caches;
 mod doctor;
+mod fit;
 mod live;
+mod page;
 mod scan;
 mod slab;
 mod summary;
@@ -12,6 +14,7 @@ mod whois;
 
 pub use doctor::doctor;
 pub use live::{event, header};
+pub use page::{Color, Page, ROWS};
 pub use scan::{counted, scan};
 pub use slab::{slab, slab_delta, slab_event};
 pub use summary::summary;
@@ -20,23 +23,7 @@ pub use whois::whois;
 
 use anstyle::{AnsiColor, Style};
 
-/// Whether the output may hold escape sequences; names from the kernel never bring their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Color {
-    On,
-    Off,
-}
-
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const WARN: Style = AnsiColor::Yellow.on_default();
 const GOOD: Style = AnsiColor::Green.on_default();
 const HEADING: Style = Style::new().bold();
-
-impl Color {
-    fn style(self, style: Style) -> Style {
-        match self {
-            Self::On => style,
-            Self::Off => Style::new(),
-        }
-    }
-}

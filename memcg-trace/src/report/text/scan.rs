@@ -8,9 +8,9 @@ use std::{
 use anstyle::Style;
 
 use super::{
-    BAD, Color, GOOD, WARN, caches,
+    BAD, GOOD, Page, WARN, caches,
     live::{id, many, or},
-    table::{Columns, common, heading, owner, size},
+    table::{Columns, charged, common, heading, owner, size},
 };
 use crate::{
     kernel::{controller::Version, counted::Counted},
@@ -23,11 +23,15 @@ use crate::{
 const EMPTY: &str = "Live, no process and nothing below";
 /// Kinds of charges that a row names, the largest.
 const KINDS: usize = 3;
+/// Where the values of the counts begin.
+const INDENT: usize = 17;
 const IN_JSON: &str = "-o json has all";
-const NO_TOP: &str = "without --top: all";
+/// A list is cut short by --top, or because a person reads it.
+const HOW: &str = "--all-rows, or -o json";
 
 /// List or groups, counts, and the verdict.
-pub fn scan(out: &mut impl Write, scan: &ScanView<'_>, color: Color) -> io::Result<()> {
+pub fn scan(out: &mut impl Write, scan: &ScanView<'_>, page: impl Into<Page>) -> io::Result<()> {
+    let page = page.into();
     let what = match scan.selection {
         Selection::Dying => "Dying",
         Selection::All => "All memcgs",
@@ -36,36 +40,37 @@ pub fn scan(out: &mut impl Write, scan: &ScanView<'_>, color: Color) -> io::Resu
     match &scan.groups {
         _ if scan.selected == 0 => {}
         Some(groups) => {
-            heading(out, what, color)?;
-            grouped(out, scan, groups)?;
+            heading(out, what, page)?;
+            grouped(out, page, scan, groups)?;
         }
         None => {
-            heading(out, what, color)?;
-            listed(out, scan)?;
+            heading(out, what, page)?;
+            listed(out, page, scan)?;
         }
     }
     if scan.selection == Selection::Empty && scan.empty > 0 {
-        writeln!(out, "\n{}", before_rmdir(scan))?;
+        writeln!(out)?;
+        page.line(out, &before_rmdir(scan), 0)?;
     }
-    caches::pinned(out, scan.pinned_by.as_deref(), IN_JSON, color)?;
+    caches::pinned(out, scan.pinned_by.as_deref(), IN_JSON, page)?;
     writeln!(out)?;
-    counts(out, scan)?;
+    counts(out, page, scan)?;
     writeln!(out)?;
     let (style, verdict) = verdict(scan);
-    let style = color.style(style);
-    writeln!(out, "{style}{verdict}{style:#}")
+    let style = page.style(style);
+    page.line(out, &format!("{style}{verdict}{style:#}"), 0)
 }
 
-fn listed(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
+fn listed(out: &mut impl Write, page: Page, scan: &ScanView<'_>) -> io::Result<()> {
     let second = match scan.selection {
         Selection::Dying => "REFS>",
         Selection::All => "STATE",
         Selection::Empty => "AGE>",
     };
     let caches = caches::column(scan.listed.iter().map(|listed| &listed.memcg));
-    let names = ["ID>", second, "CHARGED>", "CONTAINER", "POD", "PATH", "CHARGED FOR"];
+    let names = ["ID>", second, "CHARGED>", "CONTAINER<", "POD<", "PATH~", "CHARGED FOR<"];
     let mut table = Columns::new(names.into_iter().chain(caches));
-    for listed in &scan.listed {
+    for listed in scan.listed.iter().take(page.rows.unwrap_or(usize::MAX)) {
         let memcg = &listed.memcg;
         let (container, pod) = owner(listed.container.as_ref());
         let cells = [
@@ -75,7 +80,7 @@ fn listed(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
                 Selection::All => state_name(memcg.state).to_owned(),
                 Selection::Empty => or(memcg.age_min_ns.map(|ns| format!("≥ {}", Time { ns })), UNKNOWN),
             },
-            size(memcg.charged_bytes),
+            charged(memcg),
             container,
             pod,
             or(memcg.path, UNKNOWN),
@@ -83,7 +88,7 @@ fn listed(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
         ];
         table.row(cells.into_iter().chain(caches.map(|_| caches::cell(memcg))));
     }
-    table.print(out, scan.selected, NO_TOP)
+    table.print(out, page, scan.selected, HOW)
 }
 
 /// How to remove the empty ones without making zombies of them.
@@ -136,9 +141,14 @@ fn kinds(charges: &ChargesView) -> String {
     kinds.collect::<Vec<_>>().join(", ")
 }
 
-fn grouped(out: &mut impl Write, scan: &ScanView<'_>, groups: &[ScanGroup<'_>]) -> io::Result<()> {
-    let mut table = Columns::new(["MEMCGS>", "DYING>", "IDS HELD>", "CHARGED>", "OF"]);
-    for group in groups {
+fn grouped(
+    out: &mut impl Write,
+    page: Page,
+    scan: &ScanView<'_>,
+    groups: &[ScanGroup<'_>],
+) -> io::Result<()> {
+    let mut table = Columns::new(["MEMCGS>", "DYING>", "IDS HELD>", "CHARGED>", "OF~"]);
+    for group in groups.iter().take(page.rows.unwrap_or(usize::MAX)) {
         table.row([
             Count(group.memcgs).to_string(),
             Count(group.dying).to_string(),
@@ -147,11 +157,11 @@ fn grouped(out: &mut impl Write, scan: &ScanView<'_>, groups: &[ScanGroup<'_>]) 
             common(&group.of),
         ]);
     }
-    table.print(out, scan.selected, NO_TOP)
+    table.print(out, page, scan.selected, HOW)
 }
 
-fn counts(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
-    let mut row = |name: &str, value: String| writeln!(out, "  {name:<14} {value}");
+fn counts(out: &mut impl Write, page: Page, scan: &ScanView<'_>) -> io::Result<()> {
+    let mut row = |name: &str, value: String| page.line(out, &format!("  {name:<14} {value}"), INDENT);
     row("live", Count(scan.live).to_string())?;
     if scan.removed > 0 {
         row("removed", format!("{}, not offline yet", Count(scan.removed)))?;
@@ -159,6 +169,13 @@ fn counts(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
     let mut dying = Count(scan.dying).to_string();
     if scan.dying > 0 {
         dying += &format!(", {} charged to them", size(scan.charged_to_dying_bytes));
+        if scan.held_by_dying_bytes_max < scan.charged_to_dying_bytes
+            && let Some(bytes) = scan.held_by_dying_bytes_max
+        {
+            let held = Size { bytes };
+            dying +=
+                &format!("; by their references they hold {held} at most: their pages went to the parent");
+        }
     }
     row("dying", dying)?;
     let used = or(scan.ids_used.map(Count), "not known how many");

@@ -5,16 +5,18 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use super::{
-    BAD, Color, GOOD, WARN, caches,
+    BAD, GOOD, Page, WARN, caches,
     live::{id, many, name_of, or},
     slab::slab_section,
-    table::{Columns, common, heading, owner, size, time},
+    table::{Columns, charged, common, heading, owner, size, time},
 };
 use crate::report::{
     units::{Count, Time, UNKNOWN},
     view::{Common, Group, SlabSummary, SummaryView},
 };
 
+/// Where the values of the counts begin.
+const INDENT: usize = 17;
 /// Rows of a table; JSON has them all.
 const ROWS: usize = 20;
 const IN_JSON: &str = "-o json has all";
@@ -24,7 +26,8 @@ const LEAKED: &str = "Leaked";
 const LARGER: u64 = 4;
 
 /// Counts, leaked memcgs, and the verdict.
-pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, color: Color) -> io::Result<()> {
+pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, page: impl Into<Page>) -> io::Result<()> {
+    let page = page.into();
     let reason = summary.backend_reason.map(|reason| format!(": {reason}")).unwrap_or_default();
     let duration = Time { ns: summary.duration_ns };
     writeln!(out)?;
@@ -33,7 +36,7 @@ pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, color: Color) ->
         writeln!(out, "Not known: {} ({})", unknown.what, unknown.reason)?;
     }
     writeln!(out)?;
-    counts(out, summary)?;
+    counts(out, page, summary)?;
     loss(out, summary)?;
     if let Some(glob) = summary.listed_cgroups {
         let glob = name_of(glob);
@@ -41,32 +44,32 @@ pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, color: Color) ->
     }
     if !summary.survivors.is_empty() {
         let what = listed(summary);
-        heading(out, &format!("{what}, longest dying first"), color)?;
-        survivors(out, summary)?;
-        caches::pinned(out, summary.pinned_by.as_deref(), IN_JSON, color)?;
-        heading(out, &format!("{what}, by parent"), color)?;
-        groups(out, what, "PARENT", &summary.leaked_by_parent)?;
+        heading(out, &format!("{what}, longest dying first"), page)?;
+        survivors(out, page, summary)?;
+        caches::pinned(out, summary.pinned_by.as_deref(), IN_JSON, page)?;
+        heading(out, &format!("{what}, by parent"), page)?;
+        groups(out, page, what, "PARENT~", &summary.leaked_by_parent)?;
         let some = |group: &Group<'_>| !matches!(group.of, Common::Container(None));
         if summary.leaked_by_container.iter().any(some) {
-            heading(out, &format!("{what}, by container"), color)?;
-            groups(out, what, "CONTAINER", &summary.leaked_by_container)?;
+            heading(out, &format!("{what}, by container"), page)?;
+            groups(out, page, what, "CONTAINER~", &summary.leaked_by_container)?;
         }
     }
     if !summary.rolled.is_empty() {
-        heading(out, "Created and still dying", color)?;
-        rolled(out, summary)?;
+        heading(out, "Created and still dying", page)?;
+        rolled(out, page, summary)?;
     }
     if let Some(slab) = &summary.slab {
-        slab_section(out, slab, &summary.leaked_slab_caches, color)?;
+        slab_section(out, slab, &summary.leaked_slab_caches, page)?;
     }
     writeln!(out)?;
     let (style, verdict) = verdict(summary);
-    let style = color.style(style);
-    writeln!(out, "{style}{verdict}{style:#}")
+    let style = page.style(style);
+    page.line(out, &format!("{style}{verdict}{style:#}"), 0)
 }
 
-fn counts(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
-    let mut row = |name: &str, value: String| writeln!(out, "  {name:<14} {value}");
+fn counts(out: &mut impl Write, page: Page, summary: &SummaryView<'_>) -> io::Result<()> {
+    let mut row = |name: &str, value: String| page.line(out, &format!("  {name:<14} {value}"), INDENT);
     row("created", Count(summary.created).to_string())?;
     if summary.adopted > 0 {
         row("older", format!("{}, created before the start or unseen", Count(summary.adopted)))?;
@@ -227,9 +230,9 @@ fn were(count: u64) -> String {
     format!("{} {}", many(count, "memcg"), if count == 1 { "was" } else { "were" })
 }
 
-fn survivors(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
+fn survivors(out: &mut impl Write, page: Page, summary: &SummaryView<'_>) -> io::Result<()> {
     let caches = caches::column(summary.survivors.iter().map(|survivor| &survivor.memcg));
-    let names = ["AGE>", "ID>", "CHARGED>", "REFS>", "CONTAINER", "POD", "PATH"];
+    let names = ["AGE>", "ID>", "CHARGED>", "REFS>", "CONTAINER<", "POD<", "PATH~"];
     let mut table = Columns::new(names.into_iter().chain(caches));
     for survivor in summary.survivors.iter().take(ROWS) {
         let memcg = &survivor.memcg;
@@ -240,7 +243,7 @@ fn survivors(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> 
                 age_ns => time(age_ns),
             },
             id(memcg),
-            size(memcg.charged_bytes),
+            charged(memcg),
             or(memcg.css_refs.map(Count), UNKNOWN),
             container,
             pod,
@@ -248,12 +251,12 @@ fn survivors(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> 
         ];
         table.row(cells.into_iter().chain(caches.map(|_| caches::cell(memcg))));
     }
-    table.print(out, summary.survivors.len() as u64, IN_JSON)
+    table.print(out, page, summary.survivors.len() as u64, IN_JSON)
 }
 
-fn rolled(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
+fn rolled(out: &mut impl Write, page: Page, summary: &SummaryView<'_>) -> io::Result<()> {
     let mut table =
-        Columns::new(["CREATED>", "DYING>", "SURVIVAL>", "IDS HELD>", "CHARGED>", "OLDEST>", "OF"]);
+        Columns::new(["CREATED>", "DYING>", "SURVIVAL>", "IDS HELD>", "CHARGED>", "OLDEST>", "OF~"]);
     for group in summary.rolled.iter().take(ROWS) {
         table.row([
             Count(group.created).to_string(),
@@ -265,10 +268,10 @@ fn rolled(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
             common(&group.of),
         ]);
     }
-    table.print(out, summary.rolled.len() as u64, IN_JSON)
+    table.print(out, page, summary.rolled.len() as u64, IN_JSON)
 }
 
-fn groups(out: &mut impl Write, what: &str, of: &str, groups: &[Group<'_>]) -> io::Result<()> {
+fn groups(out: &mut impl Write, page: Page, what: &str, of: &str, groups: &[Group<'_>]) -> io::Result<()> {
     let count = if what == LEAKED { "LEAKED>" } else { "DYING>" };
     let mut table = Columns::new([count, "IDS HELD>", "CHARGED>", "OLDEST>", of]);
     for group in groups.iter().take(ROWS) {
@@ -280,5 +283,5 @@ fn groups(out: &mut impl Write, what: &str, of: &str, groups: &[Group<'_>]) -> i
             common(&group.of),
         ]);
     }
-    table.print(out, groups.len() as u64, IN_JSON)
+    table.print(out, page, groups.len() as u64, IN_JSON)
 }

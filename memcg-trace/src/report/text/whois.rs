@@ -2,18 +2,19 @@
 
 use std::io::{self, Write};
 
-use super::{BAD, Color, HEADING, live::name_of};
+use super::{BAD, HEADING, Page, live::name_of};
 use crate::{
     attribution::{Container, Fact},
     report::view::{PathSource, WhoisView},
 };
 
 /// One answer.
-pub fn whois(out: &mut impl Write, view: &WhoisView<'_>, color: Color) -> io::Result<()> {
-    let heading = color.style(HEADING);
+pub fn whois(out: &mut impl Write, view: &WhoisView<'_>, page: impl Into<Page>) -> io::Result<()> {
+    let page = page.into();
+    let heading = page.style(HEADING);
     writeln!(out, "{heading}{}{heading:#}", view.query)?;
     if let Some(error) = &view.error {
-        let bad = color.style(BAD);
+        let bad = page.style(BAD);
         return writeln!(out, "  {bad}{error}{bad:#}");
     }
     let source = match view.path_source {

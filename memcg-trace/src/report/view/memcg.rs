@@ -37,8 +37,12 @@ pub struct MemcgView<'a> {
     pub leaked: bool,
     /// Known while dying, as of its last event.
     pub css_refs: Option<u64>,
-    /// With everything below it, as of its last event.
+    /// What its counter says, with everything below it, as of its last event. From Linux 7.1 on pages move to the parent when
+    /// a memcg dies, and stay in this counter: see `held_bytes_max`.
     pub charged_bytes: Option<u64>,
+    /// Known while dying: what it can still hold at most, by its references: one for each folio, of 2 MiB at most. Never more
+    /// than it is charged with.
+    pub held_bytes_max: Option<u64>,
     /// The slab caches of its own that were found when last looked; absent: not known, or this kernel has none for each memcg
     /// (none has since 5.9). A name that is not UTF-8 is escaped as a path is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -122,6 +126,7 @@ impl<'a> MemcgView<'a> {
             leaked: memcg.leaked,
             css_refs: memcg.css_refs,
             charged_bytes: memcg.charged_pages.map(|pages| pages.saturating_mul(viewpoint.page_bytes)),
+            held_bytes_max: Self::held_bytes_max(memcg, viewpoint.page_bytes),
             slab_caches: caches.map(|caches| caches.names.iter().map(|name| Name(name)).collect()),
             held_by_caches: caches.is_some_and(|caches| caches.hold),
             charges: None,
@@ -132,6 +137,23 @@ impl<'a> MemcgView<'a> {
             creator: memcg.creator.as_ref().map(TaskView::new),
             remover: memcg.remover.as_ref().map(TaskView::new),
         }
+    }
+}
+
+/// Folios are no larger (`HPAGE_PMD_SIZE` with pages of 4 KiB).
+const FOLIO_BYTES_MAX: u64 = 2 << 20;
+
+impl MemcgView<'_> {
+    /// See the field; `None`: not dying, or not known.
+    pub fn held_bytes_max(memcg: &Memcg, page_bytes: u64) -> Option<u64> {
+        let refs = memcg.css_refs.filter(|_| memcg.state == State::Dying)?;
+        let charged = memcg.charged_pages?.saturating_mul(page_bytes);
+        Some(charged.min(refs.saturating_mul(FOLIO_BYTES_MAX.max(page_bytes))))
+    }
+
+    /// Its counter says more than it can hold.
+    pub fn is_stale(&self) -> bool {
+        self.held_bytes_max.zip(self.charged_bytes).is_some_and(|(held, charged)| held < charged)
     }
 }
 

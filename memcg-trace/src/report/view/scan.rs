@@ -116,6 +116,8 @@ pub struct ScanView<'a> {
     pub ids_held_by_dying: Option<u64>,
     /// What dying memcgs are charged with; a child of a dying one is in its parent's charge.
     pub charged_to_dying_bytes: Option<u64>,
+    /// What they can hold of it at most, by their references; null: not known of each.
+    pub held_by_dying_bytes_max: Option<u64>,
     /// The kernel's own counts.
     pub kernel: Counted,
     /// They agree with the walk; null: this kernel does not count memcgs.
@@ -178,6 +180,9 @@ impl<'a> ScanView<'a> {
         let view = |memcg: &'a Memcg| (memcg, scanned.listed(memcg, viewpoint, container(memcg)));
         let totals = tracker.totals();
         let dying: Vec<_> = tracker.dying().map(view).collect();
+        let held = dying.iter().map(|(_, listed)| listed.memcg.held_bytes_max);
+        let held =
+            held.reduce(|sum, held| sum.zip(held).map(|(sum, held): (u64, u64)| sum.saturating_add(held)));
         let dead = tally(&dying, |_| Common::State(State::Dying)).pop();
         let mut listed = match request.selection {
             Selection::Dying => dying,
@@ -207,6 +212,7 @@ impl<'a> ScanView<'a> {
             ids_used: ids_used(snapshot),
             ids_limit: ID_LIMIT,
             ids_held_by_dying: dead.as_ref().map_or(Some(0), |dead| dead.ids_held),
+            held_by_dying_bytes_max: held.unwrap_or(Some(0)),
             charged_to_dying_bytes: dead.map_or(Some(0), |dead| dead.charged_bytes),
             kernel: *counted,
             kernel_agrees: *agrees,
@@ -241,7 +247,11 @@ impl Scanned {
         let charges = charges.map(|charges| ChargesView::new(charges, memcg.charged_pages, self.accounting));
         let age_min_ns = self.empty.get(&memcg.key).copied().flatten();
         let view = MemcgView::new(memcg, self.snapshot.ended_ns, viewpoint);
-        Listed::new(MemcgView { charges, age_min_ns, ..view }, container)
+        // One reference of a socket stands for all of its buffers.
+        let sock = charges.as_ref().and_then(|charges: &ChargesView| charges.sock).unwrap_or(0);
+        let held_bytes_max = view.held_bytes_max.zip(view.charged_bytes);
+        let held_bytes_max = held_bytes_max.map(|(held, charged)| held.saturating_add(sock).min(charged));
+        Listed::new(MemcgView { charges, age_min_ns, held_bytes_max, ..view }, container)
     }
 }
 
