@@ -12,14 +12,15 @@ use events::{Css, Fired, MS, css, key};
 use golden::{WIDTHS, check_json, check_text, check_width, compare};
 use memcg_trace::{
     attribution::{Container, container_of_path},
-    kernel::{controller::Version, counted::Counted},
+    event::Key,
+    kernel::cgroupfs::cgroup_stat::Counted,
+    record::{Backend, Clock, Record, Snapshot, Version},
     report::{
         json,
         text::{self, Color, Page},
-        view::{Accounting, By, Clock, Request, ScanView, Scanned, Selection, Sort, Viewpoint},
+        view::{Accounting, By, Request, ScanView, Scanned, Selection, Sort, Viewpoint},
     },
-    source::{Record, Snapshot},
-    tracker::{Backend, Config, Key, Memcg, Tracker},
+    tracker::{Config, Memcg, Tracker},
 };
 use memcg_trace_common::{Charges, Field, Kind};
 

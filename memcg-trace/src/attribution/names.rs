@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::{Container, Facts};
-use crate::tracker::{ID_LIMIT, Key, Memcg};
+use crate::event::{ID_LIMIT, Key};
 
 /// What was learnt of each memcg. Keyed by memcg, not by container id: an id that is used again names somebody else.
 #[derive(Debug, Default)]
@@ -69,9 +69,9 @@ impl Names {
     }
 
     /// What a memcg belongs to, by its path and by all that was learnt.
-    pub fn container_of(&self, memcg: &Memcg) -> Option<Container> {
-        let facts = self.of_memcg.get(&memcg.key).map(Vec::as_slice).unwrap_or_default();
-        let mut container = Container::of(memcg.path.as_deref()?, facts)?;
+    pub fn container_of(&self, key: &Key, path: Option<&[u8]>) -> Option<Container> {
+        let facts = self.of_memcg.get(key).map(Vec::as_slice).unwrap_or_default();
+        let mut container = Container::of(path?, facts)?;
         let of_pod = container.pod_uid.as_ref().and_then(|uid| self.of_pod.get(uid));
         if let Some((pod, _)) = of_pod {
             container.learn(pod);

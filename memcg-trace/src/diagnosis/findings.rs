@@ -5,16 +5,13 @@ use std::{cmp::Reverse, collections::BTreeMap};
 use serde::Serialize;
 
 use super::{
-    node::{Memcgs, Node, Trend},
+    node::{CGROUP, Memcgs, Node, Trend},
     pins::Pin,
 };
 use crate::{
-    kernel::hierarchies::CGROUP,
-    report::{
-        errno::AllocError,
-        units::{Count, Size, Time},
-    },
-    tracker::{ID_LIMIT, Ids},
+    event::ID_LIMIT,
+    tracker::{AllocError, Ids},
+    units::{Count, Size, Time},
 };
 
 /// How bad it is.

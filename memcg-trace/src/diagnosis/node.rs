@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::pins::Pin;
-use crate::kernel::{controller::Version, kmem::Kmem};
+use crate::record::{Kmem, Version};
+
+/// Stands for all cgroups of a v2 hierarchy among its controllers in [`Node::dying_by_controller`].
+pub const CGROUP: &str = "cgroup";
 
 /// A node, looked at twice.
 #[derive(Clone, Debug, Default)]

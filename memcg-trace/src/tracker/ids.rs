@@ -2,9 +2,6 @@
 
 use super::Exhaustion;
 
-/// `MEM_CGROUP_ID_MAX`: IDs have 16 bits, 0 is none.
-pub const ID_LIMIT: u64 = u16::MAX as u64;
-
 /// The memcg IDs of the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ids {

@@ -2,7 +2,8 @@
 
 use super::Shown;
 use crate::{
-    report::view::{CgroupGlob, EventKind},
+    report::view::EventKind,
+    session::CgroupGlob,
     tracker::{Change, Memcg, What},
 };
 

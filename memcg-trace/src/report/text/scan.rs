@@ -9,15 +9,14 @@ use anstyle::Style;
 
 use super::{
     BAD, GOOD, Page, WARN, caches,
-    live::{id, many, or},
     table::{Columns, charged, common, heading, owner, size},
+    words::{id, many, or},
 };
 use crate::{
-    kernel::{controller::Version, counted::Counted},
-    report::{
-        units::{Count, Size, Time, UNKNOWN},
-        view::{ChargesView, ScanGroup, ScanView, Selection, state_name},
-    },
+    kernel::cgroupfs::cgroup_stat::Counted,
+    record::Version,
+    report::view::{ChargesView, ScanGroup, ScanView, Selection, state_name},
+    units::{Count, Size, Time, UNKNOWN},
 };
 
 const EMPTY: &str = "Live, no process and nothing below";

@@ -6,13 +6,13 @@ use anstyle::Style;
 
 use super::{
     BAD, GOOD, Page, WARN, caches,
-    live::{id, many, name_of, or},
     slab::slab_section,
-    table::{Columns, charged, common, heading, owner, size, time},
+    table::{Columns, charged, common, heading, owner, owner_name, size, time},
+    words::{id, many, name_of, or},
 };
-use crate::report::{
+use crate::{
+    report::view::{Common, Group, SlabSummary, SummaryView},
     units::{Count, Time, UNKNOWN},
-    view::{Common, Group, SlabSummary, SummaryView},
 };
 
 /// Where the values of the counts begin.
@@ -265,7 +265,7 @@ fn rolled(out: &mut impl Write, page: Page, summary: &SummaryView<'_>) -> io::Re
             or(group.ids_held.map(Count), UNKNOWN),
             size(group.charged_bytes),
             if group.dying == 0 { "-".to_owned() } else { time(group.oldest_ns) },
-            common(&group.of),
+            owner_name(&group.of),
         ]);
     }
     table.print(out, page, summary.rolled.len() as u64, IN_JSON)

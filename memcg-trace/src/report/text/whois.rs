@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{BAD, HEADING, Page, live::name_of};
+use super::{BAD, HEADING, Page, words::name_of};
 use crate::{
     attribution::{Container, Fact},
     report::view::{PathSource, WhoisView},

@@ -6,14 +6,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    CgroupGlob, Common, Listed, MemcgView, Pin, Rolled, SlabCacheView, SlabSummary, Tally, Viewpoint,
+    Common, Listed, MemcgView, Pin, Rolled, SlabCacheView, SlabSummary, Tally, Unknown, Viewpoint,
     group::{parent, tally},
     pins, rfc3339,
 };
 use crate::{
     attribution::Container,
-    report::errno::AllocError,
-    tracker::{Backend, Ids, Memcg, Tracker},
+    record::Backend,
+    session::CgroupGlob,
+    tracker::{AllocError, Ids, Memcg, Tracker},
 };
 
 /// What a summary must know that is not in the ledger.
@@ -117,12 +118,6 @@ pub struct SummaryView<'a> {
     /// See [`Run::perf_pages`].
     #[serde(skip)]
     pub perf_pages: Option<u64>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct Unknown<'a> {
-    pub what: &'a str,
-    pub reason: &'a str,
 }
 
 /// Failed allocations of one errno.
@@ -280,7 +275,7 @@ impl<'a> Leaked<'a> {
 }
 
 impl<'a> Group<'a> {
-    fn of_leaked(tally: Tally<'a>) -> Self {
+    fn of_leaked(tally: Tally<Common<'a>>) -> Self {
         let Tally { of, memcgs: leaked, ids_held, charged_bytes, oldest_ns, .. } = tally;
         Self { of, leaked, ids_held, charged_bytes, oldest_ns }
     }

@@ -28,8 +28,8 @@ pub use node::Node;
 
 use crate::{
     attribution::{Facts, Question},
+    event::{ID_LIMIT, Key},
     kernel::privileges,
-    tracker::{ID_LIMIT, Key},
 };
 
 /// When what found nothing is tried again: runc writes its state after it made the cgroup.
