@@ -10,12 +10,11 @@ use imports::{Imports, Module};
 
 /// From the ground up. A module imports what is below it, and nothing beside it.
 const FLOORS: &[&[&str]] = &[
-    &["units", "event"],
-    // Below the records: what the node told of a container is one.
-    &["attribution"],
+    &["units", "event", "deceptive"],
+    // Below the records: what the node told of a container is one, what pins a memcg another.
+    &["attribution", "cause"],
     &["record"],
     &["tracker", "slab"],
-    &["cause"],
     &["diagnosis", "verdict"],
     &["kernel"],
     &["source", "scenarios"],

@@ -6,6 +6,7 @@ use std::{collections::HashMap, io::Write as _};
 use lz4_flex::frame::FrameEncoder;
 use memcg_trace::{
     attribution::{FactSource, Facts, Role, Runtime},
+    cause::{Pin, Pinned, PinnedBy, Process},
     event::{Event, Key},
     record::{
         Backend, Clock, End, Record, Snapshot, Start,
@@ -94,6 +95,19 @@ fn caches() -> impl Strategy<Value = Record> {
     (any::<(u64, bool)>(), vec(of, 0..5)).prop_map(|((t_ns, hold), of)| Record::Caches { t_ns, hold, of })
 }
 
+fn pins() -> impl Strategy<Value = Record> {
+    let pin = prop_oneof![Just(Pin::File), Just(Pin::Task), Just(Pin::Unexplained)];
+    let bytes = || vec(any::<u8>(), 0..20).prop_map(Box::from);
+    let process = (any::<u32>(), bytes()).prop_map(|(pid, comm)| Process { pid, comm });
+    let by = (pin, any::<[u64; 3]>(), proptest::option::of(bytes()), proptest::option::of(process)).prop_map(
+        |(pin, [refs, things, holders], what, holder)| PinnedBy { pin, refs, things, what, holder, holders },
+    );
+    let pinned = (any::<(u64, u64, bool)>(), vec(by, 0..4))
+        .prop_map(|((refs, explained, complete), by)| Pinned { refs, explained, complete, by });
+    let of = (any::<[u64; 2]>(), pinned).prop_map(|([css, serial], pinned)| (Key { css, serial }, pinned));
+    (any::<u64>(), vec(of, 0..5)).prop_map(|(t_ns, of)| Record::Pins { t_ns, of })
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => event().prop_map(|event| Step::Record(Record::Event(event))),
@@ -106,6 +120,7 @@ fn step() -> impl Strategy<Value = Step> {
             Step::Record(Record::Names { key: Key { css, serial }, facts })
         }),
         1 => caches().prop_map(Step::Record),
+        1 => pins().prop_map(Step::Record),
         2 => any::<u64>().prop_map(Step::Time),
         2 => Just(Step::Flush),
     ]
@@ -270,7 +285,7 @@ fn earlier_formats_are_read() {
     let event = Event::new(event, b"").expect("an event");
     let end = End { ended_ns: 7, clock: start().clock, undecodable: 0 };
     let (whole, put_in) = record(vec![Step::Record(Record::Event(event))], end);
-    for format in [1, 2] {
+    for format in [1, 2, 3] {
         let mut file = whole.clone();
         file[22] = format;
         let (entries, damage) = read(Reader::open(&*file).expect("a recording"));
@@ -285,7 +300,7 @@ fn other_files_are_told_apart() {
     for foreign in [&b""[..], b"\x7fELF", b"memcg-trace recording"] {
         assert!(matches!(Reader::open(foreign), Err(OpenError::Foreign)), "{foreign:?}");
     }
-    for (place, format, abi) in [(22, 0x0101, ABI), (24, 3, 0x0101)] {
+    for (place, format, abi) in [(22, 0x0101, ABI), (24, 4, 0x0101)] {
         let mut newer = whole.clone();
         newer[place..place + 2].copy_from_slice(&[1, 1]);
         match Reader::open(&*newer) {

@@ -1,4 +1,4 @@
-//! What a memcg belongs to.
+//! The container and pod of a memcg.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -26,15 +26,15 @@ pub struct Container {
     pub name: Option<String>,
     pub image: Option<String>,
     pub qos: Option<Qos>,
-    /// How the container was recognised; what else is known by other means is in `learned`.
+    /// How the container was recognised; other sources of facts are in `learned`.
     pub source: Source,
-    /// What the cgroup is for; `None`: the path does not tell a workload from a sandbox.
+    /// The role of the cgroup; `None`: the path does not distinguish a workload from a sandbox.
     pub role: Option<Role>,
-    /// Those of the labels that say whose it is.
+    /// The labels that identify the owner.
     pub labels: Option<BTreeMap<String, String>>,
-    /// The facts that are not from the path, and where each is from.
+    /// The facts that are not from the path, with the source of each.
     pub learned: Option<BTreeMap<Fact, FactSource>>,
-    /// The container that this one runs in: docker in docker, a node of kind or minikube.
+    /// The outer container: docker in docker, a node of kind or minikube.
     pub outer: Option<Box<Container>>,
 }
 
@@ -62,12 +62,12 @@ impl Container {
         }
     }
 
-    /// What people call its pod: by name, else by the start of the UID.
+    /// Display name of its pod: the name, else the start of the UID.
     pub fn pod_title(&self) -> Option<&str> {
         self.pod.as_deref().or_else(|| self.short_pod_uid())
     }
 
-    /// Enough of the pod's UID to tell it from others of the node.
+    /// Start of the pod's UID, unique on the node.
     pub fn short_pod_uid(&self) -> Option<&str> {
         let uid = self.pod_uid.as_deref()?;
         Some(uid.get(..Self::SHORT_UID).unwrap_or(uid))
@@ -78,7 +78,7 @@ impl Container {
         matches!(self.role, Some(Role::Monitor | Role::Overhead))
     }
 
-    /// This one, the one around it, and so on.
+    /// This container, its outer container, and so on.
     pub fn and_outer(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |container| container.outer.as_deref())
     }
@@ -94,11 +94,11 @@ pub fn short_id(id: &str) -> &str {
     if is_uuid(id.as_bytes()) { id.get(..Container::SHORT_UID).unwrap_or(id) } else { id }
 }
 
-/// How the facts of a [`Container`] are known.
+/// The source of a [`Container`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
-    /// Read from the cgroup path alone.
+    /// Only the cgroup path.
     #[default]
     Path,
 }

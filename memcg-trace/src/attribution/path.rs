@@ -1,9 +1,9 @@
-//! What a cgroup path alone says.
+//! Parses the container and pod from a cgroup path.
 //!
 //! Layouts are recognised component by component, not by patterns of whole paths: a custom `--cgroup-root`, a node that
-//! is itself a container (kind, minikube, docker in docker) or a unit in front only add components that say nothing.
+//! is itself a container (kind, minikube, docker in docker) or a leading unit only add components that are ignored.
 //!
-//! Each rule names the source code that makes such paths.
+//! Each rule refers to the source code that creates such paths.
 
 use super::{
     Container, Driver, Qos,
@@ -39,8 +39,8 @@ pub fn container_of_path(path: &[u8]) -> Option<Container> {
 }
 
 impl Inner {
-    /// A container in a pod keeps the facts of the pod. A container in a container keeps the pod, whose cgroup it is
-    /// in, but was made by somebody else.
+    /// A container in a pod keeps the facts of the pod. A container in a container keeps the pod, in whose cgroup it
+    /// is, but has another creator.
     fn within(self, around: Option<Container>) -> Container {
         let around = around.unwrap_or_default();
         let Self { id, name, runtime, driver, role } = self;
@@ -54,7 +54,7 @@ impl Inner {
     }
 }
 
-/// A pod in a container: the node of kind or minikube that it runs on is around it.
+/// A pod in a container, which is a node of kind or minikube.
 fn inside(pod: Container, around: Option<Container>) -> Container {
     Container { outer: around.filter(|around| around.id.is_some()).map(Box::new), ..pod }
 }
@@ -73,13 +73,13 @@ impl Beside {
     }
 }
 
-/// `pod<uid>` below kubepods or a QoS class, or `[…-]kubepods[-<qos>]-pod<uid>.slice`, where dashes of the UID turned
-/// into underscores because a dash is a level of slices.
+/// `pod<uid>` below kubepods or a QoS class, or `[…-]kubepods[-<qos>]-pod<uid>.slice`, where the UID has underscores,
+/// because a dash would be a level of slices.
 ///
 /// kubernetes pkg/kubelet/cm: `podCgroupNamePrefix` (helpers_linux.go), `CgroupName.ToSystemd` and `ToCgroupfs`
-/// (cgroup_manager_linux.go); runc libcontainer/cgroups/systemd `ExpandSlice` makes the directories of a slice.
+/// (cgroup_manager_linux.go); runc libcontainer/cgroups/systemd `ExpandSlice` creates the directories of a slice.
 fn pod(component: &[u8], parent: &[u8]) -> Option<Container> {
-    // kubelet asked for systemd's names and the runtime made a directory: `<slice>:<runtime>:<id>`.
+    // kubelet requested systemd's names, but the runtime created a directory: `<slice>:<runtime>:<id>`.
     let component = component.split(|&byte| byte == b':').next()?;
     let (class, name, driver) = match component.strip_suffix(b".slice") {
         Some(slice) => {

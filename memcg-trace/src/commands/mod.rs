@@ -2,8 +2,10 @@
 
 mod announce;
 pub mod doctor;
+pub mod explain;
 pub mod follow;
 mod names;
+pub mod reap;
 pub mod replay;
 pub mod scan;
 pub mod slab;
@@ -40,6 +42,8 @@ enum Command {
     Trace(trace::Args),
     Replay(replay::Args),
     Scan(scan::Args),
+    Explain(explain::Args),
+    Reap(reap::Args),
     Verify(verify::Args),
     Slab(slab::Args),
     Whois(whois::Args),
@@ -59,7 +63,8 @@ Exit codes:
   1   failed
   2   wrong usage
   3   a leak was found (with --fail-on-leak, and by verify), or the node is sick (doctor)
-  4   inconclusive: events were lost or a hook is missing, or the kernel counts otherwise than it was walked
+  4   inconclusive: events were lost or a hook is missing, the kernel counts otherwise than it was walked, or a reference
+      is unexplained (explain)
   69  this kernel or machine lacks something that is needed
 
 Environment:
@@ -75,6 +80,8 @@ impl Cli {
             Some(Command::Trace(args)) => args.run(),
             Some(Command::Replay(args)) => args.run(),
             Some(Command::Scan(args)) => args.run(),
+            Some(Command::Explain(args)) => args.run(),
+            Some(Command::Reap(args)) => args.run(),
             Some(Command::Verify(args)) => args.run(),
             Some(Command::Slab(args)) => args.run(),
             Some(Command::Whois(args)) => args.run(),

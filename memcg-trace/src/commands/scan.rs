@@ -13,14 +13,15 @@ use crate::{
     event::Key,
     exit::Exit,
     kernel::{
-        self, Kernel, cgroupfs::cgroup_stat::Counted, clock, privileges, slab::memcg_caches::CachesError,
+        self, Kernel, cgroupfs::cgroup_stat::Counted, clock, pins::PinsError, privileges,
+        slab::memcg_caches::CachesError,
     },
     report::{
         json, text,
         view::{Accounting, By, Request, ScanView, Scanned, Selection, Sort, Viewpoint},
     },
     session::{Empty, Survey, names_of_all},
-    source::Caches,
+    source::{Caches, MemcgPins},
     tracker::{Memcg, Tracker},
 };
 
@@ -94,14 +95,24 @@ fn read_caches(caches: Option<Caches>, tracker: &mut Tracker) -> Result<(), Cach
     Ok(())
 }
 
+/// Looks for what pins the dying memcgs.
+fn read_pins(mut pins: MemcgPins, tracker: &mut Tracker) -> Result<(), PinsError> {
+    let dying: Vec<Key> = tracker.dying().map(|memcg| memcg.key).collect();
+    if !dying.is_empty() {
+        tracker.apply(&pins.look(&dying)?, &mut Vec::new());
+    }
+    Ok(())
+}
+
 const HOW_TO_READ: &str = "\
 How to read it:
   ID             the memcg ID while the memcg owns it (65,535 exist); a dying one keeps it for swapped-out pages alone,
                  and before Linux 4.7 until it is freed
-  REFS           references that keep a dying memcg; up to Linux 7.0, one for each charged folio
+  REFS           references that keep a dying memcg; up to Linux 7.0, one for each charged folio, be it a page or more
   CHARGED        what its counter says, everything below included; from 7.1 on pages move to the parent when a memcg
                  dies and stay in its counter: `holds` is what it can still hold by its references, at most
   CHARGED FOR    the largest kinds, as in memory.stat
+  PINNED BY      what these references are of; memcg-trace explain has all of it, with what frees it
   empty          no process is in these directories, but pages may be charged to them: empty them first (v1: echo 0 >
                  memory.force_empty; v2 since 5.19: echo 1T > memory.reclaim), then rmdir; what is still charged
                  when they are removed stays as a dying memcg
@@ -128,6 +139,7 @@ impl Args {
             format!("cannot list memcgs; all that the kernel says of itself is {counted}")
         })?;
         let caches = Caches::open(&kernel);
+        let pins = MemcgPins::open(&kernel, self.btf.as_deref());
         let resolver = self.names.resolver()?;
         privileges::drop_unneeded();
         // The counters of each CPU are summed up for whoever reads this file. It is read for that alone.
@@ -137,6 +149,9 @@ impl Args {
         let mut tracker = Tracker::of_walk(&survey.snapshot);
         if let Err(error) = caches.and_then(|caches| read_caches(caches, &mut tracker)) {
             unknown.push(("slab caches of dying memcgs".to_owned(), error.to_string()));
+        }
+        if let Err(error) = pins.and_then(|pins| read_pins(pins, &mut tracker)) {
+            unknown.push(("what pins dying memcgs".to_owned(), error.to_string()));
         }
         let mut empty = Empty::of(&survey.snapshot, &tracker);
         if self.empty {

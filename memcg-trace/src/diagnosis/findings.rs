@@ -1,14 +1,12 @@
 //! What the node suffers from.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::cmp::Reverse;
 
 use serde::Serialize;
 
-use super::{
-    node::{CGROUP, Memcgs, Node, Trend},
-    pins::Pin,
-};
+use super::node::{CGROUP, Memcgs, Node, Trend};
 use crate::{
+    cause::pin_totals,
     event::ID_LIMIT,
     tracker::{AllocError, Ids},
     units::{Count, Size, Time},
@@ -110,7 +108,7 @@ fn live(memcgs: &Memcgs) -> Finding {
 }
 
 fn dying(node: &Node, limits: &Limits) -> Finding {
-    let Memcgs { dying, staying, pins, .. } = &node.memcgs;
+    let Memcgs { dying, staying, .. } = &node.memcgs;
     let (Some(dying), Some(staying)) = (*dying, *staying) else {
         return finding(What::Dying, Severity::Unknown, "not known how many");
     };
@@ -126,19 +124,30 @@ fn dying(node: &Node, limits: &Limits) -> Finding {
     if severity == Severity::Sick {
         text += &format!(" (from {} on the node counts as sick)", Count(limits.max_dying));
     }
-    if !pins.is_empty() {
-        text += &format!("; kept by {}", kept_by(pins));
-    }
+    text += &pinned_by(&node.memcgs);
     text += &growth(node.trend, |trend| trend.dying);
     finding(What::Dying, severity, text)
 }
 
-/// The most frequent one first.
-fn kept_by(pins: &BTreeMap<Pin, u64>) -> String {
-    let mut pins: Vec<_> = pins.iter().collect();
-    pins.sort_by_key(|(_, count)| Reverse(**count));
-    let pins = pins.into_iter().map(|(pin, count)| format!("{} ({})", pin.name(), Count(*count)));
-    pins.collect::<Vec<_>>().join(", ")
+/// By what refers to them; else by what counters make likely. How many memcgs each pins, the most frequent one first: a
+/// memcg counts for each kind of pin that it has.
+fn pinned_by(memcgs: &Memcgs) -> String {
+    let (by, mut pins): (_, Vec<(&str, u64)>) = match &memcgs.pinned {
+        Some(pinned) => {
+            let totals = pin_totals(pinned).into_iter();
+            ("pinned by", totals.map(|total| (total.pin.name(), total.memcgs)).collect())
+        }
+        None => {
+            let hints = memcgs.hints.iter().map(|(hint, count)| (hint.name(), *count));
+            ("by their counters, pinned by", hints.collect())
+        }
+    };
+    if pins.is_empty() {
+        return String::new();
+    }
+    pins.sort_by_key(|(_, count)| Reverse(*count));
+    let pins = pins.into_iter().map(|(name, count)| format!("{name} ({})", Count(count)));
+    format!("; {by} {}", pins.collect::<Vec<_>>().join(", "))
 }
 
 /// Between one page and one huge page for each reference.

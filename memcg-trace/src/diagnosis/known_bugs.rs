@@ -10,7 +10,10 @@ use super::{
     release::{Match, Range, Release},
     remedy_kind::RemedyKind,
 };
-use crate::record::Version;
+use crate::{
+    cause::{Pin, Pinned},
+    record::Version,
+};
 
 /// One row of the table.
 #[derive(Clone, Debug, Deserialize)]
@@ -27,6 +30,9 @@ pub struct KnownBug {
     pub remedies: Vec<RemedyKind>,
     /// Scenarios of `memcg-trace verify`.
     pub confirm: Vec<String>,
+    /// What it pins memcgs with: where this is what pins memcgs here, the bug is at work.
+    #[serde(default)]
+    pins: Vec<Pin>,
     /// It takes kernel memory being accounted for.
     #[serde(default)]
     unless_nokmem: bool,
@@ -61,6 +67,8 @@ pub struct Known {
     pub bug: &'static KnownBug,
     /// The release is of the range for certain.
     pub certain: bool,
+    /// Memcgs of this node that are pinned by what it pins with; `None`: not looked at, or the bug pins none.
+    pub here: Option<u64>,
 }
 
 static TABLE: LazyLock<Vec<KnownBug>> = LazyLock::new(|| {
@@ -74,9 +82,19 @@ pub(super) fn of(node: &Node) -> Vec<Known> {
         let has = bug.releases.iter().map(|range| range.has(&release)).max().unwrap_or(Match::No);
         let prevented =
             bug.unless_nokmem && node.kmem.nokmem || bug.v2_only && node.version == Some(Version::V1);
-        (has != Match::No && !prevented).then_some(Known { bug, certain: has == Match::Yes })
+        (has != Match::No && !prevented).then(|| Known {
+            bug,
+            certain: has == Match::Yes,
+            here: here(bug, node),
+        })
     };
     TABLE.iter().filter_map(known).collect()
+}
+
+fn here(bug: &KnownBug, node: &Node) -> Option<u64> {
+    let pinned = node.memcgs.pinned.as_ref().filter(|_| !bug.pins.is_empty())?;
+    let by_it = |pinned: &&Pinned| pinned.by.iter().any(|by| bug.pins.contains(&by.pin));
+    Some(pinned.iter().filter(by_it).count() as u64)
 }
 
 #[cfg(test)]

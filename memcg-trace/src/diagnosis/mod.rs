@@ -7,7 +7,6 @@
 mod findings;
 mod known_bugs;
 mod node;
-mod pins;
 mod release;
 mod remedies;
 mod remedy_kind;
@@ -15,7 +14,6 @@ mod remedy_kind;
 pub use findings::{Finding, Limits, Severity, What};
 pub use known_bugs::{Evidence, Known, KnownBug};
 pub use node::{Memcgs, Node, Trend};
-pub use pins::Pin;
 pub use release::{Match, Release};
 pub use remedies::Remedy;
 pub use remedy_kind::RemedyKind;

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::pins::Pin;
-use crate::record::{Kmem, Version};
+use crate::{
+    cause::{Hint, Pinned},
+    record::{Kmem, Version},
+};
 
 /// Stands for all cgroups of a v2 hierarchy among its controllers in [`Node::dying_by_controller`].
 pub const CGROUP: &str = "cgroup";
@@ -47,8 +49,10 @@ pub struct Memcgs {
     pub held_bytes: Option<u64>,
     /// The most that it can be: each reference may be one of a huge page.
     pub held_bytes_max: Option<u64>,
-    /// What keeps those that stay.
-    pub pins: BTreeMap<Pin, u64>,
+    /// What pins each of those that stay, by what refers to them; `None`: that could not be looked at.
+    pub pinned: Option<Vec<Pinned>>,
+    /// What pins those that stay, as counters make likely.
+    pub hints: BTreeMap<Hint, u64>,
     /// The walk agrees with the kernel's counts; `None`: nothing was walked, or the kernel counts nothing comparable.
     pub agrees: Option<bool>,
     /// Why there was no walk.

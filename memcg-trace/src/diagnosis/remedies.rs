@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::cause::{Hint, Pin, pin_totals};
+
 use super::{
     findings::{Elsewhere, Finding, Keeper, SLAB_CACHES_NOTE, Severity, What},
     known_bugs::{Known, KnownBug},
-    node::Node,
-    pins::Pin,
+    node::{Memcgs, Node},
     remedy_kind::RemedyKind,
 };
 
@@ -36,6 +37,9 @@ pub(super) fn of(node: &Node, findings: &[Finding], known: &[Known]) -> Vec<Reme
     if ill {
         kinds.insert(RemedyKind::Find);
     }
+    if ill && node.memcgs.pinned.is_some() {
+        kinds.insert(RemedyKind::Explain);
+    }
     if elsewhere {
         kinds.insert(RemedyKind::LookElsewhere);
     }
@@ -43,7 +47,7 @@ pub(super) fn of(node: &Node, findings: &[Finding], known: &[Known]) -> Vec<Reme
         kinds.insert(RemedyKind::RemoveEmpty);
     }
     if sick {
-        kinds.extend(node.memcgs.pins.keys().flat_map(|pin| against(*pin)));
+        kinds.extend(against(&node.memcgs));
     }
     // What only another kernel or another setting cures: where it leaks, and where it would not show.
     let leaks = [What::Dying, What::HeldMemory].into_iter().any(|what| is(what, Severity::Sick));
@@ -57,22 +61,53 @@ pub(super) fn of(node: &Node, findings: &[Finding], known: &[Known]) -> Vec<Reme
     kinds.into_iter().map(|kind| remedy(kind, node, &causes)).collect()
 }
 
-fn against(pin: Pin) -> &'static [RemedyKind] {
+/// By what refers to the memcgs that stay; else by what counters make likely.
+fn against(memcgs: &Memcgs) -> BTreeSet<RemedyKind> {
+    match &memcgs.pinned {
+        Some(pinned) => {
+            let totals = pin_totals(pinned).into_iter();
+            totals.flat_map(|total| against_pin(total.pin)).copied().collect()
+        }
+        None => memcgs.hints.keys().flat_map(|hint| against_hint(*hint)).copied().collect(),
+    }
+}
+
+fn against_pin(pin: Pin) -> &'static [RemedyKind] {
     match pin {
+        Pin::File => &[RemedyKind::ReapCache, RemedyKind::DropCaches],
+        Pin::BlockDevice | Pin::Writeback => &[RemedyKind::DropCaches],
+        Pin::Tmpfs | Pin::SysvShm | Pin::Hugetlb => &[RemedyKind::RemoveFiles],
+        Pin::Memfd | Pin::SharedAnon | Pin::Anon | Pin::Mm | Pin::KernelPages => &[RemedyKind::RestartOwners],
+        Pin::Socket | Pin::Inotify | Pin::Fanotify | Pin::BpfMap => &[RemedyKind::RestartOwners],
         Pin::Swap => &[RemedyKind::RestartOwners, RemedyKind::Swapoff],
-        Pin::Tmpfs => &[RemedyKind::RemoveFiles],
-        Pin::PageCache | Pin::Kernel => &[RemedyKind::DropCaches],
-        Pin::Processes | Pin::Sockets => &[RemedyKind::RestartOwners],
-        Pin::Reference => &[RemedyKind::Reap, RemedyKind::DropCaches],
+        Pin::Task | Pin::CgroupNamespace | Pin::PerfEvent => &[RemedyKind::Reap],
+        Pin::NetNamespace => &[RemedyKind::RemoveNamespaces],
+        // These go by themselves, with what they are of, or not at all.
+        Pin::ChargeStock | Pin::Child | Pin::SlabCache | Pin::Detached | Pin::Unexplained => &[],
+    }
+}
+
+fn against_hint(hint: Hint) -> &'static [RemedyKind] {
+    match hint {
+        Hint::Swap => &[RemedyKind::RestartOwners, RemedyKind::Swapoff],
+        Hint::Tmpfs => &[RemedyKind::RemoveFiles],
+        Hint::PageCache | Hint::Kernel => &[RemedyKind::DropCaches],
+        Hint::Processes | Hint::Sockets => &[RemedyKind::RestartOwners],
+        Hint::Reference => &[RemedyKind::Reap, RemedyKind::DropCaches],
         // No objects keep them, but empty slabs that nothing takes back.
-        Pin::SlabCaches | Pin::Unknown => &[],
-        Pin::Pages => &[RemedyKind::RemoveFiles, RemedyKind::DropCaches],
+        Hint::SlabCaches | Hint::Unknown => &[],
+        Hint::Pages => &[RemedyKind::RemoveFiles, RemedyKind::DropCaches],
     }
 }
 
 fn remedy(kind: RemedyKind, node: &Node, causes: &[&KnownBug]) -> Remedy {
     let (action, helps, cost): (String, _, _) = match kind {
         RemedyKind::Find => find(node),
+        RemedyKind::Explain => (
+            "memcg-trace explain; --by file; --by holder".into(),
+            "names what pins each of them, who has it, and the command that frees it",
+            "none, it only reads",
+        ),
         RemedyKind::LookElsewhere => (
             elsewhere(node),
             "nothing below that is about memory helps",
@@ -89,6 +124,18 @@ fn remedy(kind: RemedyKind, node: &Node, causes: &[&KnownBug]) -> Remedy {
                 .into(),
             "frees memcgs that files on a tmpfs keep, at once",
             "what is in the files",
+        ),
+        RemedyKind::ReapCache => (
+            "memcg-trace reap".into(),
+            "frees memcgs that clean, unmapped page cache pins, and leaves all other caches alone",
+            "those files are read from disk again when they are needed",
+        ),
+        RemedyKind::RemoveNamespaces => (
+            "umount network namespaces that nobody lives in any more (ls /run/netns /run/docker/netns); memcg-trace explain \
+             names them"
+                .into(),
+            "frees memcgs that the sockets of leaked network namespaces pin",
+            "those namespaces, and the devices in them",
         ),
         RemedyKind::Reap => (
             "end what outlived its cgroup: parents of zombie processes (ps -eo ppid,stat,comm), processes in a removed \

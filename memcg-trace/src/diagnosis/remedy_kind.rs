@@ -7,9 +7,14 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 pub enum RemedyKind {
     Find,
+    Explain,
     LookElsewhere,
     RemoveEmpty,
+    /// Drop the page cache of files that pin memcgs.
+    ReapCache,
     RemoveFiles,
+    RemoveNamespaces,
+    /// End what outlived its cgroup.
     Reap,
     RestartOwners,
     DropCaches,

@@ -19,6 +19,7 @@ pub use snapshot::Snapshot;
 
 use crate::{
     attribution::Facts,
+    cause::Pinned,
     event::{Event, Key},
 };
 
@@ -54,5 +55,10 @@ pub enum Record<E: HookEvent = Event> {
         /// Whether these caches pin their memcgs.
         hold: bool,
         of: Vec<(Key, Vec<Box<[u8]>>)>,
+    },
+    /// What pinned some memcgs at `t_ns` (`CLOCK_MONOTONIC`, ns), by what refers to them. Not merged, as above.
+    Pins {
+        t_ns: u64,
+        of: Vec<(Key, Pinned)>,
     },
 }

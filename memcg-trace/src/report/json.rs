@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::view::{
-    DoctorView, EventView, Listed, ScanView, SlabCacheView, SlabDelta, SlabEventView, SlabView, SummaryView,
-    VerifyView, WhoisView,
+    DoctorView, EventView, ExplainView, Listed, PinLine, ReapView, ScanView, SlabCacheView, SlabDelta,
+    SlabEventView, SlabView, SummaryView, VerifyView, WhoisView,
 };
 
 /// Fields may be added to a schema; a new one is needed to rename or remove any.
@@ -39,6 +39,26 @@ pub fn scan(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
         None => scan.listed.iter().try_for_each(|listed| memcg(out, listed))?,
     }
     line(out, "summary", scan)
+}
+
+/// Each thing that pins a memcg, or each group of them, then the summary: always the last line.
+pub fn explain(out: &mut impl Write, explain: &ExplainView<'_>) -> io::Result<()> {
+    match &explain.groups {
+        Some(groups) => groups.iter().try_for_each(|group| line(out, "group", group))?,
+        None => {
+            for memcg in &explain.explained {
+                let mut pins = memcg.parts.iter().map(|part| PinLine::new(&memcg.listed, part));
+                pins.try_for_each(|pin| line(out, "pin", &pin))?;
+            }
+        }
+    }
+    line(out, "summary", explain)
+}
+
+/// Each file whose page cache pins a memcg, then the summary: always the last line.
+pub fn reap(out: &mut impl Write, reap: &ReapView<'_>) -> io::Result<()> {
+    reap.files.iter().try_for_each(|file| line(out, "reaped_file", file))?;
+    line(out, "summary", reap)
 }
 
 /// Each leaked memcg and slab cache and each group that was asked for, then the summary: always the last line.

@@ -93,7 +93,7 @@ impl Session {
     pub fn start(setup: Setup<'_>) -> Result<Self> {
         let kernel = Kernel::probe(setup.btf)?;
         let (feed, mut start) = Stream::open(&kernel, &setup.wanted)?;
-        let evidence = Evidence::open(&kernel, &mut start.unknown);
+        let evidence = Evidence::open(&kernel, setup.btf, &mut start.unknown);
         let slab =
             setup.slab.then(|| SlabWatcher::start(setup.wanted.grace_ns, setup.btf, false)).transpose()?;
         let recorder = setup.record.map(|path| Recorder::start(path, &start)).transpose()?;

@@ -1,7 +1,8 @@
-//! Where records come from: the running kernel, and the node.
+//! Sources of records: the running kernel, and the node.
 
 pub mod live;
 mod memcg_caches;
+mod memcg_pins;
 mod mkdir_paths;
 pub mod names;
 pub mod slab;
@@ -9,5 +10,6 @@ mod stream;
 mod take_walk;
 
 pub use memcg_caches::Caches;
+pub use memcg_pins::MemcgPins;
 pub use stream::{Feed, Polled, Stream, Wanted};
 pub use take_walk::take_walk;

@@ -1,4 +1,4 @@
-//! Slab caches, live: the hooks, the order of their events, and the functions behind their stacks.
+//! The live stream of slab caches: hooks, ordered events, and the callers from their stacks.
 
 use std::{
     mem,
@@ -21,14 +21,14 @@ use crate::{
     slab::{SlabEvent, SlabRecord, Symbol},
 };
 
-/// Pages of each CPU's buffer. Caches are made by the hundred, not by the thousand.
+/// Pages per CPU's buffer. Caches are created by the hundred, not by the thousand.
 const PERF_PAGES: usize = 64;
-/// How often the kernel is asked for missed firings.
+/// Interval for reading the counters of missed firings.
 const CHECK: Duration = Duration::from_secs(1);
-/// An event is in its buffer this long after the instant it is stamped with.
+/// Maximum time from an event's timestamp until it is in its buffer.
 const SETTLED_NS: u64 = 10_000_000;
 
-/// Why there is no live stream.
+/// The reason why there is no live stream.
 #[derive(Debug, Error)]
 pub enum SlabSourceError {
     #[error("cannot load the eBPF hooks on slab caches: {0}")]
@@ -46,7 +46,7 @@ pub struct SlabSource {
     tells_new: bool,
     tells_release: bool,
     checked: Instant,
-    /// What the hooks had emitted at the last check, and when that was, ns.
+    /// Events emitted by the hooks at the last check, and its time, ns.
     emitted: (u64, Vec<(SlabHook, u32, u64)>),
     undecodable: u64,
 }
@@ -67,7 +67,7 @@ impl SlabSource {
             (tells_new, tells_release) = (has(SlabHook::New), has(SlabHook::Release));
             Ok(attached)
         })?;
-        // After attaching: who comes later tells.
+        // After attaching: modules loaded later are in the stream.
         let modules = symbols::modules().into_iter().map(|module| (module, 0)).collect();
         let callers = Callers { stacks, symbols, modules, known: HashMap::default() };
         Ok(Self {
@@ -83,22 +83,22 @@ impl SlabSource {
         })
     }
 
-    /// Memcgs have caches of their own here.
+    /// Whether memcgs have their own caches.
     pub fn per_memcg(&self) -> bool {
         self.per_memcg
     }
 
-    /// New caches are told from aliases by a hook.
+    /// Whether a hook distinguishes new caches from aliases.
     pub fn tells_new(&self) -> bool {
         self.tells_new
     }
 
-    /// Releases are seen.
+    /// Whether releases are seen.
     pub fn tells_release(&self) -> bool {
         self.tells_release
     }
 
-    /// What is not known because an optional hook could not be attached, and why.
+    /// What is unknown because an optional hook could not be attached, and the reason.
     pub fn unknown(&self) -> Vec<(String, String)> {
         let absent = self.live.absent().map(|(what, error)| (what.to_owned(), error.to_string()));
         let mut unknown: Vec<_> = absent.collect();
@@ -107,12 +107,12 @@ impl SlabSource {
         unknown
     }
 
-    /// Records of the buffers that were no events.
+    /// Number of records in the buffers that were not events.
     pub fn undecodable(&self) -> u64 {
         self.undecodable
     }
 
-    /// Drains, and gives what is settled at `now_ns` (`CLOCK_MONOTONIC`), in order.
+    /// Drains, and returns the records settled at `now_ns` (`CLOCK_MONOTONIC`), in order.
     pub fn poll(&mut self, now_ns: u64) -> Result<Vec<SlabRecord>, LiveError> {
         let mut records = Vec::new();
         self.undecodable += self.live.drain(&mut self.merge).undecodable;
@@ -121,7 +121,7 @@ impl SlabSource {
             self.checked = Instant::now();
             let Checked { missed, emitted } = self.live.check()?;
             records.extend(missed.into_iter().map(|missed| missed_record(now_ns, missed)));
-            // Emitted by the check before: drained by now, unless it was lost.
+            // Events emitted before the previous check: drained by now, unless lost.
             let (t_ns, emitted) = mem::replace(&mut self.emitted, (now_ns, emitted));
             self.merge.expect(t_ns, emitted, |record| records.push(record));
         }
@@ -129,12 +129,12 @@ impl SlabSource {
         Ok(records)
     }
 
-    /// Detaches, and gives the rest with everything that is missing.
+    /// Detaches, and returns the rest, including all losses.
     pub fn finish(&mut self, end_ns: u64) -> Result<Vec<SlabRecord>, LiveError> {
         let mut records = Vec::new();
         let missed = self.live.check()?.missed;
         self.undecodable += self.live.drain(&mut self.merge).undecodable;
-        // Before the code of modules goes any further.
+        // Before the code of more modules is freed.
         self.merge.release(end_ns, |record| records.push(record));
         self.callers.name(&mut records);
         let emitted = self.live.detach()?;
@@ -152,18 +152,18 @@ fn missed_record(t_ns: u64, (hook, firings): (SlabHook, u64)) -> SlabRecord {
     SlabRecord::Missed { t_ns, hook, firings }
 }
 
-/// Who called the allocator.
+/// Resolves the callers of the allocator.
 struct Callers {
     stacks: Option<StackTraceMap<MapData>>,
     symbols: Option<Symbols>,
-    /// Since when the code of a module can have been running, ns.
+    /// Load time of modules, ns; 0: before the start.
     modules: HashMap<Box<[u8]>, u64>,
-    /// By key of the stack, until modules come or go.
+    /// Symbols by stack key; valid until modules are loaded or unloaded.
     known: HashMap<u32, Vec<Option<Symbol>>>,
 }
 
 impl Callers {
-    /// Names the caller of each creation.
+    /// Adds the caller to each creation.
     fn name(&mut self, records: &mut [SlabRecord]) {
         let stacks = records.iter().filter_map(|record| match record {
             SlabRecord::Event(event) => event.stack(),
@@ -202,7 +202,7 @@ impl Callers {
         let Self { stacks: Some(stacks), symbols: Some(symbols), known, .. } = self else { return };
         let frames = |key: &u32| {
             let trace = stacks.get(key, 0).ok();
-            // A frame is where the call returns to, which may be behind the function's end.
+            // A frame is a return address, which may be after the function's end.
             trace.map(|trace| trace.frames().iter().map(|frame| frame.ip.wrapping_sub(1)).collect())
         };
         let traces: Vec<(u32, Vec<u64>)> =
@@ -219,8 +219,8 @@ impl Callers {
         }
     }
 
-    /// The first function that is not the allocator. If that has no name, nobody has: it is the code of a module that is
-    /// gone, or of an init function. What has been there only since, of another module, is none.
+    /// The first function that is not part of the allocator. If it has no symbol, the caller is unknown: it is code of
+    /// an unloaded module, or of an init function. A symbol of a module loaded later does not count.
     fn creator(&self, functions: &[Option<Symbol>], t_ns: u64) -> Option<Symbol> {
         let own = |function: &&Option<Symbol>| {
             function.as_ref().is_some_and(|function| slab_plan::is_allocator(&function.function))

@@ -1,4 +1,4 @@
-//! The live stream in order: buffers drained on a timer, loss told, walks put where they belong among the events.
+//! The ordered live stream: drains buffers on a timer, reports loss, and inserts walks among the events.
 
 use std::{
     mem,
@@ -18,48 +18,48 @@ use crate::{
     record::{Backend, Clock, Merge, Record, Snapshot, Start},
 };
 
-/// How often the kernel is asked for missed firings.
+/// Interval for reading the counters of missed firings.
 const CHECK: Duration = Duration::from_secs(1);
-/// An event is in its buffer this long after the instant it is stamped with.
+/// Maximum time from an event's timestamp until it is in its buffer.
 const SETTLED_NS: u64 = 10_000_000;
 
-/// What to follow, and how.
+/// Configuration of the stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
-    /// `None`: the best that this kernel allows.
+    /// `None`: the best that this kernel supports.
     pub backend: Option<Backend>,
     /// See [`Options::perf_pages`].
     pub perf_pages: Option<usize>,
-    /// Read what is there already, and make good for loss.
+    /// Walk at the start, and to reconcile losses.
     pub walk: bool,
     pub grace_ns: u64,
     pub clock: Clock,
 }
 
-/// Where records come from, whoever keeps the ledger.
+/// A source of records.
 pub trait Feed {
-    /// Appends what happened until now, in order. `wants_walk`: the ledger could use a walk.
+    /// Appends the records up to now, in order. `wants_walk`: the ledger could use a walk.
     fn poll(&mut self, wants_walk: bool, out: &mut Vec<Record>) -> Result<Polled>;
 
-    /// Detaches, and appends the rest: every event that was emitted is in a record or in one that tells its loss.
-    /// Returns when (`CLOCK_MONOTONIC`, ns) the end was.
+    /// Detaches, and appends the rest: every emitted event is in a record, or counted in one of its loss. Returns the
+    /// time of the end (`CLOCK_MONOTONIC`, ns).
     fn end(&mut self, out: &mut Vec<Record>) -> Result<u64>;
 
-    /// Records of the perf buffers so far that were not events of this ABI.
+    /// Number of records in the perf buffers so far that were not events of this ABI.
     fn undecodable(&self) -> u64;
 
     /// Appends one more walk, if the kernel can be walked.
     fn walk(&mut self, out: &mut Vec<Record>);
 }
 
-/// What one [`Feed::poll`] found.
+/// Result of a [`Feed::poll`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Polled {
-    /// Everything up to this instant (`CLOCK_MONOTONIC`, ns) was appended.
+    /// Everything up to this time (`CLOCK_MONOTONIC`, ns) was appended.
     pub settled_ns: u64,
-    /// A buffer fills fast: come back at once.
+    /// A buffer fills fast: poll again at once.
     pub pressed: bool,
-    /// The kernel was asked for missed firings, as it is once a second.
+    /// Missed firings were read, which happens once a second.
     pub checked: bool,
 }
 
@@ -67,20 +67,20 @@ pub struct Polled {
 pub struct Stream {
     live: Live,
     merge: Merge,
-    /// `None`: not wanted, or this kernel cannot be walked.
+    /// `None`: disabled, or this kernel cannot be walked.
     walk: Option<Walk>,
-    /// Paths are what threads asked for.
+    /// Set if paths come from the mkdir calls of threads.
     asked: Option<Asked>,
-    /// A walk that the events have not caught up with.
+    /// A walk newer than the events released so far.
     snapshot: Option<Snapshot>,
     checked: Instant,
-    /// What the hooks had emitted at the last check, and when that was, ns.
+    /// Events emitted by the hooks at the last check, and its time, ns.
     emitted: (u64, Vec<(Hook, u32, u64)>),
     undecodable: u64,
 }
 
 impl Stream {
-    /// Attaches, and reads what is there already.
+    /// Attaches, and reads existing memcgs.
     pub fn open(kernel: &Kernel, wanted: &Wanted) -> Result<(Self, Start)> {
         let mut walk = if wanted.walk { kernel.walk() } else { None };
         let live = Live::open(&Options {
@@ -88,7 +88,7 @@ impl Stream {
             perf_pages: wanted.perf_pages,
             ..Options::of(kernel)
         })?;
-        // After attaching: what comes later is in the stream, what was there before is in the walk, or in the census.
+        // After attaching: later memcgs are in the stream, earlier ones in the walk or the census.
         let snapshot = walk.as_mut().map(take_walk).transpose()?;
         let census = match snapshot {
             Some(_) => None,
@@ -132,8 +132,7 @@ impl Stream {
         self.snapshot.as_ref()
     }
 
-    /// Walks. A walk that fails is the last one: the stream goes on, and what only a walk can make good for stays
-    /// inconclusive.
+    /// Walks. After a failed walk there are no more: the stream continues, and losses stay inconclusive.
     fn take_snapshot(&mut self) -> Option<Snapshot> {
         match take_walk(self.walk.as_mut()?) {
             Ok(snapshot) => Some(snapshot),
@@ -145,18 +144,18 @@ impl Stream {
         }
     }
 
-    /// Reads the counters of the hooks, and tells the loss that they show.
+    /// Reads the counters of the hooks, and reports loss.
     fn check(&mut self, now_ns: u64, out: &mut Vec<Record>) -> Result<(), LiveError> {
         self.checked = Instant::now();
         let Checked { missed, emitted } = self.live.check()?;
         out.extend(missed.into_iter().map(|(hook, firings)| Record::Missed { t_ns: now_ns, hook, firings }));
-        // Emitted by the check before: drained by now, unless it was lost.
+        // Events emitted before the previous check: drained by now, unless lost.
         let (t_ns, emitted) = mem::replace(&mut self.emitted, (now_ns, emitted));
         self.merge.expect(t_ns, emitted, |record| out.push(record));
         Ok(())
     }
 
-    /// Takes what the merge has up to `settled_ns`, and a walk in its place among it.
+    /// Releases events up to `settled_ns`, and inserts the walk at its place.
     fn release(&mut self, settled_ns: u64, out: &mut Vec<Record>) {
         let first = out.len();
         if let Some(snapshot) = self.snapshot.take_if(|snapshot| snapshot.ended_ns <= settled_ns) {
@@ -190,10 +189,10 @@ impl Feed for Stream {
     fn end(&mut self, out: &mut Vec<Record>) -> Result<u64> {
         let end_ns = clock::monotonic_ns();
         let missed = self.live.check()?.missed;
-        // The first walk may still wait for the events before it.
+        // The first walk may still be waiting for events.
         self.undecodable += self.live.drain(&mut self.merge).undecodable;
         self.release(end_ns, out);
-        // References, charges and IDs of the survivors as they are now.
+        // Current references, charges and IDs of the survivors.
         self.snapshot = self.take_snapshot();
         let emitted = self.live.detach()?;
         self.undecodable += self.live.drain(&mut self.merge).undecodable;

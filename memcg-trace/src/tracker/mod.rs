@@ -38,6 +38,7 @@ pub use totals::Totals;
 
 use self::{forecast::Forecast, ledger::Ledger, path::Paths, recent::Recent, walk::Loss};
 use crate::{
+    cause::Pinned,
     event::{Event, ID_LIMIT, Key},
     record::{Backend, Record, Snapshot},
 };
@@ -116,6 +117,7 @@ impl Tracker {
             }
             Record::Names { .. } => return,
             Record::Caches { hold, ref of, .. } => return self.has_caches(hold, of),
+            Record::Pins { ref of, .. } => return self.is_pinned(of),
         };
         self.loss.happened(t_ns);
         out.push(Change { t_ns, task: None, what });
@@ -127,6 +129,17 @@ impl Tracker {
             self.ledger.edit(key, |memcg| {
                 if memcg.state == State::Dying {
                     memcg.slab_caches = Some(Box::new(SlabCaches { names: names.clone(), hold }));
+                }
+            });
+        }
+    }
+
+    /// What was found to refer to those that are dying.
+    fn is_pinned(&mut self, of: &[(Key, Pinned)]) {
+        for (key, pinned) in of {
+            self.ledger.edit(key, |memcg| {
+                if memcg.state == State::Dying {
+                    memcg.pinned = Some(Box::new(pinned.clone()));
                 }
             });
         }

@@ -2,6 +2,7 @@
 
 mod doctor;
 mod ends;
+mod explains;
 mod failures;
 mod filters;
 mod mutations;

@@ -29,7 +29,7 @@ pub struct Args {
     /// Only parts whose title contains this; may be given more than once
     #[arg(long, value_name = "TITLE")]
     only: Vec<String>,
-    /// Where the page goes
+    /// Output file of the page
     #[arg(long, value_name = "FILE", default_value = "docs/DOCTOR.md")]
     out: PathBuf,
     /// Take target/release/memcg-trace as it is

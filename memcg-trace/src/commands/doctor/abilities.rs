@@ -1,6 +1,6 @@
 //! What the tool can do here: the same code that the other commands run, asked step by step.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::runtimes;
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
             self, LayoutError,
             proof::{self, ProofError},
         },
+        pins::Pins,
         privileges::{self, Lockdown, PrivilegeError},
         walk::Walk,
     },
@@ -42,10 +43,13 @@ pub struct Abilities {
     pub walk: Option<Walk>,
     /// Where memcgs have slab caches of their own.
     pub caches: Option<Caches>,
+    /// What refers to dying memcgs.
+    pub pins: Option<Pins>,
     /// What `trace` would take.
     pub backend: Option<Backend>,
     /// For hooks that are told apart by what they read.
     pub options: Option<Options>,
+    btf: Option<PathBuf>,
     /// There is no type information: `trace` knows memcgs by their addresses.
     blind: bool,
 }
@@ -57,7 +61,7 @@ const SYSCTLS: &[&str] =
 impl Abilities {
     /// Asks for everything, in the order in which one needs the other.
     pub fn find(btf: Option<&Path>) -> Self {
-        let mut abilities = Self::default();
+        let mut abilities = Self { btf: btf.map(Path::to_owned), ..Self::default() };
         let capabilities = privileges::capabilities();
         abilities.add("privileges", Answer::of(&capabilities, |used| (*used).to_owned()));
         abilities.add("kernel not locked down", lockdown());
@@ -160,6 +164,12 @@ impl Abilities {
             self.add(way, Answer::of(&walk, |_| "every memcg, dying ones included".to_owned()));
             self.walk = self.walk.take().or(walk.ok());
         }
+        let pins = Pins::open(kernel, self.btf.as_deref());
+        self.add(
+            "explain",
+            Answer::of(&pins, |pins| format!("what refers to dying memcgs, read by {}", pins.means())),
+        );
+        self.pins = pins.ok();
         self.caches(kernel);
     }
 

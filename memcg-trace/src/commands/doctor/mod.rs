@@ -91,7 +91,7 @@ impl Args {
             let mut node = node::examine(
                 controller,
                 &mut abilities.walk,
-                abilities.caches.as_mut(),
+                node::Means { caches: abilities.caches.as_mut(), pins: abilities.pins.as_mut() },
                 &release,
                 self.watch,
             );

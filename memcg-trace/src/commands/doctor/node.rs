@@ -8,7 +8,8 @@ use std::{
 
 use crate::{
     attribution::container_of_path,
-    diagnosis::{Memcgs, Node, Pin, Trend},
+    cause::{self, Hint, Pinned},
+    diagnosis::{Memcgs, Node, Trend},
     event::{Event, Key},
     kernel::{
         boot,
@@ -18,6 +19,7 @@ use crate::{
             kmem,
         },
         page_bytes,
+        pins::{Options, Pins},
         walk::Walk,
     },
     record::{Record, Version},
@@ -40,11 +42,20 @@ struct Look {
     slab_caches: Option<u64>,
 }
 
+/// What finds out what pins memcgs.
+pub struct Means<'a> {
+    pub caches: Option<&'a mut Caches>,
+    pub pins: Option<&'a mut Pins>,
+}
+
+/// How long doctor looks for what pins memcgs: on a very sick node there are millions of references.
+const LOOKING: Duration = Duration::from_secs(5);
+
 /// Two looks, `watch` apart.
 pub fn examine(
     controller: &Controller,
     walk: &mut Option<Walk>,
-    caches: Option<&mut Caches>,
+    means: Means<'_>,
     release: &str,
     watch: Duration,
 ) -> Node {
@@ -72,7 +83,7 @@ pub fn examine(
         slab_caches: second.slab_caches,
         kmem: kmem::kmem(&parameters, controller, |path| container_of_path(path).is_some()),
         trend,
-        memcgs: second.after(&first, caches),
+        memcgs: second.after(&first, means),
         mkdir_errno: None,
         hooks_fired: None,
     }
@@ -98,7 +109,7 @@ impl Look {
     }
 
     /// What stayed since `earlier`.
-    fn after(self, earlier: &Self, caches: Option<&mut Caches>) -> Memcgs {
+    fn after(self, earlier: &Self, means: Means<'_>) -> Memcgs {
         let mut memcgs = self.memcgs;
         let Some((survey, before)) = self.survey.as_ref().zip(earlier.dying.as_ref()) else {
             // Which ones is not known: at most as many as there were at either look.
@@ -109,15 +120,27 @@ impl Look {
         let staying: Vec<_> = survey.snapshot.dying().filter(stays).collect();
         memcgs.staying = Some(staying.len() as u64);
         let keys: Vec<_> = staying.iter().filter_map(|event| Key::of(event)).collect();
-        let held = caches.map(|caches| held_by_caches(caches, &keys)).unwrap_or_default();
+        memcgs.pinned = means.pins.and_then(|pins| pinned(pins, &keys));
+        let held = means.caches.map(|caches| held_by_caches(caches, &keys)).unwrap_or_default();
         for event in staying {
             let key = Key::of(event);
             let charges = key.and_then(|key| survey.snapshot.charges.get(&key));
             let by_caches = key.is_some_and(|key| held.contains(&key));
-            *memcgs.pins.entry(Pin::of(event, charges, by_caches, page_bytes() as u64)).or_default() += 1;
+            *memcgs.hints.entry(Hint::of(event, charges, by_caches, page_bytes() as u64)).or_default() += 1;
         }
         memcgs
     }
+}
+
+/// What refers to these memcgs; `None`: it could not be read.
+fn pinned(pins: &mut Pins, memcgs: &[Key]) -> Option<Vec<Pinned>> {
+    let options = Options { budget: Some(LOOKING), ..Options::default() };
+    let look = pins.look(memcgs, &options);
+    let look =
+        look.inspect_err(|error| log::warn!("what refers to dying memcgs cannot be read: {error}")).ok()?;
+    let explanations = cause::explain(&look);
+    let there = explanations.iter().filter(|explanation| !explanation.is_freed());
+    Some(there.map(Pinned::of).collect())
 }
 
 /// Which of these memcgs slab caches of their own hold.

@@ -12,6 +12,7 @@
 //!         NAMES      css (u64), serial (u64), length (u32), JSON: facts; since format 2
 //!         CACHES     time (u64), hold (0 or 1), number (u64), each: css, serial (u64), number (u64), each: length (u32), bytes;
 //!                    since format 3
+//!         PINS       time (u64), number (u64), each: css, serial (u64), length (u32), JSON: what pins it; since format 4
 //!         TIME       time (u64): time passed to the ledger
 //!         END        time (u64), clock offsets (i64, i64), undecodable (u64)
 //! ```
@@ -27,7 +28,7 @@ pub use write::Writer;
 
 const MAGIC: &[u8; 22] = b"memcg-trace recording\n";
 /// Version of this format; incremented with every change.
-const FORMAT: u16 = 3;
+const FORMAT: u16 = 4;
 /// The oldest format that can be read: later ones only add kinds of entries.
 const FORMAT_OLDEST: u16 = 1;
 
@@ -39,3 +40,4 @@ const TIME: u8 = 5;
 const END: u8 = 6;
 const NAMES: u8 = 7;
 const CACHES: u8 = 8;
+const PINS: u8 = 9;

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
-use super::{CACHES, END, EVENT, FORMAT, FORMAT_OLDEST, LOST, MAGIC, MISSED, NAMES, TIME, WALK};
+use super::{CACHES, END, EVENT, FORMAT, FORMAT_OLDEST, LOST, MAGIC, MISSED, NAMES, PINS, TIME, WALK};
 use crate::{
     event::{DecodeError, Event, Key},
     record::{Clock, End, Record, Snapshot, Start},
@@ -105,6 +105,7 @@ impl<R: Read> Reader<R> {
                 facts: json(&bytes(file)?)?,
             }),
             CACHES => Entry::Record(caches(file)?),
+            PINS => Entry::Record(pins(file)?),
             TIME => Entry::Time(u64(file)?),
             END => Entry::End(End {
                 ended_ns: u64(file)?,
@@ -161,6 +162,16 @@ fn caches(file: &mut impl Read) -> Result<Record, Damage> {
         of.push((key, names));
     }
     Ok(Record::Caches { t_ns, hold, of })
+}
+
+fn pins(file: &mut impl Read) -> Result<Record, Damage> {
+    let t_ns = u64(file)?;
+    let mut of = Vec::new();
+    for _ in 0..u64(file)? {
+        let key = Key { css: u64(file)?, serial: u64(file)? };
+        of.push((key, json(&bytes(file)?)?));
+    }
+    Ok(Record::Pins { t_ns, of })
 }
 
 fn hook(file: &mut impl Read) -> Result<Hook, Damage> {

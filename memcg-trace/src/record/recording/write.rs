@@ -6,8 +6,9 @@ use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
 use memcg_trace_common::ABI;
 use zerocopy::IntoBytes as _;
 
-use super::{CACHES, END, EVENT, FORMAT, LOST, MAGIC, MISSED, NAMES, TIME, WALK};
+use super::{CACHES, END, EVENT, FORMAT, LOST, MAGIC, MISSED, NAMES, PINS, TIME, WALK};
 use crate::{
+    cause::Pinned,
     event::{Event, Key},
     record::{End, Record, Snapshot, Start},
 };
@@ -76,6 +77,11 @@ impl<W: Write> Writer<W> {
                 tag(out, u8::from(hold))?;
                 caches(out, of)
             }
+            Record::Pins { t_ns, ref of } => {
+                tag(out, PINS)?;
+                u64(out, t_ns)?;
+                pins(out, of)
+            }
         }
     }
 
@@ -132,6 +138,18 @@ fn caches(out: &mut impl Write, of: &[(Key, Vec<Box<[u8]>>)]) -> io::Result<()> 
             u32(out, length(name)?)?;
             out.write_all(name)?;
         }
+    }
+    Ok(())
+}
+
+fn pins(out: &mut impl Write, of: &[(Key, Pinned)]) -> io::Result<()> {
+    u64(out, of.len() as u64)?;
+    for (key, pinned) in of {
+        u64(out, key.css)?;
+        u64(out, key.serial)?;
+        let json = serde_json::to_vec(pinned)?;
+        u32(out, length(&json)?)?;
+        out.write_all(&json)?;
     }
     Ok(())
 }

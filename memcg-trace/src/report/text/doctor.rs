@@ -93,6 +93,11 @@ fn known(out: &mut impl Write, page: Page, known: &KnownView<'_>) -> io::Result<
         Evidence::Reported => "reported by others",
     };
     page.line(out, &format!("      known by: {evidence}; {}", known.sources.join(", ")), HANGING)?;
+    match known.here {
+        Some(0) => writeln!(out, "      here: it pins no memcg")?,
+        Some(memcgs) => writeln!(out, "      here: what it pins with pins {}", many(memcgs, "memcg"))?,
+        None => {}
+    }
     if known.confirm.is_empty() {
         return Ok(());
     }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use super::{
-    BAD, Page, WARN, caches, fit,
+    BAD, Page, WARN, caches, fit, pinned,
     words::{id, many, name_of, or, pod},
 };
 use crate::{
@@ -158,6 +158,9 @@ fn leak(out: &mut impl Write, event: &EventView<'_>, memcg: &MemcgView<'_>) -> i
     }
     if memcg.css_freed_ns.is_some() {
         write!(out, " | css_free came, __mem_cgroup_free did not")?;
+    }
+    if let Some(pinned) = &memcg.pinned {
+        write!(out, " | pinned by {}", pinned::pinned(pinned))?;
     }
     match (memcg.slab_caches.as_deref(), memcg.held_by_caches) {
         (Some([]), true) => write!(out, " | pinned by no slab cache")?,

@@ -2,9 +2,13 @@
 
 mod caches;
 mod doctor;
+mod explain;
 mod fit;
 mod live;
 mod page;
+mod pin;
+mod pinned;
+mod reap;
 mod scan;
 mod slab;
 mod summary;
@@ -14,8 +18,10 @@ mod whois;
 mod words;
 
 pub use doctor::doctor;
+pub use explain::explain;
 pub use live::{event, header};
 pub use page::{Color, Page, ROWS};
+pub use reap::reap;
 pub use scan::{counted, scan};
 pub use slab::{slab, slab_delta, slab_event};
 pub use summary::summary;

@@ -8,7 +8,7 @@ use std::{
 use anstyle::Style;
 
 use super::{
-    BAD, GOOD, Page, WARN, caches,
+    BAD, GOOD, Page, WARN, caches, pinned,
     table::{Columns, charged, common, heading, owner, size},
     words::{id, many, or},
 };
@@ -52,6 +52,10 @@ pub fn scan(out: &mut impl Write, scan: &ScanView<'_>, page: impl Into<Page>) ->
         page.line(out, &before_rmdir(scan), 0)?;
     }
     caches::pinned(out, scan.pinned_by.as_deref(), IN_JSON, page)?;
+    if let Some(pins) = &scan.pins {
+        heading(out, "Pinned by", page)?;
+        pinned::table(out, pins, page)?;
+    }
     writeln!(out)?;
     counts(out, page, scan)?;
     writeln!(out)?;
@@ -67,8 +71,9 @@ fn listed(out: &mut impl Write, page: Page, scan: &ScanView<'_>) -> io::Result<(
         Selection::Empty => "AGE>",
     };
     let caches = caches::column(scan.listed.iter().map(|listed| &listed.memcg));
+    let pins = pinned::column(scan.listed.iter().map(|listed| &listed.memcg)).filter(|_| caches.is_none());
     let names = ["ID>", second, "CHARGED>", "CONTAINER<", "POD<", "PATH~", "CHARGED FOR<"];
-    let mut table = Columns::new(names.into_iter().chain(caches));
+    let mut table = Columns::new(names.into_iter().chain(caches).chain(pins));
     for listed in scan.listed.iter().take(page.rows.unwrap_or(usize::MAX)) {
         let memcg = &listed.memcg;
         let (container, pod) = owner(listed.container.as_ref());
@@ -85,7 +90,8 @@ fn listed(out: &mut impl Write, page: Page, scan: &ScanView<'_>) -> io::Result<(
             or(memcg.path, UNKNOWN),
             memcg.charges.as_ref().map_or_else(|| UNKNOWN.to_owned(), kinds),
         ];
-        table.row(cells.into_iter().chain(caches.map(|_| caches::cell(memcg))));
+        let more = caches.map(|_| caches::cell(memcg)).or(pins.map(|_| pinned::cell(memcg)));
+        table.row(cells.into_iter().chain(more));
     }
     table.print(out, page, scan.selected, HOW)
 }
@@ -146,15 +152,18 @@ fn grouped(
     scan: &ScanView<'_>,
     groups: &[ScanGroup<'_>],
 ) -> io::Result<()> {
-    let mut table = Columns::new(["MEMCGS>", "DYING>", "IDS HELD>", "CHARGED>", "OF~"]);
+    let pins = pinned::group_column(groups.iter().map(|group| &group.pins));
+    let mut table =
+        Columns::new(["MEMCGS>", "DYING>", "IDS HELD>", "CHARGED>", "OF~"].into_iter().chain(pins));
     for group in groups.iter().take(page.rows.unwrap_or(usize::MAX)) {
-        table.row([
+        let cells = [
             Count(group.memcgs).to_string(),
             Count(group.dying).to_string(),
             or(group.ids_held.map(Count), UNKNOWN),
             size(group.charged_bytes),
             common(&group.of),
-        ]);
+        ];
+        table.row(cells.into_iter().chain(pins.map(|_| pinned::group_cell(&group.pins))));
     }
     table.print(out, page, scan.selected, HOW)
 }

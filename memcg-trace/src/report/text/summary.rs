@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use super::{
-    BAD, GOOD, Page, WARN, caches,
+    BAD, GOOD, Page, WARN, caches, pinned,
     slab::slab_section,
     table::{Columns, charged, common, heading, owner, owner_name, size, time},
     words::{id, many, name_of, or},
@@ -47,6 +47,10 @@ pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, page: impl Into<
         heading(out, &format!("{what}, longest dying first"), page)?;
         survivors(out, page, summary)?;
         caches::pinned(out, summary.pinned_by.as_deref(), IN_JSON, page)?;
+        if let Some(pins) = &summary.pins {
+            heading(out, "Pinned by", page)?;
+            pinned::table(out, pins, page)?;
+        }
         heading(out, &format!("{what}, by parent"), page)?;
         groups(out, page, what, "PARENT~", &summary.leaked_by_parent)?;
         let some = |group: &Group<'_>| !matches!(group.of, Common::Container(None));
@@ -232,8 +236,10 @@ fn were(count: u64) -> String {
 
 fn survivors(out: &mut impl Write, page: Page, summary: &SummaryView<'_>) -> io::Result<()> {
     let caches = caches::column(summary.survivors.iter().map(|survivor| &survivor.memcg));
+    let pins = pinned::column(summary.survivors.iter().map(|survivor| &survivor.memcg));
+    let pins = pins.filter(|_| caches.is_none());
     let names = ["AGE>", "ID>", "CHARGED>", "REFS>", "CONTAINER<", "POD<", "PATH~"];
-    let mut table = Columns::new(names.into_iter().chain(caches));
+    let mut table = Columns::new(names.into_iter().chain(caches).chain(pins));
     for survivor in summary.survivors.iter().take(ROWS) {
         let memcg = &survivor.memcg;
         let (container, pod) = owner(survivor.container.as_ref());
@@ -249,16 +255,18 @@ fn survivors(out: &mut impl Write, page: Page, summary: &SummaryView<'_>) -> io:
             pod,
             or(memcg.path, UNKNOWN),
         ];
-        table.row(cells.into_iter().chain(caches.map(|_| caches::cell(memcg))));
+        let more = caches.map(|_| caches::cell(memcg)).or(pins.map(|_| pinned::cell(memcg)));
+        table.row(cells.into_iter().chain(more));
     }
     table.print(out, page, summary.survivors.len() as u64, IN_JSON)
 }
 
 fn rolled(out: &mut impl Write, page: Page, summary: &SummaryView<'_>) -> io::Result<()> {
-    let mut table =
-        Columns::new(["CREATED>", "DYING>", "SURVIVAL>", "IDS HELD>", "CHARGED>", "OLDEST>", "OF~"]);
+    let pins = pinned::group_column(summary.rolled.iter().map(|group| &group.pins));
+    let names = ["CREATED>", "DYING>", "SURVIVAL>", "IDS HELD>", "CHARGED>", "OLDEST>", "OF~"];
+    let mut table = Columns::new(names.into_iter().chain(pins));
     for group in summary.rolled.iter().take(ROWS) {
-        table.row([
+        let cells = [
             Count(group.created).to_string(),
             Count(group.dying).to_string(),
             or(group.survival.map(|survival| format!("{:.0} %", survival * 100.0)), "-"),
@@ -266,7 +274,8 @@ fn rolled(out: &mut impl Write, page: Page, summary: &SummaryView<'_>) -> io::Re
             size(group.charged_bytes),
             if group.dying == 0 { "-".to_owned() } else { time(group.oldest_ns) },
             owner_name(&group.of),
-        ]);
+        ];
+        table.row(cells.into_iter().chain(pins.map(|_| pinned::group_cell(&group.pins))));
     }
     table.print(out, page, summary.rolled.len() as u64, IN_JSON)
 }

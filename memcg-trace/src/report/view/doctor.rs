@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
-    diagnosis::{Diagnosis, Evidence, Finding, Known, Node, Pin, Remedy, Trend},
+    cause::{Hint, PinTotal, pin_totals},
+    diagnosis::{Diagnosis, Evidence, Finding, Known, Node, Remedy, Trend},
     event::ID_LIMIT,
     kernel::ability::{Ability, Answer},
     record::{Backend, Kmem},
@@ -68,8 +69,10 @@ pub struct NodeView<'a> {
     pub slab_caches: Option<u64>,
     pub kmem: Kmem,
     pub dying_by_controller: &'a BTreeMap<String, u64>,
-    /// What keeps those that stay, as a hint.
-    pub pins: &'a BTreeMap<Pin, u64>,
+    /// What pins those that stay, as a hint by their counters.
+    pub pins: &'a BTreeMap<Hint, u64>,
+    /// What pins those that stay, by what refers to them; null: that could not be looked at.
+    pub pinned: Option<Vec<PinTotal>>,
     /// Between the two looks; null: too close to each other to tell.
     pub watched_ns: Option<u64>,
     pub dying_grown: Option<i64>,
@@ -103,6 +106,8 @@ pub struct KnownView<'a> {
     /// Scenarios of `memcg-trace verify`.
     pub confirm: &'a [String],
     pub evidence: Evidence,
+    /// Memcgs of this node that are pinned by what the bug pins with; null: not looked at, or it pins none.
+    pub here: Option<u64>,
     pub sources: &'a [String],
 }
 
@@ -157,7 +162,8 @@ impl<'a> NodeView<'a> {
             slab_caches: *slab_caches,
             kmem: *kmem,
             dying_by_controller,
-            pins: &memcgs.pins,
+            pins: &memcgs.hints,
+            pinned: memcgs.pinned.as_ref().map(pin_totals),
             watched_ns: trend.map(|trend| trend.span_ns),
             dying_grown: grown(|trend| trend.dying),
             ids_grown: grown(|trend| trend.ids),
@@ -189,6 +195,7 @@ impl<'a> KnownView<'a> {
             fixed_note: &bug.fixed_note,
             confirm: &bug.confirm,
             evidence: bug.evidence,
+            here: known.here,
             sources: &bug.sources,
         }
     }

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use super::{Listed, state_name};
 use crate::{
     attribution::{Container, Owner},
+    cause::{PinTotal, Pinned, pin_totals},
     event::Key,
     report::escape::Name,
     tracker::{Memcg, State},
@@ -39,6 +40,8 @@ pub struct Tally<K> {
     pub charged_bytes: Option<u64>,
     /// The oldest of those whose age is known.
     pub oldest_ns: Option<u64>,
+    /// What pins them, most references first; empty: it is known of none.
+    pub pins: Vec<PinTotal>,
 }
 
 /// The largest group first; among equals, the one that comes first in `listed`.
@@ -57,10 +60,15 @@ pub(super) fn tally<'a, K: Clone + Eq + Hash>(
         });
         places.insert(memcg.key, place);
     }
+    let mut pinned: Vec<Vec<&Pinned>> = vec![Vec::new(); tallies.len()];
     for (memcg, listed) in listed {
         let place = places[&memcg.key];
+        pinned[place].extend(memcg.pinned.as_deref());
         let in_parents_charge = memcg.parent.and_then(|parent| places.get(&parent)) == Some(&place);
         tallies[place].add(listed, in_parents_charge);
+    }
+    for (tally, pinned) in tallies.iter_mut().zip(pinned) {
+        tally.pins = pin_totals(pinned);
     }
     tallies.sort_by_key(|tally| Reverse(tally.memcgs));
     tallies
@@ -68,7 +76,15 @@ pub(super) fn tally<'a, K: Clone + Eq + Hash>(
 
 impl<K> Tally<K> {
     fn of(of: K) -> Self {
-        Self { of, memcgs: 0, dying: 0, ids_held: Some(0), charged_bytes: Some(0), oldest_ns: None }
+        Self {
+            of,
+            memcgs: 0,
+            dying: 0,
+            ids_held: Some(0),
+            charged_bytes: Some(0),
+            oldest_ns: None,
+            pins: Vec::new(),
+        }
     }
 
     fn add(&mut self, listed: &Listed<'_>, in_parents_charge: bool) {

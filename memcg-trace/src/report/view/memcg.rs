@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::{ChargesView, Viewpoint};
+use super::{ChargesView, PinnedView, Viewpoint};
 use crate::{
     attribution::{Container, Unit, unit_of_path},
     event::Task,
@@ -51,6 +51,9 @@ pub struct MemcgView<'a> {
     /// Each of these slab caches holds it.
     #[serde(skip)]
     pub held_by_caches: bool,
+    /// What pins it, by what refers to it; absent: nobody looked, or nobody could.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<PinnedView<'a>>,
     /// By kind; only a scan reads them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub charges: Option<ChargesView>,
@@ -130,6 +133,7 @@ impl<'a> MemcgView<'a> {
             held_bytes_max: Self::held_bytes_max(memcg, viewpoint.page_bytes),
             slab_caches: caches.map(|caches| caches.names.iter().map(|name| Name(name)).collect()),
             held_by_caches: caches.is_some_and(|caches| caches.hold),
+            pinned: memcg.pinned.as_deref().map(PinnedView::new),
             charges: None,
             age_min_ns: None,
             before_start: memcg.before_start,

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Listed, MemcgView, Run, Viewpoint, group::tally};
 use crate::{
     attribution::{Container, Owner},
+    cause::PinTotal,
     report::escape::Name,
     session::Rollup,
     tracker::{Memcg, State, Tracker},
@@ -31,6 +32,9 @@ pub struct Rolled {
     /// A memcg below another one of the group is in that one's charge; null: not known of each.
     pub charged_bytes: Option<u64>,
     pub oldest_ns: Option<u64>,
+    /// What pins those dying, most references first; absent: it is known of none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<PinTotal>,
 }
 
 /// The groups, most dying first.
@@ -64,6 +68,7 @@ pub fn rolled(
         rolled.dying = tally.memcgs;
         (rolled.ids_held, rolled.charged_bytes) = (tally.ids_held, tally.charged_bytes);
         rolled.oldest_ns = tally.oldest_ns;
+        rolled.pins = tally.pins;
     }
     let mut groups: Vec<Rolled> =
         groups.into_values().filter(|rolled| rolled.created + rolled.dying > 0).collect();
@@ -88,6 +93,7 @@ impl Rolled {
             ids_held: Some(0),
             charged_bytes: Some(0),
             oldest_ns: None,
+            pins: Vec::new(),
         })
     }
 }

@@ -8,10 +8,11 @@ use serde::Serialize;
 use super::{
     Accounting, ChargesView, Common, Listed, MemcgView, Pin, Tally, Unknown, Viewpoint,
     group::{parent, tally},
-    pins, rfc3339,
+    pins, pins_of, rfc3339,
 };
 use crate::{
     attribution::{ByOwner, Container},
+    cause::PinTotal,
     event::{ID_LIMIT, Key},
     kernel::cgroupfs::cgroup_stat::Counted,
     record::{Snapshot, Version},
@@ -134,6 +135,9 @@ pub struct ScanView<'a> {
     /// Of the cgroup hierarchy.
     #[serde(skip)]
     pub version: Version,
+    /// What pins those dying, by what refers to them; absent: nobody looked, or nobody could.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pins: Option<Vec<PinTotal>>,
     #[serde(skip)]
     pub selection: Selection,
     /// In JSON, each is a line of its own before the summary.
@@ -166,6 +170,9 @@ pub struct ScanGroup<'a> {
     pub charged_bytes: Option<u64>,
     /// The longest dying; null: a walk does not tell since when.
     pub oldest_ns: Option<u64>,
+    /// What pins those that are dying, most references first; absent: it is known of none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<PinTotal>,
 }
 
 impl<'a> ScanView<'a> {
@@ -223,6 +230,7 @@ impl<'a> ScanView<'a> {
             unknown: scanned.unknown.iter().map(|(what, reason)| Unknown { what, reason }).collect(),
             pinned_by: pins(tracker.dying()),
             version: scanned.accounting.version,
+            pins: pins_of(tracker.dying()),
             selection: request.selection,
             selected,
             listed: listed.into_iter().map(|(_, listed)| listed).collect(),
@@ -289,9 +297,9 @@ fn grouped<'a>(listed: &[(&'a Memcg, Listed<'a>)], by: By) -> Vec<ScanGroup<'a>>
         By::Unit => owner(ByOwner::Unit, listed),
     });
     let group = |tally| {
-        let Tally { of, memcgs, dying, ids_held, charged_bytes, oldest_ns } = tally;
+        let Tally { of, memcgs, dying, ids_held, charged_bytes, oldest_ns, pins } = tally;
         let (created, survived, survival) = (None, None, None);
-        ScanGroup { of, created, survived, survival, memcgs, dying, ids_held, charged_bytes, oldest_ns }
+        ScanGroup { of, created, survived, survival, memcgs, dying, ids_held, charged_bytes, oldest_ns, pins }
     };
     tallies.into_iter().map(group).collect()
 }

@@ -8,10 +8,11 @@ use serde::Serialize;
 use super::{
     Common, Listed, MemcgView, Pin, Rolled, SlabCacheView, SlabSummary, Tally, Unknown, Viewpoint,
     group::{parent, tally},
-    pins, rfc3339,
+    pins, pins_of, rfc3339,
 };
 use crate::{
     attribution::Container,
+    cause::PinTotal,
     record::Backend,
     session::CgroupGlob,
     tracker::{AllocError, Ids, Memcg, Tracker},
@@ -103,6 +104,9 @@ pub struct SummaryView<'a> {
     /// Which slab caches hold how many of those leaked; absent: it is known of none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned_by: Option<Vec<Pin<'a>>>,
+    /// What pins those leaked, by what refers to them; absent: nobody looked, or nobody could.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pins: Option<Vec<PinTotal>>,
     /// By whose they are, where that is asked for. In JSON, each is a line of its own before the summary.
     #[serde(skip)]
     pub rolled: Vec<Rolled>,
@@ -145,6 +149,9 @@ pub struct Group<'a> {
     pub charged_bytes: Option<u64>,
     /// The longest dying.
     pub oldest_ns: Option<u64>,
+    /// What pins them, most references first; absent: it is known of none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<PinTotal>,
 }
 
 impl Run {
@@ -219,6 +226,7 @@ impl<'a> SummaryView<'a> {
             leaked_by_parent: leaked.by_parent(),
             leaked_by_container: leaked.by_container(),
             pinned_by: pins(tracker.leaked().filter(|memcg| run.lists(memcg))),
+            pins: pins_of(tracker.leaked().filter(|memcg| run.lists(memcg))),
             rolled: Vec::new(),
             slab: None,
             leaked_slab_caches: Vec::new(),
@@ -276,7 +284,7 @@ impl<'a> Leaked<'a> {
 
 impl<'a> Group<'a> {
     fn of_leaked(tally: Tally<Common<'a>>) -> Self {
-        let Tally { of, memcgs: leaked, ids_held, charged_bytes, oldest_ns, .. } = tally;
-        Self { of, leaked, ids_held, charged_bytes, oldest_ns }
+        let Tally { of, memcgs: leaked, ids_held, charged_bytes, oldest_ns, pins, .. } = tally;
+        Self { of, leaked, ids_held, charged_bytes, oldest_ns, pins }
     }
 }
