@@ -16,7 +16,7 @@ use crate::{
         slab::listing::SlabListError,
         walk::WalkError,
     },
-    source::live::LiveError,
+    source::LiveError,
 };
 
 /// The exit codes.

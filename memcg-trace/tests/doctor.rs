@@ -218,7 +218,7 @@ fn what_keeps_cgroups_is_named() {
             0,
             Some((
                 Severity::Note,
-                "not memory: 50 cgroups are dying by a controller that this kernel does not name, and only 0 memcgs",
+                "not memory: 50 cgroups are dying by an unknown controller, and only 0 memcgs",
             )),
         ),
         (&[("cgroup", 301), ("memory", 301), ("io", 301)], 301, None),

@@ -13,7 +13,7 @@ use golden::{WIDTHS, check_json, check_text, check_width, compare};
 use memcg_trace::{
     attribution::{ByOwner, FactSource, Facts, Names, Role, Runtime, container_of_path},
     cause::{Pin, Pinned, PinnedBy, Process},
-    record::{Backend, Clock, Record, Snapshot},
+    record::{Backend, CacheCopies, Clock, Learned, Pins, Record, Snapshot},
     report::{
         json,
         text::{self, Color, Page},
@@ -298,9 +298,10 @@ fn pinned_by_what_refers_to_it() {
     let web = pinned(301, 301, vec![files, namespace.clone()]);
     let batch = pinned(3, 1, vec![namespace, by(Pin::Unexplained, 2, 1, None, None)]);
     let of = vec![(memcgs[0].key, web), (memcgs[1].key, batch.clone())];
-    session.record(Record::Pins { t_ns: 32_000 * MS, of });
+    session.record(Record::Learned(Learned::Pins(Pins { t_ns: 32_000 * MS, of })));
     session.time(33_000);
-    session.record(Record::Pins { t_ns: 40_000 * MS, of: vec![(memcgs[2].key, batch)] });
+    session
+        .record(Record::Learned(Learned::Pins(Pins { t_ns: 40_000 * MS, of: vec![(memcgs[2].key, batch)] })));
     session.end(45_000);
 }
 
@@ -308,7 +309,7 @@ fn pinned_by_what_refers_to_it() {
 fn caches(ms: u64, hold: bool, of: &[(&Css, &[&[u8]])]) -> Record {
     let names = |names: &[&[u8]]| names.iter().map(|name| Box::from(*name)).collect();
     let of = of.iter().map(|(css, caches)| (css.key, names(caches))).collect();
-    Record::Caches { t_ns: ms * MS, hold, of }
+    Record::Learned(Learned::Copies(CacheCopies { t_ns: ms * MS, hold, of }))
 }
 
 /// 3.10: css_free came, and slab caches hold the memcg.

@@ -9,7 +9,7 @@ use memcg_trace::{
     cause::{Pin, Pinned, PinnedBy, Process},
     event::{Event, Key},
     record::{
-        Backend, Clock, End, Record, Snapshot, Start,
+        Backend, CacheCopies, Clock, End, Learned, Pins, Record, Snapshot, Start,
         recording::{Damage, Entry, OpenError, Reader, Writer},
     },
 };
@@ -92,7 +92,8 @@ fn caches() -> impl Strategy<Value = Record> {
     let name = || vec(any::<u8>(), 0..20).prop_map(Box::from);
     let of = (any::<[u64; 2]>(), vec(name(), 0..3))
         .prop_map(|([css, serial], names)| (Key { css, serial }, names));
-    (any::<(u64, bool)>(), vec(of, 0..5)).prop_map(|((t_ns, hold), of)| Record::Caches { t_ns, hold, of })
+    (any::<(u64, bool)>(), vec(of, 0..5))
+        .prop_map(|((t_ns, hold), of)| Record::Learned(Learned::Copies(CacheCopies { t_ns, hold, of })))
 }
 
 fn pins() -> impl Strategy<Value = Record> {
@@ -105,7 +106,7 @@ fn pins() -> impl Strategy<Value = Record> {
     let pinned = (any::<(u64, u64, bool)>(), vec(by, 0..4))
         .prop_map(|((refs, explained, complete), by)| Pinned { refs, explained, complete, by });
     let of = (any::<[u64; 2]>(), pinned).prop_map(|([css, serial], pinned)| (Key { css, serial }, pinned));
-    (any::<u64>(), vec(of, 0..5)).prop_map(|(t_ns, of)| Record::Pins { t_ns, of })
+    (any::<u64>(), vec(of, 0..5)).prop_map(|(t_ns, of)| Record::Learned(Learned::Pins(Pins { t_ns, of })))
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -117,7 +118,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (any::<(u64, u64)>(), hook())
             .prop_map(|((t_ns, firings), hook)| Step::Record(Record::Missed { t_ns, hook, firings })),
         1 => (any::<[u64; 2]>(), vec(facts(), 0..3)).prop_map(|([css, serial], facts)| {
-            Step::Record(Record::Names { key: Key { css, serial }, facts })
+            Step::Record(Record::Learned(Learned::Names { key: Key { css, serial }, facts }))
         }),
         1 => caches().prop_map(Step::Record),
         1 => pins().prop_map(Step::Record),

@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use crate::event::Event;
 
-/// What most likely keeps it.
+/// The most likely pin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hint {
-    /// It still owns its memcg ID, which something else than its css holds: swapped-out pages.
+    /// It still owns its memcg ID, which is held by swapped-out pages.
     Swap,
     /// Slab caches of its own (3.10).
     SlabCaches,
@@ -18,30 +18,30 @@ pub enum Hint {
     Tmpfs,
     /// Pages of files.
     PageCache,
-    /// Memory of processes that moved on.
+    /// Memory of processes that were moved out.
     Processes,
     /// Buffers of sockets.
     Sockets,
     /// Kernel memory.
     Kernel,
-    /// A few references and no page for each: a process that nobody reaped, a namespace, a child, an inode's writeback, a
-    /// CPU's stock of charges.
+    /// A few references, with fewer pages: a zombie process, a namespace, a child, an inode's writeback, a CPU's stock
+    /// of charges.
     Reference,
-    /// Pages; of which kind is not known.
+    /// Pages of unknown kind.
     Pages,
     Unknown,
 }
 
-/// Processes, namespaces and children are that many references; more are pages.
+/// Processes, namespaces and children have up to this many references; more are pages.
 const FEW: u64 = 3;
 
 impl Hint {
-    /// `by_caches`: slab caches hold it.
+    /// `by_caches`: whether slab caches pin it.
     pub fn of(event: &Event, charges: Option<&Charges>, by_caches: bool, page_bytes: u64) -> Self {
         if by_caches {
             return Self::SlabCaches;
         }
-        // Where IDs have no references (before 4.7), each memcg owns one to its end.
+        // Where IDs have no refcount (before 4.7), each memcg owns one until it is freed.
         if event.memcg_id().is_some_and(|id| id != 0) && event.id_refs().is_some() {
             return Self::Swap;
         }
@@ -49,8 +49,8 @@ impl Hint {
             return Self::Unknown;
         }
         let few = event.css_refs().is_some_and(|refs| refs <= FEW);
-        // A folio that it holds is a reference. What else is in the counter is kernel memory and, since 7.2, pages: both
-        // moved to the parent and were not uncharged. Or it is a CPU's stock.
+        // Each folio is a reference. The rest of the counter is kernel memory and, since 7.1, pages: both were
+        // reparented without being uncharged. Or it is a CPU's stock.
         if let (true, Some((refs, charged))) = (few, event.css_refs().zip(event.charged_pages())) {
             let kernel = charges.map_or(0, kernel_pages);
             let pages = charged.saturating_sub(kernel);
@@ -82,12 +82,12 @@ impl Hint {
         largest.map_or(if few { Self::Reference } else { Self::Pages }, |(_, pin)| pin)
     }
 
-    /// Charged by bytes, which are no pages of the memcg.
+    /// Whether it is charged by bytes, not by pages.
     fn is_bytes(self) -> bool {
         matches!(self, Self::Sockets | Self::Kernel)
     }
 
-    /// As people call it.
+    /// Name for people.
     pub fn name(self) -> &'static str {
         match self {
             Self::Swap => "swapped-out pages",
@@ -156,9 +156,9 @@ mod tests {
             (dying(0, 1, 30), &[(Kind::Sock, 30)], Hint::Reference),
             (dying(0, 1, 1), &[(Kind::File, 0)], Hint::Reference),
             (dying(0, 1, 1), &[(Kind::SlabReclaimable, 600)], Hint::Reference),
-            // 7.2: the pages went to the parent, and stay in the counter.
+            // Since 7.1: the pages were reparented, but stay in the counter.
             (dying(0, 1, 286), &[(Kind::File, 286)], Hint::Reference),
-            // Kernel memory that moved to the parent, and one page.
+            // Reparented kernel memory, and one page.
             (dying(0, 1, 7), &[(Kind::Kernel, 6), (Kind::File, 1)], Hint::PageCache),
             // Large folios.
             (dying(0, 40, 900), &[(Kind::File, 880)], Hint::PageCache),

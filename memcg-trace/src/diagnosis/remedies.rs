@@ -1,4 +1,4 @@
-//! What helps, in order of risk. Nothing of it is ever done by the tool itself.
+//! Remedies, in order of risk. The tool only suggests them.
 
 use std::collections::BTreeSet;
 
@@ -13,18 +13,18 @@ use super::{
     remedy_kind::RemedyKind,
 };
 
-/// One remedy for this node.
+/// A remedy for this node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Remedy {
     pub remedy: RemedyKind,
     pub action: String,
-    /// When it helps, and when not.
+    /// What it helps against, and what not.
     pub helps: &'static str,
     pub cost: &'static str,
 }
 
-/// What helps this node: everything if it is sick, otherwise how to look closer, and what prevents a bug that shows too
-/// late.
+/// Remedies for this node: all applicable ones if it is sick, otherwise how to investigate, and how to prevent a bug
+/// that is not visible in time.
 pub(super) fn of(node: &Node, findings: &[Finding], known: &[Known]) -> Vec<Remedy> {
     let is =
         |what, severity| findings.iter().any(|finding| finding.what == what && finding.severity == severity);
@@ -49,7 +49,7 @@ pub(super) fn of(node: &Node, findings: &[Finding], known: &[Known]) -> Vec<Reme
     if sick {
         kinds.extend(against(&node.memcgs));
     }
-    // What only another kernel or another setting cures: where it leaks, and where it would not show.
+    // Another kernel or setting: where it leaks, and where a leak would not be visible.
     let leaks = [What::Dying, What::HeldMemory].into_iter().any(|what| is(what, Severity::Sick));
     let wanted = |bug: &KnownBug| bug.prevent || if bug.elsewhere { elsewhere } else { leaks };
     let causes: Vec<&KnownBug> = known.iter().map(|known| known.bug).filter(|bug| wanted(bug)).collect();
@@ -94,7 +94,7 @@ fn against_hint(hint: Hint) -> &'static [RemedyKind] {
         Hint::PageCache | Hint::Kernel => &[RemedyKind::DropCaches],
         Hint::Processes | Hint::Sockets => &[RemedyKind::RestartOwners],
         Hint::Reference => &[RemedyKind::Reap, RemedyKind::DropCaches],
-        // No objects keep them, but empty slabs that nothing takes back.
+        // They are pinned not by objects, but by empty slabs that are not reclaimed.
         Hint::SlabCaches | Hint::Unknown => &[],
         Hint::Pages => &[RemedyKind::RemoveFiles, RemedyKind::DropCaches],
     }
@@ -110,20 +110,20 @@ fn remedy(kind: RemedyKind, node: &Node, causes: &[&KnownBug]) -> Remedy {
         ),
         RemedyKind::LookElsewhere => (
             elsewhere(node),
-            "nothing below that is about memory helps",
+            "the remedies below that concern memory do not help",
             "none, it only reads",
         ),
         RemedyKind::RemoveEmpty => (
             "empty what memcg-trace scan --empty lists (v1: memory.force_empty, v2: memory.reclaim), then rmdir it".into(),
-            "gives back memcg IDs; no help against what is dying, and makes more of it where pages are still charged",
-            "a runtime may want one of them later; rmdir refuses what is in use",
+            "frees memcg IDs; does not help against dying memcgs, and creates more where pages are still charged",
+            "a runtime may want one of them later; rmdir fails for those in use",
         ),
         RemedyKind::RemoveFiles => (
             "remove files on tmpfs that nobody needs (/dev/shm, emptyDir volumes in memory); memcg-trace scan names the \
              pods that wrote them"
                 .into(),
-            "frees memcgs that files on a tmpfs keep, at once",
-            "what is in the files",
+            "frees memcgs pinned by tmpfs files, at once",
+            "the contents of the files",
         ),
         RemedyKind::ReapCache => (
             "memcg-trace reap".into(),
@@ -145,13 +145,13 @@ fn remedy(kind: RemedyKind, node: &Node, causes: &[&KnownBug]) -> Remedy {
             "those processes",
         ),
         RemedyKind::RestartOwners => (
-            "restart the processes that took memory, sockets or swap along out of the dead cgroups".into(),
+            "restart the processes that were moved out of dead cgroups with their memory, sockets or swap".into(),
             "frees what they hold, and the memcg IDs of swapped-out pages",
             "those processes",
         ),
         RemedyKind::DropCaches => (
             "sync; echo 3 > /proc/sys/vm/drop_caches".into(),
-            "frees memcgs that page cache, dentries and inodes keep; not those kept by tmpfs, swap, sockets, processes or \
+            "frees memcgs pinned by page cache, dentries and inodes; not those pinned by tmpfs, swap, sockets, processes or \
              mapped files",
             "cold caches: disk reads and latency for minutes; on a large node it may stall",
         ),
@@ -167,18 +167,18 @@ fn remedy(kind: RemedyKind, node: &Node, causes: &[&KnownBug]) -> Remedy {
         ),
         RemedyKind::Nokmem => (
             "boot with cgroup.memory=nokmem".into(),
-            "no container gets kernel memory accounting, whoever asks for it",
+            "no container gets kernel memory accounting, even if its runtime requests it",
             "a reboot; kernel memory of containers has no limit any more",
         ),
         RemedyKind::Upgrade => (
             upgrade(causes),
-            "ends what is known for this release, and only that",
+            "fixes the bugs known for this release, and only those",
             "a reboot, and whatever a new kernel brings",
         ),
         RemedyKind::Reboot => (
             "drain the node and reboot it".into(),
-            "frees everything; without the cause found it comes back",
-            "the node is away for that time",
+            "frees everything; comes back unless the cause is found",
+            "downtime of the node",
         ),
     };
     Remedy { remedy: kind, action, helps, cost }
@@ -189,7 +189,7 @@ fn find(node: &Node) -> (String, &'static str, &'static str) {
     let (action, helps) = if node.memcgs.dying != Some(0) {
         (
             "memcg-trace scan --by container; --by parent; --sort charged --top 20",
-            "says whose the dying memcgs are: stop making more of them first",
+            "shows who owns the dying memcgs: first stop creating more",
         )
     } else if node.slab_caches.is_some_and(|caches| caches >= SLAB_CACHES_NOTE) {
         ("memcg-trace slab; slab --watch 60", "says which slab caches there are many of, and who makes them")
@@ -205,7 +205,7 @@ fn find(node: &Node) -> (String, &'static str, &'static str) {
 fn elsewhere(node: &Node) -> String {
     match Elsewhere::of(node).map(|elsewhere| elsewhere.keeper) {
         Some(Keeper::Controller(name)) => {
-            format!("look at the controller \"{name}\": it is not the memory controller that keeps cgroups")
+            format!("look at the controller \"{name}\": the memory controller is not what pins cgroups")
         }
         Some(Keeper::Unnamed) => {
             "find the controller that keeps cgroups: this kernel counts them, and not by controller".to_owned()
@@ -217,7 +217,7 @@ fn elsewhere(node: &Node) -> String {
     }
 }
 
-/// Where to, for each bug that it cures.
+/// The release to upgrade to, for each bug that it fixes.
 fn upgrade(causes: &[&KnownBug]) -> String {
     let cured = causes.iter().filter(|bug| bug.remedies.contains(&RemedyKind::Upgrade));
     let fixes = cured.map(|bug| match &bug.fixed_in {

@@ -1,8 +1,8 @@
-//! What can be done about a leak.
+//! Kinds of remedies.
 
 use serde::{Deserialize, Serialize};
 
-/// What can be done; the order is that of risk.
+/// Kinds of remedies, in order of risk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RemedyKind {

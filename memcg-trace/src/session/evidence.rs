@@ -1,26 +1,26 @@
-//! What is read about memcgs before they are told as leaked. It enters the book as records, and so every output and the
-//! recording; each kind of it sees to it that reading takes little of the time between two drains.
+//! Evidence read about memcgs before they are reported as leaked. It is added to the book as records, and thus to every
+//! output and the recording. Each kind limits the time for reading between two drains.
 
 use std::path::Path;
 
 use crate::{
     event::Key,
     kernel::{Kernel, pins::PinsError, slab::memcg_caches::CachesError},
-    record::Record,
+    record::{self, CacheCopies, Learned, Record},
     source::{Caches, MemcgPins},
 };
 
-/// All that can be read here.
+/// The evidence that can be read here.
 #[derive(Default)]
 pub struct Evidence {
-    /// `None`: memcgs have no slab caches of their own here, or it cannot be read which.
+    /// `None`: memcgs do not have their own slab caches here, or these cannot be read.
     caches: Option<Caches>,
     /// `None`: it cannot be read here what refers to memcgs.
     pins: Option<MemcgPins>,
 }
 
 impl Evidence {
-    /// Opened with the privileges of this moment. What is wanted and cannot be read is added to `unknown`.
+    /// Opens the sources, before privileges are dropped. Evidence that cannot be read is added to `unknown`.
     pub fn open(kernel: &Kernel, btf: Option<&Path>, unknown: &mut Vec<(String, String)>) -> Self {
         let caches = Caches::open(kernel).unwrap_or_else(|error| {
             unknown.push(("the slab caches of memcgs".to_owned(), error.to_string()));
@@ -32,7 +32,7 @@ impl Evidence {
         Self { caches, pins }
     }
 
-    /// About those that will be leaked at once; what was read a moment ago is not read again.
+    /// Evidence about memcgs that are about to be reported; does not read again what was just read.
     pub fn before_leaks(&mut self, due: &[Key]) -> Vec<Record> {
         let caches = self.caches.as_mut().filter(|_| !due.is_empty());
         let read = caches.and_then(|caches| caches.read_if_rested(due));
@@ -41,7 +41,7 @@ impl Evidence {
         [self.caches_read(read), self.pins_read(looked)].concat()
     }
 
-    /// About all that are dying at the end.
+    /// Evidence about all dying memcgs at the end.
     pub fn at_the_end(&mut self, dying: &[Key]) -> Vec<Record> {
         let caches = self.caches.as_mut().filter(|_| !dying.is_empty());
         let read = caches.map(|caches| caches.read(dying));
@@ -50,11 +50,11 @@ impl Evidence {
         [self.caches_read(read), self.pins_read(looked)].concat()
     }
 
-    /// What failed once will fail again.
-    fn pins_read(&mut self, looked: Option<Result<Record, PinsError>>) -> Vec<Record> {
+    /// An error of these is permanent.
+    fn pins_read(&mut self, looked: Option<Result<record::Pins, PinsError>>) -> Vec<Record> {
         match looked {
             None => Vec::new(),
-            Some(Ok(record)) => vec![record],
+            Some(Ok(pins)) => vec![Record::Learned(Learned::Pins(pins))],
             Some(Err(error)) => {
                 log::warn!("what pins memcgs is not known: {error}");
                 self.pins = None;
@@ -63,17 +63,17 @@ impl Evidence {
         }
     }
 
-    /// A list that changed too fast may hold still the next time; no other error goes away.
-    fn caches_read(&mut self, read: Option<Result<Record, CachesError>>) -> Vec<Record> {
+    /// A list that changed too fast may be readable the next time; other errors are permanent.
+    fn caches_read(&mut self, read: Option<Result<CacheCopies, CachesError>>) -> Vec<Record> {
         match read {
             None => Vec::new(),
-            Some(Ok(record)) => vec![record],
+            Some(Ok(copies)) => vec![Record::Learned(Learned::Copies(copies))],
             Some(Err(CachesError::Broken)) => {
                 log::warn!("{}", CachesError::Broken);
                 Vec::new()
             }
             Some(Err(error)) => {
-                log::warn!("the slab caches of memcgs are not known: {error}");
+                log::warn!("the slab caches of memcgs are unknown: {error}");
                 self.caches = None;
                 Vec::new()
             }

@@ -11,18 +11,22 @@
 //!   not distinguish a released cache from a leaked one, because newer kernels remove both.
 
 mod cache;
+mod change;
 mod event;
 mod growth;
 mod ledger;
 mod listing;
 mod run;
+mod totals;
 
 pub use cache::{Asked, Cache, Creator, Leak, Number, State, Symbol};
+pub use change::{Change, What};
 pub use event::{SlabDecodeError, SlabEvent};
 pub use growth::{Family, Growing, Growth, root_name, stem};
-pub use ledger::{Change, Config, Ledger, Totals, What};
+pub use ledger::{Config, Ledger};
 pub use listing::{ListCounts, Listed, Listing};
 pub use run::{Owners, SlabRun};
+pub use totals::Totals;
 
 /// Input of the ledger.
 pub type SlabRecord = crate::record::Record<SlabEvent>;

@@ -12,7 +12,7 @@ use crate::{
         Kernel,
         pins::{Options, Pins, PinsError, ScanMemory},
     },
-    record::Record,
+    record,
 };
 
 /// A look is followed by a rest of so many times its length.
@@ -39,18 +39,18 @@ impl MemcgPins {
     }
 
     /// A brief look at all of these memcgs in one pass, unless the last one was just now.
-    pub fn look_if_rested(&mut self, memcgs: &[Key]) -> Option<Result<Record, PinsError>> {
+    pub fn look_if_rested(&mut self, memcgs: &[Key]) -> Option<Result<record::Pins, PinsError>> {
         let rested = self.rest_until.is_none_or(|until| until <= Instant::now());
         let options = Options { scan_memory: ScanMemory::Never, budget: Some(BRIEF) };
         rested.then(|| self.read(memcgs, &options))
     }
 
     /// A thorough look.
-    pub fn look(&mut self, memcgs: &[Key]) -> Result<Record, PinsError> {
+    pub fn look(&mut self, memcgs: &[Key]) -> Result<record::Pins, PinsError> {
         self.read(memcgs, &Options { budget: Some(LONG), ..Options::default() })
     }
 
-    fn read(&mut self, memcgs: &[Key], options: &Options) -> Result<Record, PinsError> {
+    fn read(&mut self, memcgs: &[Key], options: &Options) -> Result<record::Pins, PinsError> {
         let start = Instant::now();
         let look = self.kernel.look(memcgs, options);
         let took = start.elapsed();
@@ -60,6 +60,6 @@ impl MemcgPins {
         let explanations = explain(&look).into_iter();
         let of = explanations.filter(|explanation| !explanation.is_freed());
         let of = of.map(|explanation| (explanation.key, Pinned::of(&explanation))).collect();
-        Ok(Record::Pins { t_ns: look.ended_ns, of })
+        Ok(record::Pins { t_ns: look.ended_ns, of })
     }
 }

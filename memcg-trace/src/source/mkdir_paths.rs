@@ -22,9 +22,9 @@ use crate::{
 };
 
 /// The controller's mount point.
-pub struct Asked(PathBuf);
+pub struct MkdirPaths(PathBuf);
 
-impl Asked {
+impl MkdirPaths {
     /// `None`: this kernel has other sources of paths.
     pub fn of(kernel: &Kernel) -> Option<Self> {
         let wanted = kernel.kind() == Kind { callbacks: Callbacks::Cgroup, blind: true };
@@ -75,12 +75,12 @@ mod tests {
     #[test]
     fn only_what_is_there() {
         let mount = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let asked = Asked(mount.to_owned());
+        let paths = MkdirPaths(mount.to_owned());
         let placed = |path: &str| {
             let known = Field::CSS | Field::NAME | Field::PATH;
             let header = EventHeader { hook: Hook::CgroupMkdir as u16, known, ..EventHeader::new_zeroed() };
             let mut record = Record::Event(Event::new(header, path.as_bytes()).expect("an event"));
-            asked.place(&mut record);
+            paths.place(&mut record);
             let Record::Event(event) = record else { panic!("an event") };
             event.name().map(|name| String::from_utf8_lossy(name).into_owned())
         };

@@ -1,27 +1,19 @@
 //! The ordered live stream: drains buffers on a timer, reports loss, and inserts walks among the events.
 
-use std::{
-    mem,
-    time::{Duration, Instant},
-};
-
 use anyhow::Result;
-use memcg_trace_common::Hook;
 
 use super::{
-    live::{Checked, Live, LiveError, Options},
-    mkdir_paths::Asked,
+    live::Live,
+    loading::Options,
+    mkdir_paths::MkdirPaths,
     take_walk,
+    tap::{Polled, Tap},
 };
 use crate::{
-    kernel::{Kernel, boot, clock, walk::Walk},
-    record::{Backend, Clock, Merge, Record, Snapshot, Start},
+    event::Event,
+    kernel::{Kernel, boot, clock, page_bytes, walk::Walk},
+    record::{Backend, Clock, Record, Snapshot, Start},
 };
-
-/// Interval for reading the counters of missed firings.
-const CHECK: Duration = Duration::from_secs(1);
-/// Maximum time from an event's timestamp until it is in its buffer.
-const SETTLED_NS: u64 = 10_000_000;
 
 /// Configuration of the stream.
 #[derive(Clone, Copy, Debug)]
@@ -52,49 +44,35 @@ pub trait Feed {
     fn walk(&mut self, out: &mut Vec<Record>);
 }
 
-/// Result of a [`Feed::poll`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Polled {
-    /// Everything up to this time (`CLOCK_MONOTONIC`, ns) was appended.
-    pub settled_ns: u64,
-    /// A buffer fills fast: poll again at once.
-    pub pressed: bool,
-    /// Missed firings were read, which happens once a second.
-    pub checked: bool,
-}
-
 /// The hooks and the walks of one run.
 pub struct Stream {
-    live: Live,
-    merge: Merge,
+    tap: Tap<Event>,
     /// `None`: disabled, or this kernel cannot be walked.
     walk: Option<Walk>,
     /// Set if paths come from the mkdir calls of threads.
-    asked: Option<Asked>,
-    /// A walk newer than the events released so far.
-    snapshot: Option<Snapshot>,
-    checked: Instant,
-    /// Events emitted by the hooks at the last check, and its time, ns.
-    emitted: (u64, Vec<(Hook, u32, u64)>),
-    undecodable: u64,
+    mkdir_paths: Option<MkdirPaths>,
 }
 
 impl Stream {
     /// Attaches, and reads existing memcgs.
     pub fn open(kernel: &Kernel, wanted: &Wanted) -> Result<(Self, Start)> {
-        let mut walk = if wanted.walk { kernel.walk() } else { None };
+        let walk = if wanted.walk { kernel.walk() } else { None };
         let live = Live::open(&Options {
             backend: wanted.backend,
             perf_pages: wanted.perf_pages,
             ..Options::of(kernel)
         })?;
+        let mut stream = Self { tap: Tap::new(live), walk, mkdir_paths: MkdirPaths::of(kernel) };
         // After attaching: later memcgs are in the stream, earlier ones in the walk or the census.
-        let snapshot = walk.as_mut().map(take_walk).transpose()?;
-        let census = match snapshot {
+        if let Some(walk) = &mut stream.walk {
+            let snapshot = take_walk(walk)?;
+            stream.tap.place(snapshot.ended_ns, snapshot);
+        }
+        let census = match stream.snapshot() {
             Some(_) => None,
             None => Some(kernel.census()),
         };
-        let dying_unseen = census.as_ref().map_or(Some(0), |census| census.dying);
+        let live = stream.tap.live();
         let start = Start {
             kernel: boot::release(),
             boot_id: boot::id(),
@@ -104,32 +82,22 @@ impl Stream {
                 .fallback()
                 .map(|error| format!("the kprobe backend does not work here: {error}")),
             unknown: live.absent().map(|(what, error)| (what.to_owned(), error.to_string())).collect(),
-            page_bytes: live.page_bytes() as u64,
+            page_bytes: page_bytes() as u64,
             perf_pages: live.perf_pages() as u64,
             layout: kernel.layout,
             clock: wanted.clock,
             started_ns: clock::monotonic_ns(),
             grace_ns: wanted.grace_ns,
             live: Some(census.as_ref().map_or(0, |census| census.live)),
-            dying_unseen,
+            dying_unseen: census.as_ref().map_or(Some(0), |census| census.dying),
             paths: census.map(|census| census.paths).unwrap_or_default(),
-        };
-        let stream = Self {
-            live,
-            merge: Merge::new(),
-            walk,
-            asked: Asked::of(kernel),
-            snapshot,
-            checked: Instant::now(),
-            emitted: (0, Vec::new()),
-            undecodable: 0,
         };
         Ok((stream, start))
     }
 
     /// The first walk, until the events have caught up with it.
     pub fn snapshot(&self) -> Option<&Snapshot> {
-        self.snapshot.as_ref()
+        self.tap.waiting()
     }
 
     /// Walks. After a failed walk there are no more: the stream continues, and losses stay inconclusive.
@@ -144,67 +112,46 @@ impl Stream {
         }
     }
 
-    /// Reads the counters of the hooks, and reports loss.
-    fn check(&mut self, now_ns: u64, out: &mut Vec<Record>) -> Result<(), LiveError> {
-        self.checked = Instant::now();
-        let Checked { missed, emitted } = self.live.check()?;
-        out.extend(missed.into_iter().map(|(hook, firings)| Record::Missed { t_ns: now_ns, hook, firings }));
-        // Events emitted before the previous check: drained by now, unless lost.
-        let (t_ns, emitted) = mem::replace(&mut self.emitted, (now_ns, emitted));
-        self.merge.expect(t_ns, emitted, |record| out.push(record));
-        Ok(())
+    /// Walks, and puts the walk where it belongs among the events.
+    fn place_snapshot(&mut self) {
+        if let Some(snapshot) = self.take_snapshot() {
+            self.tap.place(snapshot.ended_ns, snapshot);
+        }
     }
 
-    /// Releases events up to `settled_ns`, and inserts the walk at its place.
-    fn release(&mut self, settled_ns: u64, out: &mut Vec<Record>) {
-        let first = out.len();
-        if let Some(snapshot) = self.snapshot.take_if(|snapshot| snapshot.ended_ns <= settled_ns) {
-            self.merge.release(snapshot.ended_ns, |record| out.push(record));
-            out.push(Record::Walk(snapshot));
-        }
-        self.merge.release(settled_ns, |record| out.push(record));
-        if let Some(asked) = &self.asked {
-            out[first..].iter_mut().for_each(|record| asked.place(record));
+    fn place_paths(&self, records: &mut [Record]) {
+        if let Some(paths) = &self.mkdir_paths {
+            records.iter_mut().for_each(|record| paths.place(record));
         }
     }
 }
 
 impl Feed for Stream {
     fn poll(&mut self, wants_walk: bool, out: &mut Vec<Record>) -> Result<Polled> {
-        let now_ns = clock::monotonic_ns();
-        let drained = self.live.drain(&mut self.merge);
-        self.undecodable += drained.undecodable;
-        let settled_ns = now_ns.saturating_sub(SETTLED_NS);
-        self.release(settled_ns, out);
-        let checked = self.checked.elapsed() >= CHECK;
-        if checked {
-            self.check(now_ns, out)?;
-            if wants_walk && self.snapshot.is_none() {
-                self.snapshot = self.take_snapshot();
-            }
+        let first = out.len();
+        let polled = self.tap.poll(clock::monotonic_ns(), out)?;
+        self.place_paths(&mut out[first..]);
+        if polled.checked && wants_walk && self.tap.waiting().is_none() {
+            self.place_snapshot();
         }
-        Ok(Polled { settled_ns, pressed: drained.pressed, checked })
+        Ok(polled)
     }
 
     fn end(&mut self, out: &mut Vec<Record>) -> Result<u64> {
-        let end_ns = clock::monotonic_ns();
-        let missed = self.live.check()?.missed;
+        let (first, end_ns) = (out.len(), clock::monotonic_ns());
         // The first walk may still be waiting for events.
-        self.undecodable += self.live.drain(&mut self.merge).undecodable;
-        self.release(end_ns, out);
+        self.tap.close(end_ns, out)?;
+        self.place_paths(&mut out[first..]);
         // Current references, charges and IDs of the survivors.
-        self.snapshot = self.take_snapshot();
-        let emitted = self.live.detach()?;
-        self.undecodable += self.live.drain(&mut self.merge).undecodable;
-        self.release(u64::MAX, out);
-        self.merge.finish(emitted.events, |record| out.push(record));
-        let missed = missed.into_iter().chain(emitted.unreturned);
-        out.extend(missed.map(|(hook, firings)| Record::Missed { t_ns: end_ns, hook, firings }));
+        self.place_snapshot();
+        let rest = out.len();
+        self.tap.finish(end_ns, out)?;
+        self.place_paths(&mut out[rest..]);
         Ok(end_ns)
     }
 
     fn undecodable(&self) -> u64 {
-        self.undecodable
+        self.tap.undecodable()
     }
 
     fn walk(&mut self, out: &mut Vec<Record>) {

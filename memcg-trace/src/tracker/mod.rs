@@ -38,9 +38,8 @@ pub use totals::Totals;
 
 use self::{forecast::Forecast, ledger::Ledger, path::Paths, recent::Recent, walk::Loss};
 use crate::{
-    cause::Pinned,
     event::{Event, ID_LIMIT, Key},
-    record::{Backend, Record, Snapshot},
+    record::{Backend, CacheCopies, Learned, Pins, Record, Snapshot},
 };
 
 /// The tracker's configuration, and facts from before the first event.
@@ -115,17 +114,18 @@ impl Tracker {
                 totals.missed_firings = totals.missed_firings.saturating_add(firings);
                 (t_ns, What::Missed { hook, firings })
             }
-            Record::Names { .. } => return,
-            Record::Caches { hold, ref of, .. } => return self.has_caches(hold, of),
-            Record::Pins { ref of, .. } => return self.is_pinned(of),
+            Record::Learned(Learned::Names { .. }) => return,
+            Record::Learned(Learned::Copies(ref copies)) => return self.have_copies(copies),
+            Record::Learned(Learned::Pins(ref pins)) => return self.are_pinned(pins),
         };
         self.loss.happened(t_ns);
         out.push(Change { t_ns, task: None, what });
     }
 
-    /// Stores the slab caches of dying memcgs; memcgs freed meanwhile are ignored.
-    fn has_caches(&mut self, hold: bool, of: &[(Key, Vec<Box<[u8]>>)]) {
-        for (key, names) in of {
+    /// What was read of those that are dying; others have come and gone meanwhile.
+    fn have_copies(&mut self, copies: &CacheCopies) {
+        let hold = copies.hold;
+        for (key, names) in &copies.of {
             self.ledger.edit(key, |memcg| {
                 if memcg.state == State::Dying {
                     memcg.slab_caches = Some(Box::new(SlabCaches { names: names.clone(), hold }));
@@ -134,9 +134,9 @@ impl Tracker {
         }
     }
 
-    /// What was found to refer to those that are dying.
-    fn is_pinned(&mut self, of: &[(Key, Pinned)]) {
-        for (key, pinned) in of {
+    /// Stores the pins of dying memcgs; memcgs freed meanwhile are ignored.
+    fn are_pinned(&mut self, pins: &Pins) {
+        for (key, pinned) in &pins.of {
             self.ledger.edit(key, |memcg| {
                 if memcg.state == State::Dying {
                     memcg.pinned = Some(Box::new(pinned.clone()));

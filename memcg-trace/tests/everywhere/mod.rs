@@ -1,4 +1,4 @@
-//! What holds on any machine, with either backend.
+//! Tests for any machine, with either backend.
 
 mod doctor;
 mod ends;

@@ -1,4 +1,4 @@
-//! What the tool can do here: the same code that the other commands run, asked step by step.
+//! The features that work here, probed step by step with the code of the other commands.
 
 use std::path::{Path, PathBuf};
 
@@ -27,39 +27,36 @@ use crate::{
         walk::Walk,
     },
     record::Backend,
-    source::{
-        Caches,
-        live::{LiveError, Options, Trial},
-    },
+    source::{Caches, LiveError, Options, Trial},
 };
 use memcg_trace_common::{DentryLayout, Layout};
 
-/// Every answer, and what it takes to go on.
+/// All results, and the state needed to continue.
 #[derive(Default)]
 pub struct Abilities {
     pub answers: Vec<Ability>,
     pub controller: Option<Controller>,
-    /// The better way that works.
+    /// The best walk that works.
     pub walk: Option<Walk>,
-    /// Where memcgs have slab caches of their own.
+    /// Where memcgs have their own slab caches.
     pub caches: Option<Caches>,
     /// What refers to dying memcgs.
     pub pins: Option<Pins>,
-    /// What `trace` would take.
+    /// The backend that `trace` would use.
     pub backend: Option<Backend>,
-    /// For hooks that are told apart by what they read.
+    /// Options for the hooks, according to the layout.
     pub options: Option<Options>,
     btf: Option<PathBuf>,
-    /// There is no type information: `trace` knows memcgs by their addresses.
+    /// There is no BTF: `trace` identifies memcgs by address only.
     blind: bool,
 }
 
-/// Settings of the kernel that explain a no.
+/// Sysctls that may explain a no.
 const SYSCTLS: &[&str] =
     &["kernel.kptr_restrict", "kernel.perf_event_paranoid", "kernel.unprivileged_bpf_disabled"];
 
 impl Abilities {
-    /// Asks for everything, in the order in which one needs the other.
+    /// Probes everything, in order of dependency.
     pub fn find(btf: Option<&Path>) -> Self {
         let mut abilities = Self { btf: btf.map(Path::to_owned), ..Self::default() };
         let capabilities = privileges::capabilities();
@@ -100,7 +97,7 @@ impl Abilities {
         self.controller = controller.ok();
     }
 
-    /// Type information, its proof, and the places of counters; `None`: no layout that may be used.
+    /// BTF, its proof, and the offsets of counters; `None`: no usable layout.
     fn layout(&mut self, btf: Option<&Path>) -> Option<Kernel> {
         if let (Callbacks::Cgroup, Some(controller)) = (Callbacks::find(), &self.controller) {
             let kernel = Kernel::by_cgroup(controller);
@@ -179,8 +176,8 @@ impl Abilities {
         self.caches = caches.ok();
     }
 
-    /// Without a layout that may be used hooks can be attached all the same, and see nothing. Where there is none at all,
-    /// kprobes are used all the same; how a life looks then, or on 3.10, the self-test does not know.
+    /// Without a usable layout, hooks can still be attached, but see nothing. Without any layout, kprobes are used
+    /// anyway; the self-test does not know which events to expect then, or on 3.10.
     fn hooks(&mut self, kernel: Option<&Kernel>) {
         let unproven = || Options {
             layout: Layout::UNKNOWN,
@@ -225,7 +222,7 @@ impl Abilities {
         }
     }
 
-    /// What it comes to, by command.
+    /// Summarises the results by command.
     fn commands(&mut self) {
         let trace = match self.backend {
             Some(Backend::Kprobe) => Answer::yes("kprobe backend: every step, IDs and their release, errnos"),
@@ -247,7 +244,7 @@ impl Abilities {
     }
 }
 
-/// Refers to the first thing that is needed and not there.
+/// Refers to the first missing requirement.
 fn lacking(answers: &[Ability]) -> Answer {
     const NEEDED: [&str; 5] = [
         "privileges",
@@ -266,7 +263,7 @@ fn lacking(answers: &[Ability]) -> Answer {
     }
 }
 
-/// Why nothing that takes privileges is tried: the kernel would refuse, and not say why.
+/// The reason not to try anything privileged: the kernel would refuse without a reason.
 fn refused() -> Option<&'static str> {
     privileges::check().err().map(|error| match error {
         PrivilegeError::Missing(_) => "it takes the privileges that are missing",
@@ -295,7 +292,7 @@ fn settings() -> Answer {
     }
 }
 
-/// What attaching said, and what the kernel's lists say of a function that refused.
+/// Result of attaching; for a refused function, with the explanation from the kernel's lists.
 fn attached(backend: Backend, planned: &Planned, error: Option<&AttachError>) -> Answer {
     let Some(error) = error else { return Answer::yes("attached and detached") };
     let why = match backend {

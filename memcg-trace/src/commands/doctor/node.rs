@@ -1,4 +1,4 @@
-//! Looks at the node twice.
+//! Examines the node twice.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -22,20 +22,20 @@ use crate::{
         pins::{Options, Pins},
         walk::Walk,
     },
-    record::{Record, Version},
+    record::{CacheCopies, Version},
     report::view::MemcgView,
     session::{Empty, Survey},
     source::Caches,
     tracker::Tracker,
 };
 
-/// Shorter spans tell no trend.
+/// Minimum time for a trend.
 const TREND: Duration = Duration::from_secs(10);
 
-/// What one look brought.
+/// Result of one examination.
 struct Look {
     memcgs: Memcgs,
-    /// Those that are dying, if it was walked.
+    /// The dying memcgs, if walked.
     dying: Option<HashSet<Key>>,
     survey: Option<Survey>,
     by_controller: BTreeMap<String, u64>,
@@ -51,7 +51,7 @@ pub struct Means<'a> {
 /// How long doctor looks for what pins memcgs: on a very sick node there are millions of references.
 const LOOKING: Duration = Duration::from_secs(5);
 
-/// Two looks, `watch` apart.
+/// Two examinations, `watch` apart.
 pub fn examine(
     controller: &Controller,
     walk: &mut Option<Walk>,
@@ -91,7 +91,7 @@ pub fn examine(
 
 impl Look {
     fn take(controller: &Controller, walk: &mut Option<Walk>) -> Self {
-        // The counters of each CPU are summed up for whoever reads this file. It is read for that alone.
+        // Reading this file makes the kernel flush its per-CPU counters.
         let _ = fs::read(controller.mount.join("memory.stat"));
         let surveyed = match walk {
             Some(walk) => Survey::take(walk, controller).map_err(|error| error.to_string()),
@@ -108,11 +108,11 @@ impl Look {
         Self { memcgs, dying, survey, by_controller: dying_by_controller(), slab_caches: slab_caches() }
     }
 
-    /// What stayed since `earlier`.
+    /// The memcgs, with those that have been dying since `earlier`.
     fn after(self, earlier: &Self, means: Means<'_>) -> Memcgs {
         let mut memcgs = self.memcgs;
         let Some((survey, before)) = self.survey.as_ref().zip(earlier.dying.as_ref()) else {
-            // Which ones is not known: at most as many as there were at either look.
+            // It is unknown which ones: at most the smaller of the two counts.
             memcgs.staying = memcgs.dying.zip(earlier.memcgs.dying).map(|(now, before)| now.min(before));
             return memcgs;
         };
@@ -143,21 +143,21 @@ fn pinned(pins: &mut Pins, memcgs: &[Key]) -> Option<Vec<Pinned>> {
     Some(there.map(Pinned::of).collect())
 }
 
-/// Which of these memcgs slab caches of their own hold.
+/// Those of these memcgs that are pinned by their own slab caches.
 fn held_by_caches(caches: &mut Caches, memcgs: &[Key]) -> HashSet<Key> {
-    match caches.read::<Event>(memcgs) {
-        Ok(Record::Caches { hold: true, of, .. }) => {
+    match caches.read(memcgs) {
+        Ok(CacheCopies { hold: true, of, .. }) => {
             of.into_iter().filter(|(_, names)| !names.is_empty()).map(|(key, _)| key).collect()
         }
         Ok(_) => HashSet::new(),
         Err(error) => {
-            log::warn!("which slab caches dying memcgs have is not known: {error}");
+            log::warn!("the slab caches of dying memcgs are unknown: {error}");
             HashSet::new()
         }
     }
 }
 
-/// Everything, by a walk.
+/// All facts, from a walk.
 fn walked(survey: &Survey) -> Memcgs {
     let tracker = Tracker::of_walk(&survey.snapshot);
     let totals = tracker.totals();
@@ -181,12 +181,12 @@ fn walked(survey: &Survey) -> Memcgs {
     }
 }
 
-/// How many of them own their memcg ID.
+/// Number of them that own their memcg ID.
 fn ids<'a>(mut events: impl Iterator<Item = &'a Event>) -> Option<u64> {
     events.try_fold(0, |sum, event| Some(sum + u64::from(event.memcg_id()? != 0)))
 }
 
-/// What the kernel counts itself.
+/// The kernel's own counts only.
 fn counted(controller: &Controller, reason: String) -> Memcgs {
     let counted = Counted::now(controller);
     let live = match controller.version {
@@ -206,7 +206,7 @@ fn lesser(one: &BTreeMap<String, u64>, other: &BTreeMap<String, u64>) -> BTreeMa
     both.collect()
 }
 
-/// Caches and their aliases; SLUB alone shows them.
+/// Caches and their aliases; only SLUB shows them.
 fn slab_caches() -> Option<u64> {
     fs::read_dir("/sys/kernel/slab").ok().map(|entries| entries.count() as u64)
 }

@@ -7,13 +7,15 @@ use std::{
     ffi::OsString,
     io::{self, BufWriter, Write as _},
     os::unix::ffi::OsStrExt as _,
-    path::PathBuf,
 };
 
 use anyhow::{Context as _, Result, bail};
 
 use self::{progress::Progress, target::Target};
-use super::{Format, names::NamesArgs, page};
+use super::{
+    args::{BtfArg, Format, OutputArgs},
+    names::NamesArgs,
+};
 use crate::{
     attribution::Names,
     cause,
@@ -72,18 +74,11 @@ pub struct Args {
     #[command(flatten)]
     pub names: NamesArgs,
 
-    /// Type information of exactly this kernel, where /sys/kernel/btf/vmlinux does not exist: raw BTF, a vmlinux with a section
-    /// .BTF, or a .btf.tar.xz of BTFHub
-    #[arg(long, value_name = "FILE")]
-    pub btf: Option<PathBuf>,
+    #[command(flatten)]
+    pub btf: BtfArg,
 
-    /// Output format; json is one object a line
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    pub output: Format,
-
-    /// Colours; auto: on a terminal, unless NO_COLOR is set
-    #[arg(long, value_enum, default_value_t = clap::ColorChoice::Auto)]
-    pub color: clap::ColorChoice,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// `--scan-memory`
@@ -124,9 +119,9 @@ struct Walked {
 impl Args {
     /// Walks, picks, looks, prints.
     pub fn run(self) -> Result<Exit> {
-        let kernel = Kernel::probe(self.btf.as_deref())?;
+        let kernel = Kernel::probe(self.btf.file())?;
         let mut walk = kernel.load_walk().context("cannot list dying memcgs")?;
-        let pins = Pins::open(&kernel, self.btf.as_deref());
+        let pins = Pins::open(&kernel, self.btf.file());
         let mut pins = pins
             .context("cannot find out what pins memcgs; memcg-trace scan shows what they are charged for")?;
         let resolver = self.names.resolver()?;
@@ -193,7 +188,7 @@ impl Args {
     }
 
     fn print(&self, walked: &Walked, explained: &Explained) -> Result<Exit> {
-        let most = match (self.top, self.output) {
+        let most = match (self.top, self.output.format) {
             (None, Format::Text) if !self.all => Some(TOP),
             (top, _) => top,
         };
@@ -207,8 +202,8 @@ impl Args {
         let container = |memcg: &Memcg| names.container_of(&memcg.key, memcg.path.as_deref());
         let view = ExplainView::new(explained, tracker, &viewpoint, request, container);
         let mut out = BufWriter::new(io::stdout());
-        match self.output {
-            Format::Text => text::explain(&mut out, &view, most, page(self.color, false, true))?,
+        match self.output.format {
+            Format::Text => text::explain(&mut out, &view, most, self.output.page())?,
             Format::Json => json::explain(&mut out, &view)?,
         }
         out.flush()?;

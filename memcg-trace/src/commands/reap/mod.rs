@@ -5,7 +5,6 @@ mod cache;
 use std::{
     collections::{BTreeMap, HashSet},
     io::{self, BufWriter, Write as _},
-    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
@@ -13,7 +12,10 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use self::cache::drop_cache;
-use super::{Format, explain::progress::Progress, page};
+use super::{
+    args::{BtfArg, Format, OutputArgs},
+    explain::progress::Progress,
+};
 use crate::{
     cause::{self, Behind, Explanation, File, FileKind, Folios, Pinned, Thing, path_of, pin_totals},
     event::Key,
@@ -47,18 +49,11 @@ pub struct Args {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Type information of exactly this kernel, where /sys/kernel/btf/vmlinux does not exist: raw BTF, a vmlinux with a section
-    /// .BTF, or a .btf.tar.xz of BTFHub
-    #[arg(long, value_name = "FILE")]
-    pub btf: Option<PathBuf>,
+    #[command(flatten)]
+    pub btf: BtfArg,
 
-    /// Output format; json is one object a line
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    pub output: Format,
-
-    /// Colours; auto: on a terminal, unless NO_COLOR is set
-    #[arg(long, value_enum, default_value_t = clap::ColorChoice::Auto)]
-    pub color: clap::ColorChoice,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// A css is freed an RCU grace period and two kworkers after its last reference went.
@@ -75,10 +70,9 @@ struct Cached<'a> {
 
 impl Args {
     pub fn run(self) -> Result<Exit> {
-        let kernel = Kernel::probe(self.btf.as_deref())?;
+        let kernel = Kernel::probe(self.btf.file())?;
         let mut walk = kernel.load_walk().context("cannot list dying memcgs")?;
-        let mut pins =
-            Pins::open(&kernel, self.btf.as_deref()).context("cannot find out what pins memcgs")?;
+        let mut pins = Pins::open(&kernel, self.btf.file()).context("cannot find out what pins memcgs")?;
         let dying = |snapshot: &Snapshot| snapshot.dying().filter_map(Key::of).collect::<Vec<_>>();
         let keys = dying(&take_walk(&mut walk)?);
         let mut look = |keys: &[Key]| -> Result<Vec<Explanation>> {
@@ -158,8 +152,8 @@ impl Args {
             files: files.collect(),
         };
         let mut out = BufWriter::new(io::stdout());
-        match self.output {
-            Format::Text => text::reap(&mut out, &view, page(self.color, false, true))?,
+        match self.output.format {
+            Format::Text => text::reap(&mut out, &view, self.output.page())?,
             Format::Json => json::reap(&mut out, &view)?,
         }
         Ok(out.flush()?)

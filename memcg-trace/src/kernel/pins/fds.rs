@@ -16,8 +16,8 @@ use crate::{
     kernel::memory::{Members, MemoryError},
 };
 
-/// More descriptors than a table has room for in practice; the limit `nr_open` is 1,048,576 unless somebody raised it.
-const FDS_MAX: usize = 1 << 22;
+/// Descriptors of one table that are read: `nr_open` (fs/file.c) allows no more unless somebody raised it.
+const FDS_MAX: usize = 1 << 20;
 
 /// One open file (`struct file`), whoever has it.
 #[derive(Clone, Debug)]
@@ -67,6 +67,9 @@ impl<'a> OpenFiles<'a> {
             let count = rows.get::<u32>(table, layout.table.count).unwrap_or(0) as usize;
             if pass.is_late("open files") {
                 break;
+            }
+            if count > FDS_MAX {
+                pass.unread("some open files", format!("a process has room for {count}"));
             }
             let files = pass.memory.array(rows.pointer(table, layout.table.files), count.min(FDS_MAX))?;
             for (fd, file) in files.into_iter().enumerate() {

@@ -43,7 +43,7 @@ pub(super) fn read(pass: &mut Pass<'_>, groups: &mut Groups, node_ids: u32) -> R
             continue;
         }
         for head in &heads {
-            let (first, head) = (rows.pointer(row, *head), node + u64::from(*head));
+            let (first, head) = (rows.pointer(row, *head), node.wrapping_add((*head).into()));
             if first != 0 && first != head {
                 if pass.is_late("folios on LRU lists") {
                     return Ok(());
@@ -77,7 +77,7 @@ fn follow(
             let mut node = list.node;
             let end = pass.memory.follow(&mut list, &mut |words: &PageWords| {
                 steps += 1;
-                groups.folio(memcg, node - u64::from(page.lru), words);
+                groups.folio(memcg, node.wrapping_sub(page.lru.into()), words);
                 node = word(words, page.lru);
             })?;
             groups.settle_some(pass.memory)?;

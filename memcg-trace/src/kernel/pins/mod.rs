@@ -144,6 +144,9 @@ impl Pins {
         if layout.stock.distance.is_none() {
             layout.stock.distance = stocks::distance_by_symbols();
         }
+        if layout.net.icmp != ABSENT {
+            layout.cpu_offsets = nets::cpu_offsets_by_symbol();
+        }
         let root = match (kernel.memory_root, layout.cgroup.of_root) {
             (0, _) | (_, ABSENT) => 0,
             (root, offset) => root + u64::from(offset),

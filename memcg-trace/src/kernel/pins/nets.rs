@@ -1,11 +1,13 @@
 //! Network namespaces, and the sockets that the kernel makes for each of them (rtnetlink, neighbour discovery, …): charged to
 //! whoever made the namespace, and there for as long as it is.
 
+use std::fs;
+
 use foldhash::{HashSet, HashSetExt as _};
 use memcg_trace_common::{ABSENT, READ_MAX};
 
 use super::{pass::Pass, tasks::Tasks};
-use crate::kernel::memory::{Lists, Members, MemoryError};
+use crate::kernel::memory::{Lists, Members, MemoryError, symbols::address_of};
 
 /// More namespaces than there can be (`user.max_net_namespaces` is a limit for each user).
 const NETS_MAX: usize = 1 << 20;
@@ -95,9 +97,51 @@ pub(super) fn own_sockets(pass: &mut Pass<'_>, nets: &Nets) -> Result<Vec<u64>, 
         let found = own(pass, *net, places.iter().copied().zip(pointers).collect())?;
         socks.extend(found.into_iter().map(|(_, sock)| sock));
     }
+    socks.extend(by_cpu(pass, &ours)?);
     let mut socks: Vec<u64> = socks.into_iter().collect();
     socks.sort_unstable();
     Ok(socks)
+}
+
+/// Address of `__per_cpu_offset` by /proc/kallsyms, which has it with CONFIG_KALLSYMS_ALL. `None`: hidden, or not there.
+pub(super) fn cpu_offsets_by_symbol() -> Option<u64> {
+    address_of("__per_cpu_offset").ok().flatten()
+}
+
+/// The sockets of ICMP: one for each CPU and namespace, until 5.18.
+fn by_cpu(pass: &mut Pass<'_>, nets: &[u64]) -> Result<Vec<u64>, MemoryError> {
+    let layout = pass.layout;
+    if nets.is_empty() || layout.net.icmp == ABSENT {
+        return Ok(Vec::new());
+    }
+    let Some(offsets) = layout.cpu_offsets else {
+        pass.unread(
+            "ICMP sockets of network namespaces",
+            "/proc/kallsyms does not say where per-CPU variables are (CONFIG_KALLSYMS_ALL)",
+        );
+        return Ok(Vec::new());
+    };
+    let offsets = pass.memory.array(offsets, possible_cpus())?;
+    let mut slots = Vec::new();
+    for member in [layout.net.icmp, layout.net.icmp6] {
+        let pointers = pass.memory.pointers(nets, member)?;
+        for (net, pointer) in nets.iter().zip(pointers).filter(|(_, pointer)| *pointer != 0) {
+            slots.extend(offsets.iter().flatten().map(|offset| (*net, pointer.wrapping_add(*offset))));
+        }
+    }
+    let addresses: Vec<u64> = slots.iter().map(|(_, slot)| *slot).collect();
+    let socks = pass.memory.pointers(&addresses, 0)?;
+    let of = pass.memory.pointers(&socks, layout.sock.net)?;
+    let found = socks.into_iter().zip(of).zip(slots);
+    Ok(found.filter(|((_, of), (net, _))| of == net).map(|((sock, _), _)| sock).collect())
+}
+
+/// The number of possible CPUs: `/sys/devices/system/cpu/possible` is a list such as `0-3`.
+fn possible_cpus() -> usize {
+    let possible = fs::read_to_string("/sys/devices/system/cpu/possible").unwrap_or_default();
+    let last = possible.trim().rsplit([',', '-']).next().and_then(|last| last.parse::<usize>().ok());
+    // CONFIG_NR_CPUS is 8,192 at most.
+    last.map_or(1, |last| (last + 1).min(1 << 13))
 }
 
 /// Areas that modules have for a namespace, and that of its events.

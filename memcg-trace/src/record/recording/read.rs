@@ -12,7 +12,7 @@ use zerocopy::{FromZeros as _, IntoBytes as _};
 use super::{CACHES, END, EVENT, FORMAT, FORMAT_OLDEST, LOST, MAGIC, MISSED, NAMES, PINS, TIME, WALK};
 use crate::{
     event::{DecodeError, Event, Key},
-    record::{Clock, End, Record, Snapshot, Start},
+    record::{CacheCopies, Clock, End, Learned, Pins, Record, Snapshot, Start},
 };
 
 /// An entry of a recording.
@@ -100,12 +100,12 @@ impl<R: Read> Reader<R> {
             MISSED => {
                 Entry::Record(Record::Missed { t_ns: u64(file)?, hook: hook(file)?, firings: u64(file)? })
             }
-            NAMES => Entry::Record(Record::Names {
+            NAMES => Entry::Record(Record::Learned(Learned::Names {
                 key: Key { css: u64(file)?, serial: u64(file)? },
                 facts: json(&bytes(file)?)?,
-            }),
-            CACHES => Entry::Record(caches(file)?),
-            PINS => Entry::Record(pins(file)?),
+            })),
+            CACHES => Entry::Record(Record::Learned(Learned::Copies(copies(file)?))),
+            PINS => Entry::Record(Record::Learned(Learned::Pins(pins(file)?))),
             TIME => Entry::Time(u64(file)?),
             END => Entry::End(End {
                 ended_ns: u64(file)?,
@@ -150,7 +150,7 @@ fn walk(file: &mut impl Read) -> Result<Snapshot, Damage> {
     Ok(Snapshot { began_ns, ended_ns, events, charges: all_charges })
 }
 
-fn caches(file: &mut impl Read) -> Result<Record, Damage> {
+fn copies(file: &mut impl Read) -> Result<CacheCopies, Damage> {
     let (t_ns, hold) = (u64(file)?, u8(file)? != 0);
     let mut of = Vec::new();
     for _ in 0..u64(file)? {
@@ -161,17 +161,17 @@ fn caches(file: &mut impl Read) -> Result<Record, Damage> {
         }
         of.push((key, names));
     }
-    Ok(Record::Caches { t_ns, hold, of })
+    Ok(CacheCopies { t_ns, hold, of })
 }
 
-fn pins(file: &mut impl Read) -> Result<Record, Damage> {
+fn pins(file: &mut impl Read) -> Result<Pins, Damage> {
     let t_ns = u64(file)?;
     let mut of = Vec::new();
     for _ in 0..u64(file)? {
         let key = Key { css: u64(file)?, serial: u64(file)? };
         of.push((key, json(&bytes(file)?)?));
     }
-    Ok(Record::Pins { t_ns, of })
+    Ok(Pins { t_ns, of })
 }
 
 fn hook(file: &mut impl Read) -> Result<Hook, Damage> {

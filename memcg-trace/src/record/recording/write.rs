@@ -8,9 +8,8 @@ use zerocopy::IntoBytes as _;
 
 use super::{CACHES, END, EVENT, FORMAT, LOST, MAGIC, MISSED, NAMES, PINS, TIME, WALK};
 use crate::{
-    cause::Pinned,
     event::{Event, Key},
-    record::{End, Record, Snapshot, Start},
+    record::{CacheCopies, End, Learned, Pins, Record, Snapshot, Start},
 };
 
 /// Writes a recording, block by block. After an error nothing more can be written.
@@ -63,7 +62,7 @@ impl<W: Write> Writer<W> {
                 u16(out, hook as u16)?;
                 u64(out, firings)
             }
-            Record::Names { key, ref facts } => {
+            Record::Learned(Learned::Names { key, ref facts }) => {
                 tag(out, NAMES)?;
                 u64(out, key.css)?;
                 u64(out, key.serial)?;
@@ -71,17 +70,8 @@ impl<W: Write> Writer<W> {
                 u32(out, length(&json)?)?;
                 out.write_all(&json)
             }
-            Record::Caches { t_ns, hold, ref of } => {
-                tag(out, CACHES)?;
-                u64(out, t_ns)?;
-                tag(out, u8::from(hold))?;
-                caches(out, of)
-            }
-            Record::Pins { t_ns, ref of } => {
-                tag(out, PINS)?;
-                u64(out, t_ns)?;
-                pins(out, of)
-            }
+            Record::Learned(Learned::Copies(ref seen)) => copies(out, seen),
+            Record::Learned(Learned::Pins(ref seen)) => pins(out, seen),
         }
     }
 
@@ -128,9 +118,12 @@ fn walk(out: &mut impl Write, snapshot: &Snapshot) -> io::Result<()> {
     Ok(())
 }
 
-fn caches(out: &mut impl Write, of: &[(Key, Vec<Box<[u8]>>)]) -> io::Result<()> {
-    u64(out, of.len() as u64)?;
-    for (key, names) in of {
+fn copies(out: &mut impl Write, copies: &CacheCopies) -> io::Result<()> {
+    tag(out, CACHES)?;
+    u64(out, copies.t_ns)?;
+    tag(out, u8::from(copies.hold))?;
+    u64(out, copies.of.len() as u64)?;
+    for (key, names) in &copies.of {
         u64(out, key.css)?;
         u64(out, key.serial)?;
         u64(out, names.len() as u64)?;
@@ -142,9 +135,11 @@ fn caches(out: &mut impl Write, of: &[(Key, Vec<Box<[u8]>>)]) -> io::Result<()> 
     Ok(())
 }
 
-fn pins(out: &mut impl Write, of: &[(Key, Pinned)]) -> io::Result<()> {
-    u64(out, of.len() as u64)?;
-    for (key, pinned) in of {
+fn pins(out: &mut impl Write, pins: &Pins) -> io::Result<()> {
+    tag(out, PINS)?;
+    u64(out, pins.t_ns)?;
+    u64(out, pins.of.len() as u64)?;
+    for (key, pinned) in &pins.of {
         u64(out, key.css)?;
         u64(out, key.serial)?;
         let json = serde_json::to_vec(pinned)?;

@@ -1,4 +1,4 @@
-//! What works here, what is wrong, what is known and what helps: a page for each node, most important last.
+//! The page of `doctor`: features, findings, known bugs and remedies, most important last.
 
 use std::io::{self, Write};
 
@@ -43,7 +43,7 @@ pub fn doctor(out: &mut impl Write, view: &DoctorView<'_>, page: impl Into<Page>
         view.known.iter().try_for_each(|known| self::known(out, page, known))?;
     }
     if !view.remedies.is_empty() {
-        heading(out, "What to do, least risk first (nothing of it is done for you)", page)?;
+        heading(out, "What to do, least risk first (none of this is done for you)", page)?;
         for (remedy, number) in view.remedies.iter().zip(1..) {
             page.line(out, &format!("  {number:>2}. {}", remedy.action), HANGING)?;
             page.line(out, &format!("      {}", remedy.helps), HANGING)?;
@@ -82,14 +82,14 @@ fn row(
 }
 
 fn known(out: &mut impl Write, page: Page, known: &KnownView<'_>) -> io::Result<()> {
-    let may = if known.certain { "" } else { "may have been fixed in this release already: " };
+    let may = if known.certain { "" } else { "may already be fixed in this release: " };
     page.line(out, &format!("  {}: {may}{}", known.id, known.bug), HANGING)?;
     page.line(out, &format!("      symptom: {}", known.symptom), HANGING)?;
-    let fixed_in = or(known.fixed_in, "no release that is known");
+    let fixed_in = or(known.fixed_in, "no known release");
     page.line(out, &format!("      fixed in: {fixed_in} ({})", known.fixed_note), HANGING)?;
     let evidence = match known.evidence {
         Evidence::Seen => "reproduced",
-        Evidence::Source => "read in the source",
+        Evidence::Source => "found in the source",
         Evidence::Reported => "reported by others",
     };
     page.line(out, &format!("      known by: {evidence}; {}", known.sources.join(", ")), HANGING)?;
@@ -110,12 +110,10 @@ fn verdict(view: &DoctorView<'_>) -> (Style, String) {
         Verdict::Healthy if notes > 0 => {
             return (GOOD, format!("Not sick; {} worth a look.", many(notes as u64, "thing")));
         }
-        Verdict::Healthy => (GOOD, "Healthy, by everything that is looked at."),
+        Verdict::Healthy => (GOOD, "Healthy: no check found a problem."),
         Verdict::Sick => (BAD, "Sick."),
-        Verdict::Inconclusive => {
-            (WARN, "Inconclusive: not sick by what could be told, but not all could be.")
-        }
-        Verdict::Unsupported => (BAD, "There is no memory controller to ask."),
+        Verdict::Inconclusive => (WARN, "Inconclusive: not sick as far as known, but some checks failed."),
+        Verdict::Unsupported => (BAD, "There is no memory controller."),
     };
     (verdict.0, verdict.1.to_owned())
 }

@@ -1,4 +1,4 @@
-//! One line for each event.
+//! Live lines, one per event.
 
 use std::io::{self, Write};
 
@@ -13,13 +13,13 @@ use crate::{
     units::{Size, Time, TimeOfDay, UNKNOWN},
 };
 
-/// A column in which there is nothing to know.
+/// Placeholder for a column that does not apply.
 const NONE: &str = "-";
 
-/// Names the columns.
+/// Prints the header.
 ///
-/// ID is the memcg ID for as long as the memcg owns it, then `released`. AGE is how long the memcg was in the state that
-/// the event ended; for `released` and `LEAKED`, how long it has been dying.
+/// ID is the memcg ID while the memcg owns it, then `released`. AGE is the time the memcg spent in the state that the
+/// event ended; for `released` and `LEAKED`, the time it has been dying.
 pub fn header(out: &mut impl Write, page: impl Into<Page>) -> io::Result<()> {
     match Lines::of(page.into()) {
         Lines::Whole { .. } => {
@@ -67,18 +67,18 @@ impl Lines {
     }
 }
 
-/// One line; a leak's says all that is known of it.
+/// One line; for a leak, with all known facts.
 pub fn event(out: &mut impl Write, event: &EventView<'_>, page: impl Into<Page>) -> io::Result<()> {
     let page = page.into();
     let mut line = Vec::new();
     match &event.detail {
         Some(Detail::Lost { hook, cpu, events }) => {
             write!(line, "{:<12} {:<12} ", time(event), name(event.event))?;
-            write!(line, "{} of {hook} on CPU {cpu} found no room in the buffer", many(*events, "event"))?;
+            write!(line, "{} of {hook} on CPU {cpu} did not fit in the buffer", many(*events, "event"))?;
         }
         Some(Detail::Missed { hook, firings }) => {
             write!(line, "{:<12} {:<12} ", time(event), name(event.event))?;
-            write!(line, "{} of {hook} went unseen: the kernel skipped the hook", many(*firings, "firing"))?;
+            write!(line, "{} of {hook} missed: the kernel skipped the hook", many(*firings, "firing"))?;
         }
         _ => step(&mut line, event, page)?,
     }
@@ -86,7 +86,7 @@ pub fn event(out: &mut impl Write, event: &EventView<'_>, page: impl Into<Page>)
     page.line(out, &format!("{style}{}{style:#}", String::from_utf8_lossy(&line)), INDENT)
 }
 
-/// A step in the life of a memcg.
+/// An event of a memcg.
 fn step(out: &mut impl Write, event: &EventView<'_>, page: Page) -> io::Result<()> {
     let memcg = event.memcg.as_ref();
     let container = event.container;
@@ -126,7 +126,7 @@ fn step(out: &mut impl Write, event: &EventView<'_>, page: Page) -> io::Result<(
     }
 }
 
-/// What else is known of a leaked memcg.
+/// Further facts about a leaked memcg.
 fn leak(out: &mut impl Write, event: &EventView<'_>, memcg: &MemcgView<'_>) -> io::Result<()> {
     if let Some(container) = event.container {
         if let Some(pod) = pod(container) {
@@ -187,7 +187,7 @@ fn time(event: &EventView<'_>) -> String {
     TimeOfDay { ns: event.time.as_nanosecond() }.to_string()
 }
 
-/// A leak must catch the eye without colour, too.
+/// Leaks stand out without colour, too.
 fn name(kind: EventKind) -> &'static str {
     match kind {
         EventKind::Online => "online",

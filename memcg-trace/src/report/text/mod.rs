@@ -1,4 +1,4 @@
-//! Text for people: columns while it runs, then a summary that says the most at a glance.
+//! Text output: columns for live lines, and a summary.
 
 mod caches;
 mod doctor;

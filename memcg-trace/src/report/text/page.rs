@@ -29,6 +29,11 @@ impl Page {
         Self { color, width: Some(width), rows: Some(ROWS) }
     }
 
+    /// Lists are not cut short if `all`.
+    pub fn all_rows(self, all: bool) -> Self {
+        Self { rows: self.rows.filter(|_| !all), ..self }
+    }
+
     pub(super) fn style(self, style: Style) -> Style {
         match self.color {
             Color::On => style,

@@ -1,4 +1,4 @@
-//! What is in the kernel now: the list or the groups, the counts, one sentence.
+//! The output of `scan`: list or groups, counts, and a verdict.
 
 use std::{
     cmp::Reverse,
@@ -19,8 +19,7 @@ use crate::{
     units::{Count, Size, Time, UNKNOWN},
 };
 
-const EMPTY: &str = "Live, no process and nothing below";
-/// Kinds of charges that a row names, the largest.
+/// Maximum number of kinds of charges per row; the largest are shown.
 const KINDS: usize = 3;
 /// Where the values of the counts begin.
 const INDENT: usize = 17;
@@ -34,7 +33,7 @@ pub fn scan(out: &mut impl Write, scan: &ScanView<'_>, page: impl Into<Page>) ->
     let what = match scan.selection {
         Selection::Dying => "Dying",
         Selection::All => "All memcgs",
-        Selection::Empty => EMPTY,
+        Selection::Empty => "Live, with no processes and no children",
     };
     match &scan.groups {
         _ if scan.selected == 0 => {}
@@ -112,7 +111,7 @@ fn before_rmdir(scan: &ScanView<'_>) -> String {
     }
 }
 
-/// The largest kinds; those of the kernel one by one where it tells.
+/// The largest kinds; kernel memory by kind where known.
 fn kinds(charges: &ChargesView) -> String {
     let ChargesView { file, anon, shmem, slab, swap, sock, percpu, page_tables, kernel_stack, vmalloc, kmem } =
         *charges;
@@ -186,14 +185,14 @@ fn counts(out: &mut impl Write, page: Page, scan: &ScanView<'_>) -> io::Result<(
         }
     }
     row("dying", dying)?;
-    let used = or(scan.ids_used.map(Count), "not known how many");
+    let used = or(scan.ids_used.map(Count), "an unknown number");
     let held = or(scan.ids_held_by_dying.map(Count), UNKNOWN);
     row("memcg IDs", format!("{used} of {} in use, {held} held by dying memcgs", Count(scan.ids_limit)))?;
     if scan.empty > 0 && scan.selection != Selection::Empty {
         row(
             "empty",
             format!(
-                "{}, live, no process and nothing below, {} charged to them (--empty)",
+                "{}, live but with no processes and no children, {} charged to them (--empty)",
                 Count(scan.empty),
                 size(scan.charged_to_empty_bytes)
             ),
@@ -201,12 +200,12 @@ fn counts(out: &mut impl Write, page: Page, scan: &ScanView<'_>) -> io::Result<(
     }
     row("kernel counts", kernel(scan))?;
     for unknown in &scan.unknown {
-        row("not known", format!("{}: {}", unknown.what, unknown.reason))?;
+        row("unknown", format!("{}: {}", unknown.what, unknown.reason))?;
     }
     Ok(())
 }
 
-/// What the kernel counts by itself.
+/// The kernel's own counts.
 pub fn counted(counted: &Counted) -> String {
     let counts = [
         (counted.live_memcgs, "live memcg"),
@@ -218,17 +217,17 @@ pub fn counted(counted: &Counted) -> String {
     counts.collect::<Vec<_>>().join(", ")
 }
 
-/// Beside what was walked.
+/// The kernel's counts compared with the walk.
 fn kernel(scan: &ScanView<'_>) -> String {
     let counts = counted(&scan.kernel);
     let walked = Count(scan.memcgs);
     match scan.kernel_agrees {
         Some(true) if scan.moved > 0 => {
-            format!("{counts}: agrees but for {} that came or went", many(scan.moved, "memcg"))
+            format!("{counts}: agrees except for {} that came or went", many(scan.moved, "memcg"))
         }
         Some(true) => format!("{counts}: agrees"),
-        Some(false) => format!("{counts}: DIFFERS from the {walked} that were walked"),
-        None => format!("{counts}: not comparable with the {walked} that were walked"),
+        Some(false) => format!("{counts}: DIFFERS from the {walked} found by the walk"),
+        None => format!("{counts}: not comparable with the {walked} found by the walk"),
     }
 }
 
@@ -239,7 +238,7 @@ fn verdict(scan: &ScanView<'_>) -> (Style, String) {
         let walks = many(scan.walks, "walk");
         return (
             WARN,
-            format!("Inconclusive: {dying}, but after {walks} the kernel still counts otherwise."),
+            format!("Inconclusive: {dying}, but after {walks} the kernel's own counts still differ."),
         );
     }
     match scan.dying {

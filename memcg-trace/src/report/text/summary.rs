@@ -1,4 +1,4 @@
-//! The end of a run, most important last: it stays on the screen.
+//! The summary of a run, most important last, where it stays on the screen.
 
 use std::io::{self, Write};
 
@@ -17,12 +17,12 @@ use crate::{
 
 /// Where the values of the counts begin.
 const INDENT: usize = 17;
-/// Rows of a table; JSON has them all.
+/// Maximum number of rows of a table; JSON has all.
 const ROWS: usize = 20;
 const IN_JSON: &str = "-o json has all";
 /// Heading of lists with nothing else in them.
 const LEAKED: &str = "Leaked";
-/// A page buffer this much larger is worth a try.
+/// Factor for suggesting a larger perf buffer.
 const LARGER: u64 = 4;
 
 /// Counts, leaked memcgs, and the verdict.
@@ -33,7 +33,7 @@ pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, page: impl Into<
     writeln!(out)?;
     writeln!(out, "Traced for {duration}, {} backend{reason}", summary.backend)?;
     for unknown in &summary.unknown {
-        writeln!(out, "Not known: {} ({})", unknown.what, unknown.reason)?;
+        writeln!(out, "Unknown: {} ({})", unknown.what, unknown.reason)?;
     }
     writeln!(out)?;
     counts(out, page, summary)?;
@@ -76,7 +76,7 @@ fn counts(out: &mut impl Write, page: Page, summary: &SummaryView<'_>) -> io::Re
     let mut row = |name: &str, value: String| page.line(out, &format!("  {name:<14} {value}"), INDENT);
     row("created", Count(summary.created).to_string())?;
     if summary.adopted > 0 {
-        row("older", format!("{}, created before the start or unseen", Count(summary.adopted)))?;
+        row("older", format!("{}, created before the start or not seen", Count(summary.adopted)))?;
     }
     let mut freed = Count(summary.freed).to_string();
     if summary.late > 0 {
@@ -140,7 +140,7 @@ impl Deaths {
     }
 }
 
-/// A count, and more about it if there is any.
+/// A count, with details if it is not zero.
 fn some(count: u64, more: &str) -> String {
     format!("{}{}", Count(count), if count > 0 { more } else { "" })
 }
@@ -149,7 +149,7 @@ fn ids(summary: &SummaryView<'_>) -> String {
     let limit = Count(summary.ids_limit);
     let mut ids = match summary.ids_used {
         Some(used) => format!("{} of {limit} in use", Count(used)),
-        None => format!("not known how many of {limit} are in use"),
+        None => format!("an unknown number of {limit} in use"),
     };
     if let Some(held) = summary.ids_held_by_dying {
         ids += &format!(", {} held by dying memcgs", Count(held));
@@ -180,22 +180,22 @@ fn loss(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
         let (added, freed) = (Count(added), Count(freed));
         writeln!(
             out,
-            "  {:<14} made good by walks: {added} found, {freed} gone; the counts of created and freed are lower bounds",
+            "  {:<14} reconciled by walks: {added} found, {freed} gone; the counts of created and freed are lower bounds",
             ""
         )?;
     }
     Ok(())
 }
 
-/// One sentence. Nothing is called clean that was not seen to the end.
+/// The verdict, in one sentence. Only says that there is no leak if nothing was missed.
 fn verdict(summary: &SummaryView<'_>) -> (Style, String) {
     let leaked = many(summary.leaked, "memcg");
     if !summary.conclusive {
         let mut verdict = "Inconclusive: ".to_owned();
         verdict += &match summary.leaked {
-            0 => "leaks may have gone unseen".to_owned(),
-            1 => "1 memcg looks leaked, but its end may have gone unseen".to_owned(),
-            _ => format!("{leaked} look leaked, but their end may have gone unseen"),
+            0 => "leaks may have been missed".to_owned(),
+            1 => "1 memcg looks leaked, but its release may have been missed".to_owned(),
+            _ => format!("{leaked} look leaked, but their release may have been missed"),
         };
         if summary.lost_events > 0 {
             verdict += "; try a larger buffer, --perf-pages";
@@ -203,7 +203,7 @@ fn verdict(summary: &SummaryView<'_>) -> (Style, String) {
         }
         return (WARN, verdict);
     }
-    // What died before the start is told, but not blamed on what was traced.
+    // Memcgs that died before the start are mentioned, but do not count as leaks of this run.
     let Deaths { pending, leaked, before } = Deaths::of(summary);
     let pending = pending + summary.removed;
     let (style, mut verdict) = match (leaked, before, pending, summary.late) {

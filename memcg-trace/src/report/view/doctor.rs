@@ -1,4 +1,4 @@
-//! What a node can do, what it suffers from, and what helps.
+//! The view of `doctor`: features, findings, known bugs and remedies.
 
 use std::collections::BTreeMap;
 
@@ -17,16 +17,16 @@ use crate::{
 pub struct DoctorView<'a> {
     /// `uname -r`
     pub kernel: &'a str,
-    /// Version and mount point of the hierarchy that carries the memory controller; null: there is none.
+    /// Version and mount point of the memory controller's hierarchy; null: there is none.
     pub controller: Option<String>,
-    /// What `trace` would use; null: nothing works.
+    /// The backend that `trace` would use; null: none works.
     pub backend: Option<Backend>,
     pub verdict: Verdict,
-    /// Whatever makes a node sick could be told.
+    /// Whether everything that makes a node sick could be checked.
     pub conclusive: bool,
-    /// null: there is no memory controller to ask.
+    /// null: there is no memory controller.
     pub node: Option<NodeView<'a>>,
-    /// In JSON, each of these is a line of its own before the summary.
+    /// In JSON, each is a separate line before the summary.
     #[serde(skip)]
     pub abilities: Vec<AbilityView<'a>>,
     #[serde(skip)]
@@ -37,25 +37,25 @@ pub struct DoctorView<'a> {
     pub remedies: &'a [Remedy],
 }
 
-/// What it comes down to.
+/// The verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     Healthy,
     Sick,
-    /// Not sick by what could be told, but not all could.
+    /// Not sick as far as known, but some checks failed.
     Inconclusive,
-    /// There is no memory controller to ask.
+    /// There is no memory controller.
     Unsupported,
 }
 
-/// The facts that the findings are about.
+/// The facts behind the findings.
 #[derive(Clone, Debug, Serialize)]
 pub struct NodeView<'a> {
     pub live: Option<u64>,
     pub removed: Option<u64>,
     pub dying: Option<u64>,
-    /// Dying at both looks.
+    /// Dying at both examinations.
     pub staying: Option<u64>,
     pub empty: Option<u64>,
     pub ids_used: Option<u64>,
@@ -73,14 +73,14 @@ pub struct NodeView<'a> {
     pub pins: &'a BTreeMap<Hint, u64>,
     /// What pins those that stay, by what refers to them; null: that could not be looked at.
     pub pinned: Option<Vec<PinTotal>>,
-    /// Between the two looks; null: too close to each other to tell.
+    /// Time between the two examinations; null: too short for trends.
     pub watched_ns: Option<u64>,
     pub dying_grown: Option<i64>,
     pub ids_grown: Option<i64>,
     pub slab_caches_grown: Option<i64>,
 }
 
-/// Something that may work here.
+/// A feature, and whether it works here.
 #[derive(Clone, Debug, Serialize)]
 pub struct AbilityView<'a> {
     pub what: &'a str,
@@ -88,19 +88,19 @@ pub struct AbilityView<'a> {
     pub answer: &'static str,
     pub detail: Option<&'a str>,
     pub reason: Option<&'a str>,
-    /// What to do about a no.
+    /// The next step after a no.
     pub next: Option<&'a str>,
 }
 
-/// A bug that the kernel's release is known for.
+/// A known bug of the kernel's release.
 #[derive(Clone, Debug, Serialize)]
 pub struct KnownView<'a> {
     pub id: &'a str,
-    /// false: the number of the release does not tell whether it has it.
+    /// false: cannot be determined from the release number.
     pub certain: bool,
     pub bug: &'a str,
     pub symptom: &'a str,
-    /// null: no release that is known.
+    /// null: no known release.
     pub fixed_in: Option<&'a str>,
     pub fixed_note: &'a str,
     /// Scenarios of `memcg-trace verify`.
@@ -112,7 +112,7 @@ pub struct KnownView<'a> {
 }
 
 impl<'a> DoctorView<'a> {
-    /// `node`: what was found and what it means; `None` without a memory controller.
+    /// `node`: the facts and their diagnosis; `None` without a memory controller.
     pub fn new(
         kernel: &'a str,
         controller: Option<String>,

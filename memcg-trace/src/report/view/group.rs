@@ -1,4 +1,4 @@
-//! Memcgs with something in common.
+//! Groups of memcgs.
 
 use std::{cmp::Reverse, collections::HashMap, hash::Hash};
 
@@ -13,7 +13,7 @@ use crate::{
     tracker::{Memcg, State},
 };
 
-/// What the memcgs of a group have in common.
+/// The common property of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Common<'a> {
@@ -27,24 +27,24 @@ pub enum Common<'a> {
     Owner(Owner),
 }
 
-/// What the memcgs of a group add up to.
+/// Totals of a group.
 #[derive(Clone, Debug)]
 pub struct Tally<K> {
-    /// What they have in common; null: not known.
+    /// The common property; null: unknown.
     pub of: K,
     pub memcgs: u64,
     pub dying: u64,
-    /// Those that hold their memcg ID; null: not known of each.
+    /// Those that hold their memcg ID; null: not known for all.
     pub ids_held: Option<u64>,
-    /// A memcg below another one of the group is in that one's charge; null: not known of each.
+    /// Charges of descendants count only once; null: not known for all.
     pub charged_bytes: Option<u64>,
-    /// The oldest of those whose age is known.
+    /// The maximum known age.
     pub oldest_ns: Option<u64>,
     /// What pins them, most references first; empty: it is known of none.
     pub pins: Vec<PinTotal>,
 }
 
-/// The largest group first; among equals, the one that comes first in `listed`.
+/// Largest group first; ties in the order of `listed`.
 pub(super) fn tally<'a, K: Clone + Eq + Hash>(
     listed: &[(&'a Memcg, Listed<'a>)],
     common: impl Fn(&Listed<'a>) -> K,

@@ -1,10 +1,10 @@
-//! What was read of a file or directory, for as long as that does not change.
+//! Caches the content of a file or directory until it changes.
 
 use std::path::Path;
 
 use super::root::{Root, Stamp};
 
-/// The outcome of the last reading.
+/// The result of the last read.
 #[derive(Debug)]
 pub struct Cached<T> {
     read: Option<(Stamp, T)>,
@@ -17,9 +17,9 @@ impl<T> Default for Cached<T> {
 }
 
 impl<T> Cached<T> {
-    /// As it is now; `None`: it is not there.
+    /// The current content; `None`: it does not exist.
     pub fn get(&mut self, root: &Root, path: &Path, read: impl FnOnce(&Root, &Path) -> T) -> Option<&T> {
-        // Before it is read: a change meanwhile is seen the next time.
+        // Taken before reading: a change meanwhile is noticed the next time.
         let stamp = root.stamp(path).ok();
         match (stamp, &self.read) {
             (None, _) => self.read = None,

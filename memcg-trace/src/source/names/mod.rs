@@ -1,7 +1,8 @@
-//! Names from the node: what runtimes and kubelet know of a container while it lives, and some of it after.
+//! Looks up names on the node: facts that runtimes and kubelet have about a container while it exists, and some
+//! afterwards.
 //!
-//! All of it is read by one thread. Files may be on a disk that hangs and sockets may be silent; the stream waits for
-//! neither. Answers come when they come, each for the memcg that was asked about.
+//! A separate thread does this. Disks may hang, and sockets may not answer; the stream waits for neither. Answers
+//! arrive asynchronously, each for the memcg of its question.
 
 mod bundle;
 mod cache;
@@ -32,27 +33,27 @@ use crate::{
     kernel::privileges,
 };
 
-/// When what found nothing is tried again: runc writes its state after it made the cgroup.
+/// Delays before retrying a question without an answer: runc writes its state after creating the cgroup.
 const AGAIN: [Duration; 3] =
     [Duration::from_millis(30), Duration::from_millis(120), Duration::from_millis(850)];
-/// As many questions wait at most.
+/// Maximum number of pending questions.
 const WAITING_MAX: usize = 2 * ID_LIMIT as usize;
 
-/// What was found out about a memcg.
+/// Facts found about a memcg.
 pub type Answer = (Key, Vec<Facts>);
 
-/// How a memcg came to be asked about.
+/// The reason for a question about a memcg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// It was made just now: first in the queue, tried again, and the runtime is asked, too.
+    /// It was just created: first in the queue, retried, and the runtime is queried, too.
     Born,
-    /// It lives: the runtime is asked, too.
+    /// It is live: the runtime is queried, too.
     Lives,
-    /// It is dying: files may remember.
+    /// It is dying: files may still have facts.
     Dying,
 }
 
-/// The thread that finds names. It ends with the process, not with this: it may hang.
+/// Handle of the thread that looks up names. The thread ends with the process, not with this, as it may hang.
 pub struct Resolver {
     shared: Arc<Shared>,
 }
@@ -68,9 +69,9 @@ struct Shared {
 struct Queue {
     urgent: VecDeque<Job>,
     patient: VecDeque<Job>,
-    /// In the order in which they are due.
+    /// Sorted by due time.
     later: VecDeque<(Instant, Job)>,
-    /// Of the urgent ones, those for which files were not read yet; and all that are not done with.
+    /// Number of urgent questions for which files have not been read, and of all open questions.
     urgent_open: usize,
     open: usize,
     answers: Vec<Answer>,
@@ -84,14 +85,14 @@ struct Job {
     step: Step,
 }
 
-/// What is still to be tried.
+/// The next step of a job.
 enum Step {
     Files { attempt: usize },
     Sockets { known: Vec<Facts> },
 }
 
 impl Resolver {
-    /// Starts the thread. It keeps the capability to read files that belong to others, and no other.
+    /// Starts the thread. It only keeps the capability to read other users' files.
     pub fn start(root: &Path) -> io::Result<Self> {
         let mut node = Node::open(root)?;
         let shared = Arc::new(Shared::default());
@@ -106,12 +107,12 @@ impl Resolver {
         Ok(Self { shared })
     }
 
-    /// The answer will be among [`Resolver::answers`], if there is one.
+    /// Asks a question. Its answer, if any, will be among [`Resolver::answers`].
     pub fn ask(&self, key: Key, question: Question, asked: Asked) {
         let mut queue = self.shared.queue();
         if queue.open >= WAITING_MAX {
             if !std::mem::replace(&mut queue.full, true) {
-                log::warn!("names are looked up too slowly: some will be missing");
+                log::warn!("looking up names takes too long: some will be missing");
             }
             return;
         }
@@ -127,17 +128,17 @@ impl Resolver {
         self.shared.asked.notify_one();
     }
 
-    /// What was found since the last call.
+    /// Answers since the last call.
     pub fn answers(&self) -> Vec<Answer> {
         std::mem::take(&mut self.shared.queue().answers)
     }
 
-    /// Waits until files were read for the memcgs that were born; false if that takes longer.
+    /// Waits until files were read for all new memcgs; false on timeout.
     pub fn wait_for_born(&self, timeout: Duration) -> bool {
         self.wait(timeout, |queue| queue.urgent_open)
     }
 
-    /// Waits until every question was looked into, be it in vain; false if that takes longer.
+    /// Waits until every question was processed, with or without an answer; false on timeout.
     pub fn wait_for_all(&self, timeout: Duration) -> bool {
         self.wait(timeout, |queue| queue.open - queue.later.len())
     }
@@ -151,11 +152,11 @@ impl Resolver {
 
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        // Nothing panics while it holds the lock, and no name is worth a trace.
+        // Nothing panics while holding the lock, and no name is worth losing a trace.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next job; waits for it.
+    /// Waits for the next job.
     fn next(&self) -> Job {
         let mut queue = self.queue();
         loop {
@@ -200,7 +201,7 @@ impl Shared {
                 queue.urgent_open -= usize::from(attempt == 0 && promising && asked == Asked::Born);
                 let asks = attempt == 0 && asked != Asked::Dying && (promising || !facts.is_empty());
                 if asks {
-                    // While the container is there: what files did not say, its runtime may.
+                    // The runtime may know facts that files did not have, while the container exists.
                     let step = Step::Sockets { known: facts };
                     queue.patient.push_back(Job { key, question, asked, step });
                     return self.answered.notify_all();
@@ -210,7 +211,7 @@ impl Shared {
             Step::Sockets { known } => (0, !facts.is_empty() || !known.is_empty()),
         };
         match AGAIN.get(attempt) {
-            // Hopeless ones, too: their runtime may be about to start.
+            // Also those without candidates: their runtime may be about to start.
             Some(pause) if !known && asked == Asked::Born => {
                 let step = Step::Files { attempt: attempt + 1 };
                 queue.postpone(Instant::now() + *pause, Job { key, question, asked, step });

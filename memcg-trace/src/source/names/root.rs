@@ -1,4 +1,4 @@
-//! The node's file system, wherever it is mounted. What is read here was written by others: of any size, of any type.
+//! The node's file system, wherever it is mounted. Its contents are untrusted: files may be of any size and type.
 
 use std::{
     fs::File,
@@ -14,17 +14,17 @@ use nix::{
     sys::stat::Mode,
 };
 
-/// Longest file that is read, and longest directory.
+/// Maximum size of files, and of directories.
 const FILE_MAX: u64 = 16 << 20;
 const ENTRIES_MAX: usize = 100_000;
 
-/// The root directory of the node: `/`, or where a container has it mounted.
+/// The root directory of the node: `/`, or its mount point in a container.
 #[derive(Debug)]
 pub struct Root {
     directory: OwnedFd,
 }
 
-/// Tells whether a file or directory is still what it was when it was read.
+/// Identifies the version of a file or directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     modified: SystemTime,
@@ -40,7 +40,7 @@ impl Root {
 
     /// The content of a regular file.
     pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        // Somebody may have put a FIFO there, and opening one waits for its other end.
+        // It might be a FIFO, and opening one would block.
         let file = File::from(self.resolve(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)?);
         if !file.metadata()?.is_file() {
             return Err(io::Error::other("not a regular file"));
@@ -50,7 +50,7 @@ impl Root {
         if content.len() as u64 > FILE_MAX { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(content) }
     }
 
-    /// The names in a directory; those that are not UTF-8 are no names of ours.
+    /// The names in a directory; ignores those that are not UTF-8.
     pub fn list(&self, path: &Path) -> io::Result<Vec<String>> {
         let directory = self.resolve(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
         let entries = std::fs::read_dir(by_handle(&directory))?;
@@ -61,24 +61,24 @@ impl Root {
             .collect())
     }
 
-    /// What to compare later.
+    /// The current version, to compare later.
     pub fn stamp(&self, path: &Path) -> io::Result<Stamp> {
         use std::os::unix::fs::MetadataExt as _;
         let metadata = File::from(self.handle(path)?).metadata()?;
         Ok(Stamp { modified: metadata.modified()?, length: metadata.len(), inode: metadata.ino() })
     }
 
-    /// A handle that can be connected to by [`by_handle`], but not read.
+    /// A handle that can be connected to through [`by_handle`], but not read.
     pub fn handle(&self, path: &Path) -> io::Result<OwnedFd> {
         self.resolve(path, OFlag::O_PATH)
     }
 
-    /// Symbolic links are followed as on the node: an absolute one begins at this root, and none leads out of it.
+    /// Symbolic links are resolved as on the node: absolute ones start at this root, and none leads out of it.
     fn resolve(&self, path: &Path, flags: OFlag) -> io::Result<OwnedFd> {
         let flags = flags | OFlag::O_CLOEXEC;
         let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_IN_ROOT);
         let found = match openat2(&self.directory, path, how) {
-            // Linux 5.6, fddb5d430ad9; EPERM is how older sandboxes answer.
+            // Linux 5.6, fddb5d430ad9; older sandboxes return EPERM.
             Err(Errno::ENOSYS | Errno::EPERM) => {
                 openat(&self.directory, path.strip_prefix("/").unwrap_or(path), flags, Mode::empty())
             }
@@ -88,7 +88,7 @@ impl Root {
     }
 }
 
-/// A path by which this process can reach what a handle is of.
+/// A path of a handle's file for this process.
 pub fn by_handle(handle: &OwnedFd) -> PathBuf {
     format!("/proc/self/fd/{}", handle.as_raw_fd()).into()
 }

@@ -1,4 +1,4 @@
-//! containers/storage, which podman and CRI-O keep their containers in.
+//! containers/storage, where podman and CRI-O keep their containers.
 
 use std::{
     collections::HashMap,
@@ -10,23 +10,23 @@ use serde::Deserialize;
 use super::{bundle::Config, cache::Cached, kubernetes::text, root::Root};
 use crate::attribution::{FactSource, Facts};
 
-/// Of root: what outlives a boot, and what does not. containers/storage docs/containers-storage.conf.5.md.
+/// Directories of root: volatile and persistent. containers/storage docs/containers-storage.conf.5.md.
 const OF_ROOT: &[&str] = &["/run/containers/storage", "/var/lib/containers/storage"];
 
-/// The lists that have been read.
+/// The cached lists.
 #[derive(Debug, Default)]
 pub struct Storage {
     drivers: HashMap<PathBuf, Cached<Vec<String>>>,
     lists: HashMap<PathBuf, Cached<HashMap<String, Listed>>>,
 }
 
-/// A container as a containers.json lists it (containers/storage containers.go, `Container`).
+/// A container in a containers.json (containers/storage containers.go, `Container`).
 #[derive(Debug, Deserialize)]
 struct Entry {
     id: String,
     #[serde(default)]
     names: Vec<String>,
-    /// JSON once more (podman libpod/storage.go, `RuntimeContainerMetadata`).
+    /// Embedded JSON (podman libpod/storage.go, `RuntimeContainerMetadata`).
     #[serde(default)]
     metadata: String,
 }
@@ -45,7 +45,7 @@ struct Listed {
 }
 
 impl Storage {
-    /// What the bundle and the lists of a container say; `homes`: of the user whose it is.
+    /// Facts from the bundle and the lists; `homes`: directories of the user who owns the container.
     pub fn facts(&mut self, root: &Root, id: &str, homes: &[PathBuf]) -> Vec<Facts> {
         let mut facts = Vec::new();
         for storage in OF_ROOT.iter().map(Path::new).chain(homes.iter().map(PathBuf::as_path)) {

@@ -86,6 +86,8 @@ pub(super) struct PinLayout {
     pub net: NetLayout,
     /// `sizeof(struct net)`
     pub net_size: u32,
+    /// Address of the offsets of the CPUs' variables (`__per_cpu_offset`), where they are needed.
+    pub cpu_offsets: Option<u64>,
     pub sock: SockLayout,
     pub socket: SocketLayout,
     pub unix: UnixLayout,
@@ -137,6 +139,7 @@ impl PinLayout {
             perf_event: PerfEventLayout::of(types),
             net: NetLayout::of(types),
             net_size: types.size("net").unwrap_or(0),
+            cpu_offsets: None,
             sock: SockLayout::of(types),
             socket: SocketLayout::of(types),
             unix: UnixLayout::of(types),

@@ -67,6 +67,9 @@ offsets! {
         /// Since 6.2 (67fb43308f4b); before, all share one table.
         udp: "ipv4.udp_table",
         rtnetlink: "rtnl",
+        /// Sockets for each CPU, until 5.18: per-CPU pointers.
+        icmp: "ipv4.icmp_sk",
+        icmp6: "ipv6.icmp_sk",
         events: "uevent_sock",
         /// Areas of modules (`net_generic`): a length, and pointers.
         areas: "gen",

@@ -1,0 +1,91 @@
+//! Options that several commands have, each said once.
+
+use std::{
+    io::{self, IsTerminal as _},
+    path::{Path, PathBuf},
+};
+
+use crate::report::text::{Color, Page, ROWS};
+
+/// `--btf`
+#[derive(Clone, Debug, clap::Args)]
+pub struct BtfArg {
+    /// Type information of exactly this kernel, where /sys/kernel/btf/vmlinux does not exist: raw BTF, a vmlinux with a section
+    /// .BTF, or a .btf.tar.xz of BTFHub
+    #[arg(long, value_name = "FILE")]
+    btf: Option<PathBuf>,
+}
+
+impl BtfArg {
+    /// `None`: the kernel's own.
+    pub fn file(&self) -> Option<&Path> {
+        self.btf.as_deref()
+    }
+}
+
+/// `--output`, `--wide` and `--color`
+#[derive(Clone, Debug, clap::Args)]
+pub struct OutputArgs {
+    /// Output format; json is one object a line
+    #[arg(short = 'o', long = "output", value_enum, value_name = "OUTPUT", default_value_t = Format::Text)]
+    pub format: Format,
+
+    /// Do not cut lines to the width of the terminal; a pipe always gets whole lines
+    #[arg(long)]
+    wide: bool,
+
+    #[command(flatten)]
+    color: ColorArg,
+}
+
+/// `--output`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+impl OutputArgs {
+    /// What the text is written on.
+    pub fn page(&self) -> Page {
+        let page = self.color.page();
+        Page { width: page.width.filter(|_| !self.wide), ..page }
+    }
+}
+
+/// `--color`
+#[derive(Clone, Debug, clap::Args)]
+pub struct ColorArg {
+    /// Colours; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, value_enum, default_value_t = clap::ColorChoice::Auto)]
+    color: clap::ColorChoice,
+}
+
+impl ColorArg {
+    /// A person sees as much as the terminal is wide, a pipe gets everything.
+    pub fn page(&self) -> Page {
+        let columns = terminal_columns();
+        Page { color: self.color(), width: columns, rows: columns.map(|_| ROWS) }
+    }
+
+    /// The usual rules: NO_COLOR (no-color.org) wins over a terminal, `--color` over both.
+    fn color(&self) -> Color {
+        let on = match self.color {
+            clap::ColorChoice::Always => true,
+            clap::ColorChoice::Never => false,
+            clap::ColorChoice::Auto => {
+                io::stdout().is_terminal()
+                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
+        };
+        if on { Color::On } else { Color::Off }
+    }
+}
+
+/// `None`: standard output is no terminal, or has no known width.
+fn terminal_columns() -> Option<usize> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCGWINSZ writes a struct winsize, and `size` is one that lives.
+    let answer = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &mut size) };
+    (answer == 0 && size.ws_col > 0).then_some(size.ws_col.into())
+}
