@@ -11,4 +11,5 @@ mod interruptions;
 mod runtimes;
 mod scan;
 mod slab;
+mod tenants;
 mod verify;
