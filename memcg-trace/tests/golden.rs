@@ -66,6 +66,7 @@ impl Session {
             grace_ns: config.grace_ns,
             undecodable: 0,
             perf_pages: Some(64),
+            names_missing: None,
             cut_off: false,
         };
         let mut text = Vec::new();

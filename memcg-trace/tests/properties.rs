@@ -360,7 +360,7 @@ proptest! {
         for record in records {
             match record {
                 Record::Lost { hook, cpu, events, .. } => *numbers.entry((hook, cpu)).or_default() += events,
-                Record::Missed { .. } | Record::Walk(_) | Record::Names { .. } | Record::Caches { .. } => {
+                Record::Missed { .. } | Record::Walk(_) | Record::Names { .. } | Record::NamesMissing(_) | Record::Caches { .. } => {
                     unreachable!("the merge sees none of these")
                 }
                 Record::Event(event) => {

@@ -5,7 +5,7 @@ use std::{collections::HashMap, io::Write as _};
 
 use lz4_flex::frame::FrameEncoder;
 use memcg_trace::{
-    attribution::{FactSource, Facts, Role, Runtime},
+    attribution::{FactSource, Facts, NamesMissing, Role, Runtime},
     event::Event,
     report::view::Clock,
     source::{
@@ -108,6 +108,9 @@ fn step() -> impl Strategy<Value = Step> {
             Step::Record(Record::Names { key: Key { css, serial }, facts })
         }),
         1 => caches().prop_map(Step::Record),
+        1 => (any::<[u64; 2]>(), vec(any::<u8>(), 0..20)).prop_map(|([memcgs, of_slice], slice)| {
+            Step::Record(Record::NamesMissing(NamesMissing { memcgs, slice: slice.into(), of_slice }))
+        }),
         2 => any::<u64>().prop_map(Step::Time),
         2 => Just(Step::Flush),
     ]

@@ -14,7 +14,7 @@ mod workload;
 
 pub use container::{Container, Driver, Qos, Role, Runtime, Source};
 pub use facts::{Fact, FactSource, Facts};
-pub use names::Names;
+pub use names::{Names, NamesMissing};
 pub use path::container_of_path;
 pub use question::Question;
 pub use unit::{Unit, unit_of_path};

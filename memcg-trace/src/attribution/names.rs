@@ -5,6 +5,15 @@ use std::collections::{HashMap, VecDeque};
 use super::{Container, Facts};
 use crate::tracker::{ID_LIMIT, Key, Memcg};
 
+/// Memcgs that nobody found time to ask the node about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamesMissing {
+    pub memcgs: u64,
+    /// The part of the hierarchy that most of them are from, and how many are.
+    pub slice: Box<[u8]>,
+    pub of_slice: u64,
+}
+
 /// What was learnt of each memcg. Keyed by memcg, not by container id: an id that is used again names somebody else.
 #[derive(Debug, Default)]
 pub struct Names {

@@ -2,6 +2,9 @@
 
 use super::{Container, Role, Runtime, container_of_path};
 
+/// Containers in containers in containers that are asked about.
+const NESTED_MAX: usize = 4;
+
 /// What the node is asked: everything that helps to find the container's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
@@ -25,7 +28,9 @@ impl Question {
             return None;
         }
         let ids = |container: &Container| container.id.clone().map(|id| (id, container.runtime));
-        let ids = container.and_outer().filter_map(ids).collect();
+        let mut ids: Vec<_> = container.and_outer().filter_map(ids).collect();
+        // Whoever is in a container may nest names as they like. The outermost one is what the node's runtime knows.
+        ids.drain(..ids.len().saturating_sub(NESTED_MAX));
         Some(Self { path: path.into(), ids, pod_uid: container.pod_uid.clone() })
     }
 

@@ -134,7 +134,7 @@ impl Ledger {
             }
             SlabRecord::Caches { t_ns, of, .. } => self.memcgs_dead(*t_ns, of, out),
             // Of memcgs.
-            SlabRecord::Names { .. } => {}
+            SlabRecord::Names { .. } | SlabRecord::NamesMissing(_) => {}
         }
     }
 

@@ -19,7 +19,7 @@ use memcg_trace_common::Hook;
 
 use super::Snapshot;
 use crate::{
-    attribution::Facts,
+    attribution::{Facts, NamesMissing},
     event::{DecodeError, Event},
     tracker::Key,
 };
@@ -91,6 +91,8 @@ pub enum Record<E: HookEvent = Event> {
         key: Key,
         facts: Vec<Facts>,
     },
+    /// What the node was not asked about, for lack of time. Not merged, and nothing to the ledger.
+    NamesMissing(NamesMissing),
     /// The slab caches that some memcgs had at `t_ns` (`CLOCK_MONOTONIC`, ns), by their names. Not merged: it is about memcgs
     /// that are dying when it is applied.
     Caches {

@@ -119,7 +119,7 @@ impl Tracker {
                 totals.missed_firings = totals.missed_firings.saturating_add(firings);
                 (t_ns, What::Missed { hook, firings })
             }
-            Record::Names { .. } => return,
+            Record::Names { .. } | Record::NamesMissing(_) => return,
             Record::Caches { hold, ref of, .. } => return self.has_caches(hold, of),
         };
         self.loss.happened(t_ns);

@@ -8,6 +8,7 @@ mod support;
 mod container;
 mod doctor;
 mod interruptions;
+mod late;
 mod runtimes;
 mod scan;
 mod slab;

@@ -98,6 +98,10 @@ impl<W: Write> Follower<W> {
             self.names.insert(*key, facts);
             return Ok(());
         }
+        if let Record::NamesMissing(missing) = record {
+            self.output.names_missing(missing.clone());
+            return Ok(());
+        }
         if let Record::Event(event) = record {
             self.now_ns = self.now_ns.max(event.t_ns());
             self.tracker.advance(event.t_ns(), &mut self.changes);

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{Filter, Shown};
 use crate::{
-    attribution::Names,
+    attribution::{Names, NamesMissing},
     commands::{Format, color},
     report::{
         json,
@@ -55,6 +55,7 @@ impl<W: Write> Output<W> {
                 grace_ns: start.grace_ns,
                 undecodable: 0,
                 perf_pages: Some(start.perf_pages),
+                names_missing: None,
                 cut_off: false,
             },
             lines_left: count.unwrap_or(u64::MAX),
@@ -122,6 +123,11 @@ impl<W: Write> Output<W> {
         self.run.ended_ns = end.ended_ns;
         self.run.undecodable = end.undecodable;
         self.viewpoint.clock = end.clock;
+    }
+
+    /// The node was not asked about some memcgs.
+    pub fn names_missing(&mut self, missing: NamesMissing) {
+        self.run.names_missing = Some(missing);
     }
 
     /// It went on, but is known until `known_ns` only.

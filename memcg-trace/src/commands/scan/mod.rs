@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result};
 use self::{empty::Empty, survey::Survey};
 use super::{Format, color, names::NamesArgs, wall_clock};
 use crate::{
-    attribution::{Names, Question},
+    attribution::{Names, NamesMissing, Question},
     exit::Exit,
     kernel::{self, Kernel, counted::Counted, memcg_caches::CachesError, privileges},
     report::{
@@ -85,22 +85,21 @@ pub struct Args {
 /// How long a scan waits for names: 65,535 memcgs take a second or two.
 const NAMES_WAIT: Duration = Duration::from_secs(10);
 
-/// What the node tells of all memcgs.
-fn names(resolver: &Resolver, tracker: &Tracker) -> Names {
+/// What the node tells of all memcgs, and of how many it was not asked.
+fn names(resolver: &Resolver, tracker: &Tracker) -> (Names, Option<NamesMissing>) {
     for memcg in tracker.memcgs() {
         if let Some(question) = memcg.path.as_deref().and_then(Question::about) {
             let asked = if memcg.state == State::Online { Asked::Lives } else { Asked::Dying };
             resolver.ask(memcg.key, question, asked);
         }
     }
-    if !resolver.wait_for_all(NAMES_WAIT) {
-        log::warn!("names are looked up too slowly: some are missing");
-    }
+    resolver.wait_for_all(NAMES_WAIT);
+    let missing = resolver.missing();
     let mut names = Names::default();
     for (key, facts) in resolver.answers() {
         names.insert(key, &facts);
     }
-    names
+    (names, missing)
 }
 
 /// Finds out which slab caches the dying memcgs have, where memcgs have any of their own.
@@ -165,6 +164,7 @@ impl Args {
             empty.find_ages(&tracker, controller);
         }
         let page_bytes = kernel::page_bytes() as u64;
+        let (names, names_missing) = resolver.map(|resolver| names(&resolver, &tracker)).unwrap_or_default();
         let scanned = Scanned {
             backend: walk.means(),
             snapshot: survey.snapshot,
@@ -178,10 +178,10 @@ impl Args {
             walks: survey.walks,
             moved: survey.moved,
             empty: empty.memcgs,
+            names_missing,
             unknown,
         };
         let viewpoint = Viewpoint { clock: wall_clock(), page_bytes, dying_unseen: Some(0) };
-        let names = resolver.map(|resolver| names(&resolver, &tracker)).unwrap_or_default();
         let container = |memcg: &Memcg| names.container_of(memcg);
         let view = ScanView::new(&scanned, &tracker, &viewpoint, self.request(), container);
         self.print(&view)?;

@@ -200,7 +200,7 @@ impl Session {
             return Ok(());
         }
         let start = Instant::now();
-        resolver.wait_for_born(*patience);
+        resolver.wait_for(&key, *patience);
         *patience = patience.saturating_sub(start.elapsed());
         self.take_names(Some(key))
     }
@@ -244,7 +244,11 @@ impl Session {
         }
         if let Some(resolver) = &self.resolver {
             resolver.wait_for_all(LAST_NAMES_WAIT);
+            let missing = resolver.missing();
             self.take_names(None)?;
+            if let Some(missing) = missing {
+                self.feed(&Record::NamesMissing(missing))?;
+            }
         }
         let end = End { ended_ns: end_ns, clock: wall_clock(), undecodable: self.stream.undecodable() };
         let recorded = self.recorder.is_none_or(|recorder| recorder.finish(&end));

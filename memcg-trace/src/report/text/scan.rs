@@ -10,6 +10,7 @@ use anstyle::Style;
 use super::{
     BAD, Color, GOOD, WARN, caches,
     live::{id, many, or},
+    summary::names_missing,
     table::{Columns, common, heading, owner, size},
 };
 use crate::{
@@ -151,6 +152,9 @@ fn counts(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
         )?;
     }
     row("kernel counts", kernel(scan))?;
+    if let Some(missing) = &scan.names_missing {
+        row("names", names_missing(missing))?;
+    }
     for unknown in &scan.unknown {
         row("not known", format!("{}: {}", unknown.what, unknown.reason))?;
     }

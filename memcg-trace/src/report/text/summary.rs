@@ -12,7 +12,7 @@ use super::{
 };
 use crate::report::{
     units::{Count, Time, UNKNOWN},
-    view::{Common, Group, SlabSummary, SummaryView},
+    view::{Common, Group, NamesMissingView, SlabSummary, SummaryView},
 };
 
 /// Rows of a table; JSON has them all.
@@ -32,6 +32,9 @@ pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, color: Color) ->
     }
     writeln!(out)?;
     counts(out, summary)?;
+    if let Some(missing) = &summary.names_missing {
+        writeln!(out, "  {:<14} {}", "names", names_missing(missing))?;
+    }
     loss(out, summary)?;
     if !summary.survivors.is_empty() {
         heading(out, "Leaked, longest dying first", color)?;
@@ -115,6 +118,16 @@ fn ids(summary: &SummaryView<'_>) -> String {
         ids += &format!("; at the present rate mkdir fails in {}", Time { ns });
     }
     ids
+}
+
+/// For lack of time.
+pub fn names_missing(missing: &NamesMissingView<'_>) -> String {
+    let NamesMissingView { memcgs, slice, of_slice, .. } = missing;
+    let names = many(*memcgs, "name");
+    if of_slice == memcgs {
+        return format!("{names} missing, all of them from {slice}");
+    }
+    format!("{names} missing, most of them from {slice} ({})", Count(*of_slice))
 }
 
 fn loss(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {

@@ -32,7 +32,7 @@ pub use slab::{
     SlabSummary, SlabView,
 };
 pub use slab_groups::{Owners, SlabBy, SlabGroup};
-pub use summary::{AllocFailure, Group, Run, SummaryView, Unknown};
+pub use summary::{AllocFailure, Group, NamesMissingView, Run, SummaryView, Unknown};
 pub use verify::{Changed, Ground, VerdictView, VerifyView};
 pub use whois::{PathSource, WhoisView};
 

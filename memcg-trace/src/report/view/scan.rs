@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Accounting, ByOwner, ChargesView, Common, Listed, MemcgView, Pin, Tally, Unknown, Viewpoint,
+    Accounting, ByOwner, ChargesView, Common, Listed, MemcgView, NamesMissingView, Pin, Tally, Unknown,
+    Viewpoint,
     group::{parent, tally},
     pins, rfc3339,
 };
 use crate::{
-    attribution::Container,
+    attribution::{Container, NamesMissing},
     kernel::counted::Counted,
     report::escape::Name,
     source::Snapshot,
@@ -86,6 +87,7 @@ pub struct Scanned {
     pub moved: u64,
     /// Live memcgs of cgroups that are empty and nobody's purpose; and for how long at least, ns.
     pub empty: HashMap<Key, Option<u64>>,
+    pub names_missing: Option<NamesMissing>,
     /// What is not known, and why.
     pub unknown: Vec<(String, String)>,
 }
@@ -122,6 +124,9 @@ pub struct ScanView<'a> {
     pub walks: u64,
     pub moved: u64,
     pub conclusive: bool,
+    /// See [`super::SummaryView::names_missing`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names_missing: Option<NamesMissingView<'a>>,
     pub unknown: Vec<Unknown<'a>>,
     /// Which slab caches hold how many of those dying; absent: it is known of none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -207,6 +212,7 @@ impl<'a> ScanView<'a> {
             walks: *walks,
             moved: *moved,
             conclusive: *agrees != Some(false),
+            names_missing: scanned.names_missing.as_ref().map(NamesMissingView::new),
             unknown: scanned.unknown.iter().map(|(what, reason)| Unknown { what, reason }).collect(),
             pinned_by: pins(tracker.dying()),
             selection: request.selection,

@@ -11,8 +11,8 @@ use super::{
     pins, rfc3339,
 };
 use crate::{
-    attribution::Container,
-    report::errno::AllocError,
+    attribution::{Container, NamesMissing},
+    report::{errno::AllocError, escape::Name},
     tracker::{Backend, Ids, Memcg, Tracker},
 };
 
@@ -32,6 +32,8 @@ pub struct Run {
     pub undecodable: u64,
     /// Pages of each CPU's perf buffer.
     pub perf_pages: Option<u64>,
+    /// Names that nobody found time to look up.
+    pub names_missing: Option<NamesMissing>,
     /// A recording that does not reach the end of its run.
     pub cut_off: bool,
 }
@@ -86,6 +88,9 @@ pub struct SummaryView<'a> {
     pub reconciled_freed: u64,
     /// Nothing was lost or missed, or a walk made good for it: the memcgs that are shown are those that exist.
     pub conclusive: bool,
+    /// Memcgs that nobody found time to look up names of; absent: there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names_missing: Option<NamesMissingView<'a>>,
     /// What is not known because an optional hook is missing.
     pub unknown: Vec<Unknown<'a>>,
     pub leaked_by_parent: Vec<Group<'a>>,
@@ -108,6 +113,25 @@ pub struct SummaryView<'a> {
     /// See [`Run::perf_pages`].
     #[serde(skip)]
     pub perf_pages: Option<u64>,
+}
+
+/// How many memcgs have no name for lack of time, and whose they are for the most part.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct NamesMissingView<'a> {
+    pub memcgs: u64,
+    /// Most of them are below it.
+    pub slice: Name<'a>,
+    pub slice_escaped: bool,
+    /// As many are.
+    pub of_slice: u64,
+}
+
+impl<'a> NamesMissingView<'a> {
+    pub fn new(missing: &'a NamesMissing) -> Self {
+        let slice = Name(&missing.slice);
+        let (memcgs, of_slice) = (missing.memcgs, missing.of_slice);
+        Self { memcgs, slice, slice_escaped: slice.is_escaped_in_json(), of_slice }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -203,6 +227,7 @@ impl<'a> SummaryView<'a> {
             reconciled_added: totals.reconciled_added,
             reconciled_freed: totals.reconciled_freed,
             conclusive: run.conclusive(tracker),
+            names_missing: run.names_missing.as_ref().map(NamesMissingView::new),
             unknown: run.unknown.iter().map(|(what, reason)| Unknown { what, reason }).collect(),
             leaked_by_parent: leaked.by_parent(),
             leaked_by_container: leaked.by_container(),

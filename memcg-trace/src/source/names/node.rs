@@ -72,6 +72,11 @@ impl Node {
         }
     }
 
+    /// The last question took too long: there may be more to find.
+    pub fn ran_out_of_time(&self) -> bool {
+        self.root.ran_out_of_time()
+    }
+
     /// What files say, best first.
     pub fn files(&mut self, question: &Question) -> Vec<Facts> {
         self.root.begin();

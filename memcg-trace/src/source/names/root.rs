@@ -85,6 +85,11 @@ impl Root {
         self.budget.until.swap(&until);
     }
 
+    /// The question took too long: some files were left out.
+    pub fn ran_out_of_time(&self) -> bool {
+        Instant::now() > self.budget.until.get()
+    }
+
     /// The content of a regular file. What the question may read in all bounds it, too.
     pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let handle = self.handle(path)?;

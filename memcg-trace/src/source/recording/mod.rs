@@ -12,6 +12,7 @@
 //!         NAMES      css (u64), serial (u64), length (u32), JSON: facts; since format 2
 //!         CACHES     time (u64), hold (0 or 1), number (u64), each: css, serial (u64), number (u64), each: length (u32), bytes;
 //!                    since format 3
+//!         MISSING    memcgs (u64), of the slice (u64), length (u32), bytes: names that are missing; since format 4
 //!         TIME       time (u64): the ledger was told that it has passed
 //!         END        time (u64), clock offsets (i64, i64), undecodable (u64)
 //! ```
@@ -27,7 +28,7 @@ pub use write::Writer;
 
 const MAGIC: &[u8; 22] = b"memcg-trace recording\n";
 /// Rises with every change of what is written here.
-const FORMAT: u16 = 3;
+const FORMAT: u16 = 4;
 /// Reads all formats from here on: a later one only has more kinds of entries.
 const FORMAT_OLDEST: u16 = 1;
 
@@ -39,3 +40,4 @@ const TIME: u8 = 5;
 const END: u8 = 6;
 const NAMES: u8 = 7;
 const CACHES: u8 = 8;
+const MISSING: u8 = 9;

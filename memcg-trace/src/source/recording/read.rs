@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
-use super::{CACHES, END, EVENT, FORMAT, FORMAT_OLDEST, LOST, MAGIC, MISSED, NAMES, TIME, WALK};
+use super::{CACHES, END, EVENT, FORMAT, FORMAT_OLDEST, LOST, MAGIC, MISSED, MISSING, NAMES, TIME, WALK};
 use crate::{
+    attribution::NamesMissing,
     event::{DecodeError, Event},
     report::view::Clock,
     source::{End, Record, Snapshot, Start},
@@ -107,6 +108,11 @@ impl<R: Read> Reader<R> {
                 facts: json(&bytes(file)?)?,
             }),
             CACHES => Entry::Record(caches(file)?),
+            MISSING => Entry::Record(Record::NamesMissing(NamesMissing {
+                memcgs: u64(file)?,
+                of_slice: u64(file)?,
+                slice: bytes(file)?.into(),
+            })),
             TIME => Entry::Time(u64(file)?),
             END => Entry::End(End {
                 ended_ns: u64(file)?,

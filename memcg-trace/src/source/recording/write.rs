@@ -6,7 +6,7 @@ use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
 use memcg_trace_common::ABI;
 use zerocopy::IntoBytes as _;
 
-use super::{CACHES, END, EVENT, FORMAT, LOST, MAGIC, MISSED, NAMES, TIME, WALK};
+use super::{CACHES, END, EVENT, FORMAT, LOST, MAGIC, MISSED, MISSING, NAMES, TIME, WALK};
 use crate::{
     event::Event,
     source::{End, Record, Snapshot, Start},
@@ -70,6 +70,13 @@ impl<W: Write> Writer<W> {
                 let json = serde_json::to_vec(facts)?;
                 u32(out, length(&json)?)?;
                 out.write_all(&json)
+            }
+            Record::NamesMissing(ref missing) => {
+                tag(out, MISSING)?;
+                u64(out, missing.memcgs)?;
+                u64(out, missing.of_slice)?;
+                u32(out, length(&missing.slice)?)?;
+                out.write_all(&missing.slice)
             }
             Record::Caches { t_ns, hold, ref of } => {
                 tag(out, CACHES)?;
