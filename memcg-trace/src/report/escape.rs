@@ -1,7 +1,8 @@
 //! Names from the kernel are hostile bytes: any but NUL and slash can be in a cgroup's name, any but NUL in a comm.
 //!
 //! - Text: a name with bytes that could move the cursor, forge a line or hide text is written as the shell's `$'…'`, so
-//!   it can be pasted; every other name stands as it is.
+//!   it can be pasted; so is one that looks like several fields of a line, which are set apart by `|` or two spaces. Every
+//!   other name stands as it is.
 //! - JSON: a name in UTF-8 stands as it is, so that it can be joined to a mount point (systemd's `\x2d` included). In any
 //!   other, backslashes are doubled and the bytes that are not UTF-8 become `\xNN`; the field `…_escaped` says so.
 
@@ -24,7 +25,7 @@ impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match str::from_utf8(self.0) {
             // What looks like an escaped name is one.
-            Ok(name) if !name.contains(is_deceptive) && !name.starts_with("$'") => f.write_str(name),
+            Ok(name) if !name.contains(is_deceptive) && !is_forged(name) => f.write_str(name),
             _ => quote(self.0, f),
         }
     }
@@ -76,8 +77,14 @@ fn hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
 }
 
+/// What looks like an escaped name, or like more than a name: lines have fields that are set apart by `|`, columns by two
+/// spaces, and sentences by punctuation.
+fn is_forged(name: &str) -> bool {
+    name.starts_with("$'") || name.contains('|') || name.contains("  ") || name.ends_with(' ')
+}
+
 /// Control characters, and what is invisible or turns the direction of text (Trojan Source, CVE-2021-42574).
-fn is_deceptive(c: char) -> bool {
+pub fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
         || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
@@ -100,6 +107,10 @@ mod tests {
             (b"/\xff\xfe", "$'/\\xff\\xfe'"),
             ("/\u{202e}cba".as_bytes(), "$'/\\xe2\\x80\\xaecba'"),
             (b"$'x'", "$'$\\'x\\''"),
+            (b"/x | pod prod_payments", "$'/x | pod prod_payments'"),
+            (b"/x  freed  12", "$'/x  freed  12'"),
+            (b"/x ", "$'/x '"),
+            (b"/a b", "/a b"),
         ];
         for (name, text) in table {
             assert_eq!(Name(name).to_string(), *text);
