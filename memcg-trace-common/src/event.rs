@@ -1,16 +1,16 @@
-//! One event: what a hook saw, at the instant it fired.
+//! Events: the facts read by a hook at the instant it fired.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Longest name of a cgroup directory (`NAME_MAX` of the VFS).
 pub const NAME_MAX: usize = 255;
-/// Names up to this length travel in a shorter record; `cri-containerd-<64 hex>.scope` has 85 bytes.
+/// Names up to this length are sent in a shorter record; `cri-containerd-<64 hex>.scope` has 85 bytes.
 pub const NAME_SHORT: usize = 96;
 
-/// The place in the kernel that an event comes from.
+/// The hook that an event comes from.
 ///
-/// The number is the index of the hook's counters and of its scratch slot. One hook never runs twice at once on one CPU
-/// (the kernel's recursion guard), two different hooks may nest: hence one slot for each.
+/// The number is the index of the hook's counters and of its scratch slot. A hook never nests with itself on a CPU (the
+/// kernel's recursion guard), but different hooks may nest: hence one slot per hook.
 #[repr(u16)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Hook {
@@ -18,15 +18,15 @@ pub enum Hook {
     CssAllocEnter = 0,
     /// `mem_cgroup_css_alloc` returned: the new css, or the errno. The css has no cgroup and no name yet.
     CssAlloc = 1,
-    /// `mem_cgroup_css_online` entered: the css has its cgroup, id and name.
+    /// `mem_cgroup_css_online` entered: the css has its cgroup, ID and name.
     CssOnline = 2,
-    /// `mem_cgroup_css_offline` entered (in a kworker): the memcg becomes dying, its id is still held.
+    /// `mem_cgroup_css_offline` entered (in a kworker): the memcg becomes dying, its ID is still held.
     CssOfflineEnter = 3,
-    /// `mem_cgroup_css_offline` returned: `memcg_id` 0 means released, otherwise `id_refs` holders keep it.
+    /// `mem_cgroup_css_offline` returned: `memcg_id` 0 means released, otherwise `id_refs` references keep it.
     CssOffline = 4,
     /// `mem_cgroup_css_released` entered: the last reference to the css is gone.
     CssReleased = 5,
-    /// `mem_cgroup_css_free` entered: the memcg's memory goes back after this.
+    /// `mem_cgroup_css_free` entered: the memcg is freed after this.
     CssFree = 6,
     /// Tracepoint `cgroup_mkdir`: after the css is online.
     CgroupMkdir = 7,
@@ -34,20 +34,20 @@ pub enum Hook {
     CgroupRmdir = 8,
     /// Tracepoint `cgroup_release`: every css of the cgroup was freed before.
     CgroupRelease = 9,
-    /// Not a hook: the walk saw the css in the table of all csses.
+    /// Not a hook: the walk found the css in the table of all csses.
     Walk = 10,
-    /// `mem_cgroup_css_free` entered, where the memcg outlives its css (3.10): the cgroup goes, the memcg and its ID stay
-    /// until nothing refers to them.
+    /// `mem_cgroup_css_free` entered, where the memcg outlives its css (3.10): the cgroup is freed, the memcg and its
+    /// ID with the last reference.
     CssPut = 11,
-    /// `__mem_cgroup_free` entered, on such a kernel: the memcg's memory and its ID go back after this.
+    /// `__mem_cgroup_free` entered, on such a kernel: the memcg and its ID are freed after this.
     MemcgFree = 12,
-    /// `cgroup_mkdir` entered, where the layout is not known: what css comes online from now on in this thread is the new
+    /// `cgroup_mkdir` entered, where the layout is unknown: the css that comes online in this thread next is the new
     /// cgroup's. Emits nothing.
     MkdirEnter = 13,
 }
 
 impl Hook {
-    /// How many hooks there are; they are numbered from 0.
+    /// Number of hooks; they are numbered from 0.
     pub const COUNT: usize = 14;
 
     /// All hooks, by number.
@@ -80,7 +80,7 @@ impl From<Hook> for u32 {
     }
 }
 
-/// Bits of [`EventHeader::known`]: which fields the hook could read. A field whose bit is clear is absent, not zero.
+/// Bits of [`EventHeader::known`]: the fields that the hook could read. A field whose bit is clear is absent, not zero.
 pub struct Field;
 
 impl Field {
@@ -88,7 +88,7 @@ impl Field {
     pub const SERIAL: u32 = 1 << 1;
     pub const CSS_ID: u32 = 1 << 2;
     pub const CSS_FLAGS: u32 = 1 << 3;
-    /// Only once the css is dying: before, the count is spread over the CPUs.
+    /// Only once the css is dying: before, the count is per-CPU.
     pub const CSS_REFS: u32 = 1 << 4;
     pub const MEMCG_ID: u32 = 1 << 5;
     pub const ID_REFS: u32 = 1 << 6;
@@ -103,9 +103,9 @@ impl Field {
     pub const NAME_TRUNCATED: u32 = 1 << 14;
     /// `errno` is valid: the call failed.
     pub const ERRNO: u32 = 1 << 15;
-    /// The cgroup has neither a process nor a cgroup below it; clear: it has, or that could not be read. Only a walk looks.
+    /// The cgroup has no processes and no children; clear: it has, or that could not be read. Only set by a walk.
     pub const EMPTY: u32 = 1 << 16;
-    /// The name is the whole path, as the tracepoint has it.
+    /// The name is the full path, from a tracepoint.
     pub const PATH: u32 = 1 << 17;
 }
 
@@ -117,7 +117,7 @@ impl CssFlag {
     pub const ONLINE: u32 = 1 << 1;
     /// The last reference is gone.
     pub const RELEASED: u32 = 1 << 2;
-    /// The directory is gone, or the controller was switched off.
+    /// The directory is gone, or the controller was disabled.
     pub const DYING: u32 = 1 << 4;
 }
 
@@ -127,7 +127,7 @@ impl CssFlag {
 pub struct EventHeader {
     /// `CLOCK_MONOTONIC`, ns, at the entry of the hook (`bpf_ktime_get_ns`; the boot-time helper came with 5.8).
     pub t_ns: u64,
-    /// Counts the events of this hook on this CPU from 1. A gap is an event lost.
+    /// Sequence number of the event, per hook and CPU, starting at 1. A gap means lost events.
     pub seq: u64,
     /// Address of the css, which is also the memcg's.
     pub css: u64,
@@ -142,20 +142,20 @@ pub struct EventHeader {
     pub parent_cgroup_id: u64,
     /// `memory.usage` of the page counter, pages.
     pub charged_pages: u64,
-    /// References to the css, exact because it is dying.
+    /// References to the css; exact, as it is dying.
     pub css_refs: u64,
-    /// Thread that ran the hook (a kworker for offline, released and free).
+    /// Thread that ran the hook (a kworker for css_offline, css_released and css_free).
     pub pid: u32,
     pub tgid: u32,
-    /// `css.id`: unlimited, kept until the css is released; not the memcg ID.
+    /// `css.id`: not limited to 16 bits, held until the css is released; not the memcg ID.
     pub css_id: u32,
     /// `css.flags`, bits of [`CssFlag`] among others.
     pub css_flags: u32,
     /// The 16-bit memcg ID; 0 once released.
     pub memcg_id: u32,
-    /// References to the memcg ID: one of the css while online, one for each swapped-out page.
+    /// References to the memcg ID: one by the css while online, one per swapped-out page.
     pub id_refs: u32,
-    /// Depth in the hierarchy; the root has 0.
+    /// Depth in the hierarchy; 0 is the root.
     pub level: u32,
     /// Positive errno of a failed allocation.
     pub errno: u32,
@@ -171,7 +171,7 @@ pub struct EventHeader {
     pub comm: [u8; 16],
 }
 
-/// An event as a hook fills it: the header, then room for the name.
+/// An event buffer of a hook: the header, followed by space for the name.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct RawEvent {
@@ -179,13 +179,22 @@ pub struct RawEvent {
     pub name: [u8; NAME_MAX + 1],
 }
 
-/// What one hook did on one CPU since it was loaded.
+impl RawEvent {
+    /// Forgets the facts of the event that used the slot before.
+    #[inline(always)]
+    pub fn clear(&mut self) {
+        self.header.known = 0;
+        self.header.name_len = 0;
+    }
+}
+
+/// Counters of one hook on one CPU since it was loaded.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// The hook ran.
+    /// Number of runs.
     pub fired: u64,
-    /// It handed an event to the perf buffer; whether that had room shows in the gaps of [`EventHeader::seq`].
+    /// Events written to the perf buffer; those that did not fit show as gaps of [`EventHeader::seq`].
     pub emitted: u64,
     /// Early return, as intended: another hierarchy, or a cgroup without a memcg.
     pub not_memory: u64,
@@ -197,13 +206,13 @@ pub struct Counters {
     pub unreadable: u64,
 }
 
-/// What the entry of a function leaves for its return, keyed by thread.
+/// State passed from the entry of a function to its return, keyed by thread.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct InFlight {
-    /// The css that the function was called with: the parent's for `css_alloc`, the memcg's own for `css_offline`. Where the
-    /// callbacks are called with cgroups, `css_alloc` leaves the new cgroup here. Where the layout is not known, `css_online`
-    /// leaves the new css for the tracepoint that names it.
+    /// The css argument: the parent's for `css_alloc`, the memcg's own for `css_offline`. Where the callbacks take
+    /// cgroups, `css_alloc` stores the new cgroup here. Where the layout is unknown, `css_online` stores the new css
+    /// for the tracepoint that has its path.
     pub css: u64,
 }
 

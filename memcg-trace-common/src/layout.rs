@@ -1,6 +1,6 @@
-//! Where the members live in the running kernel's structs. Resolved from BTF by the loader, read by the programs.
+//! Offsets of members in the running kernel's structs. Resolved from BTF by the loader, used by the programs.
 
-/// An offset that this kernel does not have.
+/// Offset of a member that this kernel does not have.
 pub const ABSENT: u32 = u32::MAX;
 
 /// Byte offsets into kernel structs; [`ABSENT`] where the kernel has no such member.
@@ -46,9 +46,9 @@ pub struct Layout {
     pub cgroup_root: u32,
     /// `cgroup.subsys[memory_cgrp_id]`
     pub cgroup_memory: u32,
-    /// `kernfs_node.id`, which has the inode number of the directory
+    /// `kernfs_node.id`, which contains the inode number of the directory
     pub kn_id: u32,
-    /// How many of its bits that number takes: 64 since 5.5 (67c0496e87d1 "kernfs: convert kernfs_node->id from union
+    /// Number of bits of the inode number in it: 64 since 5.5 (67c0496e87d1 "kernfs: convert kernfs_node->id from union
     /// kernfs_node_id to u64"), 32 before, with a generation above them.
     #[cfg_attr(feature = "loader", serde(default = "whole_word"))]
     pub kn_id_bits: u32,
@@ -64,8 +64,9 @@ pub struct Layout {
     pub css_set_memory: u32,
 }
 
-/// What kernels have whose csses know no parents and whose cgroups are no kernfs nodes (3.10): csses hang together by
-/// their cgroups, and a directory is a dentry, which takes the place of `cgroup.kn` in [`Layout`] but has no id of its own.
+/// Additional offsets for kernels whose csses have no parent pointer and whose cgroups are not kernfs nodes (3.10):
+/// parents are found through cgroups, and a directory is a dentry, which replaces `cgroup.kn` in [`Layout`] but has no
+/// id.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DentryLayout {
@@ -78,7 +79,7 @@ pub struct DentryLayout {
 }
 
 impl DentryLayout {
-    /// A kernel that has none of this.
+    /// For kernels without these members.
     pub const NONE: Self = Self { cgroup_parent: ABSENT, dentry_inode: ABSENT, inode_number: ABSENT };
 }
 
@@ -89,13 +90,14 @@ pub struct Config {
     /// [`crate::ABI`] of the loader.
     pub abi: u32,
     pub dentry: DentryLayout,
-    /// Address of the `cgroup_root` that carries the memory controller; 0: not known, tracepoints of every hierarchy pass.
+    /// Address of the `cgroup_root` that carries the memory controller; 0: unknown, tracepoints of all hierarchies
+    /// pass.
     pub memory_root: u64,
     pub layout: Layout,
 }
 
 impl Layout {
-    /// A layout in which nothing is known.
+    /// A layout without any offsets.
     pub const UNKNOWN: Self = Self {
         css_cgroup: ABSENT,
         css_ss: ABSENT,
@@ -130,7 +132,7 @@ impl Layout {
     }
 }
 
-// What recordings say that were made before it was asked for.
+// Defaults for recordings made before these members existed.
 
 #[cfg(feature = "loader")]
 fn whole_word() -> u32 {

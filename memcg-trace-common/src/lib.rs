@@ -1,7 +1,7 @@
-//! The contract between the eBPF programs and the loader: what travels through maps and the perf buffer.
+//! The ABI between the eBPF programs and the loader: the contents of maps and perf buffers.
 //!
 //! Everything here is `#[repr(C)]`, of fixed width and plain old data. Both sides are built from one commit, the object
-//! is embedded in the loader; [`ABI`] is checked all the same, because a recording may be older than its reader.
+//! is embedded in the loader; [`ABI`] is still checked, because a recording may be older than its reader.
 #![no_std]
 
 mod event;
@@ -22,8 +22,8 @@ pub use walk::{
     Lengths, MEMCG_WORDS, NAME_WORDS, TABLE_LEVELS, WalkConfig, WalkLayout,
 };
 
-/// Version of the types that a recording holds ([`EventHeader`], [`Charges`], [`WalkLayout`]); rises with every change of one
-/// of them. ([`Config`] goes to programs that are embedded in their loader.)
+/// Version of the types in recordings ([`EventHeader`], [`Charges`], [`WalkLayout`]); incremented with every change of
+/// them. (Not for [`Config`]: its readers are embedded in the loader.)
 pub const ABI: u32 = 2;
 
 #[cfg(feature = "loader")]

@@ -1,11 +1,11 @@
-//! What the layout makes of the loader's own task, read before anything is traced.
+//! The loader's own task read through the layout, to prove the layout before tracing.
 
 use crate::RawEvent;
 
-/// Levels of the hierarchy that are climbed; deeper paths stay incomplete.
+/// Maximum number of levels; deeper paths are incomplete.
 pub const OWN_LEVELS: u32 = 32;
 
-/// The memory css of the loader's own task, and that of the hierarchy's root above it.
+/// The memory css of the loader's own task, and the root css of the hierarchy.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Own {
@@ -21,7 +21,7 @@ pub struct Own {
     pub complete: u32,
     /// Name of the css's subsystem, NUL terminated: `memory`, if the layout is right.
     pub controller: [u8; 16],
-    /// The root's css, as an event would show it: its numbers are the same on every kernel.
+    /// The root css in the form of an event: its ids are the same on every kernel.
     pub root_css: RawEvent,
 }
 

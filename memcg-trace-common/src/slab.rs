@@ -1,46 +1,46 @@
-//! The hooks on slab caches: what they are given, and what they emit. An object of its own, `slab.o`, with maps of its own.
+//! Inputs and events of the hooks on slab caches, which are a separate object, `slab.o`, with its own maps.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Room for the name of a cache, its NUL included. Longer ones are cut; those of a memcg's caches, with the memcg's name in
-/// them, may be.
+/// Buffer size for the name of a cache, including the NUL. Longer names are truncated, such as those of memcgs' caches,
+/// which contain the memcg's name.
 pub const CACHE_NAME_SIZE: usize = 128;
-/// Room for the name of a module, its NUL included (`MODULE_NAME_LEN`).
+/// Buffer size for the name of a module, including the NUL (`MODULE_NAME_LEN`).
 pub const MODULE_NAME_SIZE: usize = 56;
 
-/// The place in the kernel that a slab event comes from; its number is the index of the hook's counters and scratch slot.
+/// The hook that a slab event comes from; the number is the index of its counters and scratch slot.
 #[repr(u16)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SlabHook {
-    /// A cache is asked for: remembers name, size and stack, emits nothing.
+    /// `kmem_cache_create` entered: remembers name, size and stack, emits nothing.
     CreateEnter = 0,
-    /// Within that: the kernel makes a really new cache instead of handing out one that exists. Emits nothing.
+    /// Inside that: the kernel creates a new cache instead of merging into an existing one. Emits nothing.
     New = 1,
-    /// The cache, or none.
+    /// It returned: the cache, or none.
     Create = 2,
-    /// `kmem_cache_destroy` entered: with the last reference the cache is to go, otherwise a name of it.
+    /// `kmem_cache_destroy` entered: with the last reference it destroys the cache, otherwise it drops an alias.
     Destroy = 3,
-    /// `slab_kmem_cache_release` entered: the cache's memory goes back. The true end.
+    /// `slab_kmem_cache_release` entered: the cache is freed. The true end.
     Release = 4,
-    /// A memcg's copy of a cache is asked for (up to 5.8): remembers both, emits nothing.
+    /// Creation of a memcg's copy of a cache entered (up to 5.8): remembers both, emits nothing.
     MemcgCreateEnter = 5,
-    /// The copy, or none.
+    /// It returned: the copy, or none.
     MemcgCreate = 6,
-    /// `mem_cgroup_css_offline` entered, where memcgs have caches of their own: these have no purpose any more.
+    /// `mem_cgroup_css_offline` entered, where memcgs have their own caches: these are no longer needed.
     MemcgOffline = 7,
-    /// `do_init_module` entered: the module's code runs from now on, in this thread its init function.
+    /// `do_init_module` entered: runs the module's init function in this thread.
     ModuleInitEnter = 8,
-    /// It returned. Emits nothing.
+    /// `do_init_module` returned. Emits nothing.
     ModuleInit = 9,
-    /// `free_module` entered: the module has said goodbye, its code goes.
+    /// `free_module` entered: the module has run its exit function, its code is freed.
     ModuleFree = 10,
 }
 
 impl SlabHook {
-    /// How many there are; they are numbered from 0.
+    /// Number of hooks; they are numbered from 0.
     pub const COUNT: usize = 11;
 
-    /// All of them, by number.
+    /// All hooks, by number.
     pub const ALL: [Self; Self::COUNT] = [
         Self::CreateEnter,
         Self::New,
@@ -78,7 +78,7 @@ impl SlabField {
     pub const FLAGS: u32 = 1 << 3;
     pub const REFCOUNT: u32 = 1 << 4;
     pub const ASKED_SIZE: u32 = 1 << 5;
-    /// The kernel made a new cache. Clear says so only if the hook [`SlabHook::New`] is attached.
+    /// The kernel created a new cache. If clear, it did not, provided that the hook [`SlabHook::New`] is attached.
     pub const NEW: u32 = 1 << 6;
     pub const STACK: u32 = 1 << 7;
     pub const ASKED: u32 = 1 << 8;
@@ -95,27 +95,27 @@ impl SlabField {
 pub struct SlabHeader {
     /// `CLOCK_MONOTONIC`, ns, at the entry of the hook.
     pub t_ns: u64,
-    /// Counts the events of this hook on this CPU from 1. A gap is an event lost.
+    /// Sequence number of the event, per hook and CPU, starting at 1. A gap means lost events.
     pub seq: u64,
-    /// Address of the `struct kmem_cache`, the identity of a cache from its creation to its release.
+    /// Address of the `struct kmem_cache`, which identifies a cache from its creation to its release.
     pub cache: u64,
-    /// The cache that a memcg's own is a copy of.
+    /// For a memcg's copy: its root cache.
     pub root: u64,
-    /// Address of the css whose cache it is, and `css.serial_nr`.
+    /// For a memcg's copy: address of the css, and `css.serial_nr`.
     pub memcg: u64,
     pub memcg_serial: u64,
     pub pid: u32,
     pub tgid: u32,
     pub cpu: u32,
-    /// Bytes of an object: as asked for, as the cache has it, and with all that is put around it.
+    /// Bytes per object: as requested, `object_size` of the cache, and `size` with metadata and padding.
     pub asked_size: u32,
     pub object_size: u32,
     pub size: u32,
     /// `SLAB_*` bits.
     pub flags: u32,
-    /// How often the cache was asked for, before the call in the case of [`SlabHook::Destroy`].
+    /// `kmem_cache.refcount`: number of aliases; for [`SlabHook::Destroy`], before the call.
     pub refcount: i32,
-    /// Key in the map of stacks: who asked.
+    /// Key in the map of stacks: the caller.
     pub stack: i32,
     /// Bits of [`SlabField`].
     pub known: u32,
@@ -126,35 +126,43 @@ pub struct SlabHeader {
     pub comm: [u8; 16],
 }
 
-/// An event as it travels. Each text ends at its first NUL; what is behind that means nothing.
+/// An event in the perf buffer. Each string ends at its first NUL; bytes after it are undefined.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct RawSlabEvent {
     pub header: SlabHeader,
-    /// The name that was asked for.
+    /// The requested name.
     pub asked: [u8; CACHE_NAME_SIZE],
-    /// The name that the cache has: another one if it was there already.
+    /// The name of the cache: a different one if merged into an existing cache.
     pub name: [u8; CACHE_NAME_SIZE],
-    /// The module that the thread initialises, or the one that goes.
+    /// The module whose init function the thread runs, or the one being unloaded.
     pub module: [u8; MODULE_NAME_SIZE],
 }
 
-/// What the entry of a function leaves for its return, keyed by thread.
+impl RawSlabEvent {
+    /// Forgets the facts of the event that used the slot before.
+    #[inline(always)]
+    pub fn clear(&mut self) {
+        self.header.known = 0;
+    }
+}
+
+/// State passed from the entry of a function to its return, keyed by thread.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct SlabInFlight {
-    /// The name that was asked for.
+    /// The requested name.
     pub asked: u64,
-    /// The css that gets a copy, and the cache it is a copy of.
+    /// For a memcg's copy: the css, and the root cache.
     pub memcg: u64,
     pub root: u64,
-    /// The new cache, once the kernel makes one.
+    /// The new cache, once the kernel has created one.
     pub new: u64,
     pub asked_size: u32,
     pub stack: i32,
 }
 
-/// Byte offsets of what the slab hooks read; [`crate::ABSENT`] where the kernel has no such member.
+/// Byte offsets of the members that the slab hooks read; [`crate::ABSENT`] where the kernel has no such member.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlabLayout {

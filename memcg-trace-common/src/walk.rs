@@ -1,9 +1,9 @@
-//! The walk: every css of the memory subsystem, read on demand.
+//! The walk: reads every css of the memory subsystem on demand.
 //!
-//! It goes through `cgroup_subsys.css_idr`, the table of all csses by css id, dying ones included (a css leaves it only in
-//! `css_release_work_fn`, kernel/cgroup/cgroup.c). Each run reads one leaf of that table inside one RCU section; between
-//! runs nothing is kept but the next id. So a css that lives through the whole walk is seen exactly once, whatever
-//! happens around it, and no pointer outlives its section.
+//! It traverses `cgroup_subsys.css_idr`, the table of all csses by css id, dying ones included (a css is only removed
+//! in `css_release_work_fn`, kernel/cgroup/cgroup.c). Each run reads one leaf of the table inside one RCU section;
+//! between runs only the next id is kept. So a css that exists during the whole walk is seen exactly once, whatever
+//! else happens, and no pointer outlives its RCU section.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -11,13 +11,13 @@ use crate::{ABSENT, Layout, NAME_MAX};
 
 /// Slots of one leaf (`XA_CHUNK_SIZE`).
 pub const LEAF_SLOTS: usize = 64;
-/// Levels of the table that are followed: 64^5 csses.
+/// Maximum levels of the table: 64^5 csses.
 pub const TABLE_LEVELS: u32 = 5;
 
-/// Longest run of bytes that is read at an address ([`Bytes`]).
+/// Maximum number of bytes read at an address ([`Bytes`]).
 pub const BYTES_MAX: usize = 256;
 
-/// What pages are charged for; the index of [`Charges::kinds`].
+/// Kinds of charges; the index of [`Charges::kinds`].
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -45,10 +45,10 @@ pub enum Kind {
     Kernel = 10,
 }
 
-/// How many [`Kind`]s there are.
+/// Number of [`Kind`]s.
 pub const KINDS: usize = 11;
 
-/// Where the walk finds what the hooks do not read.
+/// The hooks' layout, and the offsets that only the walk reads.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "loader", derive(serde::Serialize, serde::Deserialize))]
@@ -62,9 +62,9 @@ pub struct WalkLayout {
     pub xa_slots: u32,
     /// `mem_cgroup.swap.usage` (v2) or `mem_cgroup.memsw.usage` (v1), pages
     pub swap: u32,
-    /// `mem_cgroup.kmem.usage`, pages; v1 alone charges it
+    /// `mem_cgroup.kmem.usage`, pages; only charged on v1
     pub kmem: u32,
-    /// `mem_cgroup.tcpmem.usage`, pages; v1 alone charges it
+    /// `mem_cgroup.tcpmem.usage`, pages; only charged on v1
     pub tcpmem: u32,
     /// `mem_cgroup.vmstats`
     pub vmstats: u32,
@@ -78,7 +78,7 @@ pub struct WalkLayout {
     pub cgroup_populated: u32,
 }
 
-/// What a memcg is charged for. The counters include its descendants.
+/// The charges of a memcg, by kind. The counters include its descendants.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Charges {
@@ -88,25 +88,25 @@ pub struct Charges {
     pub swap_pages: u64,
     pub kmem_pages: u64,
     pub tcpmem_pages: u64,
-    /// In the unit that the kernel's name of the counter says: pages, bytes (`_B`) or KiB (`_KB`).
+    /// In the unit of the kernel's name for the counter: pages, bytes (`_B`) or KiB (`_KB`).
     pub kinds: [i64; KINDS],
 }
 
-/// Words of each struct that a [`Copied`] has room for; powers of two, so that a mask keeps an index within.
+/// Buffer size for each struct in [`Copied`], in words; powers of two, so that a mask keeps indices in bounds.
 pub const MEMCG_WORDS: usize = 256;
 pub const COUNTER_WORDS: usize = 128;
 pub const CGROUP_WORDS: usize = 128;
 pub const KN_WORDS: usize = 32;
-/// One byte more than a name has, so that one that is too long shows, and the NUL.
+/// One byte more than the longest name, to detect longer ones, and the NUL.
 pub const NAME_WORDS: usize = (NAME_MAX + 1) / size_of::<u64>() + 1;
 
-/// How many of the first bytes of each struct are wanted: up to the farthest member.
+/// Number of bytes to read from the start of each struct, up to the last wanted member.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lengths {
     /// `struct mem_cgroup`
     pub memcg: u32,
-    /// What `mem_cgroup.vmstats` points to; 0: nothing, the counters are in the memcg itself or not known.
+    /// The target of `mem_cgroup.vmstats`; 0: the counters are in the memcg itself, or unknown.
     pub counters: u32,
     /// `struct cgroup`
     pub cgroup: u32,
@@ -114,7 +114,7 @@ pub struct Lengths {
     pub kn: u32,
 }
 
-/// What the program `walk` has to know.
+/// Configuration of the program `walk`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalkConfig {
@@ -122,16 +122,16 @@ pub struct WalkConfig {
     pub lengths: Lengths,
 }
 
-/// One memcg as it is copied from the kernel, the first bytes of each struct; the loader looks for the members.
+/// One memcg as copied from the kernel: the first bytes of each struct; the loader decodes the members.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Copied {
     pub css: u64,
-    /// Bits of this type: what could be copied. The rest is what it was before.
+    /// The structs that could be copied: bits of this type. The others have stale contents.
     pub copied: u32,
-    /// Bytes of the name, the NUL not counted.
+    /// Length of the name without the NUL.
     pub name_len: u32,
-    /// `percpu_ref_data.count` of a css whose reference is dying.
+    /// `percpu_ref_data.count` of a css whose refcount is dying.
     pub ref_count: u64,
     pub parent_serial: u64,
     pub parent_cgroup_id: u64,
@@ -153,22 +153,22 @@ impl Copied {
     pub const PARENT_CGROUP_ID: u32 = 1 << 7;
 }
 
-/// What was read at an address.
+/// Bytes read at an address.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Bytes {
     pub bytes: [u8; BYTES_MAX],
 }
 
-/// What one run brought.
+/// Result of one run.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Leaf {
     /// Valid entries of `memcgs`.
     pub count: u32,
-    /// 1: there is nothing behind this leaf.
+    /// 1: this is the last leaf.
     pub last: u32,
-    /// The css id to go on with.
+    /// The css id to continue with.
     pub next: u64,
     /// `CLOCK_MONOTONIC`, ns, when the leaf was read.
     pub t_ns: u64,
@@ -180,13 +180,13 @@ impl Charges {
     pub const SWAP: u32 = 1 << 30;
     pub const KMEM: u32 = 1 << 31;
 
-    /// Nothing is known.
+    /// No charges are known.
     pub const UNKNOWN: Self =
         Self { known: 0, reserved: 0, swap_pages: 0, kmem_pages: 0, tcpmem_pages: 0, kinds: [0; KINDS] };
 }
 
 impl WalkLayout {
-    /// A layout in which nothing is known.
+    /// A layout without any offsets.
     pub const UNKNOWN: Self = Self {
         layout: Layout::UNKNOWN,
         css_idr: ABSENT,

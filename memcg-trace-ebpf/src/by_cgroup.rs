@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use memcg_trace_common::Hook;
 
-use crate::{css::allocated, firing::Firing};
+use crate::{css::allocated, frame::Firing};
 
 /// Fires in the thread of mkdir. Valid: css and memcg ID, or the errno; the new cgroup is the argument, its parent is linked.
 /// A missed firing hides a failed allocation, and which memcg the cgroup has.
@@ -18,7 +18,7 @@ pub fn cgroup_css_alloc(ctx: RetProbeContext) -> u32 {
     let Some(mut firing) = Firing::start(Hook::CssAlloc) else { return 0 };
     let css: u64 = ctx.ret();
     let made = allocated(&mut firing, css);
-    if let Some(cgroup) = firing.entered() {
+    if let Some(cgroup) = firing.entered_css() {
         if made {
             firing.remember(cgroup, css);
         }
@@ -40,7 +40,7 @@ pub fn cgroup_css_online(ctx: ProbeContext) -> u32 {
     if let Some(path) = asked
         && let Some(mut firing) = Firing::start(Hook::CgroupMkdir)
     {
-        firing.facts.memcg(css);
+        firing.facts().memcg(css);
         firing.path(path);
         firing.emit(&ctx);
     }
@@ -72,7 +72,7 @@ pub fn cgroup_css_free(ctx: ProbeContext) -> u32 {
 #[kprobe]
 pub fn memcg_free(ctx: ProbeContext) -> u32 {
     let Some(mut firing) = Firing::start(Hook::MemcgFree) else { return 0 };
-    firing.facts.memcg(ctx.arg(0).unwrap_or(0));
+    firing.facts().memcg(ctx.arg(0).unwrap_or(0));
     firing.emit(&ctx);
     0
 }
@@ -95,7 +95,7 @@ fn emit(ctx: &ProbeContext, hook: Hook, then: Then) -> u32 {
     let cgroup = ctx.arg(0).unwrap_or(0);
     let Some(css) = firing.memcg_of(cgroup) else { return 0 };
     match then {
-        Then::Return => firing.enter(css),
+        Then::Return => firing.enter_css(css),
         Then::Forget => firing.forget(cgroup),
         Then::Keep => {}
     }

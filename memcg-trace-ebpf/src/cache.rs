@@ -6,13 +6,16 @@ use aya_ebpf::{
 };
 use memcg_trace_common::{SlabField, SlabHook, SlabInFlight};
 
-use crate::cache_firing::{CacheFiring, initialised, stack};
+use crate::{
+    cache_firing::{initialised, stack},
+    frame::Firing,
+};
 
 /// `(const char *name, unsigned size, ...)` in the thread that asks for a cache. A missed firing leaves the return without
 /// name and creator, which is counted.
 #[kprobe]
 pub fn cache_create_enter(ctx: ProbeContext) -> u32 {
-    let Some(mut firing) = CacheFiring::start(SlabHook::CreateEnter) else { return 0 };
+    let Some(mut firing) = Firing::start(SlabHook::CreateEnter) else { return 0 };
     let asked = ctx.arg(0).unwrap_or(0);
     let asked_size = ctx.arg::<u64>(1).unwrap_or(0) as u32;
     firing.enter(SlabInFlight { asked, memcg: 0, root: 0, new: 0, asked_size, stack: stack(&ctx) });
@@ -23,7 +26,7 @@ pub fn cache_create_enter(ctx: ProbeContext) -> u32 {
 /// firing: its reference count of one tells the same.
 #[kprobe]
 pub fn cache_new(ctx: ProbeContext) -> u32 {
-    let Some(mut firing) = CacheFiring::start(SlabHook::New) else { return 0 };
+    let Some(mut firing) = Firing::start(SlabHook::New) else { return 0 };
     firing.made(ctx.arg(0).unwrap_or(0));
     0
 }
@@ -31,7 +34,7 @@ pub fn cache_new(ctx: ProbeContext) -> u32 {
 /// Valid: the cache and all that is read of it, or NULL. A missed firing: the cache is first seen when it is destroyed.
 #[kretprobe]
 pub fn cache_create(ctx: RetProbeContext) -> u32 {
-    let Some(mut firing) = CacheFiring::start(SlabHook::Create) else { return 0 };
+    let Some(mut firing) = Firing::start(SlabHook::Create) else { return 0 };
     let cache: u64 = ctx.ret();
     let Some(entry) = firing.entered() else { return 0 };
     firing.event.header.asked_size = entry.asked_size;
@@ -50,9 +53,9 @@ pub fn cache_create(ctx: RetProbeContext) -> u32 {
 /// release comes unasked.
 #[kprobe]
 pub fn cache_destroy(ctx: ProbeContext) -> u32 {
-    let Some(mut firing) = CacheFiring::start(SlabHook::Destroy) else { return 0 };
+    let Some(mut firing) = Firing::start(SlabHook::Destroy) else { return 0 };
     match ctx.arg(0).unwrap_or(0) {
-        0 => firing.nothing(),
+        0 => firing.ignore(),
         cache => {
             firing.cache(cache);
             firing.emit(&ctx);
@@ -64,7 +67,7 @@ pub fn cache_destroy(ctx: ProbeContext) -> u32 {
 /// `(struct kmem_cache *s)`: everything is still valid. A missed firing makes a released cache look leaked.
 #[kprobe]
 pub fn cache_release(ctx: ProbeContext) -> u32 {
-    let Some(mut firing) = CacheFiring::start(SlabHook::Release) else { return 0 };
+    let Some(mut firing) = Firing::start(SlabHook::Release) else { return 0 };
     firing.cache(ctx.arg(0).unwrap_or(0));
     firing.emit(&ctx);
     0
@@ -74,7 +77,7 @@ pub fn cache_release(ctx: ProbeContext) -> u32 {
 /// leaves the return without memcg, which is counted.
 #[kprobe]
 pub fn memcg_cache_create_enter(ctx: ProbeContext) -> u32 {
-    let Some(mut firing) = CacheFiring::start(SlabHook::MemcgCreateEnter) else { return 0 };
+    let Some(mut firing) = Firing::start(SlabHook::MemcgCreateEnter) else { return 0 };
     let (memcg, root) = (ctx.arg(0).unwrap_or(0), ctx.arg(1).unwrap_or(0));
     firing.enter(SlabInFlight { asked: 0, memcg, root, new: 0, asked_size: 0, stack: -1 });
     0
@@ -84,10 +87,10 @@ pub fn memcg_cache_create_enter(ctx: ProbeContext) -> u32 {
 /// firing: the copy is first seen when it is released.
 #[kretprobe]
 pub fn memcg_cache_create(ctx: RetProbeContext) -> u32 {
-    let Some(mut firing) = CacheFiring::start(SlabHook::MemcgCreate) else { return 0 };
+    let Some(mut firing) = Firing::start(SlabHook::MemcgCreate) else { return 0 };
     let Some(entry) = firing.entered() else { return 0 };
     if entry.new == 0 {
-        firing.nothing();
+        firing.ignore();
         return 0;
     }
     firing.cache(entry.new);
@@ -102,7 +105,7 @@ pub fn memcg_cache_create(ctx: RetProbeContext) -> u32 {
 /// `(struct cgroup_subsys_state *css)` in a kworker. A missed firing hides that the memcg's caches have outlived it.
 #[kprobe]
 pub fn memcg_offline(ctx: ProbeContext) -> u32 {
-    let Some(mut firing) = CacheFiring::start(SlabHook::MemcgOffline) else { return 0 };
+    let Some(mut firing) = Firing::start(SlabHook::MemcgOffline) else { return 0 };
     firing.memcg(ctx.arg(0).unwrap_or(0));
     firing.emit(&ctx);
     0
@@ -113,7 +116,7 @@ pub fn memcg_offline(ctx: ProbeContext) -> u32 {
 /// of an init function in memory. A missed firing leaves those caches without a creator.
 #[kprobe]
 pub fn module_init_enter(ctx: ProbeContext) -> u32 {
-    let Some(mut firing) = CacheFiring::start(SlabHook::ModuleInitEnter) else { return 0 };
+    let Some(mut firing) = Firing::start(SlabHook::ModuleInitEnter) else { return 0 };
     firing.initialising(ctx.arg(0).unwrap_or(0));
     firing.emit(&ctx);
     0
@@ -122,7 +125,7 @@ pub fn module_init_enter(ctx: ProbeContext) -> u32 {
 /// A missed firing: what this thread creates later looks like the module's, unless it ends or loads another one.
 #[kretprobe]
 pub fn module_init(_ctx: RetProbeContext) -> u32 {
-    let Some(_firing) = CacheFiring::start(SlabHook::ModuleInit) else { return 0 };
+    let Some(_firing) = Firing::start(SlabHook::ModuleInit) else { return 0 };
     initialised();
     0
 }
@@ -131,7 +134,7 @@ pub fn module_init(_ctx: RetProbeContext) -> u32 {
 /// module left behind do not look leaked.
 #[kprobe]
 pub fn module_free(ctx: ProbeContext) -> u32 {
-    let Some(mut firing) = CacheFiring::start(SlabHook::ModuleFree) else { return 0 };
+    let Some(mut firing) = Firing::start(SlabHook::ModuleFree) else { return 0 };
     firing.module(ctx.arg(0).unwrap_or(0));
     firing.emit(&ctx);
     0

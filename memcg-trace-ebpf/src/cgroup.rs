@@ -8,7 +8,7 @@ use aya_ebpf::{
 };
 use memcg_trace_common::Hook;
 
-use crate::firing::Firing;
+use crate::frame::Firing;
 
 /// Fires in the thread of mkdir, after the css is online. A cgroup without a memcg (v2: the parent does not enable the
 /// controller) passes in silence. A missed firing: the memcg is first seen at its removal.
@@ -16,9 +16,9 @@ use crate::firing::Firing;
 pub fn cgroup_mkdir(ctx: RawTracePointContext) -> i32 {
     let Some(mut firing) = Firing::start(Hook::CgroupMkdir) else { return 0 };
     match firing.memory_css(ctx.arg(0)) {
-        Some(0) => firing.not_memory(),
+        Some(0) => firing.ignore(),
         Some(css) => {
-            firing.facts.css(css);
+            firing.facts().css(css);
             firing.emit(&ctx);
         }
         None => {}
@@ -36,11 +36,11 @@ pub fn cgroup_mkdir_path(ctx: RawTracePointContext) -> i32 {
         Some(css) => {
             firing.leave();
             firing.remember(ctx.arg(0), css);
-            firing.facts.memcg(css);
+            firing.facts().memcg(css);
             firing.path(ctx.arg(1));
             firing.emit(&ctx);
         }
-        None => firing.not_memory(),
+        None => firing.ignore(),
     }
     0
 }
@@ -61,8 +61,8 @@ pub fn cgroup_mkdir_enter(_ctx: ProbeContext) -> u32 {
 pub fn cgroup_rmdir(ctx: RawTracePointContext) -> i32 {
     let Some(mut firing) = Firing::start(Hook::CgroupRmdir) else { return 0 };
     match firing.memory_css(ctx.arg(0)) {
-        Some(0) => firing.facts.cgroup(ctx.arg(0)),
-        Some(css) => firing.facts.css(css),
+        Some(0) => firing.facts().cgroup(ctx.arg(0)),
+        Some(css) => firing.facts().css(css),
         None => return 0,
     }
     if firing.is_blind() {
@@ -78,7 +78,7 @@ pub fn cgroup_rmdir(ctx: RawTracePointContext) -> i32 {
 pub fn cgroup_release(ctx: RawTracePointContext) -> i32 {
     let Some(mut firing) = Firing::start(Hook::CgroupRelease) else { return 0 };
     if firing.memory_css(ctx.arg(0)).is_some() {
-        firing.facts.cgroup(ctx.arg(0));
+        firing.facts().cgroup(ctx.arg(0));
         firing.emit(&ctx);
     }
     0

@@ -6,7 +6,7 @@ use aya_ebpf::{
 };
 use memcg_trace_common::Hook;
 
-use crate::firing::Firing;
+use crate::frame::Firing;
 
 /// Highest errno; `ERR_PTR` values lie above its negation (`MAX_ERRNO`, include/linux/err.h).
 const MAX_ERRNO: u64 = 4095;
@@ -18,7 +18,7 @@ const ENOMEM: u32 = 12;
 #[kprobe]
 pub fn css_alloc_enter(ctx: ProbeContext) -> u32 {
     let Some(mut firing) = Firing::start(Hook::CssAllocEnter) else { return 0 };
-    firing.enter(ctx.arg(0).unwrap_or(0));
+    firing.enter_css(ctx.arg(0).unwrap_or(0));
     0
 }
 
@@ -27,8 +27,8 @@ pub fn css_alloc_enter(ctx: ProbeContext) -> u32 {
 pub fn css_alloc(ctx: RetProbeContext) -> u32 {
     let Some(mut firing) = Firing::start(Hook::CssAlloc) else { return 0 };
     allocated(&mut firing, ctx.ret());
-    if let Some(parent) = firing.entered() {
-        firing.facts.parent(parent);
+    if let Some(parent) = firing.entered_css() {
+        firing.facts().parent(parent);
     }
     firing.emit(&ctx);
     0
@@ -42,7 +42,7 @@ pub fn css_online(ctx: ProbeContext) -> u32 {
     let css = ctx.arg(0).unwrap_or(0);
     firing.css(css);
     if firing.is_blind() {
-        firing.enter(css);
+        firing.enter_css(css);
     }
     firing.emit(&ctx);
     0
@@ -60,7 +60,7 @@ pub fn css_offline_enter(ctx: ProbeContext) -> u32 {
 #[kretprobe]
 pub fn css_offline(ctx: RetProbeContext) -> u32 {
     let Some(mut firing) = Firing::start(Hook::CssOffline) else { return 0 };
-    let Some(css) = firing.entered() else { return 0 };
+    let Some(css) = firing.entered_css() else { return 0 };
     firing.css(css);
     firing.emit(&ctx);
     0
@@ -87,7 +87,7 @@ pub fn allocated(firing: &mut Firing, css: u64) -> bool {
     } else if css >= MAX_ERRNO.wrapping_neg() {
         firing.errno(css.wrapping_neg() as u32);
     } else {
-        firing.facts.memcg(css);
+        firing.facts().memcg(css);
         return true;
     }
     false
@@ -97,7 +97,7 @@ pub fn allocated(firing: &mut Firing, css: u64) -> bool {
 fn emit_css(ctx: &ProbeContext, hook: Hook, css: u64, remember: bool) -> u32 {
     let Some(mut firing) = Firing::start(hook) else { return 0 };
     if remember {
-        firing.enter(css);
+        firing.enter_css(css);
     }
     firing.css(css);
     firing.emit(ctx);

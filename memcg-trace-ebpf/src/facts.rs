@@ -15,7 +15,7 @@ pub struct Facts<'a> {
     pub event: &'a mut RawEvent,
     pub layout: &'a Layout,
     /// Members that could not be read although this kernel has them.
-    pub unreadable: u64,
+    pub unreadable: &'a mut u64,
 }
 
 impl Facts<'_> {
@@ -133,7 +133,7 @@ impl Facts<'_> {
         // SAFETY: probe_read tolerates any address; it writes at most the slot's 256 bytes, and counts the NUL.
         let written = unsafe { bpf_probe_read_kernel_str(slot.cast(), size, name as *const _) };
         if written <= 0 {
-            self.unreadable += 1;
+            *self.unreadable += 1;
             return;
         }
         let length = written as usize - 1;
@@ -149,7 +149,7 @@ impl Facts<'_> {
     pub fn read<T: Copy>(&mut self, base: u64, offset: u32) -> Option<T> {
         let value = memory::read(base, offset)?;
         if value.is_err() {
-            self.unreadable += 1;
+            *self.unreadable += 1;
         }
         value.ok()
     }

@@ -10,6 +10,10 @@ mod cgroup;
 mod css;
 mod facts;
 mod firing;
+mod frame;
 mod memory;
 mod mkdir;
 mod object;
+
+// What `frame.rs` is about in this object.
+use memcg_trace_common::{Config, Hook, InFlight, RawEvent as Event};

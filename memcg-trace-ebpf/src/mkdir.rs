@@ -4,7 +4,7 @@
 use aya_ebpf::{macros::tracepoint, programs::TracePointContext};
 use memcg_trace_common::Hook;
 
-use crate::firing::Firing;
+use crate::frame::Firing;
 
 /// Where the arguments of a syscall begin in its tracepoint: behind the common fields and the syscall's number.
 const ARGUMENTS: usize = 16;

@@ -55,7 +55,7 @@ fn follow() -> Option<()> {
         }
         css = parent;
     }
-    Facts { event: &mut own.root_css, layout, unreadable: 0 }.css(css);
+    Facts { event: &mut own.root_css, layout, unreadable: &mut 0 }.css(css);
     for level in 0..OWN_LEVELS {
         // SAFETY: as above.
         let step = unsafe { &mut *OWN_PATH.get_ptr_mut(level)? };

@@ -5,5 +5,11 @@
 
 mod cache;
 mod cache_firing;
+mod frame;
 mod memory;
 mod object;
+
+// What `frame.rs` is about in this object.
+use memcg_trace_common::{
+    RawSlabEvent as Event, SlabHook as Hook, SlabInFlight as InFlight, SlabLayout as Config,
+};

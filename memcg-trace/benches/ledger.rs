@@ -7,9 +7,9 @@
 use std::{collections::HashMap, fs, iter, mem, time::Duration};
 
 use memcg_trace::{
-    event::Event,
-    source::Merge,
-    tracker::{Backend, Config, ID_LIMIT, Tracker},
+    event::{Event, ID_LIMIT},
+    record::{Backend, Merge},
+    tracker::{Config, Tracker},
 };
 use memcg_trace_common::{EventHeader, Field, Hook, NAME_SHORT};
 use nix::time::{ClockId, clock_gettime};

@@ -12,14 +12,13 @@ use std::{collections::HashMap, io, time::Duration};
 use clap::{Args as _, FromArgMatches as _};
 use events::{Fired, css};
 use memcg_trace::{
-    commands::follow::{Follower, Shown},
+    commands::follow::{Printer, Shown},
     exit::Exit,
-    report::view::Clock,
-    source::{
-        End, Record, Start,
-        recording::{Entry, Reader, Writer},
+    record::{
+        Backend, Clock, End, Record, Start,
+        recording::{Reader, Writer},
     },
-    tracker::Backend,
+    session::{self, Book, Replayed},
 };
 use memcg_trace_common::{Hook, WalkLayout};
 use nix::time::{ClockId, clock_gettime};
@@ -91,14 +90,14 @@ fn replay(recording: &[u8], count: Option<u64>) {
     let shown = Shown::from_arg_matches(&shown).expect("options of replay");
     let mut reader = Reader::open(recording).expect("a recording");
     let out = io::BufWriter::new(io::sink());
-    let mut follower = Follower::new(reader.start().clone(), &shown, count, out).expect("a sink takes all");
-    let exit = loop {
-        match reader.read().expect("a sound recording") {
-            Entry::Record(record) => follower.apply(&record).expect("a sink takes all"),
-            Entry::Time(now_ns) => follower.advance(now_ns).expect("a sink takes all"),
-            Entry::End(end) => break follower.finish(&end).expect("a sink takes all"),
-        }
+    let mut book = Book::new(reader.start().clone(), shown.by);
+    let mut printer = Printer::new(book.start(), &shown, count, out).expect("a sink takes all");
+    let Replayed::Whole(end) =
+        session::replay(&mut reader, &mut book, &mut printer).expect("a sink takes all")
+    else {
+        panic!("the recording is sound");
     };
+    let exit = printer.finish(&book, &end, None).expect("a sink takes all");
     assert_eq!(exit, Exit::Done);
 }
 

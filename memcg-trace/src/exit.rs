@@ -1,28 +1,36 @@
 //! Exit codes: part of the interface, documented in `--help`.
 
-use std::process::{ExitCode, Termination};
+use std::{
+    error::Error,
+    process::{ExitCode, Termination},
+};
 
 use crate::{
     kernel::{
-        attach::AttachError, controller::ControllerError, layout::LayoutError, privileges::PrivilegeError,
-        proof::ProofError, slab_list::SlabListError, walk::WalkError,
+        ability::Lack,
+        cgroupfs::hierarchy::ControllerError,
+        hooks::attach::AttachError,
+        layout::{LayoutError, proof::ProofError},
+        privileges::PrivilegeError,
+        slab::listing::SlabListError,
+        walk::WalkError,
     },
     source::live::LiveError,
 };
 
-/// How the program ended.
+/// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
     Done = 0,
     Failed = 1,
-    /// clap ends the process with this one by itself.
+    /// Used by clap itself.
     Usage = 2,
-    /// A leak was found, and the caller asked to be told.
+    /// A leak was found, and `--fail-on-leak` or the like was given.
     Leak = 3,
-    /// Events were lost, or a hook is missing, and the answer depends on them.
+    /// Events were lost or a hook is missing, and the result depends on them.
     Inconclusive = 4,
-    /// This kernel or machine lacks something that is needed.
+    /// This kernel or machine lacks something required.
     Unsupported = 69,
 }
 
@@ -32,17 +40,24 @@ impl Termination for Exit {
     }
 }
 
-/// The exit code of an error: what the machine lacks is told apart from what went wrong.
+/// The exit code of an error: distinguishes what the machine lacks from failures.
 pub fn of(error: &anyhow::Error) -> Exit {
-    let lacking = error.chain().any(|cause| {
-        cause.is::<AttachError>()
-            || cause.is::<ControllerError>()
-            || cause.is::<LayoutError>()
-            || cause.is::<LiveError>()
-            || cause.is::<PrivilegeError>()
-            || cause.is::<ProofError>()
-            || cause.is::<SlabListError>()
-            || cause.is::<WalkError>()
-    });
+    let lacking = error.chain().any(|cause| LACKING.iter().any(|is_such| is_such(cause)));
     if lacking { Exit::Unsupported } else { Exit::Failed }
+}
+
+/// Errors about something that the machine lacks.
+const LACKING: &[fn(&(dyn Error + 'static)) -> bool] = &[
+    is::<AttachError>,
+    is::<ControllerError>,
+    is::<LayoutError>,
+    is::<LiveError>,
+    is::<PrivilegeError>,
+    is::<ProofError>,
+    is::<SlabListError>,
+    is::<WalkError>,
+];
+
+fn is<E: Lack + 'static>(cause: &(dyn Error + 'static)) -> bool {
+    cause.is::<E>()
 }

@@ -1,4 +1,4 @@
-//! memcg-trace: parse, run, and turn the outcome into an exit code.
+//! memcg-trace: parses arguments, runs the command, and maps the outcome to an exit code.
 
 use std::io;
 
@@ -18,7 +18,7 @@ fn main() -> Exit {
     })
 }
 
-/// The reader went away (`memcg-trace | head`): that is how it says that it has enough.
+/// The reader closed the pipe (`memcg-trace | head`): it has enough.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
     io.is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)

@@ -11,17 +11,16 @@ use golden::{check_json, check_text, compare};
 use memcg_trace::{
     diagnosis::{Diagnosis, Limits, Memcgs, Node, Pin, RemedyKind, Severity, Trend, What, diagnose},
     kernel::{
-        answer::{Ability, Answer},
-        attach::AttachError,
-        controller::{ControllerError, Version},
-        kmem::Kmem,
+        ability::{Ability, Answer},
+        cgroupfs::hierarchy::ControllerError,
+        hooks::attach::AttachError,
     },
+    record::{Backend, Kmem, Version},
     report::{
         json,
         text::{self, Color},
         view::{DoctorView, Verdict},
     },
-    tracker::Backend,
 };
 
 const LIMITS: Limits = Limits { max_dying: Limits::MAX_DYING };

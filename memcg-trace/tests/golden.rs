@@ -11,14 +11,15 @@ use std::{collections::HashMap, time::Instant};
 use events::{Css, Fired, MS, css, key};
 use golden::{check_json, check_text, compare};
 use memcg_trace::{
-    attribution::{FactSource, Facts, Names, Role, Runtime, container_of_path},
+    attribution::{ByOwner, FactSource, Facts, Names, Role, Runtime, container_of_path},
+    record::{Backend, Clock, Record},
     report::{
         json,
         text::{self, Color},
-        view::{ByOwner, Clock, EventView, Rollup, Run, SummaryView, Viewpoint, subject},
+        view::{EventView, Run, SummaryView, Viewpoint, rolled, subject},
     },
-    source::Record,
-    tracker::{Backend, Change, Config, Memcg, Tracker, What},
+    session::Rollup,
+    tracker::{Change, Config, Memcg, Tracker, What},
 };
 use memcg_trace_common::{Field, Hook};
 
@@ -66,7 +67,6 @@ impl Session {
             grace_ns: config.grace_ns,
             undecodable: 0,
             perf_pages: Some(64),
-            names_missing: None,
             cut_off: false,
         };
         let mut text = Vec::new();
@@ -96,12 +96,13 @@ impl Session {
 
     fn show(&mut self, changes: &[Change]) {
         for change in changes {
-            let container = subject(change, &self.tracker).and_then(|memcg| self.names.container_of(memcg));
+            let container = subject(change, &self.tracker)
+                .and_then(|memcg| self.names.container_of(&memcg.key, memcg.path.as_deref()));
             let view = EventView::new(change, &self.tracker, container.as_ref(), &self.viewpoint);
             text::event(&mut self.text, &view, self.color).expect("a Vec takes all");
             json::event(&mut self.json, &view).expect("a Vec takes all");
             if let (What::Freed { memcg, .. }, Some(rollup)) = (&change.what, &mut self.rollup) {
-                rollup.freed(memcg, container.as_ref());
+                rollup.forget(memcg, container.as_ref());
             }
         }
     }
@@ -110,10 +111,10 @@ impl Session {
     fn end(mut self, ms: u64) {
         self.time(ms);
         self.run.ended_ns = ms * MS;
-        let container = |memcg: &Memcg| self.names.container_of(memcg);
+        let container = |memcg: &Memcg| self.names.container_of(&memcg.key, memcg.path.as_deref());
         let mut view = SummaryView::new(&self.run, &self.tracker, &self.viewpoint, container);
         if let Some(rollup) = &self.rollup {
-            view.rolled = rollup.groups(&self.tracker, self.run.ended_ns, &self.viewpoint, container);
+            view.rolled = rolled(rollup, &self.tracker, self.run.ended_ns, &self.viewpoint, container);
         }
         text::summary(&mut self.text, &view, self.color).expect("a Vec takes all");
         json::summary(&mut self.json, &view).expect("a Vec takes all");

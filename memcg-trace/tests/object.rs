@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use memcg_trace::kernel::objects;
+use memcg_trace::kernel::hooks::objects;
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, RelocationTarget, SymbolKind};
 
 /// BPF_MAXINSNS of kernels before 5.2 (include/uapi/linux/bpf_common.h).

@@ -1,12 +1,14 @@
 //! Which hooks each kernel gets, by its symbols: those that matter of /proc/kallsyms (tests/symbols), as booted kernels have
 //! them. 3.10, 4.19 and 5.4 were built with few options and without modules that can be unloaded.
 
-use memcg_trace::kernel::{
-    attach::{Kind, plan},
-    callbacks::Callbacks,
-    slab,
+use memcg_trace::{
+    kernel::hooks::{
+        css_callbacks::Callbacks,
+        plan::{Kind, plan},
+        slab_plan,
+    },
+    record::Backend,
 };
-use memcg_trace::tracker::Backend;
 use memcg_trace_common::{Hook, SlabHook};
 
 /// A kernel, what its callbacks are called with, and the optional hooks that it lacks.
@@ -71,7 +73,7 @@ fn slab_hooks() {
     };
     for (kernel, symbols, ..) in KERNELS {
         let attached = HOOKS.map(|hook| {
-            let planned = slab::PLANS.into_iter().flatten().find(|planned| planned.hook == hook)?;
+            let planned = slab_plan::PLANS.into_iter().flatten().find(|planned| planned.hook == hook)?;
             planned.functions().find(|function| symbols.lines().any(|symbol| symbol == *function))
         });
         let [new, others @ ..] = attached;

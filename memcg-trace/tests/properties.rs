@@ -5,9 +5,11 @@ mod events;
 use std::collections::{BTreeMap, HashMap};
 
 use events::{Css, Fired, MS, css};
-use memcg_trace::event::Event;
-use memcg_trace::source::{Merge, Record};
-use memcg_trace::tracker::{Backend, Config, Key, State, Totals, Tracker};
+use memcg_trace::{
+    event::{Event, Key},
+    record::{Backend, Merge, Record},
+    tracker::{Config, State, Totals, Tracker},
+};
 use memcg_trace_common::{EventHeader, Hook};
 use proptest::prelude::*;
 use proptest::sample::Index;

@@ -6,13 +6,11 @@ use std::{collections::HashMap, io::Write as _};
 use lz4_flex::frame::FrameEncoder;
 use memcg_trace::{
     attribution::{FactSource, Facts, NamesMissing, Role, Runtime},
-    event::Event,
-    report::view::Clock,
-    source::{
-        End, Record, Snapshot, Start,
+    event::{Event, Key},
+    record::{
+        Backend, Clock, End, Record, Snapshot, Start,
         recording::{Damage, Entry, OpenError, Reader, Writer},
     },
-    tracker::{Backend, Key},
 };
 use memcg_trace_common::{ABI, Charges, EventHeader, Hook, NAME_MAX, WalkLayout};
 use proptest::{array::uniform32, collection::vec, prelude::*, sample::Index};

@@ -85,7 +85,7 @@ fn cut_off() {
     let file = File::with("cut-off", &whole[..whole.len() * 3 / 4]);
     let output = replay(&file.0, &["-o", "json"]);
     assert_eq!(output.status.code(), Some(4), "{}", said(&output));
-    assert_eq!(said(&output).lines().filter(|line| line.contains("it was cut off")).count(), 1);
+    assert_eq!(said(&output).lines().filter(|line| line.contains("it is truncated")).count(), 1);
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
     let summary = shown.lines().last().unwrap_or_default();
     assert!(
@@ -106,9 +106,9 @@ fn no_recording() {
     let mut newer = whole.clone();
     newer[24] += 1;
     for (name, content, complaint) in [
-        ("foreign", &b"\x7fELF"[..], "it is no recording"),
-        ("newer", &newer, "another memcg-trace wrote it"),
-        ("beginning", &whole[..40], "its beginning is damaged"),
+        ("foreign", &b"\x7fELF"[..], "not a memcg-trace recording"),
+        ("newer", &newer, "it was written by another version of memcg-trace"),
+        ("beginning", &whole[..40], "its header is damaged"),
     ] {
         let file = File::with(name, content);
         let output = replay(&file.0, &[]);

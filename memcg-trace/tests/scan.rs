@@ -12,14 +12,15 @@ use events::{Css, Fired, MS, css, key};
 use golden::{check_json, check_text, compare};
 use memcg_trace::{
     attribution::{Container, container_of_path},
-    kernel::{controller::Version, counted::Counted},
+    event::Key,
+    kernel::cgroupfs::cgroup_stat::Counted,
+    record::{Backend, Clock, Record, Snapshot, Version},
     report::{
         json,
         text::{self, Color},
-        view::{Accounting, By, Clock, Request, ScanView, Scanned, Selection, Sort, Viewpoint},
+        view::{Accounting, By, Request, ScanView, Scanned, Selection, Sort, Viewpoint},
     },
-    source::{Record, Snapshot},
-    tracker::{Backend, Config, Key, Memcg, Tracker},
+    tracker::{Config, Memcg, Tracker},
 };
 use memcg_trace_common::{Charges, Field, Kind};
 
@@ -61,6 +62,7 @@ impl Scan {
                 walks: 1,
                 moved: 0,
                 empty: HashMap::new(),
+                names_missing: None,
                 unknown: Vec::new(),
             },
             None,

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 
 use memcg_trace::{
     attribution::{Container, container_of_path},
-    report::view::{Clock, SlabBy, SlabRequest, SlabRun, SlabView},
+    event::Key,
+    record::Clock,
+    report::view::{SlabBy, SlabRequest, SlabView},
     slab::{
-        Change, Config, Family, Leak, Ledger, Listed, Listing, SlabEvent, SlabRecord, State, Symbol, Totals,
-        What, stem,
+        Change, Config, Family, Leak, Ledger, Listed, Listing, SlabEvent, SlabRecord, SlabRun, State, Symbol,
+        Totals, What, stem,
     },
-    tracker::Key,
 };
 use memcg_trace_common::{RawSlabEvent, SlabField, SlabHook};
 use proptest::prelude::*;

@@ -2,6 +2,8 @@
 
 mod bench;
 mod build;
+mod dependencies;
+mod docs;
 mod install;
 mod process;
 mod run;
@@ -17,7 +19,7 @@ use clap::Parser;
 
 use crate::workspace::Workspace;
 
-/// Set up, build, run, test and measure memcg-trace.
+/// Set up, build, run, test, measure and document memcg-trace.
 ///
 /// Every task does what it needs first: on a machine with nothing but cargo, start with `cargo xtask run`.
 #[derive(Parser)]
@@ -29,6 +31,7 @@ enum Task {
     Test(test::Args),
     Vm(Box<vm::Args>),
     Bench(bench::Args),
+    Docs(docs::Args),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::task(&workspace, &args),
         Task::Vm(args) => vm::task(&workspace, &args),
         Task::Bench(args) => bench::task(&workspace, &args),
+        Task::Docs(args) => docs::task(&workspace, &args),
     });
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

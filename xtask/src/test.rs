@@ -12,9 +12,10 @@ use serde::Deserialize;
 use crate::process::{self, step};
 use crate::vm::{Cgroup, Init, Kernel, Output, Vm, module};
 use crate::workspace::{Target, Workspace, cargo};
-use crate::{build, setup};
+use crate::{build, dependencies, docs, setup};
 
-/// Run everything CI runs: format, lints, unit, golden and property tests, tests on this machine and in VMs.
+/// Run everything CI runs: format, lints, dependencies, documentation, unit, golden and property tests, tests on this machine
+/// and in VMs.
 ///
 /// Tests on this machine need root, tests in VMs need QEMU. What is missing is installed or fails: nothing is skipped.
 #[derive(clap::Args)]
@@ -83,6 +84,8 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         process::run(clippy.args(["--", "--deny", "warnings"]))
     });
     report.step("clippy-ebpf", || build::clippy_objects(workspace));
+    report.step("dependencies", || dependencies::check(workspace));
+    report.step("docs", || docs::check::check(workspace));
     report.step("unit", || unit_tests(workspace));
     report.step("native", || native_tests(workspace, &args.args));
     // One after the other: two emulated machines at once are no faster on two CPUs, and upset tests that wait.

@@ -304,6 +304,8 @@ impl Toolchain {
         let flags = [&[linker.as_str(), &cpu, INLINE_ALL], flags].concat();
         let mut command = self.compiler.cargo();
         command.args([subcommand, "--target", TARGET]);
+        // Incremental builds are cut into more modules, and give other programs.
+        command.env("CARGO_INCREMENTAL", "0");
         // The encoded form wins over RUSTFLAGS, which are meant for the host.
         command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
         Ok(command)

@@ -1,10 +1,10 @@
 //! What a memcg belongs to.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::{Fact, FactSource};
+use super::{Driver, Fact, FactSource, Qos, Role, Runtime};
 
 /// The innermost container and pod around a memcg; serializes as the `container` object of the JSON output.
 ///
@@ -74,51 +74,6 @@ impl Container {
     }
 }
 
-/// Who runs the container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Runtime {
-    Docker,
-    /// The CRI plugin or nerdctl.
-    Containerd,
-    #[serde(rename = "cri-o")]
-    CriO,
-    Podman,
-    BuildKit,
-    Lxc,
-    /// runc alone, without anything above it that has names.
-    Runc,
-}
-
-/// What a cgroup of a runtime is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// What somebody wanted to run.
-    Workload,
-    /// The container that keeps the namespaces of a pod: pause.
-    Sandbox,
-    /// The process that watches a container: conmon, a shim, lxc.monitor. It has no container id of its own.
-    Monitor,
-}
-
-/// How kubelet or the runtime makes cgroups: by `mkdir`, or by asking systemd for a slice or scope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Driver {
-    Cgroupfs,
-    Systemd,
-}
-
-/// Quality of service class of a pod.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Qos {
-    BestEffort,
-    Burstable,
-    Guaranteed,
-}
-
 /// How the facts of a [`Container`] are known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -128,15 +83,4 @@ pub enum Source {
     Path,
 }
 
-/// As in the JSON output.
-macro_rules! display_as_serialized {
-    ($($type:ty),+) => {
-        $(impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.serialize(f)
-            }
-        })+
-    };
-}
-
-display_as_serialized!(Runtime, Driver, Qos, Role, Source, Fact, FactSource);
+display_as_serialized!(Source);

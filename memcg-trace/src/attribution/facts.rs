@@ -1,10 +1,10 @@
-//! What the node told about a container, and how it completes what the path says.
+//! What the node told about a container.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Container, Role, Runtime, container_of_path};
+use super::{Role, Runtime};
 
 /// What one source says about one container or pod. Part of a recording, as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,110 +105,4 @@ impl Facts {
     }
 }
 
-impl Container {
-    /// What a path and the answers to [`super::Question::about`] it say together.
-    pub fn of(path: &[u8], facts: &[Facts]) -> Option<Self> {
-        let mut container = match container_of_path(path) {
-            Some(container) => container,
-            // Nothing in the path: only a runtime that knows this very path makes it a container.
-            None => facts.first().map(|_| Self::default())?,
-        };
-        facts.iter().for_each(|facts| container.learn(facts));
-        Some(container)
-    }
-
-    /// Takes over what is not known yet, for this container or the one around it that the facts are about.
-    pub fn learn(&mut self, facts: &Facts) {
-        if self.is_meant_by(facts) {
-            self.complete(facts);
-        } else if let Some(outer) = &mut self.outer {
-            outer.learn(facts);
-        }
-    }
-
-    /// Facts about no container in particular are about the pod. A cgroup without an id was asked for by its path, and the
-    /// answer names the id.
-    fn is_meant_by(&self, facts: &Facts) -> bool {
-        let same_pod = self.pod_uid.is_none() || facts.pod_uid.is_none() || self.pod_uid == facts.pod_uid;
-        let monitor = self.role == Some(Role::Monitor);
-        match (&self.id, &facts.id) {
-            (Some(own), Some(other)) => own == other,
-            (_, None) => same_pod,
-            (None, Some(_)) => !monitor && self.pod_uid.is_none() && self.outer.is_none(),
-        }
-    }
-
-    fn complete(&mut self, facts: &Facts) {
-        let Self { id, pod_uid, runtime, pod, namespace, name, image, role, labels, learned, .. } = self;
-        let mut learned_now = |fact, new| {
-            if new {
-                learned.get_or_insert_default().entry(fact).or_insert(facts.source);
-            }
-        };
-        learned_now(Fact::Id, fill(id, &facts.id));
-        learned_now(Fact::PodUid, fill(pod_uid, &facts.pod_uid));
-        learned_now(Fact::Runtime, fill(runtime, &facts.runtime));
-        learned_now(Fact::Pod, fill(pod, &facts.pod));
-        learned_now(Fact::Namespace, fill(namespace, &facts.namespace));
-        learned_now(Fact::Name, fill(name, &facts.name));
-        learned_now(Fact::Image, fill(image, &facts.image));
-        learned_now(Fact::Role, fill(role, &facts.role));
-        let some_labels = Some(&facts.labels).filter(|labels| !labels.is_empty()).cloned();
-        learned_now(Fact::Labels, fill(labels, &some_labels));
-    }
-}
-
-/// True if the fact is new.
-fn fill<T: Clone>(known: &mut Option<T>, told: &Option<T>) -> bool {
-    let new = known.is_none() && told.is_some();
-    if new {
-        known.clone_from(told);
-    }
-    new
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ID: &str = "17db96a24ae1e9f0c2b3a4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f70819";
-    const IN: &str = "b2c7024b6f16aa00bb11cc22dd33ee44ff5566778899aabbccddeeff00112233";
-
-    fn facts(source: FactSource, id: &str, name: &str) -> Facts {
-        Facts { id: Some(id.to_owned()), name: Some(name.to_owned()), ..Facts::of(source) }
-    }
-
-    #[test]
-    fn the_first_source_of_a_fact_stands() {
-        let mut container = container_of_path(format!("/docker/{ID}").as_bytes()).expect("a container");
-        let image = Some("busybox:1".to_owned());
-        container.learn(&facts(FactSource::DockerConfig, ID, "web"));
-        container.learn(&Facts { image: image.clone(), ..facts(FactSource::DockerApi, ID, "other") });
-        assert_eq!((container.name.as_deref(), container.image), (Some("web"), image));
-        let learned = [(Fact::Name, FactSource::DockerConfig), (Fact::Image, FactSource::DockerApi)];
-        assert_eq!(container.learned, Some(BTreeMap::from(learned)));
-    }
-
-    #[test]
-    fn facts_go_to_the_container_that_they_are_about() {
-        let path = format!("/docker/{ID}/docker/{IN}");
-        let mut container = container_of_path(path.as_bytes()).expect("a container");
-        container.learn(&facts(FactSource::DockerConfig, ID, "node"));
-        container.learn(&facts(FactSource::DockerConfig, "somebody-else", "no"));
-        assert_eq!(container.name, None);
-        let names: Vec<_> = container.and_outer().map(|container| container.name.as_deref()).collect();
-        assert_eq!(names, [None, Some("node")]);
-    }
-
-    #[test]
-    fn a_pod_is_not_one_of_its_containers() {
-        let uid = "6a4ce4a0-ba47-11ea-b2a7-0cc47ac5979e";
-        let mut pod = container_of_path(format!("/kubepods/pod{uid}").as_bytes()).expect("a pod");
-        let container = facts(FactSource::Bundle, ID, "web");
-        let container = Facts { pod_uid: Some(uid.to_owned()), pod: Some("web-1".to_owned()), ..container };
-        pod.learn(&container);
-        assert_eq!((&pod.id, &pod.pod, &pod.name), (&None, &None, &None));
-        pod.learn(&container.of_pod().expect("the pod's name"));
-        assert_eq!((&pod.id, pod.pod.as_deref(), &pod.name), (&None, Some("web-1"), &None));
-    }
-}
+display_as_serialized!(Fact, FactSource);

@@ -4,18 +4,34 @@
 //!
 //! Invariant: a fact that nothing proves stays `None`. A wrong pod name costs more than none.
 
+/// As in the JSON output.
+macro_rules! display_as_serialized {
+    ($($type:ty),+) => {
+        $(impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.serialize(f)
+            }
+        })+
+    };
+}
+
 mod container;
 mod facts;
+mod learn;
 mod names;
+mod owner;
 mod path;
 mod question;
+mod runtime;
 mod unit;
 mod workload;
 
-pub use container::{Container, Driver, Qos, Role, Runtime, Source};
+pub use container::{Container, Source};
 pub use facts::{Fact, FactSource, Facts};
 pub use names::{Names, NamesMissing};
+pub use owner::{ByOwner, Owner};
 pub use path::container_of_path;
 pub use question::Question;
+pub use runtime::{Driver, Qos, Role, Runtime};
 pub use unit::{Unit, unit_of_path};
 pub use workload::{Part, Workload, owner_of_pod, unit_family};

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::{Container, Facts};
-use crate::tracker::{ID_LIMIT, Key, Memcg};
+use crate::event::{ID_LIMIT, Key};
 
 /// Memcgs that nobody found time to ask the node about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Names {
     of_pod: HashMap<String, (Facts, usize)>,
     /// Pods of which no container is left, the latest last: the pod's own memcg goes after those of its containers.
     bereft: VecDeque<String>,
+    /// Memcgs that the node was not asked about.
+    pub missing: Option<NamesMissing>,
 }
 
 impl Names {
@@ -78,9 +80,9 @@ impl Names {
     }
 
     /// What a memcg belongs to, by its path and by all that was learnt.
-    pub fn container_of(&self, memcg: &Memcg) -> Option<Container> {
-        let facts = self.of_memcg.get(&memcg.key).map(Vec::as_slice).unwrap_or_default();
-        let mut container = Container::of(memcg.path.as_deref()?, facts)?;
+    pub fn container_of(&self, key: &Key, path: Option<&[u8]>) -> Option<Container> {
+        let facts = self.of_memcg.get(key).map(Vec::as_slice).unwrap_or_default();
+        let mut container = Container::of(path?, facts)?;
         let of_pod = container.pod_uid.as_ref().and_then(|uid| self.of_pod.get(uid));
         if let Some((pod, _)) = of_pod {
             container.learn(pod);

@@ -1,5 +1,6 @@
 //! One file for each subcommand: what it is for, its arguments, its run.
 
+mod announce;
 pub mod doctor;
 pub mod follow;
 mod names;
@@ -12,18 +13,10 @@ pub mod whois;
 
 use std::io::{self, IsTerminal as _};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    time::{Instant, sleep_until},
-};
 
-use crate::{
-    exit::Exit,
-    kernel::clock,
-    report::{text::Color, view::Clock},
-};
+use crate::{exit::Exit, report::text::Color};
 
 /// Follow memory cgroups from creation to release and name the ones that leak
 ///
@@ -88,19 +81,6 @@ impl Cli {
     }
 }
 
-/// The clocks as they are now.
-fn wall_clock() -> Clock {
-    let (boottime_offset_ns, realtime_offset_ns) = clock::offsets_ns();
-    Clock { boottime_offset_ns, realtime_offset_ns }
-}
-
-/// Gives back what setting up left behind: the type information of a kernel takes some 45 MB while it is parsed, and the
-/// allocator keeps half of that.
-fn release_memory() {
-    // SAFETY: takes no pointers; glibc locks its arenas.
-    unsafe { libc::malloc_trim(0) };
-}
-
 /// The usual rules: NO_COLOR (no-color.org) wins over a terminal, `--color` over both.
 fn color(choice: clap::ColorChoice) -> Color {
     let on = match choice {
@@ -111,32 +91,4 @@ fn color(choice: clap::ColorChoice) -> Color {
         }
     };
     if on { Color::On } else { Color::Off }
-}
-
-/// The signals that end a run.
-struct Stop {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Stop {
-    fn new() -> Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
-    }
-
-    async fn requested(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
-}
-
-/// Never, if there is no end.
-async fn until(end: Option<Instant>) {
-    match end {
-        Some(end) => sleep_until(end).await,
-        None => std::future::pending().await,
-    }
 }

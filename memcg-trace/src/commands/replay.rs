@@ -4,10 +4,11 @@ use std::{fs::File, io, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
 
-use super::follow::{Follower, Shown};
+use super::follow::{Printer, Shown};
 use crate::{
     exit::Exit,
-    source::recording::{Damage, Entry, Reader},
+    record::recording::{Damage, Reader},
+    session::{Book, Replayed, replay},
 };
 
 /// Show a recording of `trace --record` as the run itself would have been shown
@@ -46,19 +47,16 @@ impl Args {
         if let Some(grace) = self.grace {
             start.grace_ns = u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX);
         }
+        let mut book = Book::new(start, self.shown.by);
         let out = io::BufWriter::new(io::stdout());
-        let mut follower = Follower::new(start, &self.shown, self.count, out)?;
-        loop {
-            match reader.read() {
-                Ok(Entry::Record(record)) => follower.apply(&record)?,
-                Ok(Entry::Time(now_ns)) => follower.advance(now_ns)?,
-                Ok(Entry::End(end)) => return follower.finish(&end),
-                Err(damage) => {
-                    eprintln!(
-                        "memcg-trace: cannot replay all of {path}: {damage}; what came before is shown, record again for more"
-                    );
-                    return follower.cut_off(reason(&damage));
-                }
+        let mut printer = Printer::new(book.start(), &self.shown, self.count, out)?;
+        match replay(&mut reader, &mut book, &mut printer)? {
+            Replayed::Whole(end) => printer.finish(&book, &end, None),
+            Replayed::Until(damage) => {
+                eprintln!(
+                    "memcg-trace: cannot replay all of {path}: {damage}; what came before is shown, record again for more"
+                );
+                printer.cut_off(&book, reason(&damage))
             }
         }
     }

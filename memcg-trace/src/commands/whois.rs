@@ -12,7 +12,7 @@ use super::{Format, color, names::NamesArgs};
 use crate::{
     attribution::{Container, Question, container_of_path, unit_of_path},
     exit::Exit,
-    kernel::controller::{self, Controller},
+    kernel::cgroupfs::hierarchy::{self, Controller},
     report::{
         escape::Name,
         json, text,
@@ -131,7 +131,7 @@ fn pid(query: &[u8]) -> Option<u32> {
 fn path_of_process(pid: u32) -> Result<Vec<u8>> {
     let file = format!("/proc/{pid}/cgroup");
     let lines = std::fs::read(&file).with_context(|| format!("cannot read {file}"))?;
-    let path = controller::memory_path(&lines).with_context(|| format!("{file} has no memory controller"))?;
+    let path = hierarchy::memory_path(&lines).with_context(|| format!("{file} has no memory controller"))?;
     Ok(path.to_vec())
 }
 

@@ -9,11 +9,9 @@ use super::{
     pins::Pin,
 };
 use crate::{
-    report::{
-        errno::AllocError,
-        units::{Count, Size, Time},
-    },
-    tracker::{ID_LIMIT, Ids},
+    event::ID_LIMIT,
+    tracker::{AllocError, Ids},
+    units::{Count, Size, Time},
 };
 
 /// How bad it is.

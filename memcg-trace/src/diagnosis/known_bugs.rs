@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     node::Node,
     release::{Match, Range, Release},
-    remedies::RemedyKind,
+    remedy_kind::RemedyKind,
 };
-use crate::kernel::controller::Version;
+use crate::record::Version;
 
 /// One row of the table.
 #[derive(Clone, Debug, Deserialize)]
@@ -82,7 +82,7 @@ pub(super) fn of(node: &Node) -> Vec<Known> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::kmem::Kmem;
+    use crate::record::Kmem;
 
     const SCENARIOS: &[&str] = &[
         "churn",

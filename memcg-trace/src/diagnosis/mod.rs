@@ -10,13 +10,15 @@ mod node;
 mod pins;
 mod release;
 mod remedies;
+mod remedy_kind;
 
 pub use findings::{Finding, Limits, Severity, What};
 pub use known_bugs::{Evidence, Known, KnownBug};
 pub use node::{Memcgs, Node, Trend};
 pub use pins::Pin;
 pub use release::{Match, Release};
-pub use remedies::{Remedy, RemedyKind};
+pub use remedies::Remedy;
+pub use remedy_kind::RemedyKind;
 
 /// All of it.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::pins::Pin;
-use crate::kernel::{controller::Version, kmem::Kmem};
+use crate::record::{Kmem, Version};
 
 /// A node, looked at twice.
 #[derive(Clone, Debug, Default)]

@@ -2,32 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{
     findings::{Finding, Severity, What},
     known_bugs::{Known, KnownBug},
     node::Node,
     pins::Pin,
+    remedy_kind::RemedyKind,
 };
-
-/// What can be done; the order is that of risk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RemedyKind {
-    Find,
-    LookElsewhere,
-    RemoveEmpty,
-    RemoveFiles,
-    Reap,
-    RestartOwners,
-    DropCaches,
-    Swapoff,
-    RuntimeNokmem,
-    Nokmem,
-    Upgrade,
-    Reboot,
-}
 
 /// One remedy for this node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

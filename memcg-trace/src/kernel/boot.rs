@@ -1,8 +1,8 @@
-//! Which kernel runs, how it was booted, and on how large a machine.
+//! The running kernel's release, boot parameters and sysctls, and the size of the machine.
 
 use std::fs;
 
-/// `uname -r`; empty if the kernel does not tell.
+/// `uname -r`; empty if it cannot be read.
 pub fn release() -> String {
     nix::sys::utsname::uname()
         .map_or_else(|_| String::new(), |name| name.release().to_string_lossy().into_owned())
@@ -13,7 +13,7 @@ pub fn parameters() -> Vec<String> {
     read("/proc/cmdline").unwrap_or_default().split_whitespace().map(str::to_owned).collect()
 }
 
-/// Memory of the machine.
+/// `MemTotal` of /proc/meminfo.
 pub fn memory_bytes() -> Option<u64> {
     let meminfo = read("/proc/meminfo")?;
     let kib = meminfo
@@ -22,12 +22,12 @@ pub fn memory_bytes() -> Option<u64> {
     Some(kib? << 10)
 }
 
-/// A sysctl, as /proc/sys has it.
+/// Value of a sysctl, read from /proc/sys.
 pub fn sysctl(name: &str) -> Option<String> {
     read(&format!("/proc/sys/{}", name.replace('.', "/")))
 }
 
-/// Differs for every boot.
+/// The boot id; differs for every boot.
 pub fn id() -> Option<String> {
     read("/proc/sys/kernel/random/boot_id")
 }

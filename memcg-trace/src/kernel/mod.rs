@@ -1,34 +1,15 @@
-//! Everything that differs between kernels: what the structs look like, where the memory controller is, which hooks can
-//! be attached, what the process may do. Facts are probed; no version is ever compared. Nowhere else.
+//! Everything that differs between kernels, and nowhere else: struct layouts, the hierarchy of the memory controller,
+//! the hooks that can be attached, privileges. Facts are probed; versions are never compared.
 
-pub mod answer;
-pub mod attach;
+pub mod ability;
 pub mod boot;
-pub mod btf_file;
-pub mod callbacks;
-pub mod cgroup;
+pub mod cgroupfs;
 pub mod clock;
-pub mod controller;
-pub mod counted;
-pub mod counters;
-pub mod dentry;
-pub mod hierarchies;
-pub mod kcore;
-pub mod kmem;
-pub mod kprobe_events;
+pub mod hooks;
 pub mod layout;
-pub mod memcg_caches;
-pub mod missed;
-pub mod objects;
-mod own;
+pub mod memory;
 pub mod privileges;
-pub mod proof;
 pub mod slab;
-pub mod slab_list;
-pub mod symbols;
-pub mod traceable;
-pub mod unpreempted;
-pub mod wakeups;
 pub mod walk;
 
 use std::path::Path;
@@ -38,25 +19,26 @@ use memcg_trace_common::{ABSENT, DentryLayout, WalkLayout};
 use nix::unistd::{SysconfVar, sysconf};
 
 use self::{
-    attach::Kind,
-    callbacks::Callbacks,
-    controller::{Census, Controller},
-    counters::{CountersError, Packed},
-    layout::{LayoutError, Resolved},
-    memcg_caches::{CacheLayout, CachesError, MemcgCaches},
-    proof::{ProofError, Proven},
+    cgroupfs::hierarchy::{Census, Controller},
+    hooks::{css_callbacks::Callbacks, plan::Kind},
+    layout::{
+        LayoutError, Resolved, el7,
+        proof::{self, ProofError, Proven},
+        vmstats::{CountersError, Packed},
+    },
+    slab::memcg_caches::{self, CacheLayout, CachesError, MemcgCaches},
     walk::{Walk, WalkError},
 };
 
-/// What every command needs to know before it reads kernel memory.
+/// Facts that every command needs before it reads kernel memory.
 pub struct Kernel {
     pub controller: Controller,
     pub callbacks: Callbacks,
     pub layout: WalkLayout,
-    /// Known where cgroups are dentries.
+    /// Known on kernels whose cgroups are dentries (3.10).
     pub dentry: DentryLayout,
     packed: Option<Packed>,
-    /// Known where memcgs have slab caches of their own.
+    /// Known on kernels whose memcgs have their own slab caches (up to 5.8).
     caches: Option<CacheLayout>,
     /// Address of the `cgroup_root` that carries the memory controller; 0: not known.
     pub memory_root: u64,
@@ -69,19 +51,19 @@ impl Kernel {
         privileges::raise_memlock();
         let controller = Controller::find()?;
         let callbacks = Callbacks::find();
-        // They know no parents and no serial numbers, and have never had type information.
+        // Such kernels (3.10) have no css parents, no serial numbers and no BTF.
         if callbacks == Callbacks::Cgroup {
             if btf.is_some() {
-                log::warn!("--btf is not read: the structs of such a kernel are written down");
+                log::warn!("ignoring --btf: the struct layout of this kernel is built in");
             }
             return Ok(Self::by_cgroup(&controller).unwrap_or_else(|error| {
-                log::warn!("memcgs are known by their addresses alone: {error}");
+                log::warn!("identifying memcgs by address only: {error}");
                 Self::without_layout(controller, callbacks)
             }));
         }
         let resolved = match layout::resolve(btf) {
             Err(error @ LayoutError::NoBtf) => {
-                log::warn!("memcgs are known by their addresses alone: {error}");
+                log::warn!("identifying memcgs by address only: {error}");
                 return Ok(Self::without_layout(controller, callbacks));
             }
             resolved => resolved?,
@@ -95,7 +77,8 @@ impl Kernel {
         Ok(Self::proven(controller, resolved, proof, btf.is_none())?)
     }
 
-    /// What was probed, if it may be relied on: the kernel's `own` description also where it cannot be proven, a file not.
+    /// Accepts a layout that is proven. The kernel's `own` BTF is also accepted where a proof is impossible; a file is
+    /// not.
     pub fn proven(
         controller: Controller,
         resolved: Resolved,
@@ -112,10 +95,10 @@ impl Kernel {
         Ok(Self { controller, callbacks, layout, dentry, packed, caches, memory_root })
     }
 
-    /// A kernel whose structs are not known: the hooks see pointers, and what they are called with.
+    /// A kernel whose struct layout is unknown: the hooks only see their arguments.
     pub fn without_layout(controller: Controller, callbacks: Callbacks) -> Self {
         let (layout, dentry) = (WalkLayout::UNKNOWN, DentryLayout::NONE);
-        // They prove themselves when they are read.
+        // Proven on first read.
         let caches = match callbacks {
             Callbacks::Css => None,
             Callbacks::Cgroup => Some(memcg_caches::BY_CGROUP),
@@ -123,22 +106,21 @@ impl Kernel {
         Self { controller, callbacks, layout, dentry, packed: None, caches, memory_root: 0 }
     }
 
-    /// A kernel whose callbacks are called with cgroups: the one layout that is known of such, if it proves itself.
+    /// A kernel whose callbacks take cgroups: uses the one built-in layout, if it can be proven.
     pub fn by_cgroup(controller: &Controller) -> Result<Self, ProofError> {
-        let (layout, dentry) = dentry::prove(controller)?;
+        let (layout, dentry) = el7::prove(controller)?;
         let layout = WalkLayout { layout, ..WalkLayout::UNKNOWN };
         Ok(Self { layout, dentry, ..Self::without_layout(controller.clone(), Callbacks::Cgroup) })
     }
 
-    /// The cgroups that exist. How many are dying is not counted where memcgs outlive their cgroups.
+    /// The existing cgroups. The dying ones are not counted where memcgs outlive their cgroups (3.10).
     pub fn census(&self) -> Census {
         let census = self.controller.census();
         let dying = census.dying.filter(|_| self.callbacks == Callbacks::Css);
         Census { dying, ..census }
     }
 
-    /// Completes the layout with the counters of what memcgs are charged for, where no type tells. Reads all symbols of
-    /// the kernel.
+    /// Adds the offsets of the charge counters to the layout where BTF does not have them. Reads all of /proc/kallsyms.
     pub fn find_counters(&mut self) -> Result<(), CountersError> {
         if let Some(packed) = self.packed {
             self.layout.kinds = packed.offsets()?;
@@ -147,12 +129,12 @@ impl Kernel {
         Ok(())
     }
 
-    /// What decides over the hooks.
+    /// The facts that select the hooks.
     pub fn kind(&self) -> Kind {
         Kind { callbacks: self.callbacks, blind: self.layout.layout.css_cgroup == ABSENT }
     }
 
-    /// The best walk that this kernel allows.
+    /// The best kind of walk that this kernel allows.
     pub fn load_walk(&self) -> Result<Walk, WalkError> {
         match (self.callbacks, self.dentry) {
             (Callbacks::Css, _) => Walk::load(&self.layout),
@@ -163,18 +145,18 @@ impl Kernel {
         }
     }
 
-    /// The slab caches of memcgs; `None`: they have none of their own, or it is not known where these are.
+    /// The slab caches of memcgs; `None`: memcgs do not have their own, or their layout is unknown.
     pub fn memcg_caches(&self) -> Result<Option<MemcgCaches>, CachesError> {
         self.caches.map(MemcgCaches::open).transpose()
     }
 
-    /// The walk, where this kernel allows it; otherwise says why not.
+    /// The walk, if this kernel allows it; otherwise logs the reason.
     pub fn walk(&self) -> Option<Walk> {
-        self.load_walk().inspect_err(|error| log::warn!("what exists already is not known: {error}")).ok()
+        self.load_walk().inspect_err(|error| log::warn!("cannot list existing memcgs: {error}")).ok()
     }
 }
 
-/// The unit of page counters; 4 KiB where sysconf does not tell: x86-64.
+/// Page size, the unit of page counters; 4 KiB (x86-64) if sysconf fails.
 pub fn page_bytes() -> usize {
     sysconf(SysconfVar::PAGE_SIZE).ok().flatten().map_or(4096, |size| size as usize)
 }

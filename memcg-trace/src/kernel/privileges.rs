@@ -1,4 +1,4 @@
-//! What the process may do: checked before, dropped after.
+//! Privileges of the process: checked before tracing, dropped after attaching.
 
 use std::fs;
 
@@ -6,18 +6,30 @@ use caps::{CapSet, Capability, CapsHashSet};
 use nix::sys::resource::{Resource, setrlimit};
 use thiserror::Error;
 
-/// Why the kernel would refuse.
+use super::ability::Lack;
+
+/// A missing privilege.
 #[derive(Debug, Error)]
 pub enum PrivilegeError {
     #[error(
-        "missing {0}: tracing the kernel needs CAP_BPF and CAP_PERFMON (before Linux 5.8: CAP_SYS_ADMIN); run it as root"
+        "missing {0}: tracing the kernel requires CAP_BPF and CAP_PERFMON (before Linux 5.8: CAP_SYS_ADMIN); run it as root"
     )]
     Missing(String),
     #[error(
-        "the kernel is locked down ({0}), which forbids eBPF programs to read kernel memory; boot without \
+        "the kernel is locked down ({0}), which keeps eBPF programs from reading kernel memory; boot without \
          lockdown=confidentiality"
     )]
     Lockdown(&'static str),
+}
+
+impl Lack for PrivilegeError {
+    fn next_step(&self) -> String {
+        match self {
+            Self::Missing(_) => "run it as root",
+            Self::Lockdown(_) => "boot without lockdown=confidentiality",
+        }
+        .to_owned()
+    }
 }
 
 /// Checks the capabilities and the lockdown state.
@@ -29,17 +41,17 @@ pub fn check() -> Result<(), PrivilegeError> {
     }
 }
 
-/// How much the kernel hides from root (kernel_lockdown(7)).
+/// Lockdown mode (kernel_lockdown(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lockdown {
     None,
-    /// Root cannot change the running kernel.
+    /// Root cannot modify the running kernel.
     Integrity,
-    /// Root cannot read its memory, either.
+    /// Root cannot read kernel memory either.
     Confidentiality,
 }
 
-/// The lockdown state; `None`: not known, for securityfs is not mounted or hidden, or the kernel has no lockdown.
+/// The lockdown mode; `None`: unknown, because securityfs is not mounted or hidden, or the kernel has no lockdown.
 pub fn lockdown() -> Option<Lockdown> {
     // "none integrity [confidentiality]"
     let state = fs::read_to_string("/sys/kernel/security/lockdown").ok()?;
@@ -53,7 +65,7 @@ pub fn lockdown() -> Option<Lockdown> {
     .find_map(|(name, lockdown)| is(name).then_some(lockdown))
 }
 
-/// Checks the capabilities; those that are used.
+/// Checks the capabilities, and returns the ones used.
 pub fn capabilities() -> Result<&'static str, PrivilegeError> {
     let has = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
     if has(Capability::CAP_SYS_ADMIN) {
@@ -79,7 +91,7 @@ pub fn raise_memlock() {
     }
 }
 
-/// Keeps only what reading maps takes, and reading them unpreempted. Kernels without CAP_BPF (before 5.8) need
+/// Keeps only the capabilities needed to read maps without being preempted. Kernels without CAP_BPF (before 5.8) need
 /// CAP_SYS_ADMIN for that.
 pub fn drop_unneeded() {
     let permitted = caps::read(None, CapSet::Permitted).unwrap_or_default();
@@ -92,7 +104,7 @@ pub fn drop_unneeded() {
     keep(reading.into_iter().chain([Capability::CAP_SYS_NICE]));
 }
 
-/// For a thread of its own that reads files of others, and does nothing else: capabilities are those of a thread.
+/// For a thread that only reads other users' files. (Capabilities are per thread.)
 pub fn keep_reading_files() {
     keep([Capability::CAP_DAC_READ_SEARCH]);
 }

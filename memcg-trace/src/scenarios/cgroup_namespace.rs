@@ -1,8 +1,8 @@
-//! A task makes a cgroup namespace and is moved to another cgroup.
+//! A task creates a cgroup namespace and is moved to another cgroup.
 //!
-//! The namespace's root is the css_set that the task had then (`cgroup_namespace.root_cset`), with a reference to the css
-//! of every controller, on every kernel. It lives as long as a task in it, or a file descriptor of it: container runtimes
-//! give each container such a namespace, and an `nsenter` that hangs keeps it.
+//! The namespace's root is the css_set that the task had at that time (`cgroup_namespace.root_cset`), with a reference
+//! to the css of every controller, on every kernel. It lives as long as any task in it or any file descriptor for it:
+//! container runtimes create such a namespace for each container, and a hanging `nsenter` keeps it.
 
 use std::{io, path::Path};
 
@@ -13,7 +13,7 @@ use super::{
     Pump, Scenario,
     stage::{Stage, Task},
 };
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 #[derive(Default)]
 pub struct CgroupNamespace {

@@ -1,7 +1,8 @@
 //! Control: a cgroup is created, a task runs in it and ends, the cgroup is removed.
 //!
-//! Nothing pins it, and every kernel frees it within some 100 ms. A kernel that leaks here leaks always, and what the other
-//! scenarios show means little. The kernel's own control is test_kmem_dead_cgroups (tools/testing/selftests/cgroup).
+//! Nothing pins it, and every kernel frees it within about 100 ms. A kernel that leaks here always leaks, which makes
+//! the other scenarios meaningless. The kernel's own control is test_kmem_dead_cgroups
+//! (tools/testing/selftests/cgroup).
 
 use std::hint::black_box;
 
@@ -11,7 +12,7 @@ use super::{
     Pump, Scenario,
     stage::{Stage, Task},
 };
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 const BYTES: usize = 256 << 10;
 

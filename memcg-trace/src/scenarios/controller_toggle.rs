@@ -1,9 +1,9 @@
-//! The memory controller is switched off for a cgroup that stays, while a file on a tmpfs pins the memcg.
+//! The memory controller is disabled for a cgroup that stays, while a tmpfs file pins the memcg.
 //!
-//! `echo -memory > cgroup.subtree_control` offlines the memcgs of the children, and no directory is removed: the memcg is a
-//! zombie, the cgroup is not dying, and before 6.12 no counter shows it (nr_dying_subsys_memory, ab0312526867). Switched on
-//! again, the cgroup gets another memcg. systemd does both when units with and without memory settings come and go. Since
-//! 7.2 pages move to the parent when a memcg goes offline, and nothing is pinned.
+//! `echo -memory > cgroup.subtree_control` offlines the memcgs of the children, and no directory is removed: the memcg
+//! is a zombie, the cgroup is not dying, and before 6.12 no counter shows it (nr_dying_subsys_memory, ab0312526867).
+//! Enabling it again gives the cgroup a new memcg. systemd does both when units with and without memory settings come
+//! and go. Clean since 7.1 (see pages.rs).
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use super::{
     pages::{remove_files, write_file},
     stage::{Stage, Task},
 };
-use crate::kernel::{cgroup::Cgroup, controller::Version};
+use crate::{kernel::cgroupfs::cgroup::Cgroup, record::Version};
 
 #[derive(Default)]
 pub struct ControllerToggle {
@@ -25,7 +25,7 @@ pub struct ControllerToggle {
 
 impl Scenario for ControllerToggle {
     fn set_up(&mut self, stage: &Stage, _: u64) -> Result<()> {
-        ensure!(stage.home().version() == Version::V2, "cgroup v1 has no controllers to switch off");
+        ensure!(stage.home().version() == Version::V2, "controllers cannot be disabled on cgroup v1");
         self.directory = stage.directory("controller-toggle")?;
         Ok(())
     }

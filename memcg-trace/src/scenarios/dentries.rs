@@ -1,8 +1,8 @@
-//! A task makes empty files that stay: inodes and dentries, slab objects that are charged to its memcg.
+//! A task creates empty files that stay: inodes and dentries, which are slab objects charged to its memcg.
 //!
-//! Until 5.2 one such object kept the slab cache of the memcg, and with it the memcg; a container that only ran `find` left
-//! a zombie. 5.3 gives the caches to the parent (fb2f2b0adb98), and since 5.9 objects are charged through an obj_cgroup that
-//! goes to the parent when the memcg goes offline (bf4f059954dc): nothing is pinned.
+//! Up to 5.2 a single such object pinned the slab cache of the memcg, and thus the memcg; a container that only ran
+//! `find` left a zombie. 5.3 reparents the caches (fb2f2b0adb98), and since 5.9 objects are charged through an
+//! obj_cgroup that is reparented when the memcg goes offline (bf4f059954dc): nothing is pinned.
 
 use std::{fs, path::PathBuf};
 
@@ -12,9 +12,9 @@ use super::{
     Pump, Scenario,
     stage::{Stage, Task},
 };
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
-/// For each cgroup: more than one slab holds.
+/// Files per cgroup: more inodes than fit in one slab.
 const FILES: u32 = 64;
 
 #[derive(Default)]

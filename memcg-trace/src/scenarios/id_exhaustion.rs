@@ -1,29 +1,30 @@
-//! All 65,535 memcg IDs are used up, one cgroup is removed, another one is created: its ID must be free again.
+//! All 65,535 memcg IDs are used up, one cgroup is removed, another is created: the removed one's ID must be free
+//! again.
 //!
-//! The check of the article that started this project: fill up with cgroups, let one of them go as in kmem-limit, and try
-//! mkdir again. On RHEL 7 a removed memcg keeps its ID until `__mem_cgroup_free`, so mkdir fails ("cannot allocate memory");
-//! since 73f576c04b94 (4.7) the ID is released at css_offline unless swap holds it. While it runs nobody on the node can
-//! create a memory cgroup, and it takes some 2 GB of kernel memory; so it must be asked for.
+//! The check of the article that started this project: create cgroups until mkdir fails, remove one as in kmem-limit,
+//! and try mkdir again. On RHEL 7 a removed memcg keeps its ID until `__mem_cgroup_free`, so mkdir fails ("cannot
+//! allocate memory"); since 73f576c04b94 (4.7) the ID is released at css_offline unless swap holds it. While it runs,
+//! nobody on the node can create a memory cgroup, and it takes about 2 GB of kernel memory; so it only runs on request.
 
 use std::{fs, io, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{Pump, Scenario, Sign, kmem_limit::work, stage::Stage};
-use crate::{kernel::cgroup::Cgroup, tracker::ID_LIMIT};
+use super::{Pump, Scenario, kmem_limit::work, stage::Stage};
+use crate::{event::ID_LIMIT, kernel::cgroupfs::cgroup::Cgroup, verdict::Sign};
 
-/// Between two looks at what memory is left, and two breaths of the tracer.
+/// Cgroups between two checks of available memory, and between two calls of `pump`.
 const BATCH: u64 = 256;
-/// What one cgroup takes at least, and what must stay available.
+/// Minimum memory per cgroup, and memory that must stay available, KiB.
 const CGROUP_KB: u64 = 24;
 const RESERVE_KB: u64 = 128 << 10;
-/// The kernel offlines a removed memcg in a worker, on a busy machine after a while.
+/// A removed memcg is offlined by a kworker, with a delay on a busy machine.
 const ATTEMPTS: u32 = 1_000;
 const PAUSE: Duration = Duration::from_millis(10);
 
 #[derive(Default)]
 pub struct IdExhaustion {
-    /// Holds the cgroups that fill up.
+    /// Parent of the cgroups that use up the IDs.
     fill: Option<Cgroup>,
     filled: u64,
 }
@@ -69,7 +70,7 @@ impl Scenario for IdExhaustion {
         1
     }
 
-    /// Creates the one that must be possible again.
+    /// Creates one more cgroup, which must be possible again.
     fn sign(&mut self) -> Result<Option<Sign>> {
         let mut said = String::new();
         for _ in 0..ATTEMPTS {
@@ -84,7 +85,7 @@ impl Scenario for IdExhaustion {
 }
 
 impl IdExhaustion {
-    /// Creates cgroups until mkdir fails, and says how it does.
+    /// Creates cgroups until mkdir fails, and returns its error.
     fn fill_up(&mut self, pump: Pump<'_>) -> Result<io::Error> {
         for number in 0..=ID_LIMIT {
             if let Err(error) = self.create_one() {

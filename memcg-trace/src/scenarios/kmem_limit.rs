@@ -1,10 +1,10 @@
-//! The kmem limit is set and lifted again, something runs, the cgroup is removed: the leak that started this project.
+//! The kmem limit is set and removed again, something runs, the cgroup is removed: the leak that started this project.
 //!
-//! On RHEL 7 (3.10 before 1075.el7) writing `memory.kmem.limit_in_bytes` switched the accounting of kernel memory on, for
-//! good. Each memcg then had slab caches of its own, an object left in any of them kept the memcg, and the memcg kept its ID
-//! until `__mem_cgroup_free`: after some weeks of containers, mkdir said "cannot allocate memory" (kubernetes#61937,
-//! runc#1725; `cgroup.memory=nokmem` avoids it). Since 5.9 memcgs share slab caches (10befea91b61), and later kernels take
-//! the value without effect. Cgroup v2 has no such file.
+//! On RHEL 7 (3.10 before 1075.el7) writing `memory.kmem.limit_in_bytes` permanently enabled kernel memory accounting.
+//! Each memcg then had its own slab caches, an object left in any of them pinned the memcg, and the memcg held its ID
+//! until `__mem_cgroup_free`: after some weeks of containers, mkdir failed with "cannot allocate memory"
+//! (kubernetes#61937, runc#1725; `cgroup.memory=nokmem` avoids it). Since 5.9 memcgs share slab caches (10befea91b61),
+//! and later kernels ignore the value. Cgroup v2 has no such file.
 
 use std::{fs::File, io, net::UdpSocket, os::unix::net::UnixDatagram, thread, time::Duration};
 
@@ -18,15 +18,16 @@ use super::{
     Pump, Scenario,
     stage::{Stage, Task},
 };
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
-/// Of each kind.
+/// Objects of each kind.
 const OBJECTS: usize = 16;
 
-/// A memcg's own slab cache is made by a worker when the memcg first wants an object of it, which it then gets from
-/// elsewhere (memcg_create_cache_work_func). So tasks run until no further cache comes, but so many at most.
+/// A kworker creates a memcg's copy of a slab cache when the memcg first allocates from it; that first object comes
+/// from the root cache (memcg_create_cache_work_func). So tasks run until no more caches appear, up to this many
+/// rounds.
 const ROUNDS: u32 = 50;
-/// So many rounds without another cache, this long each.
+/// Rounds without a new cache after which it stops, and the pause between rounds.
 const QUIET_ROUNDS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -36,7 +37,7 @@ impl Scenario for KmemLimit {
     fn set_up(&mut self, stage: &Stage, _: u64) -> Result<()> {
         ensure!(
             stage.home().has_kmem_limit(),
-            "kernel memory has no limit of its own here: cgroup v1 alone has one"
+            "there is no kernel memory limit here: only cgroup v1 has one"
         );
         Ok(())
     }
@@ -48,7 +49,7 @@ impl Scenario for KmemLimit {
     }
 }
 
-/// Runs tasks in the cgroup until its memcg has a slab cache of its own of whatever they use, where memcgs have any.
+/// Runs tasks in the cgroup until its memcg has its own copy of every slab cache they use, where memcgs have copies.
 pub fn work(victim: &Cgroup) -> Result<()> {
     let (mut caches, mut quiet) = (0, 0);
     for _ in 0..ROUNDS {
@@ -64,10 +65,10 @@ pub fn work(victim: &Cgroup) -> Result<()> {
     Ok(())
 }
 
-/// Lets the kernel allocate objects of many kinds for the calling task, which has a single thread, and free them. Nothing of
-/// it is on a disk: a block of a directory that is read is charged as page cache.
+/// Lets the kernel allocate objects of many kinds for the calling task, which has a single thread, and free them. Does
+/// not touch a disk: a directory block that is read is charged as page cache.
 fn make_kernel_objects() -> io::Result<()> {
-    // SAFETY: the child does nothing but end.
+    // SAFETY: the child only exits.
     match unsafe { fork() }? {
         // SAFETY: takes no pointer.
         ForkResult::Child => unsafe { libc::_exit(0) },

@@ -1,10 +1,10 @@
-//! The kmem limit is set and lifted again, and nothing runs: the control of kmem-limit. The step alone gives the memcg no slab
-//! cache with an object in it, and leaks on no kernel that is known (tried on 3.10.0-1062.el7 and 3.10.0-1160.el7).
+//! Control for kmem-limit: the kmem limit is set and removed again, and nothing runs. This alone creates no slab cache
+//! with an object in it, and does not leak on any known kernel (tried on 3.10.0-1062.el7 and 3.10.0-1160.el7).
 
 use anyhow::Result;
 
 use super::{Pump, Scenario, kmem_limit::KmemLimit, stage::Stage};
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 pub struct KmemToggle;
 

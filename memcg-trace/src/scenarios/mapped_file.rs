@@ -1,9 +1,9 @@
-//! A task is the first to read a file on a disk; a task outside of the cgroup maps it.
+//! A task is the first to read a file on a disk; a task outside the cgroup maps it.
 //!
-//! The pages stay charged to the memcg that read them first, and those that are mapped cannot be dropped: drop_caches does
-//! not help as long as the other task lives. A shared library that a container's start brought into memory, then used by
-//! every other container, is such a file. When it is unmapped the pages are page cache like any other (see page-cache), and
-//! drop_caches frees them. Since 7.2 pages move to the parent when a memcg goes offline, and nothing is pinned.
+//! The pages stay charged to the memcg that read them first, and mapped pages cannot be dropped: drop_caches does not
+//! help as long as the other task lives. One example is a shared library that a container was the first to load and
+//! that all other containers use. Once unmapped, the pages are page cache like any other (see page-cache), and
+//! drop_caches frees them. Clean since 7.1 (see pages.rs).
 
 use anyhow::Result;
 
@@ -13,11 +13,11 @@ use super::{
     pages::{FILE_BYTES, Mapping, read_file, write_uncached_file},
     stage::{Disk, Stage, Task},
 };
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 #[derive(Default)]
 pub struct MappedFile {
-    /// Before the disk: what is mapped keeps it busy. The task outside is we.
+    /// Dropped before the disk, as mapped files keep it busy. The task outside is this process.
     mappings: Vec<Mapping>,
     disk: Option<Disk>,
     files: u64,

@@ -1,8 +1,8 @@
 //! A task allocates memory and is moved to another cgroup; its memory is not.
 //!
-//! Pages stay charged to the memcg in which they were allocated (v2 never moves charges, v1 not by default): a daemon that
-//! a container started and that was moved out keeps the container's memcg until it ends. Before 6.1 its kernel stack and
-//! page tables do so as well. Since 7.2 pages move to the parent when a memcg goes offline, and nothing is pinned.
+//! Pages stay charged to the memcg in which they were allocated (v2 never moves charges, v1 not by default): a daemon
+//! that was started by a container and moved out pins the container's memcg until it exits. Before 6.1 its kernel stack
+//! and page tables do so as well. Clean since 7.1 (see pages.rs).
 
 use std::hint::black_box;
 
@@ -12,7 +12,7 @@ use super::{
     Pump, Scenario,
     stage::{Stage, Task},
 };
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 const BYTES: usize = 256 << 10;
 

@@ -1,8 +1,8 @@
-//! Parent and child are removed, a file on a tmpfs pins the child.
+//! Parent and child are removed, a tmpfs file pins the child.
 //!
-//! A css holds a reference to that of its parent: one pinned memcg keeps all above it. A pod's memcg is the parent of its
-//! containers', so one leaked container shows as two, and the parent's single reference names no page. Since 7.2 pages move
-//! to the parent when a memcg goes offline, and nothing is pinned.
+//! A css holds a reference to its parent: one pinned memcg pins all its ancestors. A pod's memcg is the parent of its
+//! containers', so one leaked container shows up as two, and the parent has a single reference and no pages. Clean
+//! since 7.1 (see pages.rs).
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use super::{
     pages::{remove_files, write_file},
     stage::{Stage, Task},
 };
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 #[derive(Default)]
 pub struct Nested {

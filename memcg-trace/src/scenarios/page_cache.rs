@@ -1,9 +1,9 @@
 //! A task is the first to read a file on a disk; the file stays in the page cache.
 //!
-//! The cached pages stay charged to the memcg that read them first, whoever reads them later, and each holds a reference.
-//! Images and log files keep containers' memcgs for days in this way (lore: "memory.stat is very slow", 2018). drop_caches
-//! frees them, so does any lack of memory. Since 7.2 pages move to the parent when a memcg goes offline, and nothing is
-//! pinned. The file system is mounted without atime: updating it would dirty the inode, which is page-cache-dirty's matter.
+//! The cached pages stay charged to the memcg that read them first, whoever reads them later, and each holds a
+//! reference. Images and log files pin containers' memcgs for days in this way (lore: "memory.stat is very slow",
+//! 2018). drop_caches frees them, and so does memory pressure. Clean since 7.1 (see pages.rs). The file system is
+//! mounted noatime: an atime update would dirty the inode, which page-cache-dirty covers.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use super::{
     pages::{FILE_BYTES, read_file, write_uncached_file},
     stage::{Disk, Stage, Task},
 };
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 #[derive(Default)]
 pub struct PageCache {
@@ -36,7 +36,7 @@ impl Scenario for PageCache {
     }
 }
 
-/// A name for one more file.
+/// Path for the next file.
 pub fn next_file(disk: Option<&Disk>, files: &mut u64) -> Result<PathBuf> {
     let disk = disk.context("the scenario was not set up")?;
     *files += 1;

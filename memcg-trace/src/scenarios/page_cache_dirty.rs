@@ -1,12 +1,12 @@
-//! A task writes a file on a disk and ends; nobody writes it back.
+//! A task writes a file on a disk and ends; the file is not written back.
 //!
-//! As in page-cache the pages pin the memcg, here until they were written to the disk as well: `sync`, then drop_caches. On
-//! v2 the kernel also accounts the writing (cgroup writeback): the inode belongs to a `bdi_writeback` of the cgroup, which
-//! holds the css. That is what is left since 7.2, one reference; it goes when the inode is clean and either evicted or, when
-//! another memcg goes offline, switched to the parent (c22d70a162d3, 5.14).
+//! As in page-cache, the pages pin the memcg, here until they have been written back as well: `sync`, then drop_caches.
+//! On v2 there is also cgroup writeback: the inode belongs to a `bdi_writeback` of the cgroup, which holds a reference
+//! to the css. Since 7.1 (see pages.rs) only this reference remains; it is dropped when the inode is clean and either
+//! evicted or, when another memcg goes offline, switched to the parent (c22d70a162d3, 5.14).
 //!
-//! The kernel writes back what has been dirty for 30 s (dirty_expire_centisecs): of those that play side by side, this one is
-//! provoked last.
+//! The kernel writes back files that have been dirty for 30 s (dirty_expire_centisecs): so of concurrent scenarios,
+//! this one is provoked last.
 
 use anyhow::Result;
 
@@ -16,7 +16,7 @@ use super::{
     pages::{FILE_BYTES, write_file},
     stage::{Disk, Stage, Task},
 };
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 #[derive(Default)]
 pub struct PageCacheDirty {

@@ -1,31 +1,31 @@
-//! Tasks have the kernel allocate objects of many kinds; when the cgroups are gone, /sys/kernel/slab must hold as many slab
-//! caches as before.
+//! Tasks make the kernel allocate objects of many kinds; when the cgroups are gone, /sys/kernel/slab must have as many
+//! slab caches as before.
 //!
-//! Until 5.8 each memcg with kmem accounting got its own copy of every slab cache it used (memcg_create_kmem_cache). On
+//! Up to 5.8 each memcg with kmem accounting had its own copy of every slab cache it used (memcg_create_kmem_cache). On
 //! RHEL 7 these copies outlived the memcg: slab caches by the hundred thousand, and "SLUB: Unable to allocate memory on
-//! node -1" (runc#1725; fixed in 3.10.0-1062.12.1.el7). Since 5.9 memcgs share the caches (10befea91b61). Between, in 5.3 to
-//! 5.8, the copies go to the parent when the memcg goes offline (fb2f2b0adb98).
+//! node -1" (runc#1725; fixed in 3.10.0-1062.12.1.el7). Since 5.9 memcgs share the caches (10befea91b61). In 5.3 to 5.8
+//! the copies are reparented when the memcg goes offline (fb2f2b0adb98).
 //!
-//! Modules that come meanwhile bring caches as well, so a surplus of less than one for each cgroup proves nothing.
+//! Modules loaded meanwhile also create caches, so fewer than one additional cache per cgroup proves nothing.
 
 use std::{fs, path::Path, thread, time::Duration};
 
 use anyhow::{Context as _, Result};
 
-use super::{Pump, Scenario, Sign, kmem_limit::work, stage::Stage};
-use crate::kernel::cgroup::Cgroup;
+use super::{Pump, Scenario, kmem_limit::work, stage::Stage};
+use crate::{kernel::cgroupfs::cgroup::Cgroup, verdict::Sign};
 
 const CACHES: &str = "/sys/kernel/slab";
-/// Copies for memcgs, below the cache they are of (4.x).
+/// Directory of the memcgs' copies below their root cache (4.x).
 const COPIES: &str = "cgroup";
 
-/// Slab caches are destroyed by a worker, later than the memcg.
+/// Slab caches are destroyed by a kworker, after the memcg.
 const ATTEMPTS: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(10);
 
 #[derive(Default)]
 pub struct SlabCaches {
-    /// Before the first cgroup, when every other scenario has loaded the modules it needs.
+    /// Count before the first cgroup, after every other scenario has loaded the modules it needs.
     before: Option<u64>,
 }
 
@@ -59,7 +59,7 @@ impl Scenario for SlabCaches {
     }
 }
 
-/// Slab caches that there are, copies for memcgs included.
+/// Number of slab caches, including copies for memcgs.
 fn count() -> Result<u64> {
     let entries = |directory: &Path| fs::read_dir(directory).map(|entries| entries.flatten());
     let caches = entries(Path::new(CACHES)).with_context(|| format!("cannot count slab caches: {CACHES}"))?;

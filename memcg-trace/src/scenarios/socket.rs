@@ -1,8 +1,8 @@
 //! A task opens a TCP connection, leaves data in it, and is moved to another cgroup.
 //!
-//! A socket belongs to the memcg of the task that made it (mem_cgroup_sk_alloc), for life, and so do its buffers: passed to
-//! a proxy or inherited by a daemon, it keeps the container's memcg until it is closed, on every kernel. On v1 this is so
-//! for cgroups whose `memory.kmem.tcp.limit_in_bytes` was ever set.
+//! A socket belongs to the memcg of the task that created it (mem_cgroup_sk_alloc), for its lifetime, and so do its
+//! buffers: passed to a proxy or inherited by a daemon, it pins the container's memcg until it is closed, on every
+//! kernel. On v1 this applies to cgroups whose `memory.kmem.tcp.limit_in_bytes` was ever set.
 
 use std::{
     io::{self, Write as _},
@@ -15,7 +15,7 @@ use super::{
     Pump, Scenario,
     stage::{Stage, Task},
 };
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 const BYTES: usize = 128 << 10;
 

@@ -1,9 +1,9 @@
 //! Memory of a task is swapped out, then the task is moved to another cgroup.
 //!
-//! A swapped-out page has no page to be charged by: the swap record holds the memcg ID instead, and the ID the memcg. So
-//! this is the one zombie that still takes one of the 65,535 IDs since 73f576c04b94 (4.7), on every kernel up to today's.
-//! It goes when the pages do: the task ends, reads them, or swapoff. Up to 6.12 a CPU keeps slots that were freed in its
-//! cache, and the ID with them, until swapoff.
+//! A swapped-out page has no struct page to record its memcg: the swap entry records the memcg ID instead, and the ID
+//! pins the memcg. So, since 73f576c04b94 (4.7), this is the only kind of zombie that still holds one of the 65,535
+//! IDs, on every kernel so far. It is freed when the swap entries are: the task exits or reads the pages, or swapoff.
+//! Up to 6.12 a CPU's cache keeps freed swap slots, and the ID with them, until swapoff.
 
 use std::{hint::black_box, time::Duration};
 
@@ -13,7 +13,7 @@ use super::{
     Pump, Scenario,
     stage::{self, Stage, Task},
 };
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 const BYTES: usize = 256 << 10;
 const ATTEMPTS: u32 = 500;
@@ -27,10 +27,7 @@ pub struct Swap {
 
 impl Scenario for Swap {
     fn set_up(&mut self, stage: &Stage, cgroups: u64) -> Result<()> {
-        ensure!(
-            stage.home().accounts_swap(),
-            "this kernel does not account swap; boot it with swapaccount=1"
-        );
+        ensure!(stage.home().accounts_swap(), "this kernel does not account swap; boot with swapaccount=1");
         let bytes = 2 * cgroups * BYTES as u64;
         self.device = Some(stage::Swap::on_zram(bytes.max(16 << 20))?);
         Ok(())
@@ -38,7 +35,7 @@ impl Scenario for Swap {
 
     fn provoke(&mut self, victim: Cgroup, stage: &Stage, pump: Pump<'_>) -> Result<()> {
         let task = Task::start(&victim, |ready| {
-            // Not zeros: no page of its own is needed for those.
+            // Not zeros: zero-filled pages do not need a swap slot.
             let _memory = black_box(vec![b'm'; BYTES]);
             ready.stay()
         })?;

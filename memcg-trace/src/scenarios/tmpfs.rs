@@ -1,10 +1,8 @@
 //! A task writes a file to a tmpfs and ends; the file stays.
 //!
-//! The pages of the file stay charged to the memcg of who wrote them, and each holds a reference to it. The file is not
-//! part of the container: /dev/shm of the host, an emptyDir of medium Memory, a bind mount. Only removing the file helps,
-//! drop_caches does not, for there is no disk to read it again from. Since 7.2 pages move to the parent when a memcg goes
-//! offline ("Eliminate Dying Memory Cgroup", lore.kernel.org/r/cover.1770279888.git.zhengqi.arch@bytedance.com), and nothing
-//! is pinned.
+//! The pages of the file stay charged to the memcg of the task that wrote them, and each holds a reference to it. The
+//! file is not part of the container: /dev/shm of the host, an emptyDir of medium Memory, a bind mount. Only removing
+//! the file helps; drop_caches does not, as there is no disk to read it back from. Clean since 7.1 (see pages.rs).
 
 use std::path::PathBuf;
 
@@ -15,7 +13,7 @@ use super::{
     pages::{remove_files, write_file},
     stage::{Stage, Task},
 };
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 #[derive(Default)]
 pub struct Tmpfs {

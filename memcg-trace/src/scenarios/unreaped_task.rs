@@ -1,8 +1,8 @@
 //! A task ends and its parent does not wait for it.
 //!
 //! The zombie task still belongs to its cgroups: its css_set holds a reference to the css of every controller, on every
-//! kernel. rmdir works all the same, for a cgroup counts as empty when its last task has ended. A container whose first
-//! process is not an init, or a runtime's shim that hangs, leaves such tasks.
+//! kernel. rmdir still works, because a cgroup counts as empty once its last task has exited. A container whose first
+//! process does not reap, or a hanging shim of a runtime, leaves such tasks.
 
 use anyhow::Result;
 
@@ -10,7 +10,7 @@ use super::{
     Pump, Scenario,
     stage::{Stage, Task},
 };
-use crate::kernel::cgroup::Cgroup;
+use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 #[derive(Default)]
 pub struct UnreapedTask {

@@ -1,6 +1,6 @@
 //! One slab cache, and who asked for it.
 
-use crate::tracker::Task;
+use crate::event::Task;
 
 /// Identity of a cache in a ledger, in the order of first sight. Addresses are reused.
 pub type Number = u64;

@@ -5,7 +5,7 @@ use thiserror::Error;
 use zerocopy::FromBytes as _;
 
 use super::{Listing, Symbol};
-use crate::{source::HookEvent, tracker::Task};
+use crate::{event::Task, record::HookEvent};
 
 /// What a hook on slab caches saw. A fact that it could not read is `None`, never zero.
 #[derive(Clone, Debug, PartialEq, Eq)]

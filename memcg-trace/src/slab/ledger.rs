@@ -8,7 +8,7 @@ use memcg_trace_common::SlabHook;
 use super::{
     Asked, Cache, Creator, Growing, Growth, Leak, Listed, Listing, Number, SlabEvent, SlabRecord, State,
 };
-use crate::tracker::{Key, Task};
+use crate::event::{Key, Task};
 
 /// More names than one module drops.
 const DROPPED: usize = 1024;

@@ -15,12 +15,14 @@ mod event;
 mod growth;
 mod ledger;
 mod listing;
+mod run;
 
 pub use cache::{Asked, Cache, Creator, Leak, Number, State, Symbol};
 pub use event::{SlabDecodeError, SlabEvent};
 pub use growth::{Family, Growing, Growth, root_name, stem};
 pub use ledger::{Change, Config, Ledger, Totals, What};
 pub use listing::{ListCounts, Listed, Listing};
+pub use run::{Owners, SlabRun};
 
 /// What enters the ledger.
-pub type SlabRecord = crate::source::Record<SlabEvent>;
+pub type SlabRecord = crate::record::Record<SlabEvent>;

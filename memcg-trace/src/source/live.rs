@@ -16,19 +16,21 @@ use foldhash::HashMap;
 use memcg_trace_common::{ABI, Config, Counters, DentryLayout, Hook, Layout};
 use thiserror::Error;
 
-use super::{HookEvent, Merge};
 use crate::{
     event::Event,
     kernel::{
         Kernel,
-        answer::Lack,
-        attach::{self, AttachError, Attached, Kind, Planned},
-        callbacks::Callbacks,
-        kprobe_events, objects, page_bytes,
-        unpreempted::unpreempted,
-        wakeups,
+        ability::Lack,
+        hooks::{
+            attach::{self, AttachError, Attached},
+            css_callbacks::Callbacks,
+            kprobe_events, objects, perf_wakeups,
+            plan::{Kind, Planned},
+            unpreempted::unpreempted,
+        },
+        page_bytes,
     },
-    tracker::Backend,
+    record::{Backend, HookEvent, Merge},
 };
 
 /// What to load and attach.
@@ -424,7 +426,7 @@ fn open_buffers(
         let buffer =
             events.open(cpu, Some(pages)).map_err(|error| LiveError::Buffer { pages, cpu, error })?;
         if let Some(map) = &descriptor
-            && let Err(error) = wakeups::batch(map, &buffer, cpu)
+            && let Err(error) = perf_wakeups::batch(map, &buffer, cpu)
         {
             log::warn!("each event on CPU {cpu} costs an interrupt: cannot batch the wake-ups: {error}");
         }

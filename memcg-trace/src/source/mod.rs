@@ -1,18 +1,13 @@
-//! Where events come from.
+//! Where records come from: the running kernel, and the node.
 
-mod asked;
-mod caches;
 pub mod live;
-mod merge;
+mod memcg_caches;
+mod mkdir_paths;
 pub mod names;
-pub mod recording;
-mod run;
 pub mod slab;
 mod stream;
-mod walk;
+mod take_walk;
 
-pub use caches::Caches;
-pub use merge::{HookEvent, Merge, Record};
-pub use run::{End, Start};
+pub use memcg_caches::Caches;
 pub use stream::{Feed, Polled, Stream, Wanted};
-pub use walk::Snapshot;
+pub use take_walk::take_walk;

@@ -11,14 +11,14 @@ use foldhash::HashMap;
 use memcg_trace_common::SlabHook;
 use thiserror::Error;
 
-use super::{
-    Merge,
-    live::{Checked, Live, LiveError},
-};
+use super::live::{Checked, Live, LiveError};
 use crate::{
-    kernel::{objects::RunError, slab, symbols::Symbols},
+    kernel::{
+        hooks::{objects::RunError, slab_attach, slab_plan},
+        memory::symbols::{self, Symbols},
+    },
+    record::{Backend, Merge},
     slab::{SlabEvent, SlabRecord, Symbol},
-    tracker::Backend,
 };
 
 /// Pages of each CPU's buffer. Caches are made by the hundred, not by the thousand.
@@ -54,13 +54,13 @@ pub struct SlabSource {
 impl SlabSource {
     /// Loads and attaches the hooks.
     pub fn open(btf: Option<&Path>) -> Result<Self, SlabSourceError> {
-        let mut ebpf = slab::load(btf)?;
+        let mut ebpf = slab_attach::load(btf)?;
         let stacks = ebpf.take_map("STACKS").and_then(|map| StackTraceMap::try_from(map).ok());
         let symbols = Symbols::open().inspect_err(|error| log::warn!("creators stay unknown: {error}")).ok();
         let mut per_memcg = false;
         let (mut tells_new, mut tells_release) = (false, false);
-        let live = Live::attach(ebpf, Backend::Kprobe, Some(PERF_PAGES), slab::RETURNS, |ebpf| {
-            let attachment = slab::attach(ebpf)?;
+        let live = Live::attach(ebpf, Backend::Kprobe, Some(PERF_PAGES), slab_plan::RETURNS, |ebpf| {
+            let attachment = slab_attach::attach(ebpf)?;
             per_memcg = attachment.per_memcg;
             let attached = attachment.attached;
             let has = |hook| attached.hooks.iter().any(|attached| attached.hook == hook);
@@ -68,7 +68,7 @@ impl SlabSource {
             Ok(attached)
         })?;
         // After attaching: who comes later tells.
-        let modules = slab::modules().into_iter().map(|module| (module, 0)).collect();
+        let modules = symbols::modules().into_iter().map(|module| (module, 0)).collect();
         let callers = Callers { stacks, symbols, modules, known: HashMap::default() };
         Ok(Self {
             live,
@@ -223,7 +223,7 @@ impl Callers {
     /// gone, or of an init function. What has been there only since, of another module, is none.
     fn creator(&self, functions: &[Option<Symbol>], t_ns: u64) -> Option<Symbol> {
         let own = |function: &&Option<Symbol>| {
-            function.as_ref().is_some_and(|function| slab::is_allocator(&function.function))
+            function.as_ref().is_some_and(|function| slab_plan::is_allocator(&function.function))
         };
         // The innermost frame is the hooked function itself.
         let caller = functions.iter().skip(1).find(|function| !own(function))?.as_ref()?;

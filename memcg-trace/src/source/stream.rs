@@ -9,14 +9,13 @@ use anyhow::Result;
 use memcg_trace_common::Hook;
 
 use super::{
-    Merge, Record, Snapshot, Start,
-    asked::Asked,
     live::{Checked, Live, LiveError, Options},
+    mkdir_paths::Asked,
+    take_walk,
 };
 use crate::{
     kernel::{Kernel, boot, clock, walk::Walk},
-    report::view::Clock,
-    tracker::Backend,
+    record::{Backend, Clock, Merge, Record, Snapshot, Start},
 };
 
 /// How often the kernel is asked for missed firings.
@@ -90,7 +89,7 @@ impl Stream {
             ..Options::of(kernel)
         })?;
         // After attaching: what comes later is in the stream, what was there before is in the walk, or in the census.
-        let snapshot = walk.as_mut().map(Snapshot::take).transpose()?;
+        let snapshot = walk.as_mut().map(take_walk).transpose()?;
         let census = match snapshot {
             Some(_) => None,
             None => Some(kernel.census()),
@@ -136,7 +135,7 @@ impl Stream {
     /// Walks. A walk that fails is the last one: the stream goes on, and what only a walk can make good for stays
     /// inconclusive.
     fn take_snapshot(&mut self) -> Option<Snapshot> {
-        match Snapshot::take(self.walk.as_mut()?) {
+        match take_walk(self.walk.as_mut()?) {
             Ok(snapshot) => Some(snapshot),
             Err(error) => {
                 log::warn!("no more walks: {error:#}");

@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 
-/// `MEM_CGROUP_ID_MAX`: IDs have 16 bits, 0 is none.
-pub const ID_LIMIT: u64 = u16::MAX as u64;
+use crate::event::ID_LIMIT;
 
 /// Distance between two samples, ns.
 const SAMPLE_NS: u64 = 1_000_000_000;

@@ -1,28 +1,29 @@
-//! The memcgs that are known and not freed, and the counts that follow from them.
+//! The ledger's memcgs that are known and not freed, and the counts derived from them.
 //!
-//! Invariant: whatever changes a memcg goes through [`Ledger::insert`], [`Ledger::edit`] or [`Ledger::remove`], and each
-//! of them restates the counts and the indices; they cannot disagree with the memcgs.
+//! Invariant: all changes of a memcg go through [`Ledger::insert`], [`Ledger::edit`] or [`Ledger::remove`], which
+//! update the counts and indices; these cannot disagree with the memcgs.
 
 use std::collections::BTreeSet;
 
 use foldhash::HashMap;
 
-use super::{Id, Key, Memcg, State, Totals};
+use super::{Id, Memcg, State, Totals};
+use crate::event::Key;
 
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// Boxed: a table of 250-byte entries would be half empty after each doubling.
+    /// Boxed: a table of 250-byte entries would waste half its memory after each doubling.
     memcgs: HashMap<Key, Box<Memcg>>,
     /// (cgroup id, serial, css): the generations of a cgroup are neighbours, oldest first.
     cgroups: BTreeSet<(u64, u64, u64)>,
-    /// (dying since, memcg): dying, not yet reported as leaked. Ends with the memcg, so it is as bounded as they are.
+    /// (dying since, memcg): dying, not yet reported as leaked. Entries are removed with the memcg, so it is bounded.
     waiting: BTreeSet<(u64, Key)>,
     /// IDs that dying memcgs hold.
     held_by_dying: u64,
     totals: Totals,
 }
 
-/// What of a memcg is counted or indexed.
+/// The facts about a memcg that are counted or indexed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Standing {
     key: Key,
@@ -46,7 +47,7 @@ impl Ledger {
         &self.totals
     }
 
-    /// For the counts that do not follow from the memcgs.
+    /// For the counts that are not derived from memcgs.
     pub fn totals_mut(&mut self) -> &mut Totals {
         &mut self.totals
     }
@@ -62,17 +63,17 @@ impl Ledger {
             .map(|&(_, serial, css)| Key { css, serial })
     }
 
-    /// Since when (ns) each memcg has been dying that was not reported, the longest first.
+    /// The dying memcgs not yet reported, with the time (ns) since when they are dying, longest first.
     pub fn waiting(&self) -> impl Iterator<Item = (u64, Key)> {
         self.waiting.iter().copied()
     }
 
-    /// The first of them.
+    /// The first of [`Ledger::waiting`].
     pub fn longest_waiting(&self) -> Option<(u64, Key)> {
         self.waiting().next()
     }
 
-    /// A memcg that is not yet known: created if its birth was seen, else adopted.
+    /// Adds a new memcg: counted as created if its creation was seen, otherwise as adopted.
     pub fn insert(&mut self, memcg: Memcg) {
         match memcg.online_ns {
             Some(_) => self.totals.created += 1,
@@ -82,7 +83,7 @@ impl Ledger {
         self.memcgs.insert(memcg.key, Box::new(memcg));
     }
 
-    /// One that was counted as adopted turns out to have been born since the start.
+    /// Recounts a memcg that was counted as adopted but was created after the start.
     pub fn recount_as_created(&mut self) {
         self.totals.adopted -= 1;
         self.totals.created += 1;
@@ -100,7 +101,7 @@ impl Ledger {
         Some(result)
     }
 
-    /// Forgets a memcg that was freed.
+    /// Removes a memcg that was freed.
     pub fn remove(&mut self, key: &Key) -> Option<Box<Memcg>> {
         let mut memcg = self.memcgs.remove(key)?;
         self.restate(Some(Standing::of(&memcg)), None);

@@ -1,9 +1,12 @@
-//! What each hook's event does to the ledger.
+//! Applies the events of each hook to the ledger.
 
 use memcg_trace_common::{CssFlag, Hook};
 
-use super::{Backend, Change, Id, Key, Memcg, State, Task, Tracker, What, memcg};
-use crate::event::Event;
+use super::{Change, Id, Memcg, State, Tracker, What};
+use crate::{
+    event::{Event, Key, Task, parent_of},
+    record::Backend,
+};
 
 impl Tracker {
     pub(super) fn event(&mut self, event: &Event, out: &mut Vec<Change>) {
@@ -19,12 +22,12 @@ impl Tracker {
             Hook::CssPut => self.css_freed(event, out),
             Hook::CssFree | Hook::MemcgFree => self.freed(event, out),
             Hook::CgroupRelease => self.cgroup_released(event, out),
-            // Not a step in a life, or one that emits nothing.
+            // Hooks that emit no events, or none about a memcg's life.
             _ => {}
         }
     }
 
-    /// The css has no serial number and no cgroup yet, so a success is only counted.
+    /// css_alloc. The css has no serial number and no cgroup yet, so a success is only counted.
     fn allocated(&mut self, event: &Event, out: &mut Vec<Change>) {
         let totals = self.ledger.totals_mut();
         let Some(errno) = event.errno() else {
@@ -32,10 +35,10 @@ impl Tracker {
             return;
         };
         *totals.alloc_failed.entry(errno).or_default() += 1;
-        tell(event, What::AllocFailed { errno, parent: memcg::parent_of(event) }, out);
+        tell(event, What::AllocFailed { errno, parent: parent_of(event) }, out);
     }
 
-    /// A birth. Both hooks fire in the thread that created it.
+    /// Creation. Both hooks fire in the thread that created the cgroup.
     fn online(&mut self, event: &Event, out: &mut Vec<Change>) {
         let Some(key) = self.identify(event) else { return };
         if self.address_was_reused(&key, event.t_ns()) {
@@ -47,7 +50,7 @@ impl Tracker {
         self.retire_older_generations(&key, event, out);
     }
 
-    /// Enters a birth into the ledger; true if the memcg is new there.
+    /// Records a creation; true if the memcg is new.
     fn born(&mut self, key: &Key, event: &Event) -> bool {
         if self.freed.get(key).is_some() {
             self.born_and_freed(key);
@@ -66,14 +69,14 @@ impl Tracker {
         true
     }
 
-    /// A freed memcg that was counted as adopted turns out to have been born since the start.
+    /// Recounts a freed memcg that was counted as adopted but was created after the start.
     fn born_and_freed(&mut self, key: &Key) {
         if self.freed.get_mut(key).is_some_and(std::mem::take) {
             self.ledger.recount_as_created();
         }
     }
 
-    /// The birth of a memcg that is known already: a late event, or the other of the two birth hooks.
+    /// The creation of a memcg that is already known: a late event, or the other of the two hooks.
     fn late_birth(&mut self, key: &Key, event: &Event) {
         let path = self.paths.resolve(event, &self.ledger);
         let was_adopted = self.ledger.edit(key, |memcg| {
@@ -95,8 +98,8 @@ impl Tracker {
         }
     }
 
-    /// The directory is gone. Without a css the event is about the cgroup alone (v2: the parent does not enable the
-    /// controller, or does no longer). Memcgs of this cgroup other than the one it names were detached before.
+    /// rmdir. Without a css, the event is only about the cgroup (v2: the controller is not enabled, or no longer).
+    /// Other memcgs of this cgroup than the one it names were detached before.
     fn removed(&mut self, event: &Event, out: &mut Vec<Change>) {
         let key = Key::of(event);
         if let Some(key) = key
@@ -125,8 +128,8 @@ impl Tracker {
         }
     }
 
-    /// No hook reported it, but at this event it is offline. Where css_offline is hooked, its event may still come and
-    /// is what gets told.
+    /// Marks a memcg as offline that this event shows to be offline. Where css_offline is hooked, its own event may
+    /// still come and is reported instead.
     fn go_offline(&mut self, key: &Key, event: &Event, out: &mut Vec<Change>) {
         let further = self.ledger.edit(key, |memcg| {
             let further = memcg.reach(State::Dying);
@@ -141,8 +144,8 @@ impl Tracker {
         }
     }
 
-    /// Dying begins at the entry of css_offline. What becomes of the ID shows at its return: until then it is unknown,
-    /// and only then [`What::Offline`] is told.
+    /// css_offline. Dying starts at its entry. Whether the ID is released is known at its return; [`What::Offline`] is
+    /// reported then.
     fn offline(&mut self, event: &Event, out: &mut Vec<Change>) {
         let Some(key) = self.identify(event).filter(|key| self.known(key, event)) else { return };
         let returned = event.hook() == Hook::CssOffline;
@@ -163,7 +166,7 @@ impl Tracker {
         }
     }
 
-    /// The last reference to the css is gone; the ID went before on every kernel.
+    /// css_released: the last css reference is gone; the ID was released before that on every kernel.
     fn last_put(&mut self, event: &Event, out: &mut Vec<Change>) {
         let Some(key) = self.identify(event).filter(|key| self.known(key, event)) else { return };
         self.ledger.edit(&key, |memcg| {
@@ -174,7 +177,8 @@ impl Tracker {
         tell(event, What::Released(key), out);
     }
 
-    /// The css goes, and with it the cgroup. The memcg goes when nothing else refers to it: its end is another hook's.
+    /// css_free where memcgs outlive their csses (3.10): the css and its cgroup are freed, the memcg with its last
+    /// reference, which another hook reports.
     fn css_freed(&mut self, event: &Event, out: &mut Vec<Change>) {
         let Some(key) = self.identify(event).filter(|key| self.known(key, event)) else { return };
         let new = self.ledger.edit(&key, |memcg| {
@@ -189,7 +193,7 @@ impl Tracker {
         }
     }
 
-    /// The memcg's memory goes back. One that nobody saw before, and whose css was never released, never came online: its
+    /// The memcg is freed. If it was never seen before and its css was never released, it never came online: its
     /// creation failed after the allocation. It counts as created and freed.
     fn freed(&mut self, event: &Event, out: &mut Vec<Change>) {
         let Some(key) = self.identify(event) else { return };
@@ -207,7 +211,7 @@ impl Tracker {
         }
     }
 
-    /// Every css of the cgroup was freed before. (A cgroup without a memcg is none of our business.)
+    /// cgroup_release: every css of the cgroup was freed before. (A cgroup without a memcg is ignored.)
     fn cgroup_released(&mut self, event: &Event, out: &mut Vec<Change>) {
         let Some(cgroup_id) = event.cgroup_id() else {
             self.ledger.totals_mut().unidentified += 1;
@@ -220,13 +224,13 @@ impl Tracker {
         self.released.remember(cgroup_id, event.t_ns());
     }
 
-    /// When (ns) the event's cgroup was released, if the event is older than that and only arrives now.
+    /// Time (ns) of the release of the event's cgroup, if the event is older and arrived late.
     fn cgroup_released_since(&self, event: &Event) -> Option<u64> {
         let released_ns = *self.released.get(&event.cgroup_id()?)?;
         (event.t_ns() <= released_ns && event.hook() != Hook::CgroupRelease).then_some(released_ns)
     }
 
-    /// An event about a memcg that is gone with its cgroup. If no event before spoke of it, it was freed unnoticed.
+    /// A late event about a memcg whose cgroup has been released. If it was not known, it is counted as freed.
     fn posthumous(&mut self, event: &Event, released_ns: u64, out: &mut Vec<Change>) {
         let Some(key) = Key::of(event) else { return };
         match event.hook() {
@@ -246,7 +250,7 @@ impl Tracker {
             totals.late += 1;
             totals.late_max_ns = totals.late_max_ns.max(dying_ns);
         }
-        // Without serial numbers the next memcg at this address looks the same.
+        // Without serial numbers, the next memcg at this address looks the same.
         if key.serial != 0 {
             self.freed.remember(*key, memcg.online_ns.is_none());
         }
@@ -256,15 +260,15 @@ impl Tracker {
         out.push(Change { t_ns, task, what: What::Freed { memcg, dying_ns, late } });
     }
 
-    /// The memcg that an event of a css hook is about; counts those that do not say.
+    /// The memcg that an event of a css hook is about; counts events that do not identify it.
     fn identify(&mut self, event: &Event) -> Option<Key> {
         let key = Key::of(event);
         self.ledger.totals_mut().unidentified += u64::from(key.is_none());
         key
     }
 
-    /// Makes sure that the ledger has a memcg, unless it was freed before. One that is not known is older than the start,
-    /// or its birth was not seen.
+    /// Makes sure that the ledger has a memcg, unless it was freed before. An unknown one is older than the start, or
+    /// its creation was not seen.
     pub(super) fn known(&mut self, key: &Key, event: &Event) -> bool {
         if self.ledger.get(key).is_some() {
             return true;
@@ -287,13 +291,13 @@ impl Tracker {
         true
     }
 
-    /// Without serial numbers, a birth at the address of a memcg that went away before shows that it was freed.
+    /// Without serial numbers, a creation at the address of a removed memcg shows that the latter was freed.
     fn address_was_reused(&self, key: &Key, t_ns: u64) -> bool {
         let since_ns = || self.ledger.get(key).and_then(Memcg::dying_since_ns);
         key.serial == 0 && since_ns().is_some_and(|since_ns| since_ns < t_ns)
     }
 
-    /// A cgroup has one memcg at a time: of several, all but the newest are offline.
+    /// A cgroup has one memcg at a time: all but the newest are offline.
     fn retire_older_generations(&mut self, key: &Key, event: &Event, out: &mut Vec<Change>) {
         for other in self.generations(event, Some(*key)) {
             let older = if other.serial <= key.serial { &other } else { key };
@@ -301,7 +305,7 @@ impl Tracker {
         }
     }
 
-    /// The memcgs that the event's cgroup had when the event happened, `but` one.
+    /// The memcgs that the event's cgroup had at that time, except `but`.
     fn generations(&self, event: &Event, but: Option<Key>) -> Vec<Key> {
         let Some(cgroup_id) = event.cgroup_id() else { return Vec::new() };
         let existed = |key: &Key| {

@@ -1,52 +1,33 @@
-//! One memcg as the ledger knows it, and what can happen to it.
+//! A memcg of the ledger, and its changes.
 
 use memcg_trace_common::Hook;
 
-use crate::event::Event;
+use crate::event::{Event, Key, Task, parent_of};
 
-/// Identity of a memcg: address of its css and the css's serial number.
-///
-/// Addresses, memcg IDs, cgroup ids and paths are all reused, some of them while the zombie still lives; serial numbers
-/// are not (`css_serial_nr_next`, kernel/cgroup/cgroup.c).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    pub css: u64,
-    pub serial: u64,
-}
-
-/// Where a memcg is in its life; ordered as life goes.
+/// State of a memcg; in the order of its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
-    /// It can be used.
+    /// In use.
     Online,
-    /// The directory is gone, `css_offline` has not run.
+    /// The directory is gone, `css_offline` has not run yet.
     Removed,
-    /// Offline and not freed: a zombie. Where memcgs outlive their csses (3.10), its css may be freed
+    /// Offline and not freed: a zombie. Where memcgs outlive their csses (3.10), its css may already be freed
     /// ([`Memcg::css_freed_ns`]).
     Dying,
-    /// Its memory went back. Freed memcgs are counted and forgotten; only a [`Change`] ever shows this state.
+    /// Freed. Freed memcgs are counted and removed from the ledger; only a [`Change`] ever has this state.
     Freed,
 }
 
-/// A thread that did something to a memcg.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Task {
-    pub pid: u32,
-    pub tgid: u32,
-    /// NUL padded.
-    pub comm: [u8; 16],
-}
-
-/// What became of the 16-bit memcg ID.
+/// State of the 16-bit memcg ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Id {
-    /// The memcg owns this ID; `refs` holders where known (one for each swapped-out page once dying).
+    /// The memcg owns this ID; `refs` references where known (for a dying one, one per swapped-out page).
     Held {
         id: u16,
         refs: Option<u32>,
     },
     Released,
-    /// No hook told.
+    /// No hook has reported it.
     Unknown,
 }
 
@@ -54,11 +35,11 @@ pub enum Id {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlabCaches {
     pub names: Vec<Box<[u8]>>,
-    /// Each of them holds the memcg: it stays for as long as there are any.
+    /// Whether these caches pin the memcg.
     pub hold: bool,
 }
 
-/// One memcg of the ledger.
+/// A memcg of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memcg {
     pub key: Key,
@@ -67,55 +48,32 @@ pub struct Memcg {
     pub level: Option<u32>,
     pub state: State,
     pub id: Id,
-    /// Path below the root of the hierarchy, raw bytes; `None`: no name was seen. A part that is not known reads `?`.
+    /// Path below the root of the hierarchy, raw bytes; `None`: no name was seen. An unknown part is `?`.
     pub path: Option<Box<[u8]>>,
     pub path_truncated: bool,
     /// It existed before the tool started.
     pub before_start: bool,
-    /// `CLOCK_MONOTONIC` ns of each step, where it was seen.
+    /// Time of each step, if seen (`CLOCK_MONOTONIC`, ns).
     pub online_ns: Option<u64>,
     pub removed_ns: Option<u64>,
     pub offline_ns: Option<u64>,
-    /// On kernels where a memcg outlives its css: when the css was freed. Something else holds the memcg, and its ID.
+    /// Where memcgs outlive their csses (3.10): time when the css was freed. Something else pins the memcg, and its ID.
     pub css_freed_ns: Option<u64>,
-    /// When a walk first saw it dying, of which no event had told: it has been dying for at least since then.
+    /// Time when a walk first found it dying, if no event had reported that: it has been dying at least since then.
     pub found_dying_ns: Option<u64>,
-    /// The thread that created it (at online), and the one that removed the directory.
+    /// The thread that created the memcg (at online), and the one that removed the directory.
     pub creator: Option<Task>,
     pub remover: Option<Task>,
     pub css_refs: Option<u64>,
     pub charged_pages: Option<u64>,
-    /// Known of dying ones, where memcgs have slab caches of their own and somebody looked.
+    /// Known for dying memcgs, if they have their own slab caches and these were read.
     pub slab_caches: Option<Box<SlabCaches>>,
-    /// Dying for longer than the grace time; was reported.
+    /// Dying for longer than the grace time, and reported.
     pub leaked: bool,
 }
 
-impl Key {
-    /// The memcg that an event is about. A kernel whose serial numbers cannot be read gives 0 for all: then the address
-    /// alone tells memcgs apart, which holds as long as both of them live.
-    pub fn of(event: &Event) -> Option<Self> {
-        let css = event.css().filter(|&css| css != 0)?;
-        Some(Self { css, serial: event.serial().unwrap_or(0) })
-    }
-}
-
-/// The parent of the memcg that an event is about.
-pub(super) fn parent_of(event: &Event) -> Option<Key> {
-    let css = event.parent_css().filter(|&css| css != 0)?;
-    Some(Key { css, serial: event.parent_serial().unwrap_or(0) })
-}
-
-impl Task {
-    /// The thread that ran the hook.
-    pub fn of(event: &Event) -> Self {
-        let header = event.header();
-        Self { pid: header.pid, tgid: header.tgid, comm: header.comm }
-    }
-}
-
 impl Id {
-    /// What an event says about the ID.
+    /// The state of the ID according to an event.
     pub fn of(event: &Event) -> Self {
         match event.memcg_id().map(u16::try_from) {
             Some(Ok(0)) => Self::Released,
@@ -126,7 +84,7 @@ impl Id {
 }
 
 impl Memcg {
-    /// A memcg as the first event about it shows it, [`State::Online`]; everything that comes in time is still missing.
+    /// A new memcg from the first event about it, [`State::Online`], without any times.
     pub(super) fn first_seen(key: Key, event: &Event) -> Self {
         let mut memcg = Self {
             key,
@@ -154,7 +112,7 @@ impl Memcg {
         memcg
     }
 
-    /// Takes over what an event knows: what stays the same once, what is measured each time.
+    /// Takes over facts from an event: constant ones once, measured ones each time.
     pub(super) fn learn(&mut self, event: &Event) {
         self.cgroup_id = self.cgroup_id.or(event.cgroup_id());
         self.parent = self.parent.or_else(|| parent_of(event));
@@ -163,49 +121,49 @@ impl Memcg {
         self.charged_pages = event.charged_pages().or(self.charged_pages);
     }
 
-    /// Life goes one way: true if this state is further than the one before.
+    /// Advances the state; false if it is not later than the current one.
     pub(super) fn reach(&mut self, state: State) -> bool {
         let further = state > self.state;
         self.state = self.state.max(state);
         further
     }
 
-    /// From when its dying is counted, `CLOCK_MONOTONIC` ns: offline, or removal where offline was not seen.
+    /// Start of its dying, `CLOCK_MONOTONIC` ns: offline, or removal if offline was not seen.
     pub fn dying_since_ns(&self) -> Option<u64> {
         self.offline_ns.or(self.removed_ns)
     }
 
-    /// From when the grace time runs: where the beginning of its dying was not seen, from when it was found.
+    /// Start of the grace time: the start of its dying, or when a walk found it if that was not seen.
     pub(super) fn grace_since_ns(&self) -> Option<u64> {
         self.dying_since_ns().or(self.found_dying_ns)
     }
 
-    /// It was dying when the tool started: nothing that was traced killed it.
+    /// Whether it was already dying when the tool started.
     pub fn died_before_start(&self) -> bool {
         self.state == State::Dying && self.before_start && self.dying_since_ns().is_none()
     }
 }
 
-/// What an event did to the ledger.
+/// A change of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// `CLOCK_MONOTONIC`, ns.
     pub t_ns: u64,
-    /// The thread that ran the hook; `None` for what the ledger found out by itself.
+    /// The thread that ran the hook; `None` for changes that were not caused by an event.
     pub task: Option<Task>,
     pub what: What,
 }
 
-/// What a walk found that no event had told.
+/// Something that a walk found and no event had reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// It exists, and its birth was not seen although it is younger than the start.
+    /// A memcg younger than the start whose creation was not seen.
     Added,
-    /// It is gone.
+    /// A memcg that is gone.
     Freed,
 }
 
-/// The kinds of [`Change`]. A [`Key`] can be looked up in the ledger right after the call that returned it.
+/// The kinds of [`Change`]. A [`Key`] can be looked up in the ledger right after the call that reported it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     Online(Key),
@@ -213,19 +171,19 @@ pub enum What {
     Offline(Key),
     /// The last css reference is gone.
     Released(Key),
-    /// The css was freed, the memcg was not: it outlives its css on this kernel, and holds its ID as long as it lives.
+    /// The css was freed, but not the memcg: on this kernel it outlives its css, and holds its ID until it is freed.
     CssFreed(Key),
-    /// The ledger has forgotten it: here it is for the last time.
+    /// It has been removed from the ledger; this is its last state.
     Freed {
         memcg: Box<Memcg>,
-        /// From offline (or, if that was not seen, from removal) to free.
+        /// Time from offline (or from removal, if that was not seen) to free.
         dying_ns: Option<u64>,
         /// It had been dying for longer than the grace time.
         late: bool,
     },
-    /// Grace time over.
+    /// The grace time is over.
     Leaked(Key),
-    /// A walk made good for what was lost or missed.
+    /// A walk reconciled the ledger after lost or missed events.
     Reconciled {
         memcg: Box<Memcg>,
         found: Found,

@@ -1,21 +1,23 @@
-//! The ledger: events in, what became of the memcgs out. No I/O, no clock, no logging; time comes in events and in
+//! The ledger: turns events into changes of memcgs. No I/O, no clock, no logging; time comes from events and
 //! [`Tracker::advance`].
 //!
 //! What it guarantees:
 //!
-//! - **Conservation.** `created + adopted == live + removed + dying + freed`, after any events whatsoever.
-//! - **One way.** A memcg never goes back to an earlier [`State`]. Events may come in any order: one that is too late adds
-//!   the facts it carries, and one about a memcg that was freed is recognised and changes no state (serial numbers are
-//!   unique; the last few thousand freed memcgs are remembered).
-//! - **Each step once.** A change of state is told when it is first seen, not when a late event repeats it. (Copies of one
-//!   event are dropped by [`crate::source::Merge`].)
-//! - **No false calm.** Whatever was lost or missed makes [`Tracker::conclusive`] false until a walk made good for it.
-//! - **Bounded.** Memory follows the memcgs that exist; a freed one is counted and forgotten.
+//! - **Conservation.** `created + adopted == live + removed + dying + freed`, after any sequence of events.
+//! - **One way.** A memcg never goes back to an earlier [`State`]. Events may come in any order: a late one adds its
+//!   facts, and one about a freed memcg is recognised and changes no state (serial numbers are unique; the last few
+//!   thousand freed memcgs are remembered).
+//! - **Each step once.** A change of state is reported when it is first seen, not when a late event repeats it. (Copies
+//!   of one event are dropped by [`crate::record::Merge`].)
+//! - **No false calm.** Lost or missed events make [`Tracker::conclusive`] false until a walk has reconciled the
+//!   ledger.
+//! - **Bounded.** Memory is proportional to the existing memcgs; freed ones are counted and removed.
 //!
-//! What the backends cannot see: the tracepoint backend has no css_offline. There, removal counts as both: it returns
-//! [`What::Removed`] and [`What::Offline`], and the memcg is dying from then on. A controller that was switched off shows
-//! only when the cgroup is removed, and a switched-off memcg without successor counts as live until then.
+//! Limits of the backends: the tracepoint backend has no css_offline. There, removal counts as both: it results in
+//! [`What::Removed`] and [`What::Offline`], and the memcg is dying from then on. A disabled controller is only seen
+//! when the cgroup is removed; until then, such a memcg without a successor counts as live.
 
+mod alloc_error;
 mod ids;
 mod ledger;
 mod life;
@@ -25,64 +27,47 @@ mod recent;
 mod totals;
 mod walk;
 
-use std::{collections::HashMap, fmt};
+use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
-
-pub use ids::{ID_LIMIT, Ids};
-pub use memcg::{Change, Found, Id, Key, Memcg, SlabCaches, State, Task, What};
+pub use alloc_error::AllocError;
+pub use ids::Ids;
+pub use memcg::{Change, Found, Id, Memcg, SlabCaches, State, What};
 pub use totals::Totals;
 
 use self::{ids::Forecast, ledger::Ledger, path::Paths, recent::Recent, walk::Loss};
-use crate::{event::Event, source::Record};
+use crate::{
+    event::{Event, ID_LIMIT, Key},
+    record::{Backend, Record, Snapshot},
+};
 
-/// Which hooks feed the tracker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Backend {
-    /// The css callbacks of the memory controller, and `cgroup_rmdir`.
-    Kprobe,
-    /// `cgroup_mkdir`, `cgroup_rmdir` and `cgroup_release`.
-    Tracepoint,
-}
-
-impl fmt::Display for Backend {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Kprobe => "kprobe",
-            Self::Tracepoint => "tracepoint",
-        })
-    }
-}
-
-/// What the tracker knows before the first event.
+/// The tracker's configuration, and facts from before the first event.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub backend: Backend,
-    /// A memcg that is dying for this long counts as leaked, ns.
+    /// A memcg that has been dying for this long counts as leaked, ns.
     pub grace_ns: u64,
-    /// How many memcgs that no walk will bring were live at the start, the root included; `None`: not counted.
+    /// Number of live memcgs at the start that no walk will report, the root included; `None`: not counted.
     pub live_at_start: Option<u64>,
     /// Path of each cgroup at the start, by cgroup id; the root's is `/`.
     pub paths: HashMap<u64, Box<[u8]>>,
 }
 
-/// The ledger and what surrounds it.
+/// The ledger and its state.
 #[derive(Debug)]
 pub struct Tracker {
     backend: Backend,
     grace_ns: u64,
     ledger: Ledger,
     paths: Paths,
-    /// Memcgs that were live at the start and have not been adopted since.
+    /// Number of memcgs that were live at the start and have not been adopted since.
     live_at_start: Option<u64>,
-    /// Lowest serial number whose birth was seen: a memcg with a higher one cannot be older than the start.
+    /// Lowest serial number whose creation was seen: a memcg with a higher one cannot be older than the start.
     first_serial: Option<u64>,
-    /// Memcgs freed of late, and whether they were counted as adopted.
+    /// Recently freed memcgs, and whether they were counted as adopted.
     freed: Recent<Key, bool>,
-    /// Cgroups released of late, and when (ns): cgroup ids are reused on old kernels.
+    /// Recently released cgroups, with the time (ns): cgroup ids are reused on old kernels.
     released: Recent<u64, u64>,
-    /// Where `css_offline` returned, the hook could not read the ID.
+    /// The hook could not read the ID at the return of `css_offline`.
     ids_hidden: bool,
     forecast: Forecast,
     loss: Loss,
@@ -105,7 +90,15 @@ impl Tracker {
         }
     }
 
-    /// Takes one record; what it did is appended to `out`.
+    /// The ledger of one walk, which nothing came before and nothing follows: in it nothing leaks.
+    pub fn of_walk(snapshot: &Snapshot) -> Self {
+        let (backend, grace_ns, live_at_start) = (Backend::Kprobe, u64::MAX, Some(0));
+        let mut tracker = Self::new(Config { backend, grace_ns, live_at_start, paths: HashMap::new() });
+        tracker.walked(snapshot, &mut Vec::new());
+        tracker
+    }
+
+    /// Applies one record; its changes are appended to `out`.
     pub fn apply(&mut self, record: &Record, out: &mut Vec<Change>) {
         let totals = self.ledger.totals_mut();
         let (t_ns, what) = match *record {
@@ -126,7 +119,7 @@ impl Tracker {
         out.push(Change { t_ns, task: None, what });
     }
 
-    /// What was read of those that are dying; others have come and gone meanwhile.
+    /// Stores the slab caches of dying memcgs; memcgs freed meanwhile are ignored.
     fn has_caches(&mut self, hold: bool, of: &[(Key, Vec<Box<[u8]>>)]) {
         for (key, names) in of {
             self.ledger.edit(key, |memcg| {
@@ -137,14 +130,14 @@ impl Tracker {
         }
     }
 
-    /// Those that become leaked when time is `now_ns`, in the order in which they do.
+    /// The memcgs that count as leaked at `now_ns`, in order of time.
     pub fn due(&self, now_ns: u64) -> impl Iterator<Item = Key> {
         let is_due = move |(since_ns, _): &(u64, Key)| since_ns.saturating_add(self.grace_ns) <= now_ns;
         self.ledger.waiting().take_while(is_due).map(|(_, key)| key)
     }
 
-    /// Time passes (`CLOCK_MONOTONIC`, ns): what has been dying for the grace time becomes leaked, as of the instant at
-    /// which the grace time was over.
+    /// Advances the time (`CLOCK_MONOTONIC`, ns): memcgs that have been dying for the grace time become leaked, as of
+    /// the end of their grace time.
     pub fn advance(&mut self, now_ns: u64, out: &mut Vec<Change>) {
         while let Some((since_ns, key)) = self.ledger.longest_waiting() {
             let t_ns = since_ns.saturating_add(self.grace_ns);
@@ -155,7 +148,7 @@ impl Tracker {
                 memcg.leaked = true;
                 memcg.died_before_start()
             });
-            // What died before the start is no news; the summary has it.
+            // Do not report memcgs that died before the start; the summary has them.
             if before != Some(true) {
                 out.push(Change { t_ns, task: None, what: What::Leaked(key) });
             }
@@ -175,22 +168,22 @@ impl Tracker {
         self.paths.resolve(event, &self.ledger).0
     }
 
-    /// All memcgs that are known and not freed, in no particular order.
+    /// All memcgs that are known and not freed, in any order.
     pub fn memcgs(&self) -> impl Iterator<Item = &Memcg> {
         self.ledger.memcgs()
     }
 
-    /// Those online, in no particular order.
+    /// The memcgs that are online, in any order.
     pub fn live(&self) -> impl Iterator<Item = &Memcg> {
         self.memcgs().filter(|memcg| memcg.state == State::Online)
     }
 
-    /// Those dying, leaked ones included, in no particular order.
+    /// The dying memcgs, including leaked ones, in any order.
     pub fn dying(&self) -> impl Iterator<Item = &Memcg> {
         self.memcgs().filter(|memcg| memcg.state == State::Dying)
     }
 
-    /// Those dying for longer than the grace time, in no particular order.
+    /// The memcgs that have been dying for longer than the grace time, in any order.
     pub fn leaked(&self) -> impl Iterator<Item = &Memcg> {
         self.memcgs().filter(|memcg| memcg.leaked)
     }
@@ -199,8 +192,8 @@ impl Tracker {
         self.ledger.totals()
     }
 
-    /// Nothing was lost or missed, or a walk has made good for it: the ledger has every memcg that exists and no other.
-    /// After a loss that was made good, counts of what came and went are lower bounds.
+    /// Whether nothing was lost or missed, or a walk has reconciled the ledger since: it has exactly the existing
+    /// memcgs. After a reconciled loss, the counts of created and freed memcgs are lower bounds.
     pub fn conclusive(&self) -> bool {
         !self.loss.is_open() && self.totals().unidentified == 0
     }

@@ -1,20 +1,20 @@
-//! From a directory's name to its path.
+//! Resolves the name of a directory to its path.
 
 use std::collections::HashMap;
 
-use super::{Ledger, Memcg, memcg};
-use crate::event::Event;
+use super::{Ledger, Memcg};
+use crate::event::{Event, parent_of};
 
-/// Longest path that is kept (`PATH_MAX`); what lies above it reads `?`.
+/// Longest path that is kept (`PATH_MAX`); the part above is replaced by `?`.
 const PATH_MAX: usize = 4096;
 
-/// Paths of the cgroups that existed at the start, by cgroup id. It only shrinks.
+/// Paths of the cgroups that existed at the start, by cgroup id. Only shrinks.
 #[derive(Debug, Default)]
 pub(super) struct Paths {
     at_start: HashMap<u64, Box<[u8]>>,
 }
 
-/// A path, and whether a part of it was cut off.
+/// A path, and whether it was truncated.
 pub(super) type Resolved = (Option<Box<[u8]>>, bool);
 
 impl Paths {
@@ -22,13 +22,13 @@ impl Paths {
         Self { at_start }
     }
 
-    /// The cgroup is gone.
+    /// Removes a cgroup that is gone.
     pub fn forget(&mut self, cgroup_id: u64) {
         self.at_start.remove(&cgroup_id);
     }
 
-    /// Path of the directory that an event names. A parent is looked up as a memcg, then as a cgroup, then among the
-    /// cgroups of the start; if all fail, so is the directory itself.
+    /// Path of the directory named by an event. Its parent is looked up as a memcg, then as a cgroup, then among the
+    /// cgroups at the start; if all fail, the directory itself is looked up there.
     pub fn resolve(&self, event: &Event, ledger: &Ledger) -> Resolved {
         if event.level() == Some(0) {
             return (Some(b"/".as_slice().into()), false);
@@ -56,7 +56,7 @@ impl Paths {
 
     fn parent<'a>(&'a self, event: &Event, ledger: &'a Ledger) -> Option<(&'a [u8], bool)> {
         let of = |memcg: &'a Memcg| memcg.path.as_deref().map(|path| (path, memcg.path_truncated));
-        let by_key = || memcg::parent_of(event).and_then(|key| ledger.get(&key)).and_then(of);
+        let by_key = || parent_of(event).and_then(|key| ledger.get(&key)).and_then(of);
         let id = event.parent_cgroup_id();
         let by_cgroup =
             || id.and_then(|id| ledger.generations(id).filter_map(|key| ledger.get(&key)).find_map(of));

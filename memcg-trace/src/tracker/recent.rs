@@ -1,13 +1,13 @@
-//! A short memory of what the ledger has forgotten.
+//! Remembers the entries most recently removed from the ledger.
 
 use std::{collections::VecDeque, hash::Hash};
 
 use foldhash::HashMap;
 
-/// How far events that arrive too late may lie behind, counted in what was freed meanwhile.
+/// Number of entries freed meanwhile that a late event may lag behind.
 const CAPACITY: usize = 4096;
 
-/// The last entries remembered; the oldest makes room.
+/// The most recent entries; the oldest is evicted.
 #[derive(Debug)]
 pub(super) struct Recent<K, V> {
     order: VecDeque<K>,
@@ -21,7 +21,7 @@ impl<K: Copy + Eq + Hash, V> Recent<K, V> {
 
     pub fn remember(&mut self, key: K, value: V) {
         if self.entries.insert(key, value).is_some() {
-            // Its place in the order stays that of the first time.
+            // It keeps its original position.
             return;
         }
         self.order.push_back(key);

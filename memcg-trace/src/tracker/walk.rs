@@ -1,33 +1,36 @@
-//! What a walk of the kernel does to the ledger.
+//! Applies a walk of the kernel to the ledger.
 //!
-//! A walk sees every memcg that exists, whatever the hooks told. The first one brings what is older than the start. A
-//! later one makes good for loss: what it sees is added, and what it does not see is gone, unless an event explains it
-//! within [`EXPLAINED_NS`].
+//! A walk sees every existing memcg, independent of the hooks. The first walk adds memcgs older than the start. Later
+//! ones reconcile the ledger after a loss: memcgs they see are added, and memcgs they do not see are gone, unless an
+//! event explains it within [`EXPLAINED_NS`].
 
 use std::collections::HashSet;
 
 use memcg_trace_common::CssFlag;
 
-use super::{Change, Found, Id, Key, Memcg, State, Tracker, What};
-use crate::{event::Event, source::Snapshot};
+use super::{Change, Found, Id, Memcg, State, Tracker, What};
+use crate::{
+    event::{Event, Key},
+    record::Snapshot,
+};
 
-/// Longer than it takes from a css's leaving the table that is walked to its free: an RCU grace period and a kworker.
+/// Longer than the time from the removal of a css from the walked table to its free: an RCU grace period and a kworker.
 const EXPLAINED_NS: u64 = 1_000_000_000;
 
-/// What loss there was, and how much of it is made good.
+/// Losses that have not been reconciled yet.
 #[derive(Debug, Default)]
 pub(super) struct Loss {
-    /// When (ns) the latest was known that no walk has made good for.
+    /// Time (ns) of the latest loss that no walk has reconciled.
     open_ns: Option<u64>,
-    /// Memcgs that the latest walk did not see, and when (ns) their time to be explained is over.
+    /// Memcgs that the latest walk did not see, and the deadline (ns) for an event to explain it.
     absent: Vec<Key>,
     explained_ns: u64,
-    /// When (ns) that walk began.
+    /// Start (ns) of that walk.
     walked_ns: u64,
 }
 
 impl Loss {
-    /// Something was lost, as is known at `t_ns`.
+    /// Records a loss that was detected at `t_ns`.
     pub fn happened(&mut self, t_ns: u64) {
         self.open_ns = self.open_ns.max(Some(t_ns));
     }
@@ -38,17 +41,17 @@ impl Loss {
 }
 
 impl Tracker {
-    /// A walk could make good for something that was lost or missed since the last one.
+    /// Whether a walk could reconcile events lost or missed since the last one.
     pub fn wants_walk(&self) -> bool {
         self.loss.open_ns.is_some_and(|open_ns| open_ns >= self.loss.walked_ns)
     }
 
-    /// No more events will come: what the latest walk did not see is gone.
+    /// Called when no more events will come: memcgs that the latest walk did not see are gone.
     pub fn settle(&mut self, out: &mut Vec<Change>) {
         self.reconcile(u64::MAX, out);
     }
 
-    /// Takes a walk. All events up to its end were applied before.
+    /// Applies a walk. All events up to its end must have been applied before.
     pub fn walked(&mut self, snapshot: &Snapshot, out: &mut Vec<Change>) {
         let mut seen = HashSet::with_capacity(snapshot.events.len());
         let first = self.first_serial.is_none();
@@ -58,7 +61,7 @@ impl Tracker {
             self.found(&key, event, out);
         }
         if first {
-            // Whatever comes from now on and is older has been seen.
+            // Every memcg that exists now has been seen: those with higher serial numbers are new.
             self.first_serial = seen.iter().map(|key| key.serial + 1).max();
         }
         self.loss.walked_ns = snapshot.began_ns;
@@ -69,19 +72,19 @@ impl Tracker {
                 |memcg: &&Memcg| memcg.online_ns.is_none_or(|online_ns| online_ns < snapshot.began_ns);
             let absent = self.ledger.memcgs().filter(existed).map(|memcg| memcg.key);
             self.loss.absent = absent.filter(|key| !seen.contains(key)).collect();
-            // The ledger has no order of its own, and the same records must always give the same changes.
+            // Sorted, as the same records must always result in the same changes.
             self.loss.absent.sort_unstable();
         }
     }
 
-    /// One memcg that exists.
+    /// Applies one existing memcg.
     fn found(&mut self, key: &Key, event: &Event, out: &mut Vec<Change>) {
         let flags = event.css_flags().unwrap_or(CssFlag::ONLINE);
         let state = match (flags & CssFlag::ONLINE != 0, flags & CssFlag::DYING != 0) {
             (true, false) => State::Online,
             (true, true) => State::Removed,
             (false, true) => State::Dying,
-            // Being made: its birth is still to come.
+            // Being created: its css_online is still to come.
             (false, false) => return,
         };
         let new = self.ledger.get(key).is_none();
@@ -106,7 +109,7 @@ impl Tracker {
                 self.ledger.totals_mut().reconciled_added += 1;
                 What::Reconciled { memcg, found: Found::Added }
             }
-            // A controller that was switched off, on a backend that cannot see that.
+            // A disabled controller, on a backend that cannot see it.
             (false, Some(true)) if state == State::Dying => What::Offline(*key),
             (false, Some(true)) => What::Removed(*key),
             _ => return,
@@ -114,7 +117,7 @@ impl Tracker {
         out.push(Change { t_ns: event.t_ns(), task: None, what });
     }
 
-    /// Closes the loss that the latest walk made good for, once what it did not see has had its time.
+    /// Closes the losses before the latest walk, once the deadline for the memcgs it did not see is over.
     pub(super) fn reconcile(&mut self, now_ns: u64, out: &mut Vec<Change>) {
         if !self.loss.is_open() || self.wants_walk() || now_ns < self.loss.explained_ns {
             return;

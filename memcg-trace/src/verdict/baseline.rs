@@ -1,18 +1,17 @@
-//! `--baseline`: an earlier run, for what changed since.
+//! `--baseline`: an earlier run to compare with.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{GoneAfter, Verdict};
-use crate::scenarios::Name;
+use super::{GoneAfter, ScenarioName, Verdict};
 
-/// What an earlier run said of each scenario it had.
+/// The verdicts of an earlier run, by scenario.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Baseline(pub BTreeMap<Name, Outcome>);
+pub struct Baseline(pub BTreeMap<ScenarioName, Outcome>);
 
-/// What is compared of a verdict; a part of the `verdict` lines of `-o json`.
+/// The fields of a verdict that are compared; part of the `verdict` lines of `-o json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     pub kernel: String,
@@ -24,12 +23,12 @@ pub struct Outcome {
     pub gone_after: Option<GoneAfter>,
 }
 
-/// Why a file is no baseline.
+/// The reason why a file cannot be used as a baseline.
 #[derive(Debug, Error)]
 pub enum BaselineError {
-    #[error("line {line} is not of verify -o json: {error}")]
+    #[error("line {line} is not output of verify -o json: {error}")]
     Line { line: usize, error: serde_json::Error },
-    #[error("it has no verdict; record one with: memcg-trace verify -o json")]
+    #[error("it contains no verdicts; create one with: memcg-trace verify -o json")]
     Empty,
 }
 
@@ -38,7 +37,7 @@ struct Line {
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
-    scenario: Option<Name>,
+    scenario: Option<ScenarioName>,
 }
 
 impl Baseline {
@@ -57,8 +56,8 @@ impl Baseline {
 }
 
 impl Outcome {
-    /// The verdict is another one, or the leak is of another kind. How many stayed is no change if some do: that may depend
-    /// on the moment.
+    /// Whether the verdict or the kind of leak differs. The number of memcgs that stayed is not compared: it depends on
+    /// timing.
     pub fn differs(&self, other: &Self) -> bool {
         let held = |outcome: &Self| outcome.ids_held.map(|held| held > 0);
         let kind = |outcome: &Self| (outcome.verdict, outcome.gone_after, held(outcome));

@@ -1,121 +1,130 @@
-//! What was seen of a scenario's memcgs.
+//! Evidence: the observations about a scenario's memcgs.
 
 use std::time::Duration;
 
-use crate::scenarios::{Name, Sign};
+use super::ScenarioName;
 
-/// Everything there is to judge one scenario by.
+/// All evidence about one scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
-    pub name: Name,
-    /// How many cgroups were made.
+    pub name: ScenarioName,
+    /// Number of cgroups created.
     pub cgroups: u64,
     pub played: Played,
-    /// Why the ledger may be wrong: what was lost or missed.
+    /// Reasons why the ledger may be wrong: events lost or missed.
     pub loss: Vec<String>,
 }
 
-/// How far the scenario got.
+/// Outcome of playing the scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Played {
-    /// It cannot run here, and why.
+    /// It cannot run here; the reason.
     Skipped(String),
-    /// It could not do what it is about, and why.
+    /// It could not be provoked; the reason.
     Failed(String),
     Done {
-        /// Memcgs that came and should have gone.
+        /// Memcgs that were created and should have been freed.
         memcgs: u64,
-        /// What pinned them until [`Moment::Unpinned`], if it could be taken away.
+        /// The pin until [`Moment::Unpinned`], if there was one that could be removed.
         pin: Option<&'static str>,
-        /// In the order of [`Moment`]s; those for which nothing was left are missing.
+        /// In the order of [`Moment`]s; those for which no memcgs were left are missing.
         readings: Vec<Reading>,
         sign: Option<Sign>,
     },
 }
 
-/// After what a reading was taken.
+/// A sign of a leak that does not show in any memcg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// Number of additional slab caches.
+    SlabCaches(u64),
+    /// The memcg ID of a removed cgroup cannot be reused; the error of mkdir.
+    IdGone(String),
+}
+
+/// The step after which a reading was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Moment {
-    /// The memcgs were taken away, what pins them is there.
+    /// The memcgs were removed, the pins are still there.
     Removed,
-    /// What can be written back and dropped was, what pins them is still there.
+    /// Caches were written back and dropped, the pins are still there.
     Dropped,
-    /// What pins them was taken away.
+    /// The pins were removed.
     Unpinned,
-    /// What can be written back and dropped was once more.
+    /// Caches were written back and dropped again.
     DroppedAgain,
 }
 
-/// What there was at the end of a wait.
+/// The state at the end of a wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
     pub moment: Moment,
-    /// For how long the memcgs were waited for: less than the settle time if all went.
+    /// How long it waited for the memcgs: less than the settle time if all were freed.
     pub waited: Duration,
     pub ledger: Family,
     pub counted: Counted,
 }
 
-/// The memcgs of a scenario, as the ledger knows them by the events.
+/// The memcgs of a scenario according to the ledger, that is by events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Family {
     pub created: u64,
     pub freed: u64,
     pub live: u64,
-    /// The directory is gone, css_offline has not run.
+    /// The directory is gone, css_offline has not run yet.
     pub removed: u64,
     pub dying: u64,
-    /// Of those removed or dying, how many have no directory any more.
+    /// Number of those removed or dying that have no directory any more.
     pub without_directory: u64,
-    /// Of the dying ones, how many hold their ID; `None`: this backend does not know.
+    /// Number of dying ones that hold their ID; `None`: this backend cannot see it.
     pub ids_held: Option<u64>,
-    /// Of the dying ones, of how many css_free has come, where memcgs outlive it.
+    /// Number of dying ones that have seen css_free, where memcgs outlive it (3.10).
     pub css_freed: u64,
 }
 
-/// The same by other means: what the kernel counts, and what a walk of it finds.
+/// The same from other sources: the kernel's own counts, and a walk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
     /// Dying cgroups (v2).
     pub dying_cgroups: Option<u64>,
     /// Dying memcgs (v2, 6.12).
     pub dying_memcgs: Option<u64>,
-    /// Dying cgroups of the whole machine (v1): ours are among them.
+    /// Dying cgroups of the whole machine (v1), including ours.
     pub dying_anywhere: Option<u64>,
     pub walk: Option<Walked>,
 }
 
-/// What a walk of the kernel finds.
+/// The result of a walk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Walked {
     pub live: u64,
     pub removed: u64,
     pub dying: u64,
-    /// Of the dying ones, how many hold their ID.
+    /// Number of dying ones that hold their ID.
     pub ids_held: Option<u64>,
-    /// Pages that the dying ones are charged for.
+    /// Pages charged to the dying ones.
     pub charged_pages: Option<u64>,
-    /// Dying memcgs of the whole machine that the ledger does not have, where nothing tells whose they are.
+    /// Dying memcgs of the whole machine that are not in the ledger, where their owner is unknown.
     pub strangers: u64,
 }
 
 impl Family {
-    /// Those that are still in the kernel and should not be.
+    /// Number of memcgs that should have been freed.
     pub fn staying(&self) -> u64 {
         self.removed + self.dying
     }
 
-    /// All that came went. Nothing is said as long as none came: the events may be under way.
+    /// Whether all created memcgs were freed. False until one was created: its events may not have arrived yet.
     pub fn all_gone(&self) -> bool {
         self.created > 0 && self.live + self.staying() == 0
     }
 
-    /// Where the other witness says otherwise; `None`: they agree.
+    /// The first contradiction between ledger and counts; `None`: they agree.
     pub fn contradicted_by(&self, counted: &Counted) -> Option<String> {
         if let Some(walk) = &counted.walk {
             if walk.strangers > 0 {
                 return Some(format!(
-                    "a walk of the kernel finds {} dying that the ledger has not",
+                    "a walk of the kernel finds {} dying memcgs that are not in the ledger",
                     walk.strangers
                 ));
             }
@@ -139,7 +148,7 @@ impl Family {
         };
         differs("dying cgroups", self.without_directory, counted.dying_cgroups)
             .or_else(|| {
-                // Counted from rmdir on since 7.1 (13e786b64bd3), from css_offline before.
+                // Since 7.1 (13e786b64bd3) counted from rmdir, before from css_offline.
                 let counted = counted.dying_memcgs.filter(|counted| *counted != self.staying());
                 differs("dying memcgs", self.dying, counted)
             })
@@ -155,7 +164,7 @@ impl Family {
 }
 
 impl Counted {
-    /// There is something to compare the ledger with.
+    /// Whether there is anything to compare the ledger with.
     pub fn is_something(&self) -> bool {
         self.walk.is_some() || self.dying_cgroups.is_some() || self.dying_memcgs.is_some()
     }

@@ -1,52 +1,51 @@
-//! `--expect`: what a run must show.
+//! `--expect`: the expected verdicts of a run.
 
 use std::collections::BTreeMap;
 
 use clap::ValueEnum as _;
 use thiserror::Error;
 
-use super::Verdict;
-use crate::scenarios::Name;
+use super::{ScenarioName, Verdict};
 
-/// What is expected of each scenario.
+/// The expected verdict of each scenario.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expectation {
-    /// Of those that are not listed: `clean` unless said otherwise.
+    /// For scenarios that are not listed; `clean` by default.
     others: Option<Verdict>,
-    listed: BTreeMap<Name, Verdict>,
+    listed: BTreeMap<ScenarioName, Verdict>,
 }
 
-/// How a verdict relates to what was expected.
+/// How a verdict differs from the expected one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Differs {
-    /// It is what was expected, or was not to be tried.
+    /// It is the expected one, or the scenario was not to be tried.
     No,
-    /// It cannot be told.
+    /// Unknown.
     Unknown,
-    /// Another verdict, but no leak.
+    /// Another verdict, but not a leak.
     Other,
-    /// A leak that was not expected.
+    /// An unexpected leak.
     Leak,
 }
 
-/// Why a file of expectations cannot be read.
+/// The reason why a file of expectations cannot be parsed.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ParseError {
     #[error("line {line}: expected \"SCENARIO VERDICT\", as in \"tmpfs leak\"")]
     Form { line: usize },
     #[error("line {line}: there is no scenario \"{name}\"")]
     Scenario { line: usize, name: String },
-    #[error("line {line}: \"{verdict}\" is none of clean, leak, late and skipped")]
+    #[error("line {line}: \"{verdict}\" is not one of clean, leak, late and skipped")]
     Verdict { line: usize, verdict: String },
 }
 
 impl Expectation {
-    /// The same of every scenario.
+    /// The same verdict for every scenario.
     pub fn all(verdict: Verdict) -> Self {
         Self { others: Some(verdict), listed: BTreeMap::new() }
     }
 
-    /// A scenario and its verdict on each line; `#` begins a comment. Scenarios that are not listed are to be clean.
+    /// One scenario and its verdict per line; `#` starts a comment. Scenarios that are not listed must be clean.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let mut listed = BTreeMap::new();
         for (line, text) in (1..).zip(text.lines()) {
@@ -57,7 +56,7 @@ impl Expectation {
                 [name, verdict] => (*name, *verdict),
                 _ => return Err(ParseError::Form { line }),
             };
-            let scenario = Name::from_str(name, true)
+            let scenario = ScenarioName::from_str(name, true)
                 .map_err(|_| ParseError::Scenario { line, name: name.to_owned() })?;
             let verdict = Verdict::ALL
                 .into_iter()
@@ -69,14 +68,14 @@ impl Expectation {
         Ok(Self { others: None, listed })
     }
 
-    /// What is expected of this scenario.
-    pub fn of(&self, name: Name) -> Verdict {
+    /// The expected verdict of this scenario.
+    pub fn of(&self, name: ScenarioName) -> Verdict {
         self.listed.get(&name).copied().or(self.others).unwrap_or(Verdict::Clean)
     }
 
-    /// Compares. A scenario that was skipped counts as unknown if it was `wanted` by name or is listed: skipped is not
-    /// passed.
-    pub fn compare(&self, name: Name, wanted: bool, verdict: Verdict) -> Differs {
+    /// Compares a verdict with the expected one. A skipped scenario counts as unknown if it was `wanted` by name or is
+    /// listed: skipped does not count as a pass.
+    pub fn compare(&self, name: ScenarioName, wanted: bool, verdict: Verdict) -> Differs {
         match (self.of(name), verdict) {
             (expected, verdict) if expected == verdict => Differs::No,
             (_, Verdict::Leak) => Differs::Leak,

@@ -4,56 +4,55 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counted, Evidence, Moment, Played, Reading};
-use crate::scenarios::Sign;
+use super::{Counted, Evidence, Moment, Played, Reading, Sign};
 
-/// What is said of a scenario.
+/// The verdict on a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Every memcg went by itself, and in time.
+    /// Every memcg was freed by itself, and in time.
     Clean,
-    /// Memcgs stayed.
+    /// Some memcgs were not freed.
     Leak,
-    /// Every memcg went by itself, but not in time.
+    /// Every memcg was freed by itself, but late.
     Late,
-    /// It cannot be told.
+    /// The evidence is not reliable.
     Inconclusive,
-    /// It was not tried.
+    /// The scenario was not run.
     Skipped,
 }
 
-/// What made the memcgs of a leak go.
+/// The step after which the leaked memcgs were freed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GoneAfter {
     DropCaches,
     PinRemoved,
-    /// Neither alone.
+    /// Both were needed.
     PinRemovedAndDropCaches,
     Nothing,
 }
 
-/// A verdict and what it rests on.
+/// A verdict and the numbers behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Judgement {
     pub verdict: Verdict,
-    /// Why it was skipped or cannot be told; of a leak, what the other members do not say.
+    /// Why it was skipped or is inconclusive; for a leak, details that the other fields do not have.
     pub reason: Option<String>,
-    /// Memcgs that should have gone, and those of them that stayed; `None`: not known.
+    /// Memcgs that should have been freed, and the number that were not; `None`: unknown.
     pub memcgs: Option<u64>,
     pub stayed: Option<u64>,
     pub ids_held: Option<u64>,
     pub charged_pages: Option<u64>,
-    /// Slab caches more than before; `None`: not counted.
+    /// Number of additional slab caches; `None`: not counted.
     pub slab_caches: Option<u64>,
-    /// Of a leak of memcgs.
+    /// Only for a leak of memcgs.
     pub gone_after: Option<GoneAfter>,
-    /// How long the memcgs took that went by themselves, if all did.
+    /// Time until all memcgs were freed by themselves, if they were.
     pub took: Option<Duration>,
 }
 
-/// Judges. What takes longer than `late_after` to go by itself is late.
+/// Judges the evidence. Memcgs that take longer than `late_after` to be freed are late.
 pub fn judge(evidence: &Evidence, late_after: Duration) -> Judgement {
     let (memcgs, pinned, readings, sign) = match &evidence.played {
         Played::Skipped(reason) => return Judgement::without_evidence(Verdict::Skipped, reason.clone()),
@@ -94,7 +93,7 @@ pub fn judge(evidence: &Evidence, late_after: Duration) -> Judgement {
             Some(Moment::Dropped) => GoneAfter::DropCaches,
             Some(Moment::Unpinned) if pinned => GoneAfter::PinRemoved,
             Some(Moment::DroppedAgain) if pinned => GoneAfter::PinRemovedAndDropCaches,
-            // Nothing was pinned that could be taken away: what was dropped took its time.
+            // There was no pin to remove: freeing after drop_caches took a while.
             Some(Moment::Unpinned | Moment::DroppedAgain) => GoneAfter::DropCaches,
             Some(Moment::Removed) | None => GoneAfter::Nothing,
         });
@@ -105,7 +104,7 @@ pub fn judge(evidence: &Evidence, late_after: Duration) -> Judgement {
     judgement
 }
 
-/// Why the evidence cannot be relied on.
+/// The reason why the evidence is not reliable.
 fn doubt(evidence: &Evidence, memcgs: u64, readings: &[Reading]) -> Option<String> {
     if !evidence.loss.is_empty() {
         return Some(evidence.loss.join(", "));
@@ -118,10 +117,10 @@ fn doubt(evidence: &Evidence, memcgs: u64, readings: &[Reading]) -> Option<Strin
             return Some(format!("{moment}, {contradiction}"));
         }
         if ledger.created != memcgs {
-            return Some(format!("{memcgs} memcgs were made, the ledger saw {} come", ledger.created));
+            return Some(format!("{memcgs} memcgs were created, the ledger saw {}", ledger.created));
         }
         if ledger.live > 0 {
-            return Some(format!("{moment}, {} memcgs that were taken away are online", ledger.live));
+            return Some(format!("{moment}, {} memcgs that should be gone are still online", ledger.live));
         }
         if ledger.created != ledger.freed + ledger.staying() {
             return Some(format!("{moment}, the ledger saw {} of {memcgs} memcgs freed", ledger.freed));
@@ -130,29 +129,30 @@ fn doubt(evidence: &Evidence, memcgs: u64, readings: &[Reading]) -> Option<Strin
     None
 }
 
-/// As the ledger has it, or as a walk found where the ledger cannot know.
+/// From the ledger, or from a walk where the ledger cannot know.
 fn ids_held(reading: &Reading) -> Option<u64> {
     let Counted { walk, .. } = reading.counted;
     reading.ledger.ids_held.or_else(|| walk.and_then(|walk| walk.ids_held))
 }
 
-/// The end that memcgs did not come to, where css_free is not the end.
+/// States that memcgs were not freed although css_free came, where it is not the end (3.10).
 fn css_freed(memcgs: u64) -> Option<String> {
     (memcgs > 0).then(|| format!("css_free came for {memcgs}, __mem_cgroup_free did not"))
 }
 
-/// What no memcg shows.
+/// Applies a sign of a leak that does not show in any memcg.
 fn weigh(sign: &Sign, cgroups: u64, judgement: &mut Judgement) {
     match sign {
         Sign::SlabCaches(more) => {
             judgement.slab_caches = Some(*more);
             if *more >= cgroups {
                 judgement.verdict = Verdict::Leak;
-                judgement.add_reason(format!("{more} slab caches more than before"));
+                judgement.add_reason(format!("{more} more slab caches than before"));
             } else if judgement.verdict != Verdict::Leak {
                 judgement.verdict = Verdict::Inconclusive;
-                judgement.reason =
-                    Some(format!("{more} slab caches more than before, too few to be of {cgroups} cgroups"));
+                judgement.reason = Some(format!(
+                    "{more} more slab caches than before, too few to be from {cgroups} cgroups"
+                ));
             }
         }
         Sign::IdGone(error) => {
@@ -188,7 +188,7 @@ impl Judgement {
 impl Verdict {
     pub const ALL: [Self; 5] = [Self::Clean, Self::Leak, Self::Late, Self::Inconclusive, Self::Skipped];
 
-    /// As in JSON and in files of expectations.
+    /// The name used in JSON and in files of expectations.
     pub fn name(self) -> &'static str {
         match self {
             Self::Clean => "clean",
@@ -211,8 +211,8 @@ impl fmt::Display for Moment {
         f.write_str(match self {
             Self::Removed => "after removal",
             Self::Dropped => "after drop_caches",
-            Self::Unpinned => "after the pins were taken away",
-            Self::DroppedAgain => "after drop_caches once more",
+            Self::Unpinned => "after the pins were removed",
+            Self::DroppedAgain => "after drop_caches again",
         })
     }
 }

@@ -3,16 +3,18 @@
 //! What it guarantees:
 //!
 //! - **Two witnesses.** Only what the ledger and the kernel's own counts agree on is CLEAN, LATE or LEAK.
-//! - **No false calm.** Whatever was lost, not counted, or not provoked makes the verdict INCONCLUSIVE, with the reason.
-//! - **A pin counts.** A memcg that stays because something pins it is a LEAK: that is what is asked about a kernel. The
-//!   judgement says what made it go.
+//! - **No false calm.** Anything lost, not counted, or not provoked makes the verdict INCONCLUSIVE, with the reason.
+//! - **A pin counts.** A memcg that is not freed because something pins it is a LEAK: this is the question asked about
+//!   a kernel. The judgement says after which step it was freed.
 
 mod baseline;
 mod evidence;
 mod expectation;
 mod judge;
+mod scenario_name;
 
 pub use baseline::{Baseline, BaselineError, Outcome};
-pub use evidence::{Counted, Evidence, Family, Moment, Played, Reading, Walked};
+pub use evidence::{Counted, Evidence, Family, Moment, Played, Reading, Sign, Walked};
 pub use expectation::{Differs, Expectation, ParseError};
 pub use judge::{GoneAfter, Judgement, Verdict, judge};
+pub use scenario_name::ScenarioName;

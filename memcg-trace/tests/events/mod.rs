@@ -1,8 +1,7 @@
 //! Events as the hooks would emit them, for the tests of the ledger.
 #![allow(dead_code, reason = "each test crate uses its part")]
 
-use memcg_trace::event::Event;
-use memcg_trace::tracker::Key;
+use memcg_trace::event::{Event, Key};
 use memcg_trace_common::{CssFlag, EventHeader, Field, Hook};
 use zerocopy::FromZeros as _;
 

@@ -6,6 +6,7 @@ mod failures;
 mod filters;
 mod mutations;
 mod names;
+mod observers;
 mod recordings;
 mod scans;
 mod storms;

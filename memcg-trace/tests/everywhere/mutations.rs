@@ -12,18 +12,18 @@ use memcg_trace::{
         round::{Round, Settings},
         witness::Witness,
     },
-    kernel::{Kernel, cgroup::Cgroup},
-    report::view::Clock,
-    scenarios::{Name, stage::Stage},
-    source::{Feed, Polled, Record, Stream, Wanted},
-    verdict::{Counted, Verdict, judge},
+    kernel::{Kernel, cgroupfs::cgroup::Cgroup},
+    record::{Clock, Record},
+    scenarios::stage::Stage,
+    source::{Feed, Polled, Stream, Wanted},
+    verdict::{Counted, ScenarioName, Verdict, judge},
 };
 use memcg_trace_common::Hook;
 
 use crate::support::machine;
 
 /// One that every kernel frees, and one that none does.
-const SCENARIOS: [Name; 2] = [Name::Churn, Name::UnreapedTask];
+const SCENARIOS: [ScenarioName; 2] = [ScenarioName::Churn, ScenarioName::UnreapedTask];
 const SETTINGS: Settings =
     Settings { cgroups: 3, settle: Duration::from_secs(2), agree: Duration::from_millis(200) };
 
@@ -135,7 +135,7 @@ fn play(kernel: &Kernel, liar: &Liar) -> Result<Vec<(Verdict, Option<String>)>> 
     let wanted = Wanted { backend: None, perf_pages: Some(64), walk: true, grace_ns: u64::MAX, clock };
     let oracle = Faked { kernel: KernelOracle::new(kernel), counts: liar.counts };
     let (stream, start) = Stream::open(kernel, &wanted)?;
-    let witness = Witness::new(Deaf { stream, hears: liar.hears, heard: 0 }, &start);
+    let witness = Witness::new(Deaf { stream, hears: liar.hears, heard: 0 }, start);
     let interrupted = || Ok(());
     let say = &mut |_: &str| ();
     let round = Round { stage: &stage, witness, oracle, settings: SETTINGS, interrupted, say };

@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use memcg_trace::{kernel::Kernel, source::Snapshot};
+use memcg_trace::{kernel::Kernel, source::take_walk};
 
 use crate::support::{cgroup::Cgroup, eventually, machine, scan::Scan, storm::storm};
 
@@ -93,7 +93,7 @@ fn churn_hides_nothing_from_a_thousand_walks() {
         // Ends the storm also if a walk fails.
         let _end = End(&over);
         for number in 0..WALKS {
-            let snapshot = Snapshot::take(&mut walk).unwrap_or_else(|error| panic!("walk {number}: {error}"));
+            let snapshot = take_walk(&mut walk).unwrap_or_else(|error| panic!("walk {number}: {error}"));
             let seen: Vec<u64> = snapshot.events.iter().filter_map(|event| event.cgroup_id()).collect();
             let ours = seen.iter().filter(|id| live.contains(id)).count();
             assert_eq!(ours, live.len(), "walk {number} missed some, or saw some twice");

@@ -7,6 +7,7 @@
 pub mod btf;
 mod bystander;
 pub mod cgroup;
+pub mod count;
 pub mod cri;
 pub mod doctor;
 pub mod file;

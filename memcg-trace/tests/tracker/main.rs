@@ -14,9 +14,11 @@ mod walks;
 use std::collections::HashMap;
 
 use events::{Css, Fired, MS, css};
-use memcg_trace::event::Event;
-use memcg_trace::source::{Record, Snapshot};
-use memcg_trace::tracker::{Backend, Change, Config, Found, Id, Memcg, State, Totals, Tracker, What};
+use memcg_trace::{
+    event::Event,
+    record::{Backend, Record, Snapshot},
+    tracker::{Change, Config, Found, Id, Memcg, State, Totals, Tracker, What},
+};
 use memcg_trace_common::{Field, Hook};
 
 const GRACE_MS: u64 = 5_000;

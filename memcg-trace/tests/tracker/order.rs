@@ -66,7 +66,7 @@ fn without_serial_numbers_the_address_is_the_identity() {
     let web = css(7, "web");
     let next = Css { name: b"next".to_vec(), cgroup_id: 2000, ..web.clone() };
     let unnumbered = |fired: Fired, ms| fired.without(Field::SERIAL | Field::PARENT_SERIAL).at(ms);
-    let nameless = |css: &Css| memcg_trace::tracker::Key { css: css.key.css, serial: 0 };
+    let nameless = |css: &Css| memcg_trace::event::Key { css: css.key.css, serial: 0 };
     let ledger = kprobe()
         .events([unnumbered(web.online(), 1), unnumbered(web.offline_id_released(), 2)])
         .events([unnumbered(web.free(), 3), unnumbered(next.online(), 4)])

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use memcg_trace::{
-    scenarios::{Name, Sign},
-    verdict::{
-        Counted, Differs, Evidence, Expectation, Family, GoneAfter, ParseError, Played, Verdict, Walked,
-    },
+use memcg_trace::verdict::{
+    Counted, Differs, Evidence, Expectation, Family, GoneAfter, ParseError, Played, ScenarioName, Sign,
+    Verdict, Walked,
 };
 use proptest::prelude::*;
 
@@ -32,7 +30,7 @@ fn what_stays_is_a_leak_and_went_after_something() {
         (None, &[2, 2, 2, 2], Verdict::Leak, Some(Nothing)),
     ];
     for (pin, dying, expected, gone_after) in table {
-        let judgement = verdict(&evidence(Name::Tmpfs, *pin, dying));
+        let judgement = verdict(&evidence(ScenarioName::Tmpfs, *pin, dying));
         assert_eq!((judgement.verdict, judgement.gone_after), (*expected, *gone_after), "{dying:?}");
         assert_eq!(judgement.stayed, Some(dying[0]));
         assert_eq!(judgement.charged_pages, Some(17 * dying[0]));
@@ -42,14 +40,14 @@ fn what_stays_is_a_leak_and_went_after_something() {
 
 #[test]
 fn late_is_neither_clean_nor_a_leak() {
-    let mut late = evidence(Name::Churn, None, &[0]);
+    let mut late = evidence(ScenarioName::Churn, None, &[0]);
     readings(&mut late)[0].waited = LATE + Duration::from_millis(1);
     assert_eq!(verdict(&late).verdict, Verdict::Late);
 }
 
 #[test]
 fn a_backend_without_ids_takes_them_from_the_walk() {
-    let mut swap = evidence(Name::Swap, PIN, &[100, 100, 0]);
+    let mut swap = evidence(ScenarioName::Swap, PIN, &[100, 100, 0]);
     for reading in readings(&mut swap) {
         reading.ledger.ids_held = None;
         reading.counted.walk.as_mut().expect("a walk").ids_held = Some(99);
@@ -66,7 +64,7 @@ fn signs_that_no_memcg_shows() {
         (Sign::IdGone("ENOSPC".to_owned()), Verdict::Leak),
     ];
     for (shown, expected) in table {
-        let mut clean = evidence(Name::SlabCaches, None, &[0]);
+        let mut clean = evidence(ScenarioName::SlabCaches, None, &[0]);
         if let Played::Done { sign, .. } = &mut clean.played {
             *sign = Some(shown.clone());
         }
@@ -85,10 +83,10 @@ fn neither_skipped_nor_failed_is_a_pass() {
         (Played::Skipped("no zram".to_owned()), Verdict::Skipped),
         (Played::Failed("no memory".to_owned()), Verdict::Inconclusive),
     ] {
-        let evidence = Evidence { played, ..evidence(Name::Swap, None, &[]) };
+        let evidence = Evidence { played, ..evidence(ScenarioName::Swap, None, &[]) };
         assert_eq!(verdict(&evidence).verdict, expected);
     }
-    assert_eq!(verdict(&evidence(Name::Swap, None, &[])).verdict, Verdict::Inconclusive);
+    assert_eq!(verdict(&evidence(ScenarioName::Swap, None, &[])).verdict, Verdict::Inconclusive);
 }
 
 /// Each of these makes one witness say something else, or nothing: a clean scenario and a leak, no verdict on either.
@@ -118,7 +116,7 @@ fn witnesses_that_disagree() {
     for (what, mutate) in mutations {
         for dying in [[0, 0, 0], [100, 100, 0], [100, 0, 0]] {
             for at in 0..dying.len() {
-                let mut evidence = evidence(Name::Tmpfs, PIN, &dying);
+                let mut evidence = evidence(ScenarioName::Tmpfs, PIN, &dying);
                 let reading = &mut readings(&mut evidence)[at];
                 mutate(&mut reading.ledger, &mut reading.counted);
                 let judgement = verdict(&evidence);
@@ -135,7 +133,7 @@ fn walk(counted: &mut Counted) -> &mut Walked {
 
 #[test]
 fn memcgs_that_are_dying_without_their_cgroup() {
-    let mut toggled = evidence(Name::ControllerToggle, PIN, &[100, 100, 0]);
+    let mut toggled = evidence(ScenarioName::ControllerToggle, PIN, &[100, 100, 0]);
     for reading in readings(&mut toggled) {
         reading.ledger.without_directory = 0;
         reading.counted.dying_cgroups = Some(0);
@@ -146,7 +144,7 @@ fn memcgs_that_are_dying_without_their_cgroup() {
 /// v1: fewer cgroups are dying on the whole machine than the ledger claims.
 #[test]
 fn the_machine_has_fewer() {
-    let mut leak = evidence(Name::Tmpfs, PIN, &[100, 100, 0]);
+    let mut leak = evidence(ScenarioName::Tmpfs, PIN, &[100, 100, 0]);
     for reading in readings(&mut leak) {
         reading.counted.dying_cgroups = None;
         reading.counted.dying_memcgs = None;
@@ -169,7 +167,7 @@ proptest! {
     ) {
         let [created, freed, live, removed, dying] = ledger;
         let family = Family { created, freed, live, removed, dying, without_directory: removed + dying, ids_held: None, css_freed: 0 };
-        let mut evidence = evidence(Name::Churn, None, &[0]);
+        let mut evidence = evidence(ScenarioName::Churn, None, &[0]);
         let reading = &mut readings(&mut evidence)[0];
         reading.ledger = family;
         let walk = Walked { live: walked[0], removed: walked[1], dying: walked[2], ids_held: None, charged_pages: None, strangers: 0 };
@@ -200,23 +198,23 @@ fn expectations_of_a_file() {
     let text = "# of 6.12\ntmpfs leak\n\n  swap   LEAK # and the ID\nkmem-limit skipped\n";
     let expectation = Expectation::parse(text).expect("a file");
     let table = [
-        (Name::Tmpfs, Verdict::Leak, Differs::No),
-        (Name::Tmpfs, Verdict::Clean, Differs::Other),
-        (Name::Tmpfs, Verdict::Inconclusive, Differs::Unknown),
-        (Name::Tmpfs, Verdict::Skipped, Differs::Unknown),
-        (Name::KmemLimit, Verdict::Skipped, Differs::No),
-        (Name::KmemLimit, Verdict::Clean, Differs::Other),
-        (Name::Churn, Verdict::Clean, Differs::No),
-        (Name::Churn, Verdict::Late, Differs::Other),
-        (Name::Churn, Verdict::Leak, Differs::Leak),
-        (Name::Churn, Verdict::Skipped, Differs::No),
+        (ScenarioName::Tmpfs, Verdict::Leak, Differs::No),
+        (ScenarioName::Tmpfs, Verdict::Clean, Differs::Other),
+        (ScenarioName::Tmpfs, Verdict::Inconclusive, Differs::Unknown),
+        (ScenarioName::Tmpfs, Verdict::Skipped, Differs::Unknown),
+        (ScenarioName::KmemLimit, Verdict::Skipped, Differs::No),
+        (ScenarioName::KmemLimit, Verdict::Clean, Differs::Other),
+        (ScenarioName::Churn, Verdict::Clean, Differs::No),
+        (ScenarioName::Churn, Verdict::Late, Differs::Other),
+        (ScenarioName::Churn, Verdict::Leak, Differs::Leak),
+        (ScenarioName::Churn, Verdict::Skipped, Differs::No),
     ];
     for (name, verdict, differs) in table {
         assert_eq!(expectation.compare(name, false, verdict), differs, "{name} {verdict}");
     }
-    assert_eq!(expectation.compare(Name::Churn, true, Verdict::Skipped), Differs::Unknown);
+    assert_eq!(expectation.compare(ScenarioName::Churn, true, Verdict::Skipped), Differs::Unknown);
     let leaks = Expectation::all(Verdict::Leak);
-    assert_eq!(leaks.compare(Name::Churn, false, Verdict::Clean), Differs::Other);
+    assert_eq!(leaks.compare(ScenarioName::Churn, false, Verdict::Clean), Differs::Other);
 }
 
 #[test]

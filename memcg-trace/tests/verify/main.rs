@@ -8,9 +8,8 @@ mod outputs;
 
 use std::time::Duration;
 
-use memcg_trace::{
-    scenarios::Name,
-    verdict::{Counted, Evidence, Family, Judgement, Moment, Played, Reading, Walked, judge},
+use memcg_trace::verdict::{
+    Counted, Evidence, Family, Judgement, Moment, Played, Reading, ScenarioName, Walked, judge,
 };
 
 const SETTLE: Duration = Duration::from_secs(10);
@@ -45,7 +44,7 @@ fn reading(moment: Moment, memcgs: u64, dying: u64, held: u64) -> Reading {
 }
 
 /// A scenario of 100 cgroups that was played to its end; how many were dying at each moment.
-fn evidence(name: Name, pin: Option<&'static str>, dying: &[u64]) -> Evidence {
+fn evidence(name: ScenarioName, pin: Option<&'static str>, dying: &[u64]) -> Evidence {
     let moments = [Moment::Removed, Moment::Dropped, Moment::Unpinned, Moment::DroppedAgain];
     let readings = moments.into_iter().zip(dying).map(|(moment, dying)| reading(moment, 100, *dying, 0));
     let played = Played::Done { memcgs: 100, pin, readings: readings.collect(), sign: None };

@@ -1,15 +1,15 @@
 //! Golden output of every format, the exit code, and a baseline made of it.
 
 use memcg_trace::{
+    commands::verify::exit,
     exit::Exit,
+    record::Backend,
     report::{
         json, junit, tap,
         text::{self, Color},
         view::{Ground, VerdictView, VerifyView},
     },
-    scenarios::Name,
-    tracker::Backend,
-    verdict::{Baseline, Evidence, Expectation, Played, Verdict},
+    verdict::{Baseline, Evidence, Expectation, Played, ScenarioName, Verdict},
 };
 
 use super::{evidence, golden, readings, verdict};
@@ -28,22 +28,27 @@ fn ground(kernel: &str) -> Ground {
 
 /// One of each verdict.
 fn run() -> Vec<Evidence> {
-    let mut swap = evidence(Name::Swap, Some("the swapped memory"), &[100, 100, 0]);
+    let mut swap = evidence(ScenarioName::Swap, Some("the swapped memory"), &[100, 100, 0]);
     for reading in readings(&mut swap) {
         let held = Some(reading.ledger.dying);
         reading.ledger.ids_held = held;
         reading.counted.walk.as_mut().expect("a walk").ids_held = held;
     }
-    let mut late = evidence(Name::Dentries, Some("the directory"), &[0]);
+    let mut late = evidence(ScenarioName::Dentries, Some("the directory"), &[0]);
     readings(&mut late)[0].waited = super::SETTLE;
     let skipped = "there is no memory.kmem.limit_in_bytes here: <v1> & \"v1\" alone has it # \u{1b}[2J";
-    let lost =
-        Evidence { loss: vec!["12 events were lost".to_owned()], ..evidence(Name::Socket, None, &[5]) };
+    let lost = Evidence {
+        loss: vec!["12 events were lost".to_owned()],
+        ..evidence(ScenarioName::Socket, None, &[5])
+    };
     vec![
-        evidence(Name::Churn, None, &[0]),
-        Evidence { played: Played::Skipped(skipped.to_owned()), ..evidence(Name::KmemLimit, None, &[]) },
-        evidence(Name::Tmpfs, Some("the file"), &[100, 100, 0]),
-        evidence(Name::PageCache, None, &[100, 0, 0]),
+        evidence(ScenarioName::Churn, None, &[0]),
+        Evidence {
+            played: Played::Skipped(skipped.to_owned()),
+            ..evidence(ScenarioName::KmemLimit, None, &[])
+        },
+        evidence(ScenarioName::Tmpfs, Some("the file"), &[100, 100, 0]),
+        evidence(ScenarioName::PageCache, None, &[100, 0, 0]),
         swap,
         lost,
         late,
@@ -77,7 +82,7 @@ fn as_json(view: &VerifyView) -> Vec<u8> {
 fn every_format() {
     let expected = Expectation::parse("tmpfs leak\nswap leak").expect("expectations");
     let view = view(&run(), "6.12.117", &expected, None);
-    assert_eq!(view.exit(), Exit::Leak, "page-cache leaks and should not");
+    assert_eq!(exit(&view), Exit::Leak, "page-cache leaks and should not");
     let json = as_json(&view);
     golden::check_json(&json);
     golden::compare("verify.jsonl", &json);
@@ -99,7 +104,7 @@ fn every_format() {
 fn the_worst_verdict_decides_the_exit_code() {
     let clean = Expectation::all(Verdict::Clean);
     let of =
-        |evidence: Vec<Evidence>, expectation: &Expectation| view(&evidence, "1", expectation, None).exit();
+        |evidence: Vec<Evidence>, expectation: &Expectation| exit(&view(&evidence, "1", expectation, None));
     let [churn, skipped, tmpfs, cache, swap, lost, late] = run().try_into().expect("seven");
     assert_eq!(of(vec![churn.clone(), skipped.clone()], &clean), Exit::Done);
     assert_eq!(of(vec![churn.clone(), lost.clone()], &clean), Exit::Inconclusive);
@@ -118,13 +123,13 @@ fn changes_since_a_baseline() {
     assert_eq!(same.changes.as_ref().map(Vec::len), Some(0), "{:?}", same.changes);
 
     let mut after = run();
-    after[2] = evidence(Name::Tmpfs, Some("the file"), &[0]);
-    after[3] = evidence(Name::PageCache, None, &[17, 0]);
+    after[2] = evidence(ScenarioName::Tmpfs, Some("the file"), &[0]);
+    after[3] = evidence(ScenarioName::PageCache, None, &[17, 0]);
     after.remove(6);
-    after.push(evidence(Name::Nested, Some("the file"), &[100, 100, 0]));
+    after.push(evidence(ScenarioName::Nested, Some("the file"), &[100, 100, 0]));
     let view = view(&after, "7.2.12", &expected, Some(&baseline));
     let changed: Vec<_> = view.changes.iter().flatten().map(|change| change.scenario).collect();
-    assert_eq!(changed, [Name::Tmpfs, Name::Nested, Name::Dentries]);
+    assert_eq!(changed, [ScenarioName::Tmpfs, ScenarioName::Nested, ScenarioName::Dentries]);
     let mut out = as_json(&view);
     golden::check_json(&out);
     text::verify(&mut out, &view, Color::Off).expect("text");

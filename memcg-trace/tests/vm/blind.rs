@@ -1,7 +1,7 @@
 //! What old kernels need, as far as newer ones can show it: no type information, hooks that only old kernels get.
 
 use aya::{Ebpf, programs::Program};
-use memcg_trace::kernel::{Kernel, controller::Controller, objects, proof};
+use memcg_trace::kernel::{Kernel, cgroupfs::hierarchy::Controller, hooks::objects, layout::proof};
 
 use crate::{
     support::{

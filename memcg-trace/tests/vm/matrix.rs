@@ -124,7 +124,7 @@ fn controller_toggle() {
     let kernel = kernel();
     if hierarchy().0 == Version::V1 {
         let root = hierarchy().1;
-        assert!(!root.join("cgroup.subtree_control").exists(), "v1 has no controllers to switch off");
+        assert!(!root.join("cgroup.subtree_control").exists(), "controllers cannot be disabled on cgroup v1");
         return;
     }
     let home = Cgroup::home("toggle");

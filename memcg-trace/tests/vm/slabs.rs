@@ -7,7 +7,7 @@ use std::{
 };
 
 use memcg_trace::{
-    kernel::{clock, slab_list},
+    kernel::{clock, slab::listing},
     slab::{Change, Config, Creator, Ledger, SlabRecord, Totals, What},
     source::slab::SlabSource,
 };
@@ -44,7 +44,7 @@ impl Watch {
             tells_release: true,
             grace_ns: Duration::from_secs(5).as_nanos() as u64,
         });
-        let listing = slab_list::read().expect("the kernel's list");
+        let listing = listing::read().expect("the kernel's list");
         ledger.apply(&SlabRecord::Walk(listing), &mut Vec::new());
         let leaked = ledger.totals().leaked;
         let mut watch = Self { source, ledger, changes: Vec::new(), leaked };

@@ -12,7 +12,8 @@ use memcg_trace::{
         Kernel,
         walk::{Walk, Walks},
     },
-    source::Snapshot,
+    record::Snapshot,
+    source::take_walk,
 };
 use memcg_trace_common::{CssFlag, EventHeader};
 use nix::sys::signal::Signal;
@@ -96,7 +97,7 @@ fn walks_agree_with_the_oracle() {
 
     let truth = oracle::memcgs();
     let snapshots = eventually("two walks between which no zombie loses a page", || {
-        let [program, kcore] = walks.each_mut().map(|walk| Snapshot::take(walk).expect("a walk"));
+        let [program, kcore] = walks.each_mut().map(|walk| take_walk(walk).expect("a walk"));
         let read = [facts(&program), facts(&kcore)];
         if read[0] == read[1] { Ok([program, kcore]) } else { Err(format!("they read {read:?}")) }
     });
@@ -178,7 +179,7 @@ fn walks_while_cgroups_come_and_go() {
         let storm = scope.spawn(|| storm(&home, 2, 5000));
         while !storm.is_finished() {
             for walk in &mut walks {
-                let snapshot = Snapshot::take(walk).expect("a walk");
+                let snapshot = take_walk(walk).expect("a walk");
                 let seen: BTreeSet<_> = snapshot.events.iter().map(memcg).collect();
                 assert_eq!(seen.len(), snapshot.events.len(), "\"{}\" sees none twice", walk.means());
                 let missing: Vec<_> = steady.difference(&seen).collect();

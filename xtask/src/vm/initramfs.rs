@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use cpio::newc;
 
+use super::modules::{self, Modules};
 use crate::process;
 
 /// File types and permissions, as stat(2) has them.
@@ -78,21 +78,17 @@ impl Initramfs {
         Ok(())
     }
 
-    /// Adds the named modules that exist below `modules`, and those they depend on.
-    pub fn add_modules(&mut self, modules: &Path, names: &[String]) -> Result<()> {
-        let mut files = Vec::new();
-        find_modules(modules, &mut files)?;
-        let mut wanted: Vec<_> = names.iter().map(|name| name.replace('-', "_")).collect();
+    /// Adds the named modules, as far as the kernel has them as files, and those they depend on.
+    pub fn add_modules(&mut self, modules: &Modules, mut wanted: Vec<String>) -> Result<()> {
         let mut done = BTreeSet::new();
         while let Some(name) = wanted.pop() {
-            // A module may be built in, or be no part of this kernel: the command will notice what it misses.
-            let Some((_, file)) = files.iter().find(|(module, _)| *module == name) else { continue };
-            if !done.insert(name.clone()) {
-                continue;
+            for (name, file) in modules.called(&name)? {
+                if done.insert(name) {
+                    let content = modules::read(file)?;
+                    wanted.extend(modules::dependencies(&content));
+                    self.add(format!("/lib/vm-modules/{name}.ko"), &content)?;
+                }
             }
-            let content = read_module(file)?;
-            wanted.extend(dependencies(&content));
-            self.add(format!("/lib/vm-modules/{name}.ko"), &content)?;
         }
         Ok(())
     }
@@ -115,41 +111,4 @@ fn static_busybox() -> Result<PathBuf> {
         bail!("{} is not static: install busybox-static", busybox.display());
     }
     Ok(busybox)
-}
-
-/// All modules below a directory, by the names the kernel has for them.
-fn find_modules(dir: &Path, found: &mut Vec<(String, PathBuf)>) -> Result<()> {
-    for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
-        let entry = entry?;
-        let path = entry.path();
-        if entry.file_type()?.is_dir() {
-            find_modules(&path, found)?;
-        } else if let Some((name, "" | ".xz")) =
-            path.file_name().and_then(|name| name.to_str()?.split_once(".ko"))
-        {
-            found.push((name.replace('-', "_"), path));
-        }
-    }
-    Ok(())
-}
-
-fn read_module(path: &Path) -> Result<Vec<u8>> {
-    if path.extension().is_some_and(|extension| extension == "ko") {
-        return fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-    }
-    let output = Command::new("xz").arg("-dc").arg(path).output().context("cannot run xz")?;
-    if !output.status.success() {
-        bail!("cannot unpack {}: {}", path.display(), String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(output.stdout)
-}
-
-/// What a module's `.modinfo` says it depends on.
-fn dependencies(module: &[u8]) -> Vec<String> {
-    let lists = module.split(|&byte| byte == 0).filter_map(|text| text.strip_prefix(b"depends="));
-    let names = lists.flat_map(|list| list.split(|&byte| byte == b','));
-    names
-        .map(|name| String::from_utf8_lossy(name).replace('-', "_"))
-        .filter(|name| !name.is_empty())
-        .collect()
 }

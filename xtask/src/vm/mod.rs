@@ -5,7 +5,9 @@ mod initramfs;
 mod kernel;
 mod machine;
 pub mod module;
+mod modules;
 mod qemu;
+mod run;
 mod systemd;
 mod verify;
 
@@ -17,7 +19,8 @@ use std::time::Duration;
 use anyhow::Result;
 
 pub use self::kernel::Kernel;
-pub use self::machine::{Cgroup, Init, Output, Vm};
+pub use self::machine::{Cgroup, Init, Vm};
+pub use self::run::Output;
 use crate::build;
 use crate::workspace::Workspace;
 

@@ -38,6 +38,9 @@ pub struct Args {
     /// Where the matrix goes
     #[arg(long, value_name = "FILE", default_value = "docs/VERIFIED.md")]
     out: PathBuf,
+    /// A kernel module to have at hand for modprobe, besides the usual ones; may be given more than once
+    #[arg(long = "module", value_name = "NAME")]
+    modules: Vec<String>,
     /// Memory of each VM in MiB; using up all memcg IDs takes 4096
     #[arg(long, value_name = "MB", default_value_t = 4096)]
     memory: u32,
@@ -68,7 +71,7 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
                 cpus: 2,
                 append: String::new(),
                 kvm: false,
-                modules: Vec::new(),
+                modules: args.modules.clone(),
                 files: vec![(loader.clone(), "/bin/memcg-trace".into())],
                 environment: Vec::new(),
                 command: command.into_iter().chain(args.args.iter().cloned()).collect(),

@@ -6,23 +6,30 @@ use super::runtimes;
 use crate::{
     kernel::{
         Kernel,
-        answer::{Ability, Answer},
-        attach::{AttachError, Kind, Planned},
+        ability::{Ability, Answer},
         boot,
-        callbacks::Callbacks,
-        controller::Controller,
-        hierarchies::{self, Mode},
-        layout::{self, LayoutError},
+        cgroupfs::{
+            hierarchy::Controller,
+            mounts::{self, Mode},
+        },
+        hooks::{
+            attach::AttachError,
+            css_callbacks::Callbacks,
+            plan::{Kind, Planned},
+            traceable,
+        },
+        layout::{
+            self, LayoutError,
+            proof::{self, ProofError},
+        },
         privileges::{self, Lockdown, PrivilegeError},
-        proof::{self, ProofError},
-        traceable,
         walk::Walk,
     },
+    record::Backend,
     source::{
         Caches,
         live::{LiveError, Options, Trial},
     },
-    tracker::Backend,
 };
 use memcg_trace_common::{DentryLayout, Layout};
 
@@ -79,7 +86,7 @@ impl Abilities {
 
     fn hierarchy(&mut self) {
         let controller = Controller::find();
-        let mode = match hierarchies::mode() {
+        let mode = match mounts::mode() {
             Some(Mode::V1) => "; only v1 is mounted",
             Some(Mode::V2) => "; only v2 is mounted",
             Some(Mode::Hybrid) => "; v1 and v2 are mounted (hybrid)",

@@ -8,20 +8,22 @@ use std::{
 
 use crate::{
     attribution::container_of_path,
-    commands::scan::{empty::Empty, survey::Survey},
     diagnosis::{Memcgs, Node, Pin, Trend},
-    event::Event,
+    event::{Event, Key},
     kernel::{
         boot,
-        controller::{Controller, Version},
-        counted::Counted,
-        hierarchies,
-        kmem::Kmem,
+        cgroupfs::{
+            cgroup_stat::{Counted, dying_by_controller},
+            hierarchy::Controller,
+            kmem,
+        },
         page_bytes,
         walk::Walk,
     },
-    source::{Caches, Record},
-    tracker::{Backend, Config, Key, Tracker},
+    record::{Record, Version},
+    session::{Empty, Survey},
+    source::Caches,
+    tracker::Tracker,
 };
 
 /// Shorter spans tell no trend.
@@ -67,7 +69,7 @@ pub fn examine(
         memory_bytes: boot::memory_bytes(),
         dying_by_controller: lesser(&first.by_controller, &second.by_controller),
         slab_caches: second.slab_caches,
-        kmem: Kmem::find(&parameters, controller, |path| container_of_path(path).is_some()),
+        kmem: kmem::kmem(&parameters, controller, |path| container_of_path(path).is_some()),
         trend,
         memcgs: second.after(&first, caches),
         mkdir_errno: None,
@@ -91,7 +93,7 @@ impl Look {
             Err(reason) => (None, counted(controller, reason)),
         };
         let dying = survey.as_ref().map(|survey| survey.snapshot.dying().filter_map(Key::of).collect());
-        Self { memcgs, dying, survey, by_controller: hierarchies::dying(), slab_caches: slab_caches() }
+        Self { memcgs, dying, survey, by_controller: dying_by_controller(), slab_caches: slab_caches() }
     }
 
     /// What stayed since `earlier`.
@@ -133,13 +135,7 @@ fn held_by_caches(caches: &mut Caches, memcgs: &[Key]) -> HashSet<Key> {
 
 /// Everything, by a walk.
 fn walked(survey: &Survey) -> Memcgs {
-    let mut tracker = Tracker::new(Config {
-        backend: Backend::Kprobe,
-        grace_ns: u64::MAX,
-        live_at_start: Some(0),
-        paths: std::collections::HashMap::new(),
-    });
-    tracker.walked(&survey.snapshot, &mut Vec::new());
+    let tracker = Tracker::of_walk(&survey.snapshot);
     let totals = tracker.totals();
     let held = |event: &Event| Some(event.css_refs()?.min(event.charged_pages()?) * page_bytes() as u64);
     Memcgs {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::kernel::answer::Answer;
+use crate::kernel::ability::Answer;
 
 /// Names of runtimes, and where one that is installed shows.
 const RUNTIMES: &[(&str, &[&str])] = &[

@@ -15,15 +15,9 @@ use nix::{
 
 use crate::{
     event::Event,
-    kernel::{
-        answer::Answer,
-        controller::{Controller, Version},
-    },
-    source::{
-        Merge, Record,
-        live::{Live, Options},
-    },
-    tracker::Backend,
+    kernel::{ability::Answer, cgroupfs::hierarchy::Controller},
+    record::{Backend, Merge, Record, Version},
+    source::live::{Live, Options},
 };
 
 /// A memcg that nothing keeps is freed within 100 ms; emulated and loaded, within seconds.

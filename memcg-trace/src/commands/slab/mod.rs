@@ -1,8 +1,6 @@
 //! `memcg-trace slab`: the kernel's slab caches, at one look or from look to look.
 
-mod owners;
 mod watch;
-mod watcher;
 
 use std::{
     io::{self, BufWriter},
@@ -12,17 +10,16 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use self::owners::OwnerWalk;
-pub use self::watcher::Watcher;
-use super::{Format, color, wall_clock};
+use super::{Format, color};
 use crate::{
     exit::Exit,
-    kernel::{privileges, slab, slab_list},
+    kernel::{clock, hooks::slab_plan, privileges, slab::listing},
     report::{
         json, text,
-        view::{Owners, SlabBy, SlabRequest, SlabRun, SlabView},
+        view::{SlabBy, SlabRequest, SlabView},
     },
-    slab::{Config, Ledger, SlabRecord},
+    session::{MEMCGS_UNKNOWN, OwnerWalk},
+    slab::{Config, Ledger, Owners, SlabRecord, SlabRun},
 };
 
 /// List slab caches: who made them, which only grow, which are never released
@@ -108,8 +105,8 @@ impl Args {
     }
 
     fn look(&self) -> Result<Exit> {
-        let listing = slab_list::read()?;
-        let per_memcg = slab::has_memcg_caches();
+        let listing = listing::read()?;
+        let per_memcg = slab_plan::has_memcg_caches();
         let memcgs = (per_memcg == Some(true)).then(|| OwnerWalk::open(self.btf.as_deref())).transpose();
         privileges::drop_unneeded();
         let grace_ns = self.grace_ns();
@@ -119,7 +116,7 @@ impl Args {
             backend: "list",
             backend_reason: None,
             unknown: Vec::new(),
-            clock: wall_clock(),
+            clock: clock::offsets(),
             started_ns: None,
             ended_ns: listing.ended_ns,
             grace_ns,
@@ -136,7 +133,7 @@ impl Args {
         };
         match memcgs.and_then(|walk| walk.map(|mut walk| look(&mut walk)).transpose()) {
             Ok(owners) => run.owners = owners.unwrap_or_default(),
-            Err(error) => run.unknown.push((watcher::MEMCGS.to_owned(), format!("{error:#}"))),
+            Err(error) => run.unknown.push((MEMCGS_UNKNOWN.to_owned(), format!("{error:#}"))),
         }
         let mut out = BufWriter::new(io::stdout());
         self.sum_up(&mut out, &run, &ledger)

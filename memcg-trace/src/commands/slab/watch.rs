@@ -1,4 +1,4 @@
-//! From look to look, with everything between where the kernel can be hooked.
+//! The observer that prints what happens to slab caches, and what changed from look to look.
 
 use std::{
     io::{self, BufWriter, Stdout, Write as _},
@@ -6,67 +6,41 @@ use std::{
 };
 
 use anyhow::Result;
-use tokio::time::{Instant, sleep_until};
 
 use super::{
-    super::{Format, Stop, color, until},
+    super::{Format, announce, color},
     Args,
-    watcher::Watcher,
 };
 use crate::{
     exit::Exit,
-    kernel::{clock, privileges},
+    kernel::privileges,
+    record::Clock,
     report::{
         json,
         text::{self, Color},
-        view::{Clock, SlabBy, SlabDelta, SlabEventView},
+        view::{SlabBy, SlabDelta, SlabEventView},
     },
+    session::{SlabObserver, SlabWatcher, Stop},
     slab::{Change, Ledger, Totals},
 };
 
-/// How often the buffers are drained.
-const POLL: Duration = Duration::from_millis(50);
-
 /// Watches until a signal or `--duration`, then sums up.
 pub async fn watch(args: &Args, interval: Duration) -> Result<Exit> {
-    let watcher =
-        Watcher::start(args.grace_ns(), args.btf.as_deref(), args.by.and_then(SlabBy::owner).is_some())?;
+    let with_owners = args.by.and_then(SlabBy::owner).is_some();
+    let watcher = SlabWatcher::start(args.grace_ns(), args.btf.as_deref(), with_owners)?;
     privileges::drop_unneeded();
     // Before it says that it traces: who reads that may send a signal.
-    let mut stop = Stop::new()?;
-    watcher.announce();
-    let out = Lines {
+    let stop = Stop::listen()?;
+    announce::slab(&watcher.run);
+    let mut lines = Lines {
         out: BufWriter::new(io::stdout()),
         format: args.output,
         color: color(args.color),
         clock: watcher.run.clock,
+        before: *watcher.ledger.totals(),
     };
-    let mut watch = Watch { args, before: *watcher.ledger.totals(), watcher, lines: out };
-    let started = Instant::now();
-    let end = args.duration.map(|duration| started + duration);
-    let mut next_look = started + interval;
-    loop {
-        let wake = if watch.watcher.is_hooked() { next_look.min(Instant::now() + POLL) } else { next_look };
-        tokio::select! {
-            () = sleep_until(wake) => {}
-            () = until(end) => break,
-            () = stop.requested() => break,
-        }
-        watch.poll()?;
-        if Instant::now() >= next_look {
-            watch.look()?;
-            next_look += interval;
-        }
-    }
-    watch.finish()
-}
-
-struct Watch<'a> {
-    args: &'a Args,
-    watcher: Watcher,
-    /// At the look before.
-    before: Totals,
-    lines: Lines,
+    let watcher = watcher.run(stop, interval, args.duration, &mut lines).await?;
+    args.sum_up(&mut lines.out, &watcher.run, &watcher.ledger)
 }
 
 /// The live lines.
@@ -75,43 +49,32 @@ struct Lines {
     format: Format,
     color: Color,
     clock: Clock,
+    /// At the look before.
+    before: Totals,
 }
 
-impl Watch<'_> {
-    fn poll(&mut self) -> Result<()> {
-        self.watcher.poll(clock::monotonic_ns(), &mut |ledger, change| self.lines.event(ledger, change))?;
-        Ok(self.lines.out.flush()?)
-    }
-
-    /// What changed since the look before.
-    fn look(&mut self) -> Result<()> {
-        self.watcher.look(&mut |ledger, change| self.lines.event(ledger, change))?;
-        let ledger = &self.watcher.ledger;
-        let delta = SlabDelta::new(&self.before, ledger, clock::monotonic_ns(), &self.lines.clock);
-        self.before = *ledger.totals();
-        match self.lines.format {
-            Format::Text if delta.is_quiet() => {}
-            Format::Text => text::slab_delta(&mut self.lines.out, &delta)?,
-            Format::Json => json::slab_delta(&mut self.lines.out, &delta)?,
-        }
-        Ok(self.lines.out.flush()?)
-    }
-
-    /// Detaches, looks once more, and sums up.
-    fn finish(mut self) -> Result<Exit> {
-        let end_ns = clock::monotonic_ns();
-        self.watcher.finish(end_ns, &mut |ledger, change| self.lines.event(ledger, change))?;
-        self.args.sum_up(&mut self.lines.out, &self.watcher.run, &self.watcher.ledger)
-    }
-}
-
-impl Lines {
-    fn event(&mut self, ledger: &Ledger, change: &Change) -> Result<()> {
+impl SlabObserver for Lines {
+    fn slab_changed(&mut self, ledger: &Ledger, change: &Change) -> Result<()> {
         let event = SlabEventView::new(change, ledger, &self.clock);
         match self.format {
             Format::Text => text::slab_event(&mut self.out, &event, self.color)?,
             Format::Json => json::slab_event(&mut self.out, &event)?,
         }
         Ok(())
+    }
+
+    fn slab_looked(&mut self, ledger: &Ledger, now_ns: u64) -> Result<()> {
+        let delta = SlabDelta::new(&self.before, ledger, now_ns, &self.clock);
+        self.before = *ledger.totals();
+        match self.format {
+            Format::Text if delta.is_quiet() => {}
+            Format::Text => text::slab_delta(&mut self.out, &delta)?,
+            Format::Json => json::slab_delta(&mut self.out, &delta)?,
+        }
+        Ok(())
+    }
+
+    fn slab_tick(&mut self) -> Result<()> {
+        Ok(self.out.flush()?)
     }
 }

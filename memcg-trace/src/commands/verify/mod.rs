@@ -21,21 +21,24 @@ use self::{
     round::{Round, Settings},
     witness::Witness,
 };
-use super::{color, release_memory, trace::BackendChoice, wall_clock};
+use super::{announce, color, trace::BackendChoice};
 use crate::{
     attribution::container_of_path,
     exit::Exit,
     kernel::{
         Kernel,
-        controller::{Controller, ControllerError, Version},
+        cgroupfs::hierarchy::{Controller, ControllerError},
+        clock,
     },
+    record::{Start, Version},
     report::{
         json, junit, tap, text,
         view::{Ground, VerdictView, VerifyView},
     },
-    scenarios::{Name, stage::Stage},
-    source::{Start, Stream, Wanted},
-    verdict::{Baseline, Evidence, Expectation, Played, Verdict, judge},
+    scenarios::stage::Stage,
+    session::release_memory,
+    source::{Stream, Wanted},
+    verdict::{Baseline, Differs, Evidence, Expectation, Played, ScenarioName, Verdict, judge},
 };
 
 /// Provoke what is known to leak memcgs, and say whether this kernel does
@@ -51,7 +54,7 @@ use crate::{
 pub struct Args {
     /// Which ones [default: all]
     #[arg(value_enum, value_name = "SCENARIO")]
-    pub scenarios: Vec<Name>,
+    pub scenarios: Vec<ScenarioName>,
 
     /// How many cgroups each scenario makes
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
@@ -204,7 +207,7 @@ impl Args {
         });
         let view = VerifyView::new(verdicts.collect(), ground.clone(), baseline.as_ref());
         self.print(&view)?;
-        Ok(view.exit())
+        Ok(exit(&view))
     }
 
     fn may_run_here(&self, controller: &Controller) -> Result<()> {
@@ -229,11 +232,11 @@ impl Args {
 
     /// Plays all scenarios; when it returns, nothing is left of them.
     fn play(&self, kernel: &Kernel) -> Result<(Vec<Evidence>, Ground)> {
-        let names: Vec<Name> = match self.scenarios.as_slice() {
-            [] => Name::all().to_vec(),
-            some => Name::all().iter().copied().filter(|name| some.contains(name)).collect(),
+        let names: Vec<ScenarioName> = match self.scenarios.as_slice() {
+            [] => ScenarioName::all().to_vec(),
+            some => ScenarioName::all().iter().copied().filter(|name| some.contains(name)).collect(),
         };
-        let (alone, together): (Vec<Name>, Vec<Name>) =
+        let (alone, together): (Vec<ScenarioName>, Vec<ScenarioName>) =
             names.into_iter().partition(|name| name.is_exclusive());
         let stage = Stage::new(&kernel.controller)?;
         let mut evidence = Vec::new();
@@ -241,7 +244,7 @@ impl Args {
         let rounds = std::iter::once(together).chain(alone.into_iter().map(|name| vec![name]));
         for names in rounds.filter(|names| !names.is_empty()) {
             match names.as_slice() {
-                [Name::IdExhaustion] if !self.exhaust => {
+                [ScenarioName::IdExhaustion] if !self.exhaust => {
                     let reason = "it takes all memcg IDs of this node for a while: ask for it by --exhaust";
                     let played = Played::Skipped(reason.to_owned());
                     evidence.push(Evidence { name: names[0], cgroups: 0, played, loss: Vec::new() });
@@ -261,7 +264,7 @@ impl Args {
         &self,
         kernel: &Kernel,
         stage: &Stage,
-        names: &[Name],
+        names: &[ScenarioName],
         first: bool,
     ) -> Result<(Vec<Evidence>, Ground)> {
         let wanted = Wanted {
@@ -269,27 +272,28 @@ impl Args {
             perf_pages: None,
             walk: true,
             grace_ns: u64::MAX,
-            clock: wall_clock(),
+            clock: clock::offsets(),
         };
         let oracle = KernelOracle::new(kernel);
         let (stream, start) = Stream::open(kernel, &wanted)?;
         if first {
-            announce(&start);
+            announce::tracing(&start);
         }
         let settings = Settings { cgroups: self.cgroups, settle: self.settle, agree: AGREE };
         let say = &mut |what: &str| eprintln!("memcg-trace: {what}");
-        let witness = Witness::new(stream, &start);
+        let ground = self.ground(&start);
+        let witness = Witness::new(stream, start);
         let round = Round { stage, witness, oracle, settings, interrupted: interrupt::check, say };
         let evidence = round.play(names)?;
-        Ok((evidence, self.ground(start)))
+        Ok((evidence, ground))
     }
 
-    fn ground(&self, start: Start) -> Ground {
+    fn ground(&self, start: &Start) -> Ground {
         Ground {
-            kernel: start.kernel,
-            controller: start.controller,
+            kernel: start.kernel.clone(),
+            controller: start.controller.clone(),
             backend: start.backend,
-            backend_reason: start.backend_reason,
+            backend_reason: start.backend_reason.clone(),
             cgroups: self.cgroups,
             settle_ns: u64::try_from(self.settle.as_nanos()).unwrap_or(u64::MAX),
             page_bytes: start.page_bytes,
@@ -308,7 +312,12 @@ impl Args {
     }
 }
 
-fn announce(start: &Start) {
-    let why = start.backend_reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    eprintln!("memcg-trace: tracing {}, {} backend{why}", start.controller, start.backend);
+/// The worst of all verdicts decides.
+pub fn exit(view: &VerifyView) -> Exit {
+    match view.verdicts.iter().map(|view| view.differs).max() {
+        Some(Differs::Leak) => Exit::Leak,
+        Some(Differs::Other) => Exit::Failed,
+        Some(Differs::Unknown) => Exit::Inconclusive,
+        Some(Differs::No) | None => Exit::Done,
+    }
 }

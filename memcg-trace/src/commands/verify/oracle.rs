@@ -6,10 +6,15 @@ use anyhow::Result;
 use memcg_trace_common::CssFlag;
 
 use crate::{
-    event::Event,
-    kernel::{Kernel, cgroup::Cgroup, controller::Version, counted, walk::Walk},
-    source::Snapshot,
-    tracker::{Id, Key},
+    event::{Event, Key},
+    kernel::{
+        Kernel,
+        cgroupfs::{cgroup::Cgroup, cgroup_stat},
+        walk::Walk,
+    },
+    record::{Snapshot, Version},
+    source::take_walk,
+    tracker::Id,
     verdict::{Counted, Walked},
 };
 
@@ -45,12 +50,12 @@ impl<'a> KernelOracle<'a> {
 
 impl Oracle for KernelOracle<'_> {
     fn count(&mut self, parents: &[&Cgroup], dying: &Dying) -> Result<Vec<Counted>> {
-        let snapshot = self.walk.as_mut().map(Snapshot::take).transpose()?;
+        let snapshot = self.walk.as_mut().map(take_walk).transpose()?;
         let orphans = self.walk.as_ref().is_some_and(Walk::outlives_cgroups).then_some(dying);
         let walked = snapshot.map(|snapshot| walked(&snapshot, parents, orphans));
         let dying_anywhere = self.dying_anywhere();
         let count = |(number, parent): (usize, &&Cgroup)| {
-            let below = counted::Counted::below(parent.version(), parent.directory());
+            let below = cgroup_stat::Counted::below(parent.version(), parent.directory());
             Counted {
                 dying_cgroups: below.dying_cgroups,
                 dying_memcgs: below.dying_memcgs,

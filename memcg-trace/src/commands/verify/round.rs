@@ -10,10 +10,10 @@ use anyhow::Result;
 
 use super::{oracle::Oracle, witness::Witness};
 use crate::{
-    kernel::cgroup::Cgroup,
-    scenarios::{Name, Scenario, Sign, stage::Stage},
+    kernel::cgroupfs::cgroup::Cgroup,
+    scenarios::{Scenario, scenario, stage::Stage},
     source::Feed,
-    verdict::{Counted, Evidence, Family, Moment, Played, Reading},
+    verdict::{Counted, Evidence, Family, Moment, Played, Reading, ScenarioName, Sign},
 };
 
 /// How a round is played.
@@ -44,7 +44,7 @@ pub struct Round<'a, F, O> {
 
 /// A scenario that plays. What it pins goes before the cgroup.
 struct Actor {
-    name: Name,
+    name: ScenarioName,
     scenario: Box<dyn Scenario>,
     parent: Cgroup,
     /// Its number with the witness.
@@ -58,7 +58,7 @@ struct Actor {
 
 impl<F: Feed, O: Oracle> Round<'_, F, O> {
     /// Plays the scenarios and returns what was seen of each, in their order.
-    pub fn play(mut self, names: &[Name]) -> Result<Vec<Evidence>> {
+    pub fn play(mut self, names: &[ScenarioName]) -> Result<Vec<Evidence>> {
         let mut actors = Vec::new();
         for name in names {
             self.pump()?;
@@ -102,8 +102,8 @@ impl<F: Feed, O: Oracle> Round<'_, F, O> {
         actors.iter().any(|actor| self.family(actor).staying() > 0)
     }
 
-    fn set_up(&mut self, name: Name) -> Result<Actor> {
-        let mut scenario = name.scenario();
+    fn set_up(&mut self, name: ScenarioName) -> Result<Actor> {
+        let mut scenario = scenario(name);
         let cgroups = scenario.cgroups(self.settings.cgroups);
         let parent = self.stage.home().child(&name.to_string())?;
         parent.enable_memory()?;

@@ -4,21 +4,22 @@ use anyhow::Result;
 
 use super::oracle::Dying;
 use crate::{
-    source::{Feed, Polled, Record, Start},
-    tracker::{Backend, Change, Config, Found, Id, Memcg, State, Tracker, What},
+    record::{Backend, Start},
+    session::{Book, Observer, Session, SlabObserver},
+    source::{Feed, Polled},
+    tracker::{Change, Found, Id, Memcg, State, What},
     verdict::Family,
 };
 
 /// Follows the events. What comes from `F` need not be the kernel.
 pub struct Witness<F> {
-    feed: F,
-    backend: Backend,
-    tracker: Tracker,
-    families: Vec<Follow>,
-    /// Kept from call to call for their memory.
-    records: Vec<Record>,
-    changes: Vec<Change>,
+    session: Session<F>,
+    families: Families,
 }
+
+/// Counts who comes and who goes, while it happens: the ledger forgets what was freed.
+#[derive(Default)]
+struct Families(Vec<Follow>);
 
 /// The memcgs below one cgroup.
 struct Follow {
@@ -30,42 +31,29 @@ struct Follow {
 }
 
 impl<F: Feed> Witness<F> {
-    pub fn new(feed: F, start: &Start) -> Self {
-        let tracker = Tracker::new(Config {
-            backend: start.backend,
-            grace_ns: u64::MAX,
-            live_at_start: start.live,
-            paths: start.paths.clone(),
-        });
-        Self {
-            feed,
-            backend: start.backend,
-            tracker,
-            families: Vec::new(),
-            records: Vec::new(),
-            changes: Vec::new(),
-        }
+    /// Nothing that stays is to be told: `start` has the longest grace time.
+    pub fn new(feed: F, start: Start) -> Self {
+        Self { session: Session::of(feed, start), families: Families::default() }
     }
 
     /// Counts the memcgs below a cgroup that was just made. Returns the number to ask for them by.
     pub fn follow(&mut self, parent_id: u64) -> usize {
-        self.families.push(Follow { parent_id, prefix: None, created: 0, freed: 0 });
-        self.families.len() - 1
+        self.families.0.push(Follow { parent_id, prefix: None, created: 0, freed: 0 });
+        self.families.0.len() - 1
     }
 
     /// Takes what happened.
     pub fn pump(&mut self) -> Result<Polled> {
-        let polled = self.feed.poll(self.tracker.wants_walk(), &mut self.records)?;
-        self.apply(polled.settled_ns);
-        Ok(polled)
+        self.session.poll(&mut self.families)
     }
 
     /// What the ledger has of a family.
     pub fn family(&self, number: usize) -> Family {
-        let Some(follow) = self.families.get(number) else { return Family::default() };
+        let Some(follow) = self.families.0.get(number) else { return Family::default() };
         let mut family = Family { created: follow.created, freed: follow.freed, ..Family::default() };
         let mut ids_held = 0;
-        for memcg in self.tracker.memcgs().filter(|memcg| follow.is_of(memcg)) {
+        let book = self.session.book();
+        for memcg in book.tracker().memcgs().filter(|memcg| follow.is_of(memcg)) {
             match memcg.state {
                 State::Online => family.live += 1,
                 State::Removed => family.removed += 1,
@@ -77,70 +65,56 @@ impl<F: Feed> Witness<F> {
             family.css_freed += u64::from(memcg.state == State::Dying && memcg.css_freed_ns.is_some());
             ids_held += u64::from(memcg.state == State::Dying && matches!(memcg.id, Id::Held { .. }));
         }
-        family.ids_held = (self.backend == Backend::Kprobe).then_some(ids_held);
+        family.ids_held = (book.start().backend == Backend::Kprobe).then_some(ids_held);
         family
     }
 
     /// All that are dying, and the numbers of their families.
     pub fn dying(&self) -> Dying {
-        let dying = self.tracker.memcgs().filter(|memcg| memcg.state == State::Dying);
-        let family = |memcg| self.families.iter().position(|follow| follow.is_of(memcg));
+        let family = |memcg| self.families.0.iter().position(|follow| follow.is_of(memcg));
+        let dying = self.session.book().tracker().dying();
         dying.map(|memcg| (memcg.key.css, family(memcg))).collect()
     }
 
     /// Detaches and accounts for every event. Returns why the ledger may be wrong all the same.
-    pub fn finish(&mut self) -> Result<Vec<String>> {
-        let end_ns = self.feed.end(&mut self.records)?;
-        self.apply(end_ns);
-        if self.tracker.wants_walk() {
-            self.feed.walk(&mut self.records);
-            self.apply(end_ns);
+    pub fn finish(mut self) -> Result<Vec<String>> {
+        let ended = self.session.finish(&mut self.families)?;
+        let (tracker, undecodable) = (ended.book.tracker(), ended.end.undecodable);
+        if tracker.conclusive() && undecodable == 0 {
+            return Ok(Vec::new());
         }
-        self.tracker.settle(&mut self.changes);
-        self.count();
-        let totals = self.tracker.totals();
+        let totals = tracker.totals();
         let losses = [
             (totals.lost_events, "events were lost"),
             (totals.missed_firings, "firings of hooks were missed"),
             (totals.unidentified, "events do not say what they are about"),
-            (self.feed.undecodable(), "records cannot be decoded"),
+            (undecodable, "records cannot be decoded"),
         ];
         let losses = losses.into_iter().filter(|(count, _)| *count > 0);
-        let told = losses.map(|(count, what)| format!("{count} {what}"));
-        let undecodable = self.feed.undecodable() > 0;
-        Ok(if self.tracker.conclusive() && !undecodable { Vec::new() } else { told.collect() })
+        Ok(losses.map(|(count, what)| format!("{count} {what}")).collect())
     }
+}
 
-    fn apply(&mut self, now_ns: u64) {
-        let mut records = std::mem::take(&mut self.records);
-        for record in records.drain(..) {
-            self.tracker.apply(&record, &mut self.changes);
-            self.count();
-        }
-        self.records = records;
-        self.tracker.advance(now_ns, &mut self.changes);
-        self.count();
-    }
-
-    /// Counts who came and who went. At once: the ledger forgets what was freed.
-    fn count(&mut self) {
-        for change in self.changes.drain(..) {
-            match change.what {
+impl Observer for Families {
+    fn changed(&mut self, book: &Book, changes: &[Change]) -> Result<()> {
+        for change in changes {
+            match &change.what {
                 What::Online(key) => {
-                    let Some(memcg) = self.tracker.get(&key) else { continue };
-                    for follow in &mut self.families {
-                        follow.came(memcg);
-                    }
+                    let Some(memcg) = book.tracker().get(key) else { continue };
+                    self.0.iter_mut().for_each(|follow| follow.came(memcg));
                 }
                 What::Freed { memcg, .. } | What::Reconciled { memcg, found: Found::Freed } => {
-                    let of = self.families.iter_mut().find(|follow| follow.is_of(&memcg));
+                    let of = self.0.iter_mut().find(|follow| follow.is_of(memcg));
                     of.into_iter().for_each(|follow| follow.freed += 1);
                 }
                 _ => {}
             }
         }
+        Ok(())
     }
 }
+
+impl SlabObserver for Families {}
 
 impl Follow {
     fn came(&mut self, memcg: &Memcg) {

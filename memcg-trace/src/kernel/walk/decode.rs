@@ -1,26 +1,26 @@
-//! From the structs of a css, however they were read, to what an event tells of it.
+//! Decodes the structs of a css, read by either method, into an event.
 
 use memcg_trace_common::{ABSENT, Charges, EventHeader, Field, Hook, NAME_MAX, WalkLayout};
 use zerocopy::{FromBytes, FromZeros};
 
-use crate::kernel::kcore::Struct;
+use crate::kernel::memory::kcore::Struct;
 
-/// `percpu_ref.percpu_count_ptr`: the reference is dying (`__PERCPU_REF_DEAD`, percpu-refcount.h).
+/// `percpu_ref.percpu_count_ptr`: the refcount is dying (`__PERCPU_REF_DEAD`, percpu-refcount.h).
 const PERCPU_REF_DEAD: u64 = 2;
-/// Set in a dying reference's count until the counts of all CPUs are summed up in it (percpu-refcount.c).
+/// Set in the count of a dying refcount until the per-CPU counts have been added to it (percpu-refcount.c).
 const PERCPU_COUNT_BIAS: u64 = 1 << 63;
 
 type Bytes<'a> = Struct<&'a [u8]>;
 
-/// What was read of one css. `None`: not readable, or not looked for.
+/// The structs read for one css. `None`: unreadable, or not wanted.
 pub struct Structs<'a> {
     pub css: u64,
     pub memcg: Bytes<'a>,
-    /// What `mem_cgroup.vmstats` points to.
+    /// The target of `mem_cgroup.vmstats`.
     pub counters: Option<Bytes<'a>>,
     pub cgroup: Option<Bytes<'a>>,
     pub kn: Option<Bytes<'a>>,
-    /// One byte longer than a name can be, if it is too long.
+    /// If the name is too long, one byte more than the maximum.
     pub name: Option<&'a [u8]>,
     /// `percpu_ref_data.count`
     pub ref_count: Option<u64>,
@@ -34,7 +34,7 @@ pub struct Walked<'a> {
     pub header: EventHeader,
     pub name: &'a [u8],
     pub charges: Charges,
-    /// Structs that could not be read although there should have been some.
+    /// Number of structs that should exist but could not be read.
     pub unreadable: u64,
 }
 
@@ -63,7 +63,7 @@ impl<'a> Structs<'a> {
         facts.0.cgroup = memcg.get(layout.css_cgroup).unwrap_or(0);
         if let Some(cgroup) = &self.cgroup {
             facts.0.level = facts.member(cgroup, layout.cgroup_level, Field::LEVEL);
-            // Populated descendants need no look, there are none.
+            // No need to check for populated descendants, as there are no descendants.
             let counts = [walk.cgroup_descendants, walk.cgroup_populated];
             if counts.into_iter().all(|count| cgroup.get::<u32>(count) == Some(0)) {
                 facts.0.known |= Field::EMPTY;
@@ -123,7 +123,7 @@ impl<'a> Structs<'a> {
     }
 }
 
-/// Whether the css's reference count is in one place, and so exact or about to be.
+/// Whether the css's refcount is dying: no longer per-CPU, and so exact or about to be.
 pub fn is_dying<B: AsRef<[u8]>>(memcg: &Struct<B>, walk: &WalkLayout) -> bool {
     let pointer = memcg.get::<u64>(walk.layout.css_percpu_count_ptr);
     pointer.is_some_and(|pointer| pointer & PERCPU_REF_DEAD != 0)
@@ -133,7 +133,7 @@ pub fn is_dying<B: AsRef<[u8]>>(memcg: &Struct<B>, walk: &WalkLayout) -> bool {
 struct Facts(EventHeader);
 
 impl Facts {
-    /// A member, noted as known; or nothing.
+    /// Reads a member and marks it as known; or returns zero.
     fn member<T: FromBytes>(&mut self, object: &Bytes<'_>, offset: u32, field: u32) -> T {
         self.value(object.get(offset), field)
     }

@@ -1,10 +1,10 @@
 //! The walk where memcgs outlive their cgroups (3.10): by memcg ID, through /proc/kcore.
 //!
-//! There is no table of csses. But every memcg owns an ID until its end, and `mem_cgroup_idr` has them all. Which of them
-//! still have a cgroup, the tree of cgroups tells; what a memcg without one says of its cgroup means nothing.
+//! There is no table of csses. But every memcg owns an ID until it is freed, and `mem_cgroup_idr` has them all. The
+//! tree of cgroups tells which of them still have a cgroup; the cgroup pointer of any other memcg is dangling.
 //!
-//! Nothing holds still meanwhile. A memcg counts if it says itself that it has the ID under which it was found. One that is
-//! being made has no cgroup yet, and is passed over.
+//! Memory may change during the walk. A memcg counts if it has the ID under which it was found. One that is being
+//! created has no cgroup yet, and is skipped.
 
 use std::collections::HashMap;
 
@@ -13,11 +13,12 @@ use zerocopy::FromZeros as _;
 
 use super::{Leaf, WalkError, decode::Walked};
 use crate::kernel::{
-    clock, counters,
-    dentry::{Found, MEMCG_ID, MEMCG_USAGE, Tree},
+    clock,
+    layout::el7::{Found, MEMCG_ID, MEMCG_USAGE, Tree},
+    memory::symbols::address_of,
 };
 
-/// The IDs of all memcgs, a `struct idr`.
+/// Symbol of the table of memcg IDs, a `struct idr`.
 const IDS: &str = "mem_cgroup_idr";
 /// `idr.top`
 const IDR_TOP: u32 = 8;
@@ -31,7 +32,7 @@ const LAYER_LENGTH: usize = 2096;
 /// IDs have 16 bits.
 const LEVEL_MAX: u32 = 1;
 
-/// The memcgs by ID.
+/// The table of memcgs by ID.
 pub struct Ids {
     tree: Tree,
     dentry: DentryLayout,
@@ -40,28 +41,27 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// `dentry` is proven.
+    /// Opens the table; `dentry` must be proven.
     pub fn open(dentry: &DentryLayout) -> Result<Self, WalkError> {
         let tree = Tree::open().map_err(|error| WalkError::NoIds(error.to_string()))?;
-        let idr = counters::symbol(IDS).ok().flatten();
-        let idr =
-            idr.ok_or_else(|| WalkError::NoIds(format!("/proc/kallsyms does not tell where {IDS} is")))?;
+        let idr = address_of(IDS).ok().flatten();
+        let idr = idr.ok_or_else(|| WalkError::NoIds(format!("/proc/kallsyms has no address for {IDS}")))?;
         Ok(Self { tree, dentry: *dentry, idr })
     }
 
-    /// To be called before each walk.
+    /// Must be called before each walk.
     pub fn refresh(&mut self) -> Result<(), WalkError> {
         Ok(self.tree.kcore.refresh()?)
     }
 
-    /// Visits all, in the order of IDs.
+    /// Visits all memcgs, in the order of IDs.
     pub fn leaf(&self, mut visit: impl FnMut(&Walked<'_>)) -> Result<Leaf, WalkError> {
         let mut leaf = Leaf { memcgs: 0, unreadable: 0, next: None };
         let mut memcgs = Vec::new();
         if let Some(top @ 1..) = self.tree.kcore.member::<u64>(self.idr, IDR_TOP) {
             self.layer(top, 0, LEVEL_MAX, &mut memcgs).ok_or(WalkError::Broken(0))?;
         }
-        // After the IDs: a cgroup that is removed meanwhile makes a dying memcg, which it is.
+        // Read after the IDs: the memcg of a cgroup that is removed meanwhile shows as dying, which is right.
         let found = self.tree.all(&self.dentry);
         let cgroups: HashMap<u64, &Found> = found.iter().map(|found| (found.memcg, found)).collect();
         for (id, memcg) in memcgs {
@@ -71,7 +71,7 @@ impl Ids {
                     visit(&self.decode(id, memcg, cgroups.get(&memcg).copied()));
                     leaf.memcgs += 1;
                 }
-                // Being made, or freed meanwhile and already something else.
+                // Being created, or freed meanwhile and already reused.
                 (Some(_), Some(_)) => {}
                 _ => leaf.unreadable += 1,
             }
@@ -79,7 +79,7 @@ impl Ids {
         Ok(leaf)
     }
 
-    /// What hangs below a layer of the table: IDs from `first` on.
+    /// Reads the memcgs below a layer of the table: IDs from `first` on.
     fn layer(&self, address: u64, first: u32, limit: u32, memcgs: &mut Vec<(u16, u64)>) -> Option<()> {
         let layer = self.tree.kcore.read(address, LAYER_LENGTH)?;
         let level = layer.get::<u32>(LAYER_LEVEL).filter(|level| *level <= limit)?;

@@ -1,4 +1,4 @@
-//! How much of each struct has to be read for the members that are wanted.
+//! The number of bytes of each struct that have to be read to get all wanted members.
 
 use memcg_trace_common::{
     ABSENT, CGROUP_WORDS, COUNTER_WORDS, KN_WORDS, LEAF_SLOTS, Lengths, MEMCG_WORDS, WalkLayout,
@@ -7,7 +7,7 @@ use memcg_trace_common::{
 pub fn of(walk: &WalkLayout) -> Lengths {
     let layout = &walk.layout;
     let kinds = length(&walk.kinds);
-    // The counters are in the memcg itself, or behind a pointer.
+    // The counters are in the memcg itself or behind a pointer.
     let (inside, behind) = match (kinds, walk.vmstats, walk.state) {
         (0, _, _) | (_, ABSENT, _) => (0, 0),
         (kinds, vmstats, ABSENT) => (vmstats + kinds, 0),
@@ -44,12 +44,12 @@ pub fn of(walk: &WalkLayout) -> Lengths {
     }
 }
 
-/// Of a node of the table of csses.
+/// Bytes of a node of the table of csses.
 pub fn of_node(walk: &WalkLayout) -> usize {
     length(&[walk.xa_shift, walk.xa_slots + 8 * (LEAF_SLOTS as u32 - 1)]) as usize
 }
 
-/// Whether the program has room for that much.
+/// Whether the program's buffers are large enough.
 pub fn fit(lengths: &Lengths) -> bool {
     let rooms = [
         (lengths.memcg, MEMCG_WORDS),
@@ -60,7 +60,7 @@ pub fn fit(lengths: &Lengths) -> bool {
     rooms.into_iter().all(|(length, words)| length as usize <= words * size_of::<u64>())
 }
 
-/// Up to the end of the farthest member; none is longer than a word.
+/// End of the last member; no member is longer than a word.
 fn length(offsets: &[u32]) -> u32 {
     let present = offsets.iter().filter(|offset| **offset != ABSENT);
     present.max().map_or(0, |farthest| *farthest + size_of::<u64>() as u32)

@@ -1,4 +1,4 @@
-//! The walk: every memcg of the kernel, dying ones included, read on demand.
+//! The walk: reads every memcg of the kernel on demand, dying ones included.
 
 mod decode;
 mod ids;
@@ -15,43 +15,54 @@ use thiserror::Error;
 
 pub use self::decode::Walked;
 use self::{ids::Ids, program::Program, table::Table};
-use super::kcore::KcoreError;
+use super::{ability::Lack, layout::LayoutError, memory::kcore::KcoreError};
 use crate::event::DecodeError;
 
-/// Why the kernel cannot be walked.
+/// The reason why the kernel cannot be walked.
 #[derive(Debug, Error)]
 pub enum WalkError {
     #[error(
-        "this kernel has no type information, which the walk needs; give a BTF file made for exactly this kernel with --btf \
-         FILE (BTFHub has those of many distributions' kernels)"
+        "this kernel has no BTF, which the walk needs; provide a BTF file of exactly this kernel with --btf \
+         FILE (BTFHub has them for many distribution kernels)"
     )]
     NoLayout,
-    #[error("this kernel's type information does not describe the table of csses (css_idr)")]
+    #[error("this kernel's BTF does not describe the table of csses (css_idr)")]
     NoTable,
     #[error("the table of memcg IDs cannot be read: {0}")]
     NoIds(String),
     #[error("cannot load the walk: {0}")]
     Load(#[from] aya::EbpfError),
-    #[error("this kernel does not run the walk (test runs of raw tracepoints came with Linux 5.10): {0}")]
+    #[error("this kernel cannot run the walk (test runs of raw tracepoints need Linux 5.10): {0}")]
     Program(#[from] ProgramError),
     #[error("cannot use the maps of the walk: {0}")]
     Map(#[from] MapError),
     #[error("cannot map the memory of the walk: {0}")]
     Mapping(nix::Error),
-    #[error("this kernel's structs are larger than the walk has room for")]
+    #[error("this kernel's structs are larger than the buffers of the walk")]
     TooLarge,
     #[error("the eBPF object has no {0}")]
     Absent(&'static str),
     #[error(transparent)]
     Kcore(#[from] KcoreError),
-    #[error("our own css, read from /proc/kcore, is not one of the memory controller")]
+    #[error("our own css, read from /proc/kcore, is not one of the memory controller's")]
     NotMemory,
     #[error("{program}; and {kcore}")]
     Neither { program: Box<WalkError>, kcore: Box<WalkError> },
     #[error("the walk could not follow a pointer at css id {0}")]
     Broken(u64),
-    #[error("the walk brought no event: {0}")]
+    #[error("the walk returned an invalid event: {0}")]
     Decode(#[from] DecodeError),
+}
+
+impl Lack for WalkError {
+    fn next_step(&self) -> String {
+        match self {
+            Self::NoLayout => LayoutError::NoBtf.next_step(),
+            Self::NoTable => "provide a BTF file of exactly this kernel with --btf FILE".to_owned(),
+            Self::Kcore(error) => error.next_step(),
+            _ => "use trace: it sees memcgs that are removed from now on".to_owned(),
+        }
+    }
 }
 
 /// A way to read the table of csses.
@@ -63,27 +74,27 @@ enum Means {
     Ids(Box<Ids>),
 }
 
-/// What a walk did.
+/// Statistics of a walk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Walks {
     pub memcgs: u64,
-    /// Leaves of the table, each read by itself.
+    /// Number of leaves of the table, each read separately.
     pub runs: u64,
-    /// Structs that could not be read.
+    /// Number of structs that could not be read.
     pub unreadable: u64,
     pub took: Duration,
 }
 
-/// What reading one leaf brought, besides its memcgs.
+/// Result of reading one leaf, in addition to its memcgs.
 struct Leaf {
     memcgs: u64,
     unreadable: u64,
-    /// The css id to go on with; `None`: there is nothing behind it.
+    /// The css id to continue with; `None`: this was the last leaf.
     next: Option<u64>,
 }
 
 impl Walk {
-    /// The program, and /proc/kcore where the kernel does not run it.
+    /// Walks by program, or through /proc/kcore where the kernel cannot run it.
     pub fn load(layout: &WalkLayout) -> Result<Self, WalkError> {
         let program = match Self::program(layout) {
             Err(error) if !matches!(error, WalkError::NoTable | WalkError::NoLayout) => error,
@@ -91,39 +102,39 @@ impl Walk {
         };
         match Self::kcore(layout) {
             Ok(walk) => {
-                log::warn!("memcgs are read from /proc/kcore, which takes longer: {program}");
+                log::warn!("reading memcgs from /proc/kcore, which takes longer: {program}");
                 Ok(walk)
             }
             Err(kcore) => Err(WalkError::Neither { program: program.into(), kcore: kcore.into() }),
         }
     }
 
-    /// By the eBPF program; loading takes a second or so where the processor is emulated.
+    /// Walks by eBPF program; loading takes about a second where the CPU is emulated.
     pub fn program(layout: &WalkLayout) -> Result<Self, WalkError> {
         has_table(layout)?;
         let mut program = Program::load(layout)?;
-        // Not every kernel that loads it runs it.
+        // Not every kernel that loads the program can run it.
         program.leaf(0, |_| ())?;
         Ok(Self(Means::Program(program.into())))
     }
 
-    /// Through /proc/kcore. Stays possible when capabilities have been dropped.
+    /// Walks through /proc/kcore. Still works after capabilities have been dropped.
     pub fn kcore(layout: &WalkLayout) -> Result<Self, WalkError> {
         has_table(layout)?;
         Ok(Self(Means::Kcore(Box::new(Table::open(layout)?))))
     }
 
-    /// By memcg ID, where memcgs outlive their cgroups.
+    /// Walks by memcg ID, where memcgs outlive their cgroups (3.10).
     pub fn by_ids(dentry: &DentryLayout) -> Result<Self, WalkError> {
         Ok(Self(Means::Ids(Box::new(Ids::open(dentry)?))))
     }
 
-    /// It brings memcgs whose cgroups are gone, too: those that no count of cgroups has.
+    /// Whether it also finds memcgs whose cgroups are gone, which are not in any count of cgroups.
     pub fn outlives_cgroups(&self) -> bool {
         matches!(self.0, Means::Ids(_))
     }
 
-    /// How the table is read, in a word for outputs.
+    /// Name of the method, for outputs.
     pub fn means(&self) -> &'static str {
         match self.0 {
             Means::Program(_) => "walk",
@@ -155,7 +166,7 @@ impl Walk {
                 walks.took = started.elapsed();
                 return Ok(walks);
             };
-            // Ever upwards: no table, however it changes, makes this endless.
+            // Strictly increasing, so that the loop ends however the table changes.
             id = next.max(id + 1);
         }
     }

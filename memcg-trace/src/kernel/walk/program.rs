@@ -16,7 +16,7 @@ use super::{
     lengths,
     mapped::Mapped,
 };
-use crate::kernel::{kcore::Struct, objects};
+use crate::kernel::{hooks::objects, memory::kcore::Struct};
 
 /// The loaded program.
 pub struct Program {
@@ -51,7 +51,7 @@ impl Program {
         if result.return_value != 0 {
             return Err(WalkError::Broken(id));
         }
-        // The run is over: nothing writes to it.
+        // The run is over: nothing writes to the map.
         let read = self.leaf.get();
         let next = (read.last == 0).then_some(read.next);
         let mut leaf = Leaf { memcgs: 0, unreadable: 0, next };
@@ -75,7 +75,7 @@ impl Program {
     }
 }
 
-/// What the program copied; `None`: not even the memcg.
+/// The structs that the program copied; `None`: not even the memcg.
 fn structs(copied: &Copied) -> Option<Structs<'_>> {
     let has = |part: u32| copied.copied & part != 0;
     Some(Structs {

@@ -1,9 +1,9 @@
-//! The walk through /proc/kcore: the same table, leaf by leaf, as the program `walk` reads it.
+//! The walk through /proc/kcore: reads the same table as the program `walk`, leaf by leaf.
 //!
-//! No RCU section protects what is read here. So nothing counts before it was confirmed: a css has the subsystem and the
-//! css id of the place where it was found, its serial number is the same after everything else was read, and the table,
-//! followed once more from its head, still has it in that place. A css that lives through the whole walk is confirmed;
-//! one that comes or goes meanwhile may be.
+//! There is no RCU protection here. So a css only counts once it is confirmed: it has the right subsystem and the css
+//! id of its slot, its serial number is the same after everything else was read, and the table, followed again from its
+//! head, still has it in that slot. A css that exists during the whole walk is confirmed; one that comes or goes
+//! meanwhile may be.
 
 use memcg_trace_common::{LEAF_SLOTS, Lengths, NAME_MAX, TABLE_LEVELS, WalkLayout};
 
@@ -14,13 +14,13 @@ use super::{
 };
 use crate::kernel::{
     clock,
-    kcore::{Kcore, Struct},
+    memory::kcore::{Kcore, Struct},
 };
 
-/// Bits that an index takes in one level of the table (`XA_CHUNK_SHIFT`).
+/// Bits of the index per level of the table (`XA_CHUNK_SHIFT`).
 const CHUNK_SHIFT: u32 = 6;
 const CHUNK_MASK: u64 = LEAF_SLOTS as u64 - 1;
-/// How often a leaf is read that changes under the reader.
+/// Number of attempts to read a leaf that changes meanwhile.
 const ATTEMPTS: u32 = 8;
 
 /// The table of all csses of the memory subsystem.
@@ -33,20 +33,20 @@ pub struct Table {
     subsystem: u64,
 }
 
-/// What the table has at a css id.
+/// The entry of the table at a css id.
 #[derive(PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "one at a time, used where it is made")]
 enum Place {
-    /// Nothing, nor above.
+    /// Past the end of the table.
     Beyond,
-    /// Nothing below this id.
+    /// Nothing up to this id.
     Gap { next: u64 },
-    /// The csses of the leaf; 0 where there is none.
+    /// The csses of the leaf; 0 in empty slots.
     Leaf([u64; LEAF_SLOTS]),
 }
 
 impl Table {
-    /// Finds the table the way that the program takes: our own task, its memory css, that one's subsystem.
+    /// Finds the table as the program does: from our own task to its memory css to its subsystem.
     pub fn open(layout: &WalkLayout) -> Result<Self, WalkError> {
         let kcore = Kcore::open()?;
         let task = kcore.own_task()?;
@@ -69,7 +69,7 @@ impl Table {
         })
     }
 
-    /// To be called before each walk.
+    /// Must be called before each walk.
     pub fn refresh(&mut self) -> Result<(), WalkError> {
         Ok(self.kcore.refresh()?)
     }
@@ -112,7 +112,7 @@ impl Table {
                             leaf.memcgs += 1;
                             leaf.unreadable += walked.unreadable;
                         }
-                        // They come and go faster than they can be read.
+                        // Csses that come and go faster than they can be read.
                         _ => leaf.unreadable += 1,
                     }
                 }
@@ -121,7 +121,7 @@ impl Table {
         Ok(leaf)
     }
 
-    /// Follows the table from its head. `None`: what is there is no node, or not one of this level.
+    /// Follows the table from its head. `None`: found something that is not a node, or not of this level.
     fn find(&self, id: u64) -> Option<Place> {
         let mut entry: u64 = self.kcore.member(self.subsystem, self.layout.css_idr)?;
         let mut expected: Option<u32> = None;
@@ -139,7 +139,7 @@ impl Table {
             if shift == 0 {
                 let mut csses = [0; LEAF_SLOTS];
                 for (css, index) in csses.iter_mut().zip(0..) {
-                    // Empty, or reserved for a css that is being made (`XA_ZERO_ENTRY`).
+                    // A tagged entry is reserved for a css that is being created (`XA_ZERO_ENTRY`).
                     let entry = slot(index)?;
                     *css = if entry & 3 == 0 { entry } else { 0 };
                 }
@@ -154,7 +154,7 @@ impl Table {
         None
     }
 
-    /// What `css` is, found in the table under `id`. `None`: it is not, or no longer, the css with that id.
+    /// Reads the css found in the table under `id`. `None`: it is not, or no longer, the css with that id.
     fn css(&self, css: u64, id: u64) -> Option<Read> {
         if css == 0 {
             return None;
@@ -170,7 +170,7 @@ impl Table {
         (self.kcore.member::<u64>(css, layout.css_serial)? == serial).then_some(read)
     }
 
-    /// Everything that the css at `css` leads to, of whose memcg the first bytes are `memcg`.
+    /// Reads all structs that the css leads to; `memcg` are the first bytes of its memcg.
     fn read(&self, css: u64, memcg: Struct<Vec<u8>>) -> Read {
         let layout = &self.layout.layout;
         let lengths = &self.lengths;
@@ -203,7 +203,7 @@ impl Table {
     }
 }
 
-/// What was read of a css.
+/// The structs read for a css.
 struct Read {
     css: u64,
     memcg: Struct<Vec<u8>>,
@@ -237,7 +237,7 @@ fn css_of(read: &Option<Read>) -> u64 {
 }
 
 /// `xa_is_node` and `xa_to_node` (include/linux/xarray.h), which mark nodes with a 2; `radix_tree_is_internal_node` and
-/// `entry_to_node` (include/linux/radix-tree.h, before 4.20) with a 1. Nothing in this table is marked otherwise.
+/// `entry_to_node` (include/linux/radix-tree.h, before 4.20) with a 1. This table has no other tags.
 fn inner_node(entry: u64) -> Option<u64> {
     (matches!(entry & 3, 1 | 2) && entry > 4096).then_some(entry & !3)
 }

@@ -4,13 +4,15 @@ use std::io::{self, Write};
 
 use super::{
     Color,
-    live::or,
     table::{Columns, heading},
+    words::or,
 };
-use crate::report::{
-    escape::Name,
+use crate::{
+    report::{
+        escape::Name,
+        view::{MemcgView, Pin},
+    },
     units::{Count, UNKNOWN},
-    view::{MemcgView, Pin},
 };
 
 /// Caches of a memcg that are named; JSON has them all.

@@ -6,8 +6,8 @@ use anstyle::Style;
 
 use super::{
     BAD, Color, GOOD, WARN,
-    live::{many, or},
     table::heading,
+    words::{many, or},
 };
 use crate::{
     diagnosis::{Evidence, Severity},

@@ -1,20 +1,16 @@
 //! One line for each event.
 
-use std::{
-    fmt,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
 use anstyle::Style;
 
-use super::{BAD, Color, WARN, caches};
+use super::{
+    BAD, Color, WARN, caches,
+    words::{id, many, name_of, or, pod},
+};
 use crate::{
-    attribution::Container,
-    report::{
-        escape::Name,
-        units::{Count, Size, Time, TimeOfDay, UNKNOWN},
-        view::{Detail, EventKind, EventView, MemcgView, state_name},
-    },
+    report::view::{Detail, EventKind, EventView, MemcgView, state_name},
+    units::{Size, Time, TimeOfDay, UNKNOWN},
 };
 
 /// A column in which there is nothing to know.
@@ -129,15 +125,6 @@ fn columns(
     writeln!(out, "{time:<12} {event:<12} {state:<7} {id:>8} {age:>7}  {container:<12} {pod:<8} {path}")
 }
 
-/// The number for as long as the memcg owns it.
-pub fn id(memcg: &MemcgView<'_>) -> String {
-    match (memcg.id, memcg.id_held) {
-        (Some(id), _) => id.to_string(),
-        (None, Some(false)) => "released".to_owned(),
-        (None, _) => UNKNOWN.to_owned(),
-    }
-}
-
 fn time(event: &EventView<'_>) -> String {
     TimeOfDay { ns: event.time.as_nanosecond() }.to_string()
 }
@@ -171,30 +158,4 @@ fn style(kind: EventKind) -> Style {
         | EventKind::CssFreed
         | EventKind::Freed => Style::new(),
     }
-}
-
-/// `1 event`, `2 events`
-pub fn many(count: u64, noun: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", Count(count))
-}
-
-/// A name that somebody gave, as harmless as one from the kernel.
-pub fn name_of(name: &str) -> Name<'_> {
-    Name(name.as_bytes())
-}
-
-/// `pod prod/web-0 6a4ce4a0-…`, as much as is known.
-pub fn pod(container: &Container) -> Option<String> {
-    let Container { pod, namespace, pod_uid, .. } = container;
-    let namespace = namespace.as_deref().map(|namespace| format!("{}/", name_of(namespace)));
-    let name = pod.as_deref().map(|pod| format!("{}{}", namespace.unwrap_or_default(), name_of(pod)));
-    let uid = pod_uid.as_deref().map(|uid| name_of(uid).to_string());
-    let parts = [name, uid].into_iter().flatten().collect::<Vec<_>>().join(" ");
-    (!parts.is_empty()).then(|| format!("pod {parts}"))
-}
-
-/// What is known, or a word for it.
-pub fn or(known: Option<impl fmt::Display>, word: &str) -> String {
-    known.map_or_else(|| word.to_owned(), |known| known.to_string())
 }

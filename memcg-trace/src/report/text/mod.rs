@@ -9,6 +9,7 @@ mod summary;
 mod table;
 mod verify;
 mod whois;
+mod words;
 
 pub use doctor::doctor;
 pub use live::{event, header};

@@ -9,16 +9,14 @@ use anstyle::Style;
 
 use super::{
     BAD, Color, GOOD, WARN, caches,
-    live::{id, many, or},
     summary::names_missing,
     table::{Columns, common, heading, owner, size},
+    words::{id, many, or},
 };
 use crate::{
-    kernel::counted::Counted,
-    report::{
-        units::{Count, Size, Time, UNKNOWN},
-        view::{ChargesView, ScanGroup, ScanView, Selection, state_name},
-    },
+    kernel::cgroupfs::cgroup_stat::Counted,
+    report::view::{ChargesView, ScanGroup, ScanView, Selection, state_name},
+    units::{Count, Size, Time, UNKNOWN},
 };
 
 /// Kinds of charges that a row names, the largest.

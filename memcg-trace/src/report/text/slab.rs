@@ -6,15 +6,15 @@ use anstyle::Style;
 
 use super::{
     BAD, Color, GOOD, WARN,
-    live::{many, or},
     table::{Columns, heading, size, time},
+    words::{many, or},
 };
-use crate::report::{
-    units::{Count, Size, Time, TimeOfDay, UNKNOWN},
-    view::{
+use crate::{
+    report::view::{
         SlabCacheView, SlabDelta, SlabEventKind, SlabEventView, SlabGroup, SlabLoss, SlabSummary, SlabView,
         TaskView,
     },
+    units::{Count, Size, Time, TimeOfDay, UNKNOWN},
 };
 
 const NO_TOP: &str = "without --top: all";

@@ -6,13 +6,13 @@ use anstyle::Style;
 
 use super::{
     BAD, Color, GOOD, WARN, caches,
-    live::{id, many, or},
     slab::slab_section,
-    table::{Columns, common, heading, owner, size, time},
+    table::{Columns, common, heading, owner, owner_name, size, time},
+    words::{id, many, or},
 };
-use crate::report::{
+use crate::{
+    report::view::{Common, Group, NamesMissingView, SlabSummary, SummaryView},
     units::{Count, Time, UNKNOWN},
-    view::{Common, Group, NamesMissingView, SlabSummary, SummaryView},
 };
 
 /// Rows of a table; JSON has them all.
@@ -236,7 +236,7 @@ fn rolled(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
             or(group.ids_held.map(Count), UNKNOWN),
             size(group.charged_bytes),
             if group.dying == 0 { "-".to_owned() } else { time(group.oldest_ns) },
-            common(&group.of),
+            owner_name(&group.of),
         ]);
     }
     table.print(out, summary.rolled.len() as u64, IN_JSON)

@@ -6,14 +6,12 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::{
     Color, HEADING,
-    live::{name_of, or, pod},
+    words::{name_of, or, pod},
 };
 use crate::{
-    attribution::{Container, Part, Workload},
-    report::{
-        units::{Count, Size, Time, UNKNOWN},
-        view::{Common, state_name},
-    },
+    attribution::{Container, Owner, Part, Workload},
+    report::view::{Common, state_name},
+    units::{Count, Size, Time, UNKNOWN},
 };
 
 /// Names of container and pod, or what stands for them.
@@ -36,7 +34,16 @@ pub fn common(of: &Common<'_>) -> String {
             let parts = [pod(container), name, id.as_ref().map(text), image];
             parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
         }
-        Common::Workload(Workload { name, part }) => {
+        Common::State(state) => state_name(*state).to_owned(),
+        Common::PodUid(Some(uid)) => name_of(uid).to_string(),
+        Common::Owner(owner) => owner_name(owner),
+    }
+}
+
+/// Who owns the memcgs of a group.
+pub fn owner_name(owner: &Owner) -> String {
+    match owner {
+        Owner::Workload(Workload { name, part }) => {
             let name = or(name.as_deref().map(name_of), "no name known");
             match part {
                 None => "neither container nor unit".to_owned(),
@@ -46,12 +53,10 @@ pub fn common(of: &Common<'_>) -> String {
                 Some(Part::Monitor) => format!("{name}, monitors"),
             }
         }
-        Common::Namespace(name) | Common::Image(name) | Common::Unit(name) => {
+        Owner::Namespace(name) | Owner::Image(name) | Owner::Unit(name) => {
             or(name.as_deref().map(name_of), "none known")
         }
-        Common::Runtime(runtime) => or(*runtime, "none known"),
-        Common::PodUid(Some(uid)) => name_of(uid).to_string(),
-        Common::State(state) => state_name(*state).to_owned(),
+        Owner::Runtime(runtime) => or(*runtime, "none known"),
     }
 }
 

@@ -6,15 +6,15 @@ use anstyle::Style;
 
 use super::{
     BAD, Color, GOOD, WARN,
-    live::or,
     table::{Columns, heading, size},
+    words::or,
 };
 use crate::{
     report::{
         escape::Name,
-        units::{Count, Time},
         view::{VerdictView, VerifyView},
     },
+    units::{Count, Time},
     verdict::{GoneAfter, Outcome, Verdict},
 };
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{BAD, Color, HEADING, live::name_of};
+use super::{BAD, Color, HEADING, words::name_of};
 use crate::{
     attribution::{Container, Fact},
     report::view::{PathSource, WhoisView},

@@ -3,7 +3,7 @@
 use memcg_trace_common::{Charges, Kind};
 use serde::Serialize;
 
-use crate::kernel::controller::Version;
+use crate::record::Version;
 
 /// How this kernel accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,11 +6,9 @@ use serde::Serialize;
 
 use crate::{
     diagnosis::{Diagnosis, Evidence, Finding, Known, Node, Pin, Remedy, Trend},
-    kernel::{
-        answer::{Ability, Answer},
-        kmem::Kmem,
-    },
-    tracker::{Backend, ID_LIMIT},
+    event::ID_LIMIT,
+    kernel::ability::{Ability, Answer},
+    record::{Backend, Kmem},
 };
 
 /// Serializes as the last line of the JSON output.

@@ -7,8 +7,7 @@ use serde::Serialize;
 use super::{MemcgView, TaskView, Viewpoint, rfc3339};
 use crate::{
     attribution::{Container, Unit, unit_of_path},
-    report::errno::AllocError,
-    tracker::{Change, Found, Memcg, State, Tracker, What},
+    tracker::{AllocError, Change, Found, Memcg, State, Tracker, What},
 };
 
 /// What happened; named as in the JSON output.

@@ -1,14 +1,15 @@
 //! Memcgs with something in common.
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::{cmp::Reverse, collections::HashMap, hash::Hash};
 
 use serde::{Serialize, Serializer};
 
 use super::{Listed, state_name};
 use crate::{
-    attribution::{Container, Runtime, Unit, Workload, unit_family, unit_of_path},
+    attribution::{Container, Owner},
+    event::Key,
     report::escape::Name,
-    tracker::{Key, Memcg, State},
+    tracker::{Memcg, State},
 };
 
 /// What the memcgs of a group have in common.
@@ -18,51 +19,17 @@ pub enum Common<'a> {
     ParentPath(Option<Name<'a>>),
     Container(Option<Container>),
     PodUid(Option<String>),
-    Workload(Workload),
-    Namespace(Option<String>),
-    Image(Option<String>),
-    Runtime(Option<Runtime>),
-    Unit(Option<String>),
     #[serde(serialize_with = "state")]
     State(State),
-}
-
-/// Whose a memcg is, on one level of looking at it: `--by` of whatever counts memcgs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum ByOwner {
-    /// Deployment, CronJob, StatefulSet and so on by the pod's name; else container name, image, or unit
-    Workload,
-    /// Of Kubernetes
-    Namespace,
-    Image,
-    /// Who runs the container
-    Runtime,
-    /// Of systemd, those that are numbered together
-    Unit,
-}
-
-impl ByOwner {
-    /// The group that a memcg is in.
-    pub fn group(self, container: Option<&Container>, path: Option<&[u8]>) -> Common<'static> {
-        let unit = || path.and_then(unit_of_path);
-        match self {
-            Self::Workload => Common::Workload(Workload::of(container, unit().as_ref())),
-            Self::Namespace => Common::Namespace(container.and_then(|container| container.namespace.clone())),
-            Self::Image => Common::Image(container.and_then(|container| container.image.clone())),
-            Self::Runtime => Common::Runtime(container.and_then(|container| container.runtime)),
-            Self::Unit => {
-                let name = |unit: Unit| unit.user_unit.or(unit.unit);
-                Common::Unit(unit().and_then(name).map(|name| unit_family(&name)))
-            }
-        }
-    }
+    #[serde(untagged)]
+    Owner(Owner),
 }
 
 /// What the memcgs of a group add up to.
 #[derive(Clone, Debug)]
-pub struct Tally<'a> {
+pub struct Tally<K> {
     /// What they have in common; null: not known.
-    pub of: Common<'a>,
+    pub of: K,
     pub memcgs: u64,
     pub dying: u64,
     /// Those that hold their memcg ID; null: not known of each.
@@ -74,12 +41,12 @@ pub struct Tally<'a> {
 }
 
 /// The largest group first; among equals, the one that comes first in `listed`.
-pub(super) fn tally<'a, 'c>(
+pub(super) fn tally<'a, K: Clone + Eq + Hash>(
     listed: &[(&'a Memcg, Listed<'a>)],
-    common: impl Fn(&Listed<'a>) -> Common<'c>,
-) -> Vec<Tally<'c>> {
+    common: impl Fn(&Listed<'a>) -> K,
+) -> Vec<Tally<K>> {
     let mut place_of = HashMap::new();
-    let mut tallies: Vec<Tally<'c>> = Vec::new();
+    let mut tallies: Vec<Tally<K>> = Vec::new();
     let mut places: HashMap<Key, usize> = HashMap::new();
     for (memcg, listed) in listed {
         let of = common(listed);
@@ -98,8 +65,8 @@ pub(super) fn tally<'a, 'c>(
     tallies
 }
 
-impl<'a> Tally<'a> {
-    fn of(of: Common<'a>) -> Self {
+impl<K> Tally<K> {
+    fn of(of: K) -> Self {
         Self { of, memcgs: 0, dying: 0, ids_held: Some(0), charged_bytes: Some(0), oldest_ns: None }
     }
 

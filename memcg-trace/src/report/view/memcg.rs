@@ -5,8 +5,9 @@ use serde::{Serialize, Serializer};
 use super::{ChargesView, Viewpoint};
 use crate::{
     attribution::{Container, Unit, unit_of_path},
+    event::Task,
     report::escape::Name,
-    tracker::{Id, Memcg, State, Task},
+    tracker::{Id, Memcg, State},
 };
 
 /// A memcg at one instant.

@@ -1,33 +1,23 @@
-//! What was created and what of it stays, by whose it is.
+//! What was created and what of it stays, by owner.
 
 use std::{cmp::Reverse, collections::HashMap};
 
 use serde::Serialize;
 
-use super::{ByOwner, Common, Listed, MemcgView, Viewpoint, group::tally};
+use super::{Listed, MemcgView, Viewpoint, group::tally};
 use crate::{
-    attribution::Container,
+    attribution::{Container, Owner},
     report::escape::Name,
+    session::Rollup,
     tracker::{Memcg, State, Tracker},
 };
-
-/// Groups of freed memcgs that are told apart; those that come later count as unknown.
-const GROUPS_MAX: usize = 10_000;
-
-/// Keeps count of the memcgs that the ledger has forgotten.
-#[derive(Clone, Debug)]
-pub struct Rollup {
-    by: ByOwner,
-    /// Created since the start, and freed.
-    freed: HashMap<Common<'static>, u64>,
-}
 
 /// A group, from the start to now.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rolled {
     /// What they have in common; null: not known.
     #[serde(flatten)]
-    pub of: Common<'static>,
+    pub of: Owner,
     /// Since the start.
     pub created: u64,
     /// Of those created.
@@ -43,75 +33,52 @@ pub struct Rolled {
     pub oldest_ns: Option<u64>,
 }
 
-impl Rollup {
-    pub fn new(by: ByOwner) -> Self {
-        Self { by, freed: HashMap::new() }
+/// The groups, most dying first.
+pub fn rolled(
+    rollup: &Rollup,
+    tracker: &Tracker,
+    now_ns: u64,
+    viewpoint: &Viewpoint,
+    container: impl Fn(&Memcg) -> Option<Container>,
+) -> Vec<Rolled> {
+    let mut groups: HashMap<Owner, Rolled> = HashMap::new();
+    for (of, freed) in rollup.freed() {
+        Rolled::of(&mut groups, of).created += freed;
     }
-
-    /// The ledger forgets this memcg.
-    pub fn freed(&mut self, memcg: &Memcg, container: Option<&Container>) {
-        if memcg.online_ns.is_none() {
-            return;
+    let mut dying = Vec::new();
+    for memcg in tracker.memcgs() {
+        let container = container(memcg);
+        let rolled = Rolled::of(&mut groups, &rollup.owner(memcg, container.as_ref()));
+        let (was_created, is_dying) = (memcg.online_ns.is_some(), memcg.state == State::Dying);
+        rolled.created += u64::from(was_created);
+        rolled.survived += u64::from(was_created && is_dying);
+        if is_dying {
+            dying.push((memcg, Listed::new(MemcgView::new(memcg, now_ns, viewpoint), container)));
         }
-        let group = self.group(memcg, container);
-        let group = match self.freed.len() < GROUPS_MAX || self.freed.contains_key(&group) {
-            true => group,
-            false => self.by.group(None, None),
-        };
-        *self.freed.entry(group).or_default() += 1;
     }
-
-    /// The groups, most dying first.
-    pub fn groups(
-        &self,
-        tracker: &Tracker,
-        now_ns: u64,
-        viewpoint: &Viewpoint,
-        container: impl Fn(&Memcg) -> Option<Container>,
-    ) -> Vec<Rolled> {
-        let mut groups: HashMap<Common<'static>, Rolled> = HashMap::new();
-        for (of, freed) in &self.freed {
-            Rolled::of(&mut groups, of).created += freed;
-        }
-        let mut dying = Vec::new();
-        for memcg in tracker.memcgs() {
-            let container = container(memcg);
-            let rolled = Rolled::of(&mut groups, &self.group(memcg, container.as_ref()));
-            let (was_created, is_dying) = (memcg.online_ns.is_some(), memcg.state == State::Dying);
-            rolled.created += u64::from(was_created);
-            rolled.survived += u64::from(was_created && is_dying);
-            if is_dying {
-                dying.push((memcg, Listed::new(MemcgView::new(memcg, now_ns, viewpoint), container)));
-            }
-        }
-        let group = |listed: &Listed<'_>| {
-            self.by.group(listed.container.as_ref(), listed.memcg.path.map(|Name(path)| path))
-        };
-        for tally in tally(&dying, group) {
-            let rolled = Rolled::of(&mut groups, &tally.of);
-            rolled.dying = tally.memcgs;
-            (rolled.ids_held, rolled.charged_bytes) = (tally.ids_held, tally.charged_bytes);
-            rolled.oldest_ns = tally.oldest_ns;
-        }
-        let mut groups: Vec<Rolled> =
-            groups.into_values().filter(|rolled| rolled.created + rolled.dying > 0).collect();
-        for rolled in &mut groups {
-            rolled.survival = (rolled.created > 0).then(|| rolled.survived as f64 / rolled.created as f64);
-        }
-        groups.sort_by_cached_key(|rolled| {
-            (Reverse(rolled.dying), Reverse(rolled.created), format!("{:?}", rolled.of))
-        });
-        groups
+    let group = |listed: &Listed<'_>| {
+        rollup.by().owner(listed.container.as_ref(), listed.memcg.path.map(|Name(path)| path))
+    };
+    for tally in tally(&dying, group) {
+        let rolled = Rolled::of(&mut groups, &tally.of);
+        rolled.dying = tally.memcgs;
+        (rolled.ids_held, rolled.charged_bytes) = (tally.ids_held, tally.charged_bytes);
+        rolled.oldest_ns = tally.oldest_ns;
     }
-
-    fn group(&self, memcg: &Memcg, container: Option<&Container>) -> Common<'static> {
-        self.by.group(container, memcg.path.as_deref())
+    let mut groups: Vec<Rolled> =
+        groups.into_values().filter(|rolled| rolled.created + rolled.dying > 0).collect();
+    for rolled in &mut groups {
+        rolled.survival = (rolled.created > 0).then(|| rolled.survived as f64 / rolled.created as f64);
     }
+    groups.sort_by_cached_key(|rolled| {
+        (Reverse(rolled.dying), Reverse(rolled.created), format!("{:?}", rolled.of))
+    });
+    groups
 }
 
 impl Rolled {
     /// The group of this, empty if it is new.
-    fn of<'g>(groups: &'g mut HashMap<Common<'static>, Self>, of: &Common<'static>) -> &'g mut Self {
+    fn of<'g>(groups: &'g mut HashMap<Owner, Self>, of: &Owner) -> &'g mut Self {
         groups.entry(of.clone()).or_insert_with(|| Self {
             of: of.clone(),
             created: 0,

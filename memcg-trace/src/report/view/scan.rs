@@ -6,17 +6,17 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Accounting, ByOwner, ChargesView, Common, Listed, MemcgView, NamesMissingView, Pin, Tally, Unknown,
-    Viewpoint,
+    Accounting, ChargesView, Common, Listed, MemcgView, NamesMissingView, Pin, Tally, Unknown, Viewpoint,
     group::{parent, tally},
     pins, rfc3339,
 };
 use crate::{
-    attribution::{Container, NamesMissing},
-    kernel::counted::Counted,
+    attribution::{ByOwner, Container, NamesMissing},
+    event::{ID_LIMIT, Key},
+    kernel::cgroupfs::cgroup_stat::Counted,
+    record::Snapshot,
     report::escape::Name,
-    source::Snapshot,
-    tracker::{ID_LIMIT, Key, Memcg, State, Tracker},
+    tracker::{Memcg, State, Tracker},
 };
 
 /// Which memcgs are listed.
@@ -257,7 +257,7 @@ fn sort(listed: &mut [(&Memcg, Listed<'_>)], by: Sort) {
 
 fn grouped<'a>(listed: &[(&'a Memcg, Listed<'a>)], by: By) -> Vec<ScanGroup<'a>> {
     let owner = |by: ByOwner, listed: &Listed<'a>| {
-        by.group(listed.container.as_ref(), listed.memcg.path.map(|Name(path)| path))
+        Common::Owner(by.owner(listed.container.as_ref(), listed.memcg.path.map(|Name(path)| path)))
     };
     let tallies = tally(listed, |listed| match by {
         By::Container => Common::Container(listed.container.clone()),

@@ -4,12 +4,12 @@ use std::{cmp::Reverse, collections::HashMap};
 
 use serde::Serialize;
 
-use super::{ByOwner, Common, SlabCacheView};
+use super::SlabCacheView;
 use crate::{
-    attribution::Container,
+    attribution::{ByOwner, Owner},
+    event::Key,
     report::escape::Name,
-    slab::{Cache, Ledger, State, stem},
-    tracker::Key,
+    slab::{Cache, Ledger, Owners, State, stem},
 };
 
 /// `--by`
@@ -48,9 +48,6 @@ impl SlabBy {
         }
     }
 }
-
-/// Path and container of memcgs.
-pub type Owners = HashMap<Key, (Box<[u8]>, Option<Container>)>;
 
 /// Caches with something in common.
 #[derive(Clone, Debug, Serialize)]
@@ -111,10 +108,9 @@ pub(super) fn grouped(
 fn owner(cache: &Cache, by: ByOwner, owners: &Owners) -> Option<String> {
     let (css, serial) = cache.memcg?;
     let (path, container) = owners.get(&Key { css, serial: serial.unwrap_or(0) })?;
-    match by.group(container.as_ref(), Some(path)) {
-        Common::Workload(workload) => workload.name,
-        Common::Namespace(name) | Common::Image(name) | Common::Unit(name) => name,
-        Common::Runtime(runtime) => runtime.map(|runtime| runtime.to_string()),
-        Common::ParentPath(_) | Common::Container(_) | Common::PodUid(_) | Common::State(_) => None,
+    match by.owner(container.as_ref(), Some(path)) {
+        Owner::Workload(workload) => workload.name,
+        Owner::Namespace(name) | Owner::Image(name) | Owner::Unit(name) => name,
+        Owner::Runtime(runtime) => runtime.map(|runtime| runtime.to_string()),
     }
 }

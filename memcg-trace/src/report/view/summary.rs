@@ -6,14 +6,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Common, Listed, MemcgView, Pin, Rolled, SlabCacheView, SlabSummary, Tally, Viewpoint,
+    Common, Listed, MemcgView, Pin, Rolled, SlabCacheView, SlabSummary, Tally, Unknown, Viewpoint,
     group::{parent, tally},
     pins, rfc3339,
 };
 use crate::{
     attribution::{Container, NamesMissing},
-    report::{errno::AllocError, escape::Name},
-    tracker::{Backend, Ids, Memcg, Tracker},
+    record::Backend,
+    report::escape::Name,
+    tracker::{AllocError, Ids, Memcg, Tracker},
 };
 
 /// What a summary must know that is not in the ledger.
@@ -32,8 +33,6 @@ pub struct Run {
     pub undecodable: u64,
     /// Pages of each CPU's perf buffer.
     pub perf_pages: Option<u64>,
-    /// Names that nobody found time to look up.
-    pub names_missing: Option<NamesMissing>,
     /// A recording that does not reach the end of its run.
     pub cut_off: bool,
 }
@@ -134,12 +133,6 @@ impl<'a> NamesMissingView<'a> {
     }
 }
 
-#[derive(Clone, Debug, Serialize)]
-pub struct Unknown<'a> {
-    pub what: &'a str,
-    pub reason: &'a str,
-}
-
 /// Failed allocations of one errno.
 #[derive(Clone, Debug, Serialize)]
 pub struct AllocFailure {
@@ -227,7 +220,7 @@ impl<'a> SummaryView<'a> {
             reconciled_added: totals.reconciled_added,
             reconciled_freed: totals.reconciled_freed,
             conclusive: run.conclusive(tracker),
-            names_missing: run.names_missing.as_ref().map(NamesMissingView::new),
+            names_missing: None,
             unknown: run.unknown.iter().map(|(what, reason)| Unknown { what, reason }).collect(),
             leaked_by_parent: leaked.by_parent(),
             leaked_by_container: leaked.by_container(),
@@ -288,7 +281,7 @@ impl<'a> Leaked<'a> {
 }
 
 impl<'a> Group<'a> {
-    fn of_leaked(tally: Tally<'a>) -> Self {
+    fn of_leaked(tally: Tally<Common<'a>>) -> Self {
         let Tally { of, memcgs: leaked, ids_held, charged_bytes, oldest_ns, .. } = tally;
         Self { of, leaked, ids_held, charged_bytes, oldest_ns }
     }

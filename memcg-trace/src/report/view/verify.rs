@@ -3,10 +3,8 @@
 use serde::Serialize;
 
 use crate::{
-    exit::Exit,
-    scenarios::Name,
-    tracker::Backend,
-    verdict::{Baseline, Differs, Expectation, GoneAfter, Judgement, Outcome, Verdict},
+    record::Backend,
+    verdict::{Baseline, Differs, Expectation, GoneAfter, Judgement, Outcome, ScenarioName, Verdict},
 };
 
 /// Where and how it was tried.
@@ -25,7 +23,7 @@ pub struct Ground {
 /// One scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct VerdictView {
-    pub scenario: Name,
+    pub scenario: ScenarioName,
     pub verdict: Verdict,
     /// Why it was skipped, cannot be told, or is a leak that no memcg shows.
     pub reason: Option<String>,
@@ -55,7 +53,7 @@ pub struct VerdictView {
 /// Something that an earlier run said otherwise.
 #[derive(Clone, Debug, Serialize)]
 pub struct Changed {
-    pub scenario: Name,
+    pub scenario: ScenarioName,
     pub before: Option<Outcome>,
     pub after: Option<Outcome>,
 }
@@ -83,7 +81,7 @@ pub struct VerifyView {
 impl VerdictView {
     /// `wanted`: the scenario was asked for by name.
     pub fn new(
-        name: Name,
+        name: ScenarioName,
         wanted: bool,
         pin: Option<&'static str>,
         judgement: Judgement,
@@ -152,22 +150,12 @@ impl VerifyView {
             verdicts,
         }
     }
-
-    /// The worst of all verdicts decides.
-    pub fn exit(&self) -> Exit {
-        match self.verdicts.iter().map(|view| view.differs).max() {
-            Some(Differs::Leak) => Exit::Leak,
-            Some(Differs::Other) => Exit::Failed,
-            Some(Differs::Unknown) => Exit::Inconclusive,
-            Some(Differs::No) | None => Exit::Done,
-        }
-    }
 }
 
 /// What differs from the earlier run, and what only one of the two has.
 fn changes(verdicts: &[VerdictView], baseline: &Baseline) -> Vec<Changed> {
     let mut changes = Vec::new();
-    for name in Name::all() {
+    for name in ScenarioName::all() {
         let before = baseline.0.get(name).cloned();
         let after = verdicts.iter().find(|view| view.scenario == *name).map(VerdictView::outcome);
         let changed = match (&before, &after) {

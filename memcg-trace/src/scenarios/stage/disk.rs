@@ -1,4 +1,4 @@
-//! A file system with a page cache that the kernel writes back: ext4 on a loop device on a file of our tmpfs.
+//! A file system with a page cache that is written back: ext4 on a loop device backed by memory.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -15,9 +15,9 @@ use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
 };
 
-/// What a file system of this size takes for itself, bytes.
+/// Overhead of a file system of this size, bytes.
 const OWN_BYTES: u64 = 16 << 20;
-/// Devices that others may take between our asking for a free one and our taking it.
+/// Attempts to get a free loop device: others may take it between query and use.
 const ATTEMPTS: u32 = 16;
 
 // include/uapi/linux/loop.h
@@ -26,7 +26,7 @@ const LOOP_SET_STATUS64: libc::Ioctl = 0x4c04;
 const LOOP_CTL_GET_FREE: libc::Ioctl = 0x4c82;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
 
-/// A mounted file system. The loop device frees itself when nothing uses it any more.
+/// A mounted file system. The loop device is freed with its last user.
 #[derive(Debug)]
 pub struct Disk(PathBuf);
 
@@ -44,17 +44,17 @@ struct LoopInfo {
 const _: () = assert!(size_of::<LoopInfo>() == 232);
 
 impl Disk {
-    /// Makes one below `directory` for so many bytes of files. Reading files dirties nothing (`noatime`).
+    /// Creates one below `directory` for files of `bytes` in total. Reading files does not dirty inodes (`noatime`).
     pub fn mount(directory: &Path, bytes: u64) -> Result<Self> {
         let (image, mount_point) = (directory.join("disk.img"), directory.join("disk"));
         fs::create_dir(&mount_point).with_context(|| format!("cannot create {}", mount_point.display()))?;
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&image)?;
-        // Written through the device later, these pages would be charged to the memcg whose page is written back (since
-        // 5.14), and pin it.
+        // If written through the device later, these pages would be charged to the memcg whose page is written back
+        // (since 5.14), and pin it.
         let length = i64::try_from(bytes + bytes / 4 + OWN_BYTES)?;
         fallocate(&file, FallocateFlags::empty(), 0, length)
-            .with_context(|| format!("cannot make a file of {length} bytes in memory"))?;
-        // Without a journal: its pages pin nothing, but its commits come when they like.
+            .with_context(|| format!("cannot create a file of {length} bytes in memory"))?;
+        // Without a journal: its pages do not pin anything, but its commits come at any time.
         run("mke2fs", &["-F", "-q", "-b", "4096", "-m", "0"], &image)?;
         modprobe("loop");
         modprobe("ext4");
@@ -66,8 +66,7 @@ impl Disk {
         Ok(disk)
     }
 
-    /// Whoever is the first to have a block of bitmaps or of the directory read is charged for it, and some of these stay
-    /// until the file system is unmounted.
+    /// Reads bitmap and directory blocks in advance: the first reader is charged for them, and some stay until unmount.
     fn warm_up(&self) -> io::Result<()> {
         let file = self.0.join("first");
         fs::write(&file, [b'm'; 4096])?;
@@ -88,7 +87,7 @@ impl Drop for Disk {
     }
 }
 
-/// A loop device for the file, open: it is gone with its last user.
+/// An open loop device for the file: freed with its last user.
 fn attach(file: &File) -> Result<(PathBuf, File)> {
     let open = |path: &Path| {
         let file = OpenOptions::new().read(true).write(true).open(path);
@@ -111,7 +110,7 @@ fn attach(file: &File) -> Result<(PathBuf, File)> {
         // SAFETY: takes a descriptor.
         let set = Errno::result(unsafe { libc::ioctl(device.as_raw_fd(), LOOP_SET_FD, file.as_raw_fd()) });
         match set {
-            // Somebody was faster.
+            // Somebody else took it.
             Err(Errno::EBUSY) => continue,
             set => set.with_context(|| format!("cannot set up {}", path.display()))?,
         };
@@ -120,10 +119,10 @@ fn attach(file: &File) -> Result<(PathBuf, File)> {
         set.with_context(|| format!("cannot set up {}", path.display()))?;
         return Ok((path, device));
     }
-    bail!("others took each free loop device first")
+    bail!("every free loop device was taken by others first")
 }
 
-/// Loads a module, if it is one and not there yet; what is missing is noticed by whoever needs it.
+/// Loads a module if needed; errors show up where it is used.
 pub fn modprobe(name: &str) {
     let output = Command::new("modprobe").arg(name).output();
     log::debug!("modprobe {name}: {output:?}");

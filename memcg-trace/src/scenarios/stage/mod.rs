@@ -1,4 +1,4 @@
-//! Where scenarios play: one cgroup of our own, a tmpfs that nobody else sees, and what they need besides.
+//! The environment of the scenarios: a cgroup, a private tmpfs, and disks, swap and tasks.
 
 mod bystander;
 mod disk;
@@ -20,17 +20,17 @@ use nix::{
 
 use self::bystander::Bystander;
 pub use self::{disk::Disk, swap::Swap, task::Task};
-use crate::kernel::{
+use crate::kernel::cgroupfs::{
     cgroup::{Cgroup, move_to_root, remove_tree},
-    controller::Controller,
+    hierarchy::Controller,
 };
 
 const NAME: &str = "memcg-trace-verify-";
 
-/// Mounted over, for us alone.
+/// Mount point of the tmpfs, visible to us only.
 const FILES: &str = "/tmp";
 
-/// The stage. All of it goes when it is dropped; what is mounted also goes if we are killed.
+/// The stage. Dropping it removes everything; mounts also go away if we are killed.
 #[derive(Debug)]
 pub struct Stage {
     controller: Controller,
@@ -40,10 +40,10 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Takes the calling thread into a mount namespace of its own, for good.
+    /// Moves the calling thread into its own mount namespace, permanently.
     pub fn new(controller: &Controller) -> Result<Self> {
         remove_leftovers(controller);
-        // What tasks of ours run is in memory: none of them is the first to read a page of it, and charged for that.
+        // Keep our program in memory, so that no task of ours is the first to read a page of it and charged for that.
         if let Err(error) = mlockall(MlockAllFlags::MCL_CURRENT) {
             log::warn!("cannot lock the program in memory, its pages may be charged to a scenario: {error}");
         }
@@ -54,19 +54,19 @@ impl Stage {
         Ok(Self { controller: controller.clone(), bystander, home, _files: files })
     }
 
-    /// The cgroup that everything is made below.
+    /// The parent of all cgroups of the scenarios.
     pub fn home(&self) -> &Cgroup {
         &self.home
     }
 
-    /// A directory on our tmpfs for one scenario.
+    /// Creates a directory on our tmpfs for one scenario.
     pub fn directory(&self, scenario: &str) -> Result<PathBuf> {
         let directory = Path::new(FILES).join(scenario);
         fs::create_dir(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
         Ok(directory)
     }
 
-    /// Out of its cgroup, to the root of the hierarchy.
+    /// Moves a task out of its cgroup, to the root of the hierarchy.
     pub fn move_out(&self, task: &Task) -> Result<()> {
         move_to_root(&self.controller, task.pid())
     }
@@ -84,7 +84,7 @@ struct Files;
 impl Files {
     fn mount() -> Result<Self> {
         let none = None::<&str>;
-        unshare(CloneFlags::CLONE_NEWNS).context("cannot have a mount namespace")?;
+        unshare(CloneFlags::CLONE_NEWNS).context("cannot create a mount namespace")?;
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
             .context("cannot make mounts private")?;
         mount(Some("tmpfs"), FILES, Some("tmpfs"), MsFlags::empty(), none)
@@ -101,7 +101,7 @@ impl Drop for Files {
     }
 }
 
-/// Removes the cgroups of runs that were killed: each is named after its process.
+/// Removes the cgroups of runs that were killed: they are named after the pid.
 fn remove_leftovers(controller: &Controller) {
     for entry in fs::read_dir(&controller.mount).into_iter().flatten().flatten() {
         let name = entry.file_name();

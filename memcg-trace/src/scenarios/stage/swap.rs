@@ -1,4 +1,4 @@
-//! A swap device of our own, in compressed memory.
+//! A swap device on zram.
 
 use std::{
     ffi::CString,
@@ -19,7 +19,7 @@ const CONTROL: &str = "/sys/class/zram-control";
 const SWAP_FLAG_PREFER: libc::c_int = 0x8000;
 const HIGHEST_PRIORITY: libc::c_int = 0x7fff;
 
-/// A zram device with swap on it. Other swap is not touched: ours has the highest priority as long as it is there.
+/// A zram device with swap on it. Other swap stays as it is: ours has the highest priority while it exists.
 #[derive(Debug)]
 pub struct Swap {
     number: u32,
@@ -40,21 +40,21 @@ impl Swap {
         let path = swap.device_name()?;
         // SAFETY: a C string.
         let on = unsafe { libc::swapon(path.as_ptr(), SWAP_FLAG_PREFER | HIGHEST_PRIORITY) };
-        Errno::result(on).with_context(|| format!("cannot swap on {}", device.display()))?;
+        Errno::result(on).with_context(|| format!("cannot swapon {}", device.display()))?;
         swap.on = true;
         Ok(swap)
     }
 
-    /// Brings back what was swapped out. Some kernels keep the slots that a task freed until then (swap_slots_cache).
+    /// Swaps everything in. Until then, some kernels keep the swap slots that a task freed (swap_slots_cache).
     pub fn off(&mut self) -> Result<()> {
         let path = self.device_name()?;
         while self.on {
             // SAFETY: a C string.
             match Errno::result(unsafe { libc::swapoff(path.as_ptr()) }) {
-                // A signal: it is answered when nothing is left behind.
+                // A signal: handled once we have cleaned up.
                 Err(Errno::EINTR) => {}
                 off => {
-                    off.with_context(|| format!("cannot end swapping on {}", self.device().display()))?;
+                    off.with_context(|| format!("cannot swapoff {}", self.device().display()))?;
                     self.on = false;
                 }
             }
@@ -87,7 +87,7 @@ impl Drop for Swap {
     }
 }
 
-/// What mkswap writes: `union swap_header` (include/linux/swap.h), the first page of the device.
+/// Like mkswap, writes `union swap_header` (include/linux/swap.h), the first page of the device.
 fn write_header(device: &Path, bytes: u64) -> io::Result<()> {
     const VERSION_AT: usize = 1024;
     const MAGIC: &[u8] = b"SWAPSPACE2";

@@ -1,5 +1,5 @@
-//! Tasks that do something in a cgroup. They are forked, not executed: no program or library is read in the cgroup, whose
-//! pages would be one more thing that pins it. They end with us, however we end.
+//! Tasks that run in a cgroup. They fork without exec: otherwise pages of the program and its libraries would be read
+//! in the cgroup, and pin it as well. They exit when we do, for whatever reason.
 
 use std::{
     fs,
@@ -19,31 +19,32 @@ use nix::{
     unistd::{ForkResult, Pid, fork, getpid, getppid},
 };
 
-use crate::kernel::cgroup::{Cgroup, Door};
+use crate::kernel::cgroupfs::cgroup::{Cgroup, Door};
 
-/// A child of ours. Dropping it ends it and reaps it.
+/// A child process. Dropping it kills and reaps it.
 #[derive(Debug)]
 pub struct Task(Pid);
 
-/// How a task says that it has done its work and stays.
+/// Lets a task report that it has done its work and stays.
 pub struct Ready(io::PipeWriter);
 
-/// What a task sends when it stays. One that fails sends the reason.
+/// Byte sent by a task that stays. One that fails sends the reason.
 const STAYS: u8 = 0;
 
 impl Task {
-    /// Starts a task in the cgroup and waits until it stays or has ended; then it is a zombie, as nobody reaps it.
+    /// Starts a task in the cgroup and waits until it stays or has exited; then it is a zombie, as nobody has reaped
+    /// it.
     pub fn start(cgroup: &Cgroup, work: impl FnOnce(&mut Ready) -> io::Result<()>) -> Result<Self> {
         let door = cgroup.door()?;
-        let (mut ours, theirs) = io::pipe().context("cannot make a pipe")?;
+        let (mut ours, theirs) = io::pipe().context("cannot create a pipe")?;
         let parent = getpid();
-        // SAFETY: verify has a single thread, so the child may do what it likes. (Where tests have more, glibc leaves its
-        // allocator usable after a fork, and the child takes no other lock.)
+        // SAFETY: verify is single-threaded, so the child may do anything. (In tests, which have more threads, glibc
+        // keeps its allocator usable after fork, and the child takes no other lock.)
         let task = match unsafe { fork() }.context("cannot fork")? {
             ForkResult::Parent { child } => Self(child),
             ForkResult::Child => {
                 let done = catch_unwind(AssertUnwindSafe(|| run(parent, door, Ready(theirs), work)));
-                // SAFETY: takes no pointer. Nothing that belongs to the parent may be dropped here.
+                // SAFETY: takes no pointer. Nothing owned by the parent may be dropped here.
                 unsafe { libc::_exit(i32::from(!done.unwrap_or(false))) }
             }
         };
@@ -63,7 +64,7 @@ impl Task {
         Ok(task)
     }
 
-    /// Runs a task in the cgroup to its end.
+    /// Runs a task in the cgroup until it exits.
     pub fn run(cgroup: &Cgroup, work: impl FnOnce() -> io::Result<()>) -> Result<()> {
         Self::start(cgroup, |_| work()).map(drop)
     }
@@ -75,14 +76,14 @@ impl Task {
 
 impl Drop for Task {
     fn drop(&mut self) {
-        // Fails if it has ended: that is what is wanted.
+        // Fails if it has already exited, which is fine.
         let _ = kill(self.0, Signal::SIGKILL);
         while waitpid(self.0, None) == Err(Errno::EINTR) {}
     }
 }
 
 impl Ready {
-    /// Stays until it is killed.
+    /// Reports that it stays, and waits to be killed.
     pub fn stay(&mut self) -> io::Result<()> {
         self.0.write_all(&[STAYS])?;
         loop {
@@ -91,7 +92,7 @@ impl Ready {
     }
 }
 
-/// The child: true if all went well.
+/// Runs in the child; true on success.
 fn run(
     parent: Pid,
     mut door: Door,
@@ -103,7 +104,7 @@ fn run(
     let mut begin = || {
         prctl::set_pdeathsig(Signal::SIGKILL)?;
         if getppid() != parent {
-            // It ended just before.
+            // The parent has just exited.
             return Err(io::Error::from(Errno::ESRCH));
         }
         door.enter()
@@ -119,7 +120,7 @@ fn close_all_but(kept: &[RawFd]) {
     let numbers = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     let open: Vec<RawFd> = numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     for fd in open.into_iter().filter(|fd| *fd > 2 && !kept.contains(fd)) {
-        // SAFETY: the child uses none of the parent's descriptors but those that are kept.
+        // SAFETY: the child only uses the descriptors that are kept.
         unsafe { libc::close(fd) };
     }
 }

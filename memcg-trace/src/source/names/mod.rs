@@ -30,8 +30,8 @@ pub use node::Node;
 use self::queue::{Job, Queue, Step};
 use crate::{
     attribution::{Facts, NamesMissing, Question},
+    event::Key,
     kernel::privileges,
-    tracker::Key,
 };
 
 /// What was found out about a memcg.

@@ -8,7 +8,7 @@ use std::{
 use super::{Answer, Asked, fair::Fair};
 use crate::{
     attribution::{Facts, NamesMissing, Question},
-    tracker::{ID_LIMIT, Key},
+    event::{ID_LIMIT, Key},
 };
 
 /// When what found nothing is tried again, after the look before. runc writes its state some 20 ms after it made the cgroup,

@@ -1,0 +1,4 @@
+//! Kernel memory by address.
+
+pub mod kcore;
+pub mod symbols;

@@ -1,0 +1,154 @@
+//! Addresses and names of kernel functions and data, from /proc/kallsyms.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufRead as _, BufReader, Read as _, Seek as _},
+};
+
+use crate::slab::Symbol;
+
+const SYMBOLS: &str = "/proc/kallsyms";
+/// Assumed size of the last function of a module or of the kernel, as the list has no sizes. There is an empty page
+/// between modules.
+const LAST_FUNCTION: u64 = 4096;
+
+/// The kernel's list of symbols. Opened once, before privileges are dropped, and re-read for each lookup: modules come
+/// and go.
+pub struct Symbols(File);
+
+impl Symbols {
+    pub fn open() -> io::Result<Self> {
+        File::open(SYMBOLS).map(Self)
+    }
+
+    /// The function at each of `addresses`; `None`: no function is there now.
+    pub fn at(&mut self, addresses: &[u64]) -> io::Result<Vec<Option<Symbol>>> {
+        self.0.rewind()?;
+        let mut text = Vec::new();
+        self.0.read_to_end(&mut text)?;
+        let functions = functions(&text);
+        Ok(addresses.iter().map(|&address| at(&functions, address)).collect())
+    }
+
+    /// Whether a function with one of these names exists.
+    pub fn has(&mut self, names: &[&str]) -> io::Result<bool> {
+        self.0.rewind()?;
+        for line in BufReader::new(&self.0).lines() {
+            let line = line?;
+            let name = line.split_whitespace().nth(2);
+            if name.is_some_and(|name| names.contains(&name)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// One line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Function<'a> {
+    address: u64,
+    name: &'a [u8],
+    /// `None`: the kernel itself.
+    module: Option<&'a [u8]>,
+}
+
+/// All functions, sorted by address. Modules list theirs in any order.
+fn functions(text: &[u8]) -> Vec<Function<'_>> {
+    let mut functions: Vec<_> = text.split(|&byte| byte == b'\n').filter_map(parse).collect();
+    // Stable sort: of several names for an address, the first stays first.
+    functions.sort_by_key(|function| function.address);
+    functions
+}
+
+/// Parses `ffffffff9e63f440 T name`, with an optional `\t[module]`. `None`: not a function, or hidden.
+fn parse(line: &[u8]) -> Option<Function<'_>> {
+    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let (address, kind, name, module) = (words.next()?, words.next()?, words.next()?, words.next());
+    let address = u64::from_str_radix(str::from_utf8(address).ok()?, 16).ok()?;
+    let module = module.and_then(|module| module.strip_prefix(b"[")?.strip_suffix(b"]"));
+    let code = matches!(kind, b"t" | b"T" | b"w" | b"W");
+    (code && address != 0).then_some(Function { address, name, module })
+}
+
+/// The last function that starts at or before `address`, unless it ends before.
+fn at(functions: &[Function<'_>], address: u64) -> Option<Symbol> {
+    let behind = functions.partition_point(|function| function.address <= address);
+    let start = functions.get(behind.checked_sub(1)?)?.address;
+    let first = functions.partition_point(|function| function.address < start);
+    let Function { name, module, .. } = functions[first];
+    let offset = address - start;
+    let inside = functions.get(behind).is_some_and(|next| next.module == module) || offset < LAST_FUNCTION;
+    inside.then(|| Symbol { function: name.into(), offset, module: module.map(Into::into) })
+}
+
+/// Address of a symbol; `None`: does not exist, or hidden.
+pub fn address_of(name: &str) -> io::Result<Option<u64>> {
+    for line in BufReader::new(File::open(SYMBOLS)?).lines() {
+        let line = line?;
+        let mut columns = line.split_whitespace();
+        if let (Some(address), Some(_), Some(symbol)) = (columns.next(), columns.next(), columns.next())
+            && symbol == name
+        {
+            return Ok(u64::from_str_radix(address, 16).ok().filter(|&address| address != 0));
+        }
+    }
+    Ok(None)
+}
+
+/// Names of the loaded modules; empty if they cannot be read.
+pub fn modules() -> Vec<Box<[u8]>> {
+    let text = fs::read("/proc/modules").unwrap_or_default();
+    let name = |line: &[u8]| line.split(|&byte| byte == b' ').next().map(Into::into);
+    text.split(|&byte| byte == b'\n').filter_map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &[u8] = b"ffffffff81000000 T _stext\n\
+        ffffffff81000100 t do_one_initcall\n\
+        ffffffff81000200 D not_code\n\
+        ffffffff81000300 T __kmem_cache_create_args\n\
+        ffffffff81001000 T _etext\n\
+        ffffffffc0001040 t first\t[alpha]\n\
+        ffffffffc0001000 t alpha_start\t[alpha]\n\
+        ffffffffc0001000 t init_module\t[alpha]\n\
+        ffffffffc0009000 t last\t[omega]\n";
+
+    fn named(address: u64) -> Option<String> {
+        let Symbol { function, offset, module } = at(&functions(LIST), address)?;
+        let module = module.map(|module| format!(" [{}]", module.escape_ascii())).unwrap_or_default();
+        Some(format!("{}+{offset:#x}{module}", function.escape_ascii()))
+    }
+
+    #[test]
+    fn functions_of_kernel_and_modules() {
+        let table = [
+            (0xffff_ffff_8100_0250, "do_one_initcall+0x150"),
+            (0xffff_ffff_8100_0300, "__kmem_cache_create_args+0x0"),
+            (0xffff_ffff_c000_1005, "alpha_start+0x5 [alpha]"),
+            (0xffff_ffff_c000_1041, "first+0x1 [alpha]"),
+            (0xffff_ffff_c000_9fff, "last+0xfff [omega]"),
+        ];
+        for (address, symbol) in table {
+            assert_eq!(named(address).as_deref(), Some(symbol), "{address:#x}");
+        }
+    }
+
+    #[test]
+    fn code_that_is_gone_has_no_name() {
+        // Between the modules, after the last one, and before the kernel.
+        for address in [0xffff_ffff_c000_5000, 0xffff_ffff_c000_a000, 0xffff_ffff_8000_0000] {
+            assert_eq!(named(address), None, "{address:#x}");
+        }
+    }
+
+    #[test]
+    fn hidden_addresses_are_no_symbols() {
+        assert_eq!(parse(b"0000000000000000 T kmem_cache_create\n"), None);
+        assert_eq!(parse(b"ffffffff81000000 D slab_caches\n"), None);
+        assert_eq!(parse(b"rubbish"), None);
+    }
+}

@@ -1,0 +1,60 @@
+//! The records of a run: ordered events, walks and names of containers between them, the start and the end. Pure.
+
+mod backend;
+mod clock;
+mod hook_event;
+mod merge;
+mod node;
+pub mod recording;
+mod run;
+mod snapshot;
+
+pub use backend::Backend;
+pub use clock::Clock;
+pub use hook_event::HookEvent;
+pub use merge::Merge;
+pub use node::{Kmem, Version};
+pub use run::{End, Start};
+pub use snapshot::Snapshot;
+
+use crate::{
+    attribution::{Facts, NamesMissing},
+    event::{Event, Key},
+};
+
+/// One record of a run; records are applied in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record<E: HookEvent = Event> {
+    Event(E),
+    /// A walk of the kernel. Not merged: it follows all events up to its end.
+    Walk(E::Snapshot),
+    /// Events that a hook emitted on a CPU but that never arrived; detected at `t_ns` (`CLOCK_MONOTONIC`, ns).
+    Lost {
+        t_ns: u64,
+        hook: E::Hook,
+        cpu: u32,
+        events: u64,
+    },
+    /// Firings that the kernel skipped, or a return whose entry was not seen; detected at `t_ns` (`CLOCK_MONOTONIC`,
+    /// ns).
+    Missed {
+        t_ns: u64,
+        hook: E::Hook,
+        firings: u64,
+    },
+    /// Facts about the container of a memcg, which may not be online yet. Not merged, and ignored by the ledger.
+    Names {
+        key: Key,
+        facts: Vec<Facts>,
+    },
+    /// Memcgs whose names were not looked up for lack of time. Not merged, and ignored by the ledger.
+    NamesMissing(NamesMissing),
+    /// Names of the slab caches that memcgs had at `t_ns` (`CLOCK_MONOTONIC`, ns). Not merged: it concerns memcgs that
+    /// are dying when it is applied.
+    Caches {
+        t_ns: u64,
+        /// Whether these caches pin their memcgs.
+        hold: bool,
+        of: Vec<(Key, Vec<Box<[u8]>>)>,
+    },
+}

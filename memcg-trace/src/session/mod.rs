@@ -1,0 +1,254 @@
+//! The engine: what feeds the books of a run, in which order, and who is told.
+//!
+//! It attaches, drains, walks, finds names and evidence, and accounts for every event at the end. It prints nothing: whoever
+//! wants to show, count or serve what happens is an [`Observer`].
+
+mod book;
+mod empty;
+mod evidence;
+mod names;
+mod observer;
+mod recorder;
+mod replay;
+mod rollup;
+mod slab_owners;
+mod slab_watcher;
+mod stop;
+mod survey;
+
+use std::{mem, path::Path, time::Duration};
+
+use anyhow::Result;
+use tokio::time::{Instant, sleep};
+
+pub use book::Book;
+pub use empty::Empty;
+pub use names::names_of_all;
+pub use observer::{Observer, SlabObserver};
+pub use replay::{Replayed, replay};
+pub use rollup::Rollup;
+pub use slab_owners::OwnerWalk;
+pub use slab_watcher::{MEMCGS_UNKNOWN, SlabWatcher};
+pub use stop::Stop;
+pub use survey::Survey;
+
+use self::{evidence::Evidence, names::NameFinder, observer::tell, recorder::Recorder};
+use crate::{
+    attribution::ByOwner,
+    event::Key,
+    kernel::{Kernel, clock, privileges},
+    record::{End, Record, Snapshot, Start},
+    source::{Feed, Polled, Stream, Wanted, names::Resolver},
+};
+
+/// How often the buffers are drained; at once when one of them fills fast.
+const POLL: Duration = Duration::from_millis(50);
+const POLL_PRESSED: Duration = Duration::from_millis(1);
+/// How long a drain waits, all in all, for the names of containers that it found to be born: files take less than a
+/// millisecond. Names that take longer come with a later event.
+const NAMES_WAIT: Duration = Duration::from_millis(5);
+/// When a destroyed slab cache counts as leaked, ns, and how often it is looked which families grow.
+const SLAB_GRACE_NS: u64 = 5_000_000_000;
+const SLAB_LOOK: Duration = Duration::from_secs(10);
+
+/// What is followed, and what goes with it.
+pub struct Setup<'a> {
+    pub wanted: Wanted,
+    pub btf: Option<&'a Path>,
+    /// Follow slab caches, too.
+    pub slab: bool,
+    /// Count by owner; see [`Book::new`].
+    pub by: Option<ByOwner>,
+    /// Where the run is recorded.
+    pub record: Option<&'a Path>,
+    /// `None`: names are not wanted.
+    pub names: Option<Resolver>,
+}
+
+/// One run: a feed, the book that is kept of it, and what else is entered.
+pub struct Session<F = Stream> {
+    feed: F,
+    book: Book,
+    evidence: Evidence,
+    names: Option<NameFinder>,
+    recorder: Option<Recorder>,
+    /// Slab caches, and when it was looked how they grow.
+    slab: Option<(SlabWatcher, Instant)>,
+    /// Kept from call to call for its memory.
+    records: Vec<Record>,
+}
+
+/// A run that is over.
+pub struct Ended {
+    pub book: Book,
+    pub end: End,
+    /// Slab caches as they were at the end, where they were followed.
+    pub slab: Option<SlabWatcher>,
+    /// Nothing is missing in the recording, if there was to be one.
+    pub recorded: bool,
+}
+
+impl Session {
+    /// Checks what the machine has, attaches, reads what is there already, and drops the privileges that are needed no more.
+    pub fn start(setup: Setup<'_>) -> Result<Self> {
+        let kernel = Kernel::probe(setup.btf)?;
+        let (feed, mut start) = Stream::open(&kernel, &setup.wanted)?;
+        let evidence = Evidence::open(&kernel, &mut start.unknown);
+        let slab = setup.slab.then(|| SlabWatcher::start(SLAB_GRACE_NS, setup.btf, false)).transpose()?;
+        let recorder = setup.record.map(|path| Recorder::start(path, &start)).transpose()?;
+        privileges::drop_unneeded();
+        release_memory();
+        Ok(Self {
+            feed,
+            book: Book::new(start, setup.by),
+            evidence,
+            names: setup.names.map(NameFinder::new),
+            recorder,
+            slab: slab.map(|slab| (slab, Instant::now())),
+            records: Vec::new(),
+        })
+    }
+
+    /// What was there before, until the events have caught up with it; `None`: it was not walked.
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        self.feed.snapshot()
+    }
+
+    pub fn slab(&self) -> Option<&SlabWatcher> {
+        self.slab.as_ref().map(|(slab, _)| slab)
+    }
+}
+
+impl<F: Feed> Session<F> {
+    /// Nothing but a feed and its book.
+    pub fn of(feed: F, start: Start) -> Self {
+        Self {
+            feed,
+            book: Book::new(start, None),
+            evidence: Evidence::default(),
+            names: None,
+            recorder: None,
+            slab: None,
+            records: Vec::new(),
+        }
+    }
+
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// Goes on until a signal, the end of `duration`, or an observer that has seen enough.
+    pub async fn run(
+        mut self,
+        mut stop: Stop,
+        duration: Option<Duration>,
+        observer: &mut (impl Observer + ?Sized),
+    ) -> Result<Ended> {
+        let end = duration.map(|duration| Instant::now() + duration);
+        let mut pause = POLL;
+        loop {
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = stop.requested(end) => break,
+            }
+            let Polled { pressed, .. } = self.poll(observer)?;
+            if observer.tick(&self.book)?.is_break() {
+                break;
+            }
+            pause = if pressed { POLL_PRESSED } else { POLL };
+        }
+        self.finish(observer)
+    }
+
+    /// Drains, and enters what is settled.
+    pub fn poll(&mut self, observer: &mut (impl Observer + ?Sized)) -> Result<Polled> {
+        self.enter_names(None, observer)?;
+        let polled = self.feed.poll(self.book.tracker().wants_walk(), &mut self.records)?;
+        if polled.checked {
+            self.recorder.iter_mut().for_each(Recorder::flush);
+        }
+        self.enter_all(polled.settled_ns, observer)?;
+        if let Some((slab, looked)) = &mut self.slab {
+            slab.poll(clock::monotonic_ns(), observer)?;
+            if looked.elapsed() >= SLAB_LOOK {
+                *looked = Instant::now();
+                slab.look(observer)?;
+            }
+        }
+        Ok(polled)
+    }
+
+    /// Detaches, accounts for every event that was emitted, and closes the book.
+    pub fn finish(mut self, observer: &mut (impl Observer + ?Sized)) -> Result<Ended> {
+        let ended_ns = self.feed.end(&mut self.records)?;
+        self.enter_all(ended_ns, observer)?;
+        if self.book.tracker().wants_walk() {
+            self.feed.walk(&mut self.records);
+            self.enter_all(ended_ns, observer)?;
+        }
+        let evidence = self.evidence.at_the_end(&self.book.dying());
+        evidence.iter().try_for_each(|record| self.enter(record, observer))?;
+        let mut slab = self.slab.take().map(|(slab, _)| slab);
+        if let Some(slab) = &mut slab {
+            slab.finish(ended_ns, observer)?;
+        }
+        if let Some(names) = &self.names {
+            let missing = names.wait();
+            self.enter_names(None, observer)?;
+            missing.iter().try_for_each(|record| self.enter(record, observer))?;
+        }
+        let end = End { ended_ns, clock: clock::offsets(), undecodable: self.feed.undecodable() };
+        let recorded = self.recorder.is_none_or(|recorder| recorder.finish(&end));
+        self.book.settle();
+        tell(&self.book, observer)?;
+        Ok(Ended { book: self.book, end, slab, recorded })
+    }
+
+    /// Enters the records at hand; time then is `now_ns`.
+    fn enter_all(&mut self, now_ns: u64, observer: &mut (impl Observer + ?Sized)) -> Result<()> {
+        let due: Vec<_> = self.book.tracker().due(now_ns).collect();
+        let evidence = self.evidence.before_leaks(&due);
+        evidence.iter().try_for_each(|record| self.enter(record, observer))?;
+        let mut records = mem::take(&mut self.records);
+        let mut patience = NAMES_WAIT;
+        for record in records.drain(..) {
+            if let (Record::Event(event), Some(names)) = (&record, &self.names)
+                && let Some(born) = names.ask(&self.book, event, &mut patience)
+            {
+                self.enter_names(Some(born), observer)?;
+            }
+            self.enter(&record, observer)?;
+            if let (Record::Walk(_), Some(names)) = (&record, &mut self.names) {
+                names.ask_for_all(&self.book);
+            }
+        }
+        self.records = records;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.time(now_ns);
+        }
+        self.book.advance(now_ns);
+        tell(&self.book, observer)
+    }
+
+    /// Enters the names that were found by now; `next`: also those of a memcg that comes with the next event.
+    fn enter_names(&mut self, next: Option<Key>, observer: &mut (impl Observer + ?Sized)) -> Result<()> {
+        let Some(names) = &self.names else { return Ok(()) };
+        let found = names.found(&self.book, next);
+        found.iter().try_for_each(|record| self.enter(record, observer))
+    }
+
+    fn enter(&mut self, record: &Record, observer: &mut (impl Observer + ?Sized)) -> Result<()> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.record(record);
+        }
+        self.book.apply(record);
+        tell(&self.book, observer)
+    }
+}
+
+/// Gives back what setting up left behind: the type information of a kernel takes some 45 MB while it is parsed, and the
+/// allocator keeps half of that.
+pub fn release_memory() {
+    // SAFETY: takes no pointers; glibc locks its arenas.
+    unsafe { libc::malloc_trim(0) };
+}

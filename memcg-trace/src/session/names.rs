@@ -1,0 +1,94 @@
+//! Names for the memcgs of a book, or of a walk: who is asked about, and for how long answers are waited for.
+
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
+
+use memcg_trace_common::Hook;
+
+use super::Book;
+use crate::{
+    attribution::{Names, Question},
+    event::{Event, Key},
+    record::Record,
+    source::names::{Asked, Resolver},
+    tracker::{State, Tracker},
+};
+
+/// How long the end of a run waits for names.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+/// How long a scan does: 65,535 memcgs take a second or two.
+const SCAN_WAIT: Duration = Duration::from_secs(10);
+
+/// Asks for the names that a book lacks.
+pub struct NameFinder {
+    resolver: Resolver,
+    /// A walk was applied.
+    walked: bool,
+}
+
+impl NameFinder {
+    pub fn new(resolver: Resolver) -> Self {
+        Self { resolver, walked: false }
+    }
+
+    /// Asks for the names of what an event brings, before it is applied. `Some`: a container was born, whose names were
+    /// waited for, at most for `patience`, which is less by that.
+    pub fn ask(&self, book: &Book, event: &Event, patience: &mut Duration) -> Option<Key> {
+        let asked = match event.hook() {
+            Hook::CssOnline | Hook::CgroupMkdir => Asked::Born,
+            Hook::CgroupRmdir | Hook::CssOfflineEnter => Asked::Dying,
+            _ => return None,
+        };
+        let (key, question) = book.question(event)?;
+        let wait = asked == Asked::Born && question.is_promising() && !patience.is_zero();
+        self.resolver.ask(key, question, asked);
+        if !wait {
+            return None;
+        }
+        let start = Instant::now();
+        self.resolver.wait_for(&key, *patience);
+        *patience = patience.saturating_sub(start.elapsed());
+        Some(key)
+    }
+
+    /// Asks for the names of whatever a walk found.
+    pub fn ask_for_all(&mut self, book: &Book) {
+        let first = !mem::replace(&mut self.walked, true);
+        for (key, question, lives) in book.questions(first) {
+            self.resolver.ask(key, question, if lives { Asked::Lives } else { Asked::Dying });
+        }
+    }
+
+    /// The names that were found, of memcgs that are in the book or will be at once (`next`).
+    pub fn found(&self, book: &Book, next: Option<Key>) -> Vec<Record> {
+        let answers = self.resolver.answers().into_iter();
+        let of_use = |key: &Key| Some(*key) == next || book.tracker().get(key).is_some();
+        let answers = answers.filter(|(key, _)| of_use(key));
+        answers.map(|(key, facts)| Record::Names { key, facts }).collect()
+    }
+
+    /// Gives what was asked about a last chance. What was not looked up then is missing.
+    pub fn wait(&self) -> Option<Record> {
+        self.resolver.wait_for_all(LAST_WAIT);
+        self.resolver.missing().map(Record::NamesMissing)
+    }
+}
+
+/// What the node tells of all memcgs of a walk.
+pub fn names_of_all(resolver: &Resolver, tracker: &Tracker) -> Names {
+    for memcg in tracker.memcgs() {
+        if let Some(question) = memcg.path.as_deref().and_then(Question::about) {
+            let asked = if memcg.state == State::Online { Asked::Lives } else { Asked::Dying };
+            resolver.ask(memcg.key, question, asked);
+        }
+    }
+    resolver.wait_for_all(SCAN_WAIT);
+    let mut names = Names::default();
+    names.missing = resolver.missing();
+    for (key, facts) in resolver.answers() {
+        names.insert(key, &facts);
+    }
+    names
+}

@@ -1,0 +1,147 @@
+//! A walk beside the kernel's own counts, repeated until the two agree.
+
+use std::{collections::HashSet, thread, time::Duration};
+
+use memcg_trace_common::CssFlag;
+
+use crate::{
+    event::Key,
+    kernel::{
+        cgroupfs::{cgroup_stat::Counted, hierarchy::Controller},
+        walk::{Walk, WalkError},
+    },
+    record::{Snapshot, Version},
+    source::take_walk,
+};
+
+/// Walks after the first, before a difference is told.
+const AGAIN: u64 = 3;
+/// A memcg that is being freed leaves the table some 30 ms before it leaves /proc/cgroups.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The last walk, and what became of the comparison.
+pub struct Survey {
+    pub snapshot: Snapshot,
+    pub counted: Counted,
+    pub agrees: Option<bool>,
+    pub walks: u64,
+    /// Memcgs that came or went between the last two walks: so far may the counts be off.
+    pub moved: u64,
+    seen: Seen,
+}
+
+/// What a walk saw, as the kernel counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Seen {
+    all: u64,
+    /// With a directory.
+    live: u64,
+    /// Not offline yet, with or without a directory.
+    online: u64,
+    dying: u64,
+}
+
+impl Survey {
+    pub fn take(walk: &mut Walk, controller: &Controller) -> Result<Self, WalkError> {
+        let mut survey = Self::look(walk, controller)?;
+        while survey.agrees == Some(false) && survey.walks <= AGAIN {
+            thread::sleep(PAUSE);
+            let next = Self::look(walk, controller)?;
+            survey = next.after(&survey, controller.version);
+        }
+        Ok(survey)
+    }
+
+    fn look(walk: &mut Walk, controller: &Controller) -> Result<Self, WalkError> {
+        let before = Counted::now(controller);
+        let snapshot = take_walk(walk)?;
+        let counted = Counted::now(controller);
+        let seen = Seen::of(&snapshot, walk.outlives_cgroups());
+        let off = off(controller.version, &before, &counted, &seen);
+        // A cgroup namespace shows a part of the hierarchy, and v2 counts that part.
+        let whole = controller.version == Version::V1 || shows_root(controller, &snapshot);
+        let agrees = off.filter(|_| whole).map(|off| off == 0);
+        Ok(Self { snapshot, counted, agrees, walks: 1, moved: 0, seen })
+    }
+
+    /// This one, of which an earlier one says how much is on the move.
+    fn after(self, earlier: &Self, version: Version) -> Self {
+        let keys = |survey: &Self| survey.snapshot.events.iter().filter_map(Key::of).collect::<HashSet<_>>();
+        let moved = keys(&self).symmetric_difference(&keys(earlier)).count() as u64;
+        let off = off(version, &earlier.counted, &self.counted, &self.seen);
+        let agrees = self.agrees.map(|agrees| agrees || off.is_some_and(|off| off <= moved));
+        Self { agrees, walks: earlier.walks + 1, moved, ..self }
+    }
+}
+
+impl Seen {
+    /// Of memcgs that outlive their cgroups, only those with one are counted by the kernel.
+    fn of(snapshot: &Snapshot, outlive_cgroups: bool) -> Self {
+        let mut seen = Self { all: snapshot.events.len() as u64, ..Self::default() };
+        for event in &snapshot.events {
+            let flags = event.css_flags().unwrap_or(CssFlag::ONLINE);
+            let (online, dying) = (flags & CssFlag::ONLINE != 0, flags & CssFlag::DYING != 0);
+            seen.online += u64::from(online);
+            seen.live += u64::from(online && !dying);
+            seen.dying += u64::from(!online && dying);
+        }
+        if outlive_cgroups {
+            seen.all = seen.live;
+        }
+        seen
+    }
+}
+
+/// The root of the hierarchy is where it is mounted.
+fn shows_root(controller: &Controller, snapshot: &Snapshot) -> bool {
+    let root = snapshot.events.iter().find(|event| event.level() == Some(0));
+    root.is_some_and(|root| root.cgroup_id() == controller.mounted_id())
+}
+
+/// How far a walk is from what the kernel counted before and after it; `None`: nothing that it counts can be compared.
+fn off(version: Version, before: &Counted, after: &Counted, seen: &Seen) -> Option<u64> {
+    let between = |of: fn(&Counted) -> Option<u64>, seen: u64| {
+        let (before, after) = (of(before)?, of(after)?);
+        let (low, high) = (before.min(after), before.max(after));
+        Some(seen.saturating_sub(high).max(low.saturating_sub(seen)))
+    };
+    match version {
+        // Every cgroup has a memcg.
+        Version::V1 => between(|counted| counted.cgroups, seen.all),
+        Version::V2 => match between(|counted| counted.dying_memcgs, seen.dying) {
+            Some(dying) => between(|counted| counted.live_memcgs, seen.online).map(|live| live + dying),
+            // Directories are counted instead.
+            None => between(|counted| counted.live_memcgs, seen.live),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEEN: Seen = Seen { all: 12, live: 6, online: 7, dying: 5 };
+
+    fn v2(live: u64, dying: Option<u64>) -> Counted {
+        Counted { live_memcgs: Some(live), dying_memcgs: dying, cgroups: Some(99), ..Counted::default() }
+    }
+
+    #[test]
+    fn counts_before_and_after_bound_what_is_seen() {
+        let v1 = |cgroups| Counted { cgroups: Some(cgroups), ..Counted::default() };
+        let table = [(12, 12, 0), (10, 12, 0), (13, 11, 0), (14, 15, 2), (3, 9, 3)];
+        for (before, after, expected) in table {
+            assert_eq!(off(Version::V1, &v1(before), &v1(after), &SEEN), Some(expected));
+        }
+        assert_eq!(off(Version::V1, &Counted::default(), &v1(12), &SEEN), None);
+    }
+
+    #[test]
+    fn v2_compares_what_the_kernel_counts() {
+        let off = |counted| off(Version::V2, &counted, &counted, &SEEN);
+        assert_eq!(off(v2(7, Some(5))), Some(0));
+        assert_eq!(off(v2(6, Some(7))), Some(3));
+        assert_eq!(off(v2(6, None)), Some(0));
+        assert_eq!(off(Counted { cgroups: Some(12), ..Counted::default() }), None);
+    }
+}

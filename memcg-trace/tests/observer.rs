@@ -1,0 +1,46 @@
+//! The seam between the engine and whoever watches: an observer that only counts, run from recordings. tests/everywhere runs it
+//! from the live stream.
+
+#[path = "support/count.rs"]
+mod count;
+
+use std::{fs, fs::File, path::Path};
+
+use count::Count;
+use memcg_trace::{
+    record::recording::{Entry, Reader},
+    session::{Book, Replayed, replay},
+};
+
+#[test]
+fn counts_what_was_recorded() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings");
+    let files = fs::read_dir(folder).expect("the recordings").flatten().map(|entry| entry.path());
+    for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "recording")) {
+        let open = || Reader::open(File::open(&path).expect("a recording")).expect("a recording");
+        let mut reader = open();
+        let mut book = Book::new(reader.start().clone(), None);
+        let mut count = Count::default();
+        let replayed = replay(&mut reader, &mut book, &mut count).expect("it never fails");
+        assert!(matches!(replayed, Replayed::Whole(_)), "{}: {replayed:?}", path.display());
+
+        // What the replay printed is another witness.
+        let lines = fs::read_to_string(path.with_extension("jsonl")).expect("what the replay printed");
+        let told = |event: &str| lines.matches(&format!("\"event\":\"{event}\"")).count() as u64;
+        assert_eq!(count.online, told("online"), "{}", path.display());
+        assert_eq!(count.freed, told("freed") + told("late"), "{}", path.display());
+        assert!(count.online > 0 && count.freed > 0, "{}: {count:?}", path.display());
+        assert_eq!(count.ticks, polls(open()), "{}", path.display());
+    }
+}
+
+fn polls(mut reader: Reader<File>) -> u64 {
+    let mut polls = 0;
+    loop {
+        match reader.read().expect("a sound recording") {
+            Entry::Time(_) => polls += 1,
+            Entry::Record(_) => {}
+            Entry::End(_) => return polls,
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! A VM from its initramfs to its exit code: how a description becomes a run.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::process;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::initramfs::Initramfs;
+use super::machine::{Cgroup, Init, Vm};
+use super::modules::Modules;
+use super::{qemu, systemd};
+use crate::workspace::Workspace;
+
+/// Modules every VM gets if its kernel has them: a swap device, loop devices, and file systems to charge pages from.
+const MODULES: &[&str] = &["zram", "lzo", "lzo-rle", "lz4", "zstd", "loop", "ext4", "xfs", "overlay"];
+
+/// Where the command's output goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// To our own stdout and stderr as it comes.
+    Inherit,
+    /// Its stdout into [`Run::stdout`], its stderr to ours.
+    Capture,
+    /// To and from our terminal, and a shell runs instead of the command.
+    Terminal,
+}
+
+/// How the command ended.
+pub struct Run {
+    /// Its exit code, as a shell sees it.
+    pub code: u8,
+    /// From the kernel's start to the command's.
+    pub boot: Duration,
+    /// What the command wrote, if it was captured.
+    pub stdout: Vec<u8>,
+}
+
+impl Vm {
+    /// Boots, runs the command and waits for its end. A VM that does not get that far is an error with its last words.
+    pub fn run(&self, workspace: &Workspace, output: Output) -> Result<Run> {
+        if self.cgroup == Cgroup::V1 && self.kernel.lacks_memcg_v1() {
+            bail!(
+                "kernel {} has no memory controller for cgroup v1 (CONFIG_MEMCG_V1 is not set): use --cgroup v2",
+                self.kernel.version
+            );
+        }
+        let initramfs = self.initramfs(output)?;
+        let vms = workspace.scratch().join("vm");
+        let label = format!("{}-{}", self.kernel.version, self.cgroup.name());
+        let dir = vms.join(format!("{label}.{}", process::id()));
+        remove_leftovers(&vms);
+        fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        fs::write(dir.join(qemu::INITRAMFS), initramfs).context("cannot write the initramfs")?;
+
+        let result = self.run_in(&dir, output);
+        // What the kernel said is kept until the next run of its kind.
+        let console = vms.join(format!("{label}.console"));
+        let _ = fs::rename(dir.join(qemu::CONSOLE), &console);
+        let _ = fs::remove_dir_all(&dir);
+        result.with_context(|| format!("VM {label} (console log: {})", console.display()))
+    }
+
+    fn run_in(&self, dir: &Path, output: Output) -> Result<Run> {
+        let mut stdout = Vec::new();
+        match output {
+            Output::Terminal => qemu::interact(self, dir)?,
+            Output::Inherit => qemu::stream(self, dir, &mut io::stdout())?,
+            Output::Capture => qemu::stream(self, dir, &mut stdout)?,
+        }
+        let status = fs::read_to_string(dir.join(qemu::STATUS)).unwrap_or_default();
+        let after = |word| status.lines().find_map(|line| line.strip_prefix(word)).map(str::trim);
+        if let Some(error) = after("error") {
+            bail!("{error}\n{}", qemu::last_words(dir));
+        }
+        let Some(code) = after("exit").and_then(|code| code.parse().ok()) else {
+            bail!("the VM ended before its command did\n{}", qemu::last_words(dir));
+        };
+        let boot = after("booted").and_then(|time| time.parse().ok()).unwrap_or_default();
+        Ok(Run { code, boot: Duration::from_secs_f64(boot), stdout })
+    }
+
+    fn initramfs(&self, output: Output) -> Result<Vec<u8>> {
+        let mut initramfs = match self.init {
+            Init::Busybox => Initramfs::new()?,
+            Init::Systemd => Initramfs::with_systemd(&systemd::root()?)?,
+        };
+        for (host, guest) in &self.files {
+            initramfs.add_host_file(host, guest)?;
+        }
+        if self.init == Init::Busybox
+            && let Some(modules) = &self.kernel.modules
+        {
+            let modules = Modules::below(modules)?;
+            let usual = MODULES.iter().map(|&name| name.to_owned());
+            initramfs.add_modules(&modules, usual.chain(self.modules.iter().cloned()).collect())?;
+            // Of the usual ones a kernel may lack some.
+            for missing in modules.missing(&self.modules)? {
+                eprintln!("xtask: kernel {} has no module {missing}", self.kernel.version);
+            }
+        }
+        let mut settings = format!("cgroup={}\n", self.cgroup.name());
+        if output == Output::Terminal {
+            settings += &format!("interactive=1\nsize='{}'\n", qemu::terminal_size());
+        }
+        initramfs.add("/vm/settings", settings.as_bytes())?;
+        initramfs.add("/vm/command", &self.script())?;
+        initramfs.finish()
+    }
+
+    /// The command as a shell script: every argument arrives as it is, whatever is in it.
+    fn script(&self) -> Vec<u8> {
+        let mut script = Vec::new();
+        for (name, value) in &self.environment {
+            script.extend(format!("export {name}=").bytes());
+            script.extend(quote(value.as_ref()));
+            script.push(b'\n');
+        }
+        script.extend(b"exec");
+        for word in &self.command {
+            script.push(b' ');
+            script.extend(quote(word));
+        }
+        script.push(b'\n');
+        script
+    }
+}
+
+/// Removes what VMs have left whose task was killed: each directory is named after the process that owns it.
+fn remove_leftovers(vms: &Path) {
+    for dir in fs::read_dir(vms).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let owner = dir.extension().and_then(|pid| pid.to_str()?.parse::<u32>().ok());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            let _ = fs::remove_dir_all(&dir);
+        }
+    }
+}
+
+/// A word in single quotes for the shell.
+fn quote(word: &OsStr) -> Vec<u8> {
+    let mut quoted = vec![b'\''];
+    for &byte in word.as_bytes() {
+        match byte {
+            b'\'' => quoted.extend(br"'\''"),
+            _ => quoted.push(byte),
+        }
+    }
+    quoted.push(b'\'');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoting_survives_quotes() {
+        assert_eq!(quote(OsStr::new("it's $x")), br"'it'\''s $x'");
+    }
+}
