@@ -189,6 +189,8 @@ impl Node {
 
     fn runc_bundle(&self, cgroup: &str, args: &[String]) -> PathBuf {
         let bundle = self.path("bundle");
+        // runc does not overwrite one.
+        let _ = fs::remove_file(bundle.join("config.json"));
         check(Command::new("runc").arg("spec").current_dir(&bundle));
         let file = bundle.join("config.json");
         let mut config: Value =
