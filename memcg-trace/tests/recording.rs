@@ -273,7 +273,7 @@ fn earlier_formats_are_read() {
     let event = Event::new(event, b"").expect("an event");
     let end = End { ended_ns: 7, clock: start().clock, undecodable: 0 };
     let (whole, put_in) = record(vec![Step::Record(Record::Event(event))], end);
-    for format in [1, 2] {
+    for format in [1, 2, 3] {
         let mut file = whole.clone();
         file[22] = format;
         let (entries, damage) = read(Reader::open(&*file).expect("a recording"));
@@ -288,7 +288,7 @@ fn other_files_are_told_apart() {
     for foreign in [&b""[..], b"\x7fELF", b"memcg-trace recording"] {
         assert!(matches!(Reader::open(foreign), Err(OpenError::Foreign)), "{foreign:?}");
     }
-    for (place, format, abi) in [(22, 0x0101, ABI), (24, 3, 0x0101)] {
+    for (place, format, abi) in [(22, 0x0101, ABI), (24, 4, 0x0101)] {
         let mut newer = whole.clone();
         newer[place..place + 2].copy_from_slice(&[1, 1]);
         match Reader::open(&*newer) {
