@@ -9,6 +9,7 @@ const OBJECTS: &[(&str, &str)] = &[
     ("MEMCG_TRACE_HOOKS", "hooks.o"),
     ("MEMCG_TRACE_HOOKS_LOG", "hooks-log.o"),
     ("MEMCG_TRACE_WALK", "walk.o"),
+    ("MEMCG_TRACE_PINS", "pins.o"),
     ("MEMCG_TRACE_SLAB", "slab.o"),
 ];
 

@@ -7,12 +7,17 @@
 mod event;
 mod layout;
 mod own;
+mod pins;
 mod slab;
 mod walk;
 
 pub use event::{Counters, CssFlag, EventHeader, Field, Hook, InFlight, NAME_MAX, NAME_SHORT, RawEvent};
 pub use layout::{ABSENT, Config, DentryLayout, Layout};
 pub use own::{OWN_LEVELS, Own, PathStep};
+pub use pins::{
+    Answers, BATCH, BLOCK_BYTES, Block, ENTRY_WORDS, Entries, LIST_STEPS, List, ListEnd, READ_MAX, Request,
+    Requests,
+};
 pub use slab::{
     CACHE_NAME_SIZE, MODULE_NAME_SIZE, RawSlabEvent, SlabField, SlabHeader, SlabHook, SlabInFlight,
     SlabLayout,
@@ -48,4 +53,14 @@ mod pod {
     unsafe impl Pod for crate::Bytes {}
     // SAFETY: as above.
     unsafe impl Pod for crate::SlabLayout {}
+    // SAFETY: as above.
+    unsafe impl Pod for crate::Requests {}
+    // SAFETY: as above.
+    unsafe impl Pod for crate::Answers {}
+    // SAFETY: as above.
+    unsafe impl Pod for crate::List {}
+    // SAFETY: as above.
+    unsafe impl Pod for crate::Entries {}
+    // SAFETY: as above.
+    unsafe impl Pod for crate::Block {}
 }

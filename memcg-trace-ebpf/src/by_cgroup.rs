@@ -1,5 +1,5 @@
-//! kprobes on the memory controller's callbacks where they are called with cgroups (3.10). There a memcg outlives its css:
-//! `css_free` drops one reference to the memcg, and nothing but `__mem_cgroup_free` gives its memory and its ID back.
+//! kprobes on the memory controller's callbacks where they take cgroups (3.10). There a memcg outlives its css:
+//! `css_free` drops one reference to the memcg, and only `__mem_cgroup_free` frees its memory and its ID.
 //!
 //! `css_alloc_enter` and `css_offline` (the return) are those of `css.rs`.
 
@@ -11,8 +11,8 @@ use memcg_trace_common::Hook;
 
 use crate::{css::allocated, frame::Firing};
 
-/// Fires in the thread of mkdir. Valid: css and memcg ID, or the errno; the new cgroup is the argument, its parent is linked.
-/// A missed firing hides a failed allocation, and which memcg the cgroup has.
+/// Fires in the thread of mkdir. Valid: css and memcg ID, or the errno; the new cgroup is the argument, its parent is
+/// linked. A missed firing hides a failed allocation, and the cgroup's memcg.
 #[kretprobe]
 pub fn cgroup_css_alloc(ctx: RetProbeContext) -> u32 {
     let Some(mut firing) = Firing::start(Hook::CssAlloc) else { return 0 };
@@ -28,8 +28,8 @@ pub fn cgroup_css_alloc(ctx: RetProbeContext) -> u32 {
     0
 }
 
-/// Everything is valid. Where no layout leads to the name, the path that the thread gave to mkdir follows in an event of its
-/// own. A missed firing: the memcg is first seen at its removal, without creator.
+/// Everything is valid. If the name cannot be read through a layout, a separate event follows with the path that the
+/// thread passed to mkdir. A missed firing: the memcg is first seen at its removal, without creator.
 #[kprobe]
 pub fn cgroup_css_online(ctx: ProbeContext) -> u32 {
     let Some(mut firing) = Firing::start(Hook::CssOnline) else { return 0 };
@@ -47,28 +47,28 @@ pub fn cgroup_css_online(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// `mem_cgroup_css_offline` again, for who runs it: on these kernels that is the thread of rmdir. A missed firing: the
-/// remover stays unknown.
+/// `mem_cgroup_css_offline` again, to get the thread: on these kernels that of rmdir. A missed firing: the remover
+/// stays unknown.
 #[kprobe]
 pub fn cgroup_css_removed(ctx: ProbeContext) -> u32 {
     emit(&ctx, Hook::CgroupRmdir, Then::Keep)
 }
 
-/// Everything is valid. A missed firing: the return tells the same.
+/// Everything is valid. A missed firing: the return has the same facts.
 #[kprobe]
 pub fn cgroup_css_offline_enter(ctx: ProbeContext) -> u32 {
     emit(&ctx, Hook::CssOfflineEnter, Then::Return)
 }
 
-/// Fires in a kworker some 10 ms later, or in the thread of a mkdir that fails. The cgroup is still there. A missed firing:
-/// the memcg looks like one whose css lives.
+/// Fires in a kworker some 10 ms later, or in the thread of a mkdir that fails. The cgroup is still there. A missed
+/// firing: the memcg looks as if its css still existed.
 #[kprobe]
 pub fn cgroup_css_free(ctx: ProbeContext) -> u32 {
     emit(&ctx, Hook::CssPut, Then::Forget)
 }
 
-/// Fires in a kworker when nothing refers to the memcg any more, or within a `css_alloc` that fails. The cgroup is gone,
-/// and what the memcg says of it means nothing. A missed firing makes a freed memcg look leaked.
+/// Fires in a kworker after the memcg's last reference is dropped, or in a `css_alloc` that fails. The cgroup is gone,
+/// and the memcg's pointer to it is dangling. A missed firing makes a freed memcg look leaked.
 #[kprobe]
 pub fn memcg_free(ctx: ProbeContext) -> u32 {
     let Some(mut firing) = Firing::start(Hook::MemcgFree) else { return 0 };
@@ -77,18 +77,18 @@ pub fn memcg_free(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// What comes after the callback.
+/// What happens to the cgroup after the callback.
 #[derive(Clone, Copy, PartialEq)]
 enum Then {
     /// Its return is hooked.
     Return,
     /// The cgroup stays.
     Keep,
-    /// The cgroup goes.
+    /// The cgroup is freed.
     Forget,
 }
 
-/// All of the memcg whose cgroup the callback is called with.
+/// All facts of the memcg of the callback's cgroup.
 #[inline(always)]
 fn emit(ctx: &ProbeContext, hook: Hook, then: Then) -> u32 {
     let Some(mut firing) = Firing::start(hook) else { return 0 };

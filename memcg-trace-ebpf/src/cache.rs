@@ -11,8 +11,8 @@ use crate::{
     frame::Firing,
 };
 
-/// `(const char *name, unsigned size, ...)` in the thread that asks for a cache. A missed firing leaves the return without
-/// name and creator, which is counted.
+/// `(const char *name, unsigned size, ...)` in the thread that creates a cache. A missed firing leaves the return
+/// without name and creator, which is counted.
 #[kprobe]
 pub fn cache_create_enter(ctx: ProbeContext) -> u32 {
     let Some(mut firing) = Firing::start(SlabHook::CreateEnter) else { return 0 };
@@ -22,8 +22,8 @@ pub fn cache_create_enter(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// `(struct kmem_cache *s, ...)`: the cache is about to be put into /sys/kernel/slab; an alias never comes here. A missed
-/// firing: its reference count of one tells the same.
+/// `(struct kmem_cache *s, ...)`: the cache is about to be added to /sys/kernel/slab; not called for aliases. A missed
+/// firing: its reference count of one shows the same.
 #[kprobe]
 pub fn cache_new(ctx: ProbeContext) -> u32 {
     let Some(mut firing) = Firing::start(SlabHook::New) else { return 0 };
@@ -31,7 +31,7 @@ pub fn cache_new(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// Valid: the cache and all that is read of it, or NULL. A missed firing: the cache is first seen when it is destroyed.
+/// Valid: the cache and all its members, or NULL. A missed firing: the cache is first seen when it is destroyed.
 #[kretprobe]
 pub fn cache_create(ctx: RetProbeContext) -> u32 {
     let Some(mut firing) = Firing::start(SlabHook::Create) else { return 0 };
@@ -49,8 +49,8 @@ pub fn cache_create(ctx: RetProbeContext) -> u32 {
     0
 }
 
-/// `(struct kmem_cache *s)`, before its reference count falls. NULL is allowed and means nothing. A missed firing: the
-/// release comes unasked.
+/// `(struct kmem_cache *s)`, before its reference count is decremented. NULL is allowed and ignored. A missed firing:
+/// the release comes without a destruction.
 #[kprobe]
 pub fn cache_destroy(ctx: ProbeContext) -> u32 {
     let Some(mut firing) = Firing::start(SlabHook::Destroy) else { return 0 };
@@ -83,8 +83,8 @@ pub fn memcg_cache_create_enter(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// The copy is what was made meanwhile; some kernels return it, some nothing. None: another thread was faster. A missed
-/// firing: the copy is first seen when it is released.
+/// The copy is the cache created meanwhile; some kernels return it, some return nothing. None: another thread created
+/// it first. A missed firing: the copy is first seen when it is released.
 #[kretprobe]
 pub fn memcg_cache_create(ctx: RetProbeContext) -> u32 {
     let Some(mut firing) = Firing::start(SlabHook::MemcgCreate) else { return 0 };
@@ -111,9 +111,9 @@ pub fn memcg_offline(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// `(struct module *mod)`: its init function runs within. Its symbols are gone before anybody can look them up, hence this
-/// hook. The event tells from when on the module's code can have been running: a module that comes later may take the place
-/// of an init function in memory. A missed firing leaves those caches without a creator.
+/// `(struct module *mod)`: runs its init function. The symbols of that are gone before they can be looked up, hence
+/// this hook. The event has the earliest time at which the module's code can have run: a module loaded later may occupy
+/// the memory of an init function. A missed firing leaves those caches without a creator.
 #[kprobe]
 pub fn module_init_enter(ctx: ProbeContext) -> u32 {
     let Some(mut firing) = Firing::start(SlabHook::ModuleInitEnter) else { return 0 };
@@ -122,7 +122,8 @@ pub fn module_init_enter(ctx: ProbeContext) -> u32 {
     0
 }
 
-/// A missed firing: what this thread creates later looks like the module's, unless it ends or loads another one.
+/// A missed firing: caches that this thread creates later are attributed to the module, unless it exits or loads
+/// another one.
 #[kretprobe]
 pub fn module_init(_ctx: RetProbeContext) -> u32 {
     let Some(_firing) = Firing::start(SlabHook::ModuleInit) else { return 0 };

@@ -1,4 +1,4 @@
-//! What a firing on slab caches can do: what `firing.rs` is for memcgs.
+//! Operations of a firing on slab caches, like `firing.rs` for memcgs.
 
 use aya_ebpf::{
     EbpfContext,
@@ -14,33 +14,33 @@ use crate::{
     memory,
 };
 
-/// Name of the module that a thread initialises.
+/// Name of the module whose init function a thread runs.
 #[map]
 static INITIALISING: HashMap<u64, [u8; MODULE_NAME_SIZE]> = HashMap::with_max_entries(1024, 0);
-/// Who called, from the inside out; there are some hundreds in a kernel.
+/// Call stacks, innermost frame first; there are some hundreds in a kernel.
 #[map]
 static STACKS: StackTrace = StackTrace::with_max_entries(4096, 0);
 
-/// Who is calling, as a key of [`STACKS`]; negative: not known, another stack has its place.
+/// The current stack, as a key of [`STACKS`]; negative: unknown, as another stack has its slot.
 #[inline(always)]
 pub fn stack(ctx: &ProbeContext) -> i32 {
     ctx.get_stackid(&STACKS, 0).map_or(-1, |stack| stack as i32)
 }
 
-/// The init function of this thread's module has returned.
+/// Called when the init function of this thread's module has returned.
 #[inline(always)]
 pub fn initialised() {
-    // Not there: the hook was attached while it ran.
+    // Missing if the hook was attached while it ran.
     let _ = INITIALISING.remove(thread());
 }
 
 impl Firing {
-    /// The kernel makes a new cache for what [`Self::enter`] remembered. Nothing remembered: the allocator makes one for
-    /// itself.
+    /// Records that the kernel creates a new cache for the call remembered by [`Self::enter`]. If there is none, the
+    /// allocator creates one for itself.
     #[inline(always)]
     pub fn made(&mut self, cache: u64) {
         match IN_FLIGHT.get_ptr_mut(thread()) {
-            // SAFETY: only this thread uses the entry, and it is here.
+            // SAFETY: only this thread uses the entry, and it is running this.
             Some(entry) => unsafe { (*entry).new = cache },
             None => self.ignore(),
         }
@@ -75,7 +75,7 @@ impl Firing {
         }
     }
 
-    /// The kernel made this cache for the caller, and no other has it yet.
+    /// Marks the cache as new, created for the caller.
     #[inline(always)]
     pub fn is_new(&mut self, new: bool) {
         if new {
@@ -83,7 +83,7 @@ impl Firing {
         }
     }
 
-    /// The name that was asked for.
+    /// The requested name.
     #[inline(always)]
     pub fn asked(&mut self, name: u64) {
         if self.text(name, Text::Asked) {
@@ -91,21 +91,21 @@ impl Firing {
         }
     }
 
-    /// Who did it: the stack, and the module that this thread initialises.
+    /// The creator: the stack, and the module whose init function this thread runs.
     #[inline(always)]
     pub fn site(&mut self, stack: i32) {
         if stack >= 0 {
             self.event.header.stack = stack;
             self.event.header.known |= SlabField::STACK;
         }
-        // SAFETY: only this thread uses the entry, and it is here.
+        // SAFETY: only this thread uses the entry, and it is running this.
         if let Some(module) = unsafe { INITIALISING.get(thread()) } {
             self.event.module = *module;
             self.event.header.known |= SlabField::MODULE;
         }
     }
 
-    /// The memcg that it belongs to.
+    /// The memcg that owns the cache.
     #[inline(always)]
     pub fn memcg(&mut self, css: u64) {
         let layout = self.config;
@@ -117,7 +117,7 @@ impl Firing {
         }
     }
 
-    /// The module that it is about.
+    /// The module of the event.
     #[inline(always)]
     pub fn module(&mut self, module: u64) -> bool {
         let layout = self.config;
@@ -129,7 +129,7 @@ impl Firing {
         known
     }
 
-    /// From now on this thread initialises `module`.
+    /// Remembers that this thread runs the init function of `module`.
     #[inline(always)]
     pub fn initialising(&mut self, module: u64) {
         if self.module(module) && INITIALISING.insert(thread(), self.event.module, 0).is_err() {
@@ -143,7 +143,7 @@ impl Firing {
         self.output(ctx, size_of::<RawSlabEvent>());
     }
 
-    /// Reads a member; `None` when this kernel has none, or when the read faulted (counted).
+    /// Reads a member; `None` if this kernel does not have it, or if the read faulted (counted).
     #[inline(always)]
     fn read<T: Copy>(&mut self, base: u64, offset: u32) -> Option<T> {
         let value = memory::read(base, offset)?;
@@ -153,7 +153,7 @@ impl Firing {
         value.ok()
     }
 
-    /// Reads a string into its place in the event; `false`: not readable (counted).
+    /// Reads a string into the event; `false`: unreadable (counted).
     #[inline(always)]
     fn text(&mut self, address: u64, place: Text) -> bool {
         let slot: &mut [u8] = match place {
@@ -172,7 +172,7 @@ impl Firing {
     }
 }
 
-/// Texts of an event.
+/// Strings of an event.
 enum Text {
     Asked,
     Name,

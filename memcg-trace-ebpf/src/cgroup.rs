@@ -1,6 +1,6 @@
 //! Raw tracepoints on cgroup directories. Their arguments are `(struct cgroup *, const char *path)`; unlike the
-//! formatted tracepoints they need no tracefs and reach the css. v1 fires once for each hierarchy: only the one that
-//! carries memory passes.
+//! formatted tracepoints they need no tracefs and reach the css. v1 fires once per hierarchy: only that of the memory
+//! controller passes.
 
 use aya_ebpf::{
     macros::{kprobe, raw_tracepoint},
@@ -11,7 +11,7 @@ use memcg_trace_common::Hook;
 use crate::frame::Firing;
 
 /// Fires in the thread of mkdir, after the css is online. A cgroup without a memcg (v2: the parent does not enable the
-/// controller) passes in silence. A missed firing: the memcg is first seen at its removal.
+/// controller) is ignored. A missed firing: the memcg is first seen at its removal.
 #[raw_tracepoint]
 pub fn cgroup_mkdir(ctx: RawTracePointContext) -> i32 {
     let Some(mut firing) = Firing::start(Hook::CgroupMkdir) else { return 0 };
@@ -26,9 +26,9 @@ pub fn cgroup_mkdir(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// The same tracepoint where the layout is not known: the css is the one that came online since the thread entered
-/// `cgroup_mkdir`, the path is the second argument (4.19, e4f8d81c738d). Valid: the css, its path. A missed firing: the memcg
-/// has no name.
+/// The same tracepoint where the layout is unknown: the css is the one that came online after the thread entered
+/// `cgroup_mkdir`, the path is the second argument (4.19, e4f8d81c738d). Valid: the css, its path. A missed firing: the
+/// memcg has no name.
 #[raw_tracepoint]
 pub fn cgroup_mkdir_path(ctx: RawTracePointContext) -> i32 {
     let Some(mut firing) = Firing::start(Hook::CgroupMkdir) else { return 0 };
@@ -45,8 +45,8 @@ pub fn cgroup_mkdir_path(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// Fires in the thread of mkdir, for every hierarchy. A missed firing: a css that this thread left behind when it switched
-/// the controller on may pass for the new cgroup's.
+/// Fires in the thread of mkdir, for every hierarchy. A missed firing: a css that this thread left behind by enabling
+/// the controller may be mistaken for the new cgroup's.
 #[kprobe]
 pub fn cgroup_mkdir_enter(_ctx: ProbeContext) -> u32 {
     if let Some(firing) = Firing::start(Hook::MkdirEnter) {
@@ -55,8 +55,8 @@ pub fn cgroup_mkdir_enter(_ctx: ProbeContext) -> u32 {
     0
 }
 
-/// Fires in the thread of rmdir, before css_offline (both hold cgroup_mutex, so the css is still linked). Without a css
-/// the cgroup alone is reported: an older memcg of it may be dying. A missed firing: the remover stays unknown.
+/// Fires in the thread of rmdir, before css_offline (both hold cgroup_mutex, so the css is still linked). Without a
+/// css, only the cgroup is reported: an older memcg of it may be dying. A missed firing: the remover stays unknown.
 #[raw_tracepoint]
 pub fn cgroup_rmdir(ctx: RawTracePointContext) -> i32 {
     let Some(mut firing) = Firing::start(Hook::CgroupRmdir) else { return 0 };

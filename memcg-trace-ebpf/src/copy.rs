@@ -1,17 +1,17 @@
-//! What the walk takes of one css: the first bytes of its structs.
+//! Copies the first bytes of the structs of a css, for the walk.
 //!
-//! Members are looked for in user space. Here each would be a call of a helper, and a branch that the verifier follows once
-//! more for each css; a few copies take a third of the time to run, and half of it to load.
+//! Members are decoded in user space. Here each would be a helper call, and a branch that the verifier follows again
+//! for each css; a few copies take a third of the time to run, and half the time to load.
 
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_kernel_str};
 use memcg_trace_common::{Copied, NAME_WORDS, WalkConfig};
 
 use crate::memory::read;
 
-/// `percpu_ref.percpu_count_ptr`: the reference is dying (`__PERCPU_REF_DEAD`, percpu-refcount.h).
+/// `percpu_ref.percpu_count_ptr`: the refcount is dying (`__PERCPU_REF_DEAD`, percpu-refcount.h).
 const PERCPU_REF_DEAD: u64 = 2;
 
-/// The parent of the last css: siblings stand side by side in the table, and one RCU section does not outlive it.
+/// The parent of the last css: siblings are often adjacent in the table, and it stays valid during one RCU section.
 pub struct Parent {
     css: u64,
     serial: u64,
@@ -91,14 +91,14 @@ fn read_parent(css: u64, config: &WalkConfig) -> Parent {
     parent
 }
 
-/// A pointer among the words of a struct. Of a member that this kernel does not have it gives another word, as the loader
-/// knows.
+/// A pointer among the words of a struct. If this kernel does not have the member, returns another word, which the
+/// loader ignores.
 #[inline(always)]
 fn word<const N: usize>(words: &[u64; N], offset: u32) -> u64 {
     words[(offset as usize / size_of::<u64>()) & (N - 1)]
 }
 
-/// The first `length` bytes at `address`; as many as there is room for at most. Says whether they were readable.
+/// Copies the first `length` bytes at `address`, limited by the buffer; returns whether they were readable.
 #[inline(always)]
 fn copy_to<const N: usize>(words: &mut [u64; N], length: u32, address: u64) -> bool {
     let length = length.min((N * size_of::<u64>()) as u32);

@@ -1,4 +1,4 @@
-//! kprobes on the memory controller's css callbacks: the exact life of a memcg.
+//! kprobes on the memory controller's css callbacks: the exact lifecycle of a memcg.
 
 use aya_ebpf::{
     macros::{kprobe, kretprobe},
@@ -10,7 +10,7 @@ use crate::frame::Firing;
 
 /// Highest errno; `ERR_PTR` values lie above its negation (`MAX_ERRNO`, include/linux/err.h).
 const MAX_ERRNO: u64 = 4095;
-/// What a NULL from an allocator means.
+/// Meaning of NULL from an allocator.
 const ENOMEM: u32 = 12;
 
 /// Fires in the thread that runs mkdir or writes `+memory`. The argument is the parent's css. A missed firing leaves
@@ -34,8 +34,8 @@ pub fn css_alloc(ctx: RetProbeContext) -> u32 {
     0
 }
 
-/// Everything is valid, css flags are still 0. Where no layout leads to the name, `cgroup_mkdir_path` brings it. A missed
-/// firing: the memcg is first seen at its removal, without creator.
+/// Everything is valid, css flags are still 0. If the name cannot be read through a layout, `cgroup_mkdir_path` reports
+/// it. A missed firing: the memcg is first seen at its removal, without creator.
 #[kprobe]
 pub fn css_online(ctx: ProbeContext) -> u32 {
     let Some(mut firing) = Firing::start(Hook::CssOnline) else { return 0 };
@@ -49,14 +49,14 @@ pub fn css_online(ctx: ProbeContext) -> u32 {
 }
 
 /// Fires in a kworker, 15 to 60 ms after rmdir. Everything is valid, the memcg ID is still held. A missed firing: the
-/// return tells the same.
+/// return has the same facts.
 #[kprobe]
 pub fn css_offline_enter(ctx: ProbeContext) -> u32 {
     emit_css(&ctx, Hook::CssOfflineEnter, ctx.arg(0).unwrap_or(0), true)
 }
 
-/// The memcg ID now tells whether it was released (0) or is held. The caller holds a reference, so the css is valid.
-/// A missed firing leaves the ID's state open until `css_released`.
+/// The memcg ID is 0 if released, otherwise held. The caller holds a reference, so the css is valid. A missed firing
+/// leaves the ID's state unknown until `css_released`.
 #[kretprobe]
 pub fn css_offline(ctx: RetProbeContext) -> u32 {
     let Some(mut firing) = Firing::start(Hook::CssOffline) else { return 0 };
@@ -79,7 +79,7 @@ pub fn css_free(ctx: ProbeContext) -> u32 {
     emit_css(&ctx, Hook::CssFree, ctx.arg(0).unwrap_or(0), false)
 }
 
-/// What `css_alloc` returned; true if that is a css.
+/// Records the return value of `css_alloc`; true if it is a css.
 #[inline(always)]
 pub fn allocated(firing: &mut Firing, css: u64) -> bool {
     if css == 0 {

@@ -1,20 +1,20 @@
-//! What is read of a css and its cgroup, whoever asks: a hook or the walk.
+//! Reads the facts of a css and its cgroup, for hooks and the walk.
 
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
 use memcg_trace_common::{Field, Layout, NAME_MAX, RawEvent};
 
 use crate::memory;
 
-/// `percpu_ref.percpu_count_ptr`: the reference is dying (`__PERCPU_REF_DEAD`, percpu-refcount.h).
+/// `percpu_ref.percpu_count_ptr`: the refcount is dying (`__PERCPU_REF_DEAD`, percpu-refcount.h).
 const PERCPU_REF_DEAD: u64 = 2;
-/// Set in a dying reference's count until the counts of all CPUs are summed up in it (percpu-refcount.c).
+/// Set in the count of a dying refcount until the per-CPU counts have been added to it (percpu-refcount.c).
 const PERCPU_COUNT_BIAS: u64 = 1 << 63;
 
 /// An event being filled.
 pub struct Facts<'a> {
     pub event: &'a mut RawEvent,
     pub layout: &'a Layout,
-    /// Members that could not be read although this kernel has them.
+    /// Number of members that could not be read although this kernel has them.
     pub unreadable: &'a mut u64,
 }
 
@@ -33,7 +33,7 @@ impl Facts<'_> {
         }
     }
 
-    /// What a css has from its allocation on, before it is linked anywhere.
+    /// The facts of a css from its allocation on, before it is linked anywhere.
     #[inline(always)]
     pub fn memcg(&mut self, css: u64) {
         let layout = self.layout;
@@ -49,7 +49,7 @@ impl Facts<'_> {
         }
     }
 
-    /// The css that the new one hangs below; a root has none.
+    /// The parent css; a root has none.
     #[inline(always)]
     pub fn parent(&mut self, parent: u64) {
         if parent == 0 {
@@ -129,8 +129,8 @@ impl Facts<'_> {
     #[inline(always)]
     pub fn name(&mut self, name: u64) {
         let (slot, size) = (self.event.name.as_mut_ptr(), self.event.name.len() as u32);
-        // The safe wrapper bounds the length by an instruction that BPF v1 lacks; here nothing is accessed by it.
-        // SAFETY: probe_read tolerates any address; it writes at most the slot's 256 bytes, and counts the NUL.
+        // The safe wrapper bounds the length with an instruction that BPF v1 lacks; here the length is not used for
+        // access. SAFETY: probe_read tolerates any address; it writes at most the slot's 256 bytes, and counts the NUL.
         let written = unsafe { bpf_probe_read_kernel_str(slot.cast(), size, name as *const _) };
         if written <= 0 {
             *self.unreadable += 1;
@@ -144,7 +144,7 @@ impl Facts<'_> {
         }
     }
 
-    /// Reads a member; `None` when this kernel has none, when the struct is NULL, or when the read faulted (counted).
+    /// Reads a member; `None` if this kernel does not have it, the struct is NULL, or the read faulted (counted).
     #[inline(always)]
     pub fn read<T: Copy>(&mut self, base: u64, offset: u32) -> Option<T> {
         let value = memory::read(base, offset)?;

@@ -1,4 +1,4 @@
-//! What a firing on memcgs can do: read a css, follow a cgroup to its memcg, emit.
+//! Operations of a firing on memcgs: read a css, find the memcg of a cgroup, emit.
 
 use aya_ebpf::{
     EbpfContext,
@@ -12,35 +12,35 @@ use crate::{
     frame::{Firing, IN_FLIGHT, thread},
 };
 
-/// Which memcg a cgroup has, where the offset of `cgroup.subsys[]` need not be known: kept from its creation on. The loader
-/// gives it room where it is used.
+/// Memcgs by cgroup, for kernels where the offset of `cgroup.subsys[]` may be unknown: recorded at creation. The loader
+/// sizes it where it is used.
 #[map]
 static MEMCGS: HashMap<u64, u64> = HashMap::with_max_entries(1, 0);
 
-/// The path that a thread gave to mkdir last, an address in its memory. The loader gives it room where it is used.
+/// The path that a thread passed to mkdir last, an address in its memory. The loader sizes it where it is used.
 #[map]
 static ASKED: LruHashMap<u64, u64> = LruHashMap::with_max_entries(1, 0);
 
 impl Firing {
-    /// The event, to fill it with what is read through the layout.
+    /// The event, to be filled with facts read through the layout.
     #[inline(always)]
     pub fn facts(&mut self) -> Facts<'_> {
         Facts { event: self.event, layout: &self.config.layout, unreadable: &mut self.counters.unreadable }
     }
 
-    /// Remembers the css, or what stands for it, for the return of this function.
+    /// Remembers the css, or cgroup, for the return of this function.
     #[inline(always)]
     pub fn enter_css(&mut self, css: u64) {
         self.enter(InFlight { css });
     }
 
-    /// What [`Self::enter_css`] remembered; `None` is counted.
+    /// The value remembered by [`Self::enter_css`]; `None` is counted.
     #[inline(always)]
     pub fn entered_css(&mut self) -> Option<u64> {
         self.entered().map(|entry| entry.css)
     }
 
-    /// Nothing leads from a css to its cgroup: the layout is not known.
+    /// Whether the layout is unknown, so that a css does not lead to its cgroup.
     #[inline(always)]
     pub fn is_blind(&self) -> bool {
         self.config.layout.css_cgroup == ABSENT
@@ -53,21 +53,21 @@ impl Firing {
         unsafe { IN_FLIGHT.get(thread()) }.map(|entry| entry.css)
     }
 
-    /// What this thread left is not about what it does now.
+    /// Discards a stale entry of this thread.
     #[inline(always)]
     pub fn leave(&self) {
-        // Mostly there is nothing.
+        // Usually there is none.
         let _ = IN_FLIGHT.remove(thread());
     }
 
-    /// A path, which begins with `/`, in place of the cgroup's name.
+    /// Reads a path, which starts with `/`, instead of the cgroup's name.
     #[inline(always)]
     pub fn path(&mut self, path: u64) {
         self.facts().name(path);
         self.event.header.known |= Field::PATH;
     }
 
-    /// This thread asks for a directory.
+    /// Remembers the path that this thread passes to mkdir.
     #[inline(always)]
     pub fn ask(&mut self, path: u64) {
         if ASKED.insert(thread(), path, 0).is_err() {
@@ -75,15 +75,15 @@ impl Firing {
         }
     }
 
-    /// What this thread asked for last.
+    /// The path that this thread passed to mkdir last.
     #[inline(always)]
     pub fn asked(&self) -> Option<u64> {
         // SAFETY: only this thread uses the entry, and it is here.
         unsafe { ASKED.get(thread()) }.copied()
     }
 
-    /// The css of the memory controller in this cgroup; 0 when it has none, or when the cgroup's hierarchy does not carry
-    /// the controller (then the firing is over).
+    /// The memory controller's css of this cgroup; 0 if it has none, or if the cgroup is in another hierarchy (then the
+    /// firing is over).
     #[inline(always)]
     pub fn memory_css(&mut self, cgroup: u64) -> Option<u64> {
         let layout = &self.config.layout;
@@ -93,7 +93,7 @@ impl Firing {
             return None;
         }
         if layout.cgroup_memory == ABSENT {
-            // SAFETY: the entry is replaced or removed as a whole.
+            // SAFETY: entries are replaced or removed as a whole.
             let css = unsafe { MEMCGS.get(cgroup) }.copied();
             if css.is_none() {
                 self.ignore();
@@ -103,7 +103,7 @@ impl Firing {
         Some(self.facts().read(cgroup, layout.cgroup_memory).unwrap_or(0))
     }
 
-    /// A memcg with all that is known of it, while its cgroup is there.
+    /// All facts of a memcg whose cgroup still exists.
     #[inline(always)]
     pub fn css(&mut self, css: u64) {
         self.facts().css(css);
@@ -121,7 +121,7 @@ impl Firing {
         }
     }
 
-    /// The cgroup that the new one hangs below, where only cgroups know their parents.
+    /// The parent cgroup, where only cgroups have parent pointers.
     #[inline(always)]
     fn parent_cgroup(&mut self, parent: u64) {
         let layout = &self.config.layout;
@@ -134,7 +134,7 @@ impl Firing {
         }
     }
 
-    /// Number of the cgroup's directory, where that is a dentry.
+    /// Inode number of the cgroup's directory, where that is a dentry.
     #[inline(always)]
     fn inode_number(&mut self, cgroup: u64) -> Option<u64> {
         let Config { dentry, layout, .. } = self.config;
@@ -156,7 +156,7 @@ impl Firing {
         }
     }
 
-    /// From now on the cgroup has this memcg.
+    /// Records the memcg of a cgroup.
     #[inline(always)]
     pub fn remember(&mut self, cgroup: u64, css: u64) {
         if MEMCGS.insert(cgroup, css, 0).is_err() {
@@ -164,18 +164,18 @@ impl Firing {
         }
     }
 
-    /// The cgroup goes.
+    /// Removes a cgroup that is freed.
     #[inline(always)]
     pub fn forget(&mut self, cgroup: u64) {
-        // One that is older than the tool was not there.
+        // Missing if it is older than the tool.
         let _ = MEMCGS.remove(cgroup);
     }
 
-    /// The memcg of a cgroup. `None`, which is counted: the cgroup is older than the tool, and the layout is not known.
+    /// The memcg of a cgroup. `None`, which is counted: the cgroup is older than the tool, and the layout is unknown.
     #[inline(always)]
     pub fn memcg_of(&mut self, cgroup: u64) -> Option<u64> {
         let layout = &self.config.layout;
-        // SAFETY: the entry is replaced or removed as a whole.
+        // SAFETY: entries are replaced or removed as a whole.
         let css = match unsafe { MEMCGS.get(cgroup) } {
             Some(css) => Some(*css),
             None => self.facts().read(cgroup, layout.cgroup_memory),
@@ -186,7 +186,7 @@ impl Firing {
         css
     }
 
-    /// The call failed.
+    /// Records the errno of a failed call.
     #[inline(always)]
     pub fn errno(&mut self, errno: u32) {
         self.event.header.errno = errno;

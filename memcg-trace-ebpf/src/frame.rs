@@ -1,7 +1,7 @@
-//! What every firing of a hook begins and ends with: configuration, scratch event, counters, sequence number, emission.
+//! The common start and end of every firing: configuration, scratch event, counters, sequence number, emission.
 //!
-//! Each object has these maps for types of its own. Its root (`hooks.rs`, `slab.rs`) names them `Config`, `Hook`, `Event` and
-//! `InFlight`; `firing.rs` and `cache_firing.rs` add what a firing of that object can do.
+//! Each object has these maps with its own types, which its root (`hooks.rs`, `slab.rs`) names `Config`, `Hook`,
+//! `Event` and `InFlight`; `firing.rs` and `cache_firing.rs` add the operations for that object.
 
 use core::slice;
 
@@ -23,10 +23,10 @@ static CONFIG: Array<Config> = Array::with_max_entries(1, 0);
 static EVENTS: PerfEventByteArray = PerfEventByteArray::new(0);
 #[map]
 static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(Hook::COUNT as u32, 0);
-/// An event does not fit on the 512-byte stack. One slot for each hook, because hooks may nest on one CPU.
+/// Scratch events, as they do not fit on the 512-byte stack. One slot per hook, because hooks may nest on a CPU.
 #[map]
 static SCRATCH: PerCpuArray<Event> = PerCpuArray::with_max_entries(Hook::COUNT as u32, 0);
-/// Entries of functions whose return has not come, by thread. A thread is in one of them at a time.
+/// State of entered functions that have not returned, by thread. A thread is in one of them at a time.
 #[map]
 pub static IN_FLIGHT: HashMap<u64, InFlight> = HashMap::with_max_entries(8192, 0);
 
@@ -38,7 +38,7 @@ pub struct Firing {
 }
 
 impl Firing {
-    /// Starts an event; `None` when a map look-up failed, which is counted.
+    /// Starts an event; `None` if a map lookup failed, which is counted.
     #[inline(always)]
     pub fn start(hook: Hook) -> Option<Self> {
         // SAFETY: per-CPU slots of this hook alone; the kernel does not run one program twice at once on one CPU.
@@ -64,13 +64,13 @@ impl Firing {
         Some(Self { event, counters, config })
     }
 
-    /// An early return as intended: this firing is about nothing that is followed.
+    /// Counts an intended early return: this firing is not about the memory controller.
     #[inline(always)]
     pub fn ignore(&mut self) {
         self.counters.not_memory += 1;
     }
 
-    /// Remembers what the function was called with, for its return.
+    /// Remembers the arguments of the function for its return.
     #[inline(always)]
     pub fn enter(&mut self, entry: InFlight) {
         if IN_FLIGHT.insert(thread(), entry, 0).is_err() {
@@ -78,7 +78,7 @@ impl Firing {
         }
     }
 
-    /// What [`Self::enter`] remembered; `None` is counted.
+    /// The state remembered by [`Self::enter`]; `None` is counted.
     #[inline(always)]
     pub fn entered(&mut self) -> Option<InFlight> {
         let thread = thread();
@@ -91,11 +91,11 @@ impl Firing {
         entry
     }
 
-    /// Emits the first `length` bytes of the event. A constant: old verifiers do not follow a variable one.
+    /// Emits the first `length` bytes of the event. Must be a constant: old verifiers do not track variable lengths.
     #[inline(always)]
     pub fn output<C: EbpfContext>(self, ctx: &C, length: usize) {
         self.counters.emitted += 1;
-        // As bytes: the event by value would be copied to the stack, which is too small for it.
+        // As bytes: by value, the event would be copied to the stack, which is too small.
         let bytes = (&raw const *self.event).cast::<u8>();
         // SAFETY: the slot has this size, and the map zeroed it or an earlier firing filled it.
         let record = unsafe { slice::from_raw_parts(bytes, length.min(size_of::<Event>())) };
@@ -103,7 +103,7 @@ impl Firing {
     }
 }
 
-/// The thread that the hook fired in, as the key of what it left.
+/// The thread that the hook fired in, as a map key.
 #[inline(always)]
 pub fn thread() -> u64 {
     bpf_get_current_pid_tgid()

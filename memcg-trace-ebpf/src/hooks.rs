@@ -1,7 +1,8 @@
 //! The hooks of memcg-trace: kprobes on the memory controller's css callbacks, raw tracepoints on cgroup directories.
 //!
-//! They read, fill and emit; no policy. They load on a verifier of the 4.14 class: no loops, no globals, no calls between
-//! programs and functions (everything is inlined), helpers of that age. `memcg-trace/tests/object.rs` proves it.
+//! They read, fill and emit, without policy. They load on a verifier of the 4.14 class: no loops, no globals, no calls
+//! between programs and functions (everything is inlined), helpers of that age. `memcg-trace/tests/object.rs` proves
+//! it.
 #![no_std]
 #![no_main]
 
@@ -15,5 +16,5 @@ mod memory;
 mod mkdir;
 mod object;
 
-// What `frame.rs` is about in this object.
+// The types of `frame.rs` in this object.
 use memcg_trace_common::{Config, Hook, InFlight, RawEvent as Event};

@@ -1,12 +1,12 @@
-//! Tracepoints on the syscalls that make directories, for kernels without cgroup tracepoints whose layout is not known: what
-//! a thread asks for is the path of the cgroup that it gets.
+//! Tracepoints on the mkdir syscalls, for kernels without cgroup tracepoints whose layout is unknown: the path that a
+//! thread passes is that of the new cgroup.
 
 use aya_ebpf::{macros::tracepoint, programs::TracePointContext};
 use memcg_trace_common::Hook;
 
 use crate::frame::Firing;
 
-/// Where the arguments of a syscall begin in its tracepoint: behind the common fields and the syscall's number.
+/// Offset of a syscall's arguments in its tracepoint: after the common fields and the syscall number.
 const ARGUMENTS: usize = 16;
 
 /// `(const char *pathname, umode_t mode)`. A missed firing: the memcg has no path.
@@ -15,7 +15,7 @@ pub fn sys_enter_mkdir(ctx: TracePointContext) -> u32 {
     ask(&ctx, ARGUMENTS)
 }
 
-/// `(int dfd, const char *pathname, umode_t mode)`. A path that begins with `/` is one whatever the directory is.
+/// `(int dfd, const char *pathname, umode_t mode)`. A path that starts with `/` does not depend on the directory.
 #[tracepoint]
 pub fn sys_enter_mkdirat(ctx: TracePointContext) -> u32 {
     ask(&ctx, ARGUMENTS + size_of::<u64>())

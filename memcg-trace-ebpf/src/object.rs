@@ -1,4 +1,4 @@
-//! What each object file needs besides its programs.
+//! The parts that each object file needs besides its programs.
 
 #[cfg(not(test))]
 #[panic_handler]

@@ -1,4 +1,4 @@
-//! What the layout makes of our own task: the proof that it describes the running kernel.
+//! Reads our own task through the layout, to prove that it describes the running kernel.
 
 use aya_ebpf::{
     helpers::{bpf_get_current_task, bpf_probe_read_kernel_str_bytes},
@@ -18,8 +18,8 @@ static OWN: Array<Own> = Array::with_max_entries(1, 0);
 #[map]
 static OWN_PATH: Array<PathStep> = Array::with_max_entries(OWN_LEVELS, 0);
 
-/// Follows `current -> css_set -> css of the memory controller -> cgroup -> kernfs_node` and climbs both to the root. Stops
-/// where a pointer is NULL or unreadable; `Own::levels` says how far it came.
+/// Follows `current -> css_set -> css of the memory controller -> cgroup -> kernfs_node`, and both parents to the root.
+/// Stops where a pointer is NULL or unreadable; `Own::levels` is the number of levels read.
 #[raw_tracepoint]
 pub fn own_cgroup(_ctx: RawTracePointContext) -> i32 {
     follow().map_or(1, |()| 0)
@@ -28,7 +28,7 @@ pub fn own_cgroup(_ctx: RawTracePointContext) -> i32 {
 #[inline(always)]
 fn follow() -> Option<()> {
     let layout = LAYOUT.get(0)?;
-    // SAFETY: the loader runs one test run at a time, nobody else writes these values.
+    // SAFETY: the loader runs one test run at a time, nothing else writes these values.
     let own = unsafe { &mut *OWN.get_ptr_mut(0)? };
     own.levels = 0;
     own.complete = 0;

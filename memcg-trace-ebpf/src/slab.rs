@@ -1,5 +1,5 @@
-//! The hooks on slab caches: who makes them, who lets go of them, which of them really go. The same rules as for
-//! `hooks.rs`: read, fill, emit, and load on a verifier of the 4.14 class.
+//! The hooks on slab caches: creation, destruction, and release. The same rules as for `hooks.rs`: read, fill, emit,
+//! and load on a verifier of the 4.14 class.
 #![no_std]
 #![no_main]
 
@@ -9,7 +9,7 @@ mod frame;
 mod memory;
 mod object;
 
-// What `frame.rs` is about in this object.
+// The types of `frame.rs` in this object.
 use memcg_trace_common::{
     RawSlabEvent as Event, SlabHook as Hook, SlabInFlight as InFlight, SlabLayout as Config,
 };

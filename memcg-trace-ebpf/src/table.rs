@@ -1,4 +1,4 @@
-//! The walk through the table of all csses of the memory subsystem, one leaf a run.
+//! The walk through the table of all csses of the memory subsystem, one leaf per run.
 
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
@@ -16,19 +16,19 @@ use crate::{
 
 #[map]
 static WALK_CONFIG: Array<WalkConfig> = Array::with_max_entries(1, 0);
-/// The loader maps it into its memory: to copy each leaf would take longer than to read it.
+/// The loader mmaps it: copying each leaf would take longer than reading it.
 #[map]
 static LEAF: Array<Leaf> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 /// The slots of the leaf.
 #[map]
 static SLOTS: Array<[u64; LEAF_SLOTS]> = Array::with_max_entries(1, 0);
 
-/// Bits that an index takes in one level of the table (`XA_CHUNK_SHIFT`).
+/// Bits of the index per level of the table (`XA_CHUNK_SHIFT`).
 const CHUNK_SHIFT: u32 = 6;
 const CHUNK_MASK: u64 = LEAF_SLOTS as u64 - 1;
 
 /// Reads the leaf that holds css id `arg(0)`. Runs inside one RCU section (test runs of raw tracepoints hold
-/// rcu_read_lock), so whatever is found in the table stays allocated until the end.
+/// rcu_read_lock), so everything found in the table stays allocated until the end.
 #[raw_tracepoint]
 pub fn walk(ctx: RawTracePointContext) -> i32 {
     read_leaf(ctx.arg(0)).map_or(1, |()| 0)
@@ -38,7 +38,7 @@ pub fn walk(ctx: RawTracePointContext) -> i32 {
 fn read_leaf(id: u64) -> Option<()> {
     let config = WALK_CONFIG.get(0)?;
     let layout = &config.layout;
-    // SAFETY: the loader runs one test run at a time, nobody else writes this value.
+    // SAFETY: the loader runs one test run at a time, nothing else writes this value.
     let leaf = unsafe { &mut *LEAF.get_ptr_mut(0)? };
     leaf.count = 0;
     leaf.last = 1;
@@ -61,7 +61,7 @@ fn read_leaf(id: u64) -> Option<()> {
         }
         let slot = (id >> shift) & CHUNK_MASK;
         let Some(below) = inner_node(read(node, layout.xa_slots + 8 * slot as u32)?.ok()?) else {
-            // Nothing below this slot: go on behind it.
+            // Nothing below this slot: continue after it.
             leaf.next = ((id >> shift) + 1) << shift;
             return Some(());
         };
@@ -82,9 +82,9 @@ fn read_leaf(id: u64) -> Option<()> {
     let mut slot = 0;
     loop {
         let css = *slots.get(slot)?;
-        // Otherwise empty, or reserved for a css that is being made (`XA_ZERO_ENTRY`).
+        // Otherwise empty, or reserved for a css that is being created (`XA_ZERO_ENTRY`).
         if css != 0 && css & 3 == 0 {
-            // The count is bounded by the loop; the verifier wants to see it.
+            // The count is bounded by the loop, but the verifier needs a check.
             copy(leaf.memcgs.get_mut(leaf.count as usize)?, css, &mut parent, config);
             leaf.count += 1;
         }

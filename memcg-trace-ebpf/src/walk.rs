@@ -1,6 +1,6 @@
 //! Programs that the loader runs on demand (raw_tracepoint test runs, Linux 5.10) to read kernel memory.
 //!
-//! They load apart from the hooks and may need a newer verifier: they use bounded loops (5.3).
+//! They are loaded separately from the hooks and may need a newer verifier: they use bounded loops (5.3).
 #![no_std]
 #![no_main]
 

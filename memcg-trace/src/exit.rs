@@ -11,11 +11,12 @@ use crate::{
         cgroupfs::hierarchy::ControllerError,
         hooks::attach::AttachError,
         layout::{LayoutError, proof::ProofError},
+        pins::PinsError,
         privileges::PrivilegeError,
         slab::listing::SlabListError,
         walk::WalkError,
     },
-    source::live::LiveError,
+    source::LiveError,
 };
 
 /// The exit codes.
@@ -52,6 +53,7 @@ const LACKING: &[fn(&(dyn Error + 'static)) -> bool] = &[
     is::<ControllerError>,
     is::<LayoutError>,
     is::<LiveError>,
+    is::<PinsError>,
     is::<PrivilegeError>,
     is::<ProofError>,
     is::<SlabListError>,

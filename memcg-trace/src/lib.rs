@@ -4,7 +4,9 @@
 //! (the ledger) → [`attribution`] → [`report`]. ARCHITECTURE.md has the map and the invariants.
 
 pub mod attribution;
+pub mod cause;
 pub mod commands;
+mod deceptive;
 pub mod diagnosis;
 pub mod event;
 pub mod exit;

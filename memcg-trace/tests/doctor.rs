@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 use golden::{check_json, check_text, compare};
 use memcg_trace::{
-    diagnosis::{Diagnosis, Limits, Memcgs, Node, Pin, RemedyKind, Severity, Trend, What, diagnose},
+    cause::{Hint, Pin, Pinned, PinnedBy},
+    diagnosis::{Diagnosis, Limits, Memcgs, Node, RemedyKind, Severity, Trend, What, diagnose},
     kernel::{
         ability::{Ability, Answer},
         cgroupfs::hierarchy::ControllerError,
@@ -84,7 +85,7 @@ fn exhausted() -> Node {
         ids_used: Some(60_900),
         ids_held_by_dying: Some(60_500),
         held_bytes: Some(1 << 30),
-        pins: BTreeMap::from([(Pin::Swap, 60_500), (Pin::Tmpfs, 12)]),
+        hints: BTreeMap::from([(Hint::Swap, 60_500), (Hint::Tmpfs, 12)]),
         ..node.memcgs
     };
     node.trend =
@@ -108,7 +109,7 @@ fn usual() -> Node {
         dying: Some(310),
         staying: Some(301),
         held_bytes: Some(300 << 20),
-        pins: BTreeMap::from([(Pin::PageCache, 290), (Pin::Reference, 11)]),
+        hints: BTreeMap::from([(Hint::PageCache, 290), (Hint::Reference, 11)]),
         ..node.memcgs
     };
     node
@@ -188,6 +189,42 @@ fn remedies_come_in_order_of_risk() {
     }
 }
 
+/// By references: 290 memcgs with two files each, 8 with a task, 3 with a leaked network namespace.
+fn with_evidence(node: Node) -> Node {
+    let pinned = |pin, refs, things| {
+        let by = PinnedBy { pin, refs, things, what: None, holder: None, holders: 0 };
+        Pinned { refs, explained: refs, complete: true, by: vec![by] }
+    };
+    let files = std::iter::repeat_n(pinned(Pin::File, 40, 2), 290);
+    let tasks = std::iter::repeat_n(pinned(Pin::Task, 1, 1), 8);
+    let namespaces = std::iter::repeat_n(pinned(Pin::NetNamespace, 9, 1), 3);
+    let pinned = Some(files.chain(tasks).chain(namespaces).collect());
+    Node { memcgs: Memcgs { pinned, ..node.memcgs }, ..node }
+}
+
+/// What refers to memcgs tells a task from a namespace; their counters do not.
+#[test]
+fn evidence_goes_before_hints() {
+    use RemedyKind::*;
+    let node = with_evidence(usual());
+    let diagnosis = diagnose(&node, &LIMITS);
+    let dying = diagnosis.findings.iter().find(|finding| finding.what == What::Dying).expect("a finding");
+    assert!(
+        dying.text.ends_with("; pinned by file (290), task (8), network namespace (3)"),
+        "{}",
+        dying.text
+    );
+    let lru_pins = diagnosis.known.iter().find(|known| known.bug.id == "lru-pins").expect("a bug of 5.10");
+    assert_eq!(lru_pins.here, Some(290));
+    let swap_ids = diagnosis.known.iter().find(|known| known.bug.id == "swap-ids").expect("a bug of 5.10");
+    assert_eq!(swap_ids.here, Some(0));
+    assert_eq!(remedies(&diagnosis), [Find, Explain]);
+    let mut sick = node;
+    sick.memcgs.staying = Some(1_000);
+    let expected = [Find, Explain, ReapCache, RemoveNamespaces, Reap, DropCaches, Upgrade, Reboot];
+    assert_eq!(remedies(&diagnose(&sick, &LIMITS)), expected);
+}
+
 /// What nothing would show is prevented on a node that looks well; booted with nokmem it has been.
 #[test]
 fn the_seeds_bug_is_prevented() {
@@ -233,6 +270,7 @@ fn golden_output() {
         ("exhausted", exhausted(), Verdict::Sick),
         ("not-memory", not_memory(), Verdict::Sick),
         ("usual", usual(), Verdict::Healthy),
+        ("evidence", with_evidence(usual()), Verdict::Healthy),
     ];
     for (name, node, verdict) in table {
         let controller = match node.version {

@@ -12,7 +12,8 @@ use events::{Css, Fired, MS, css, key};
 use golden::{check_json, check_text, compare};
 use memcg_trace::{
     attribution::{ByOwner, FactSource, Facts, Names, Role, Runtime, container_of_path},
-    record::{Backend, Clock, Record},
+    cause::{Pin, Pinned, PinnedBy, Process},
+    record::{Backend, CacheCopies, Clock, Learned, Pins, Record},
     report::{
         json,
         text::{self, Color},
@@ -250,11 +251,42 @@ fn swap_holds_the_id() {
     session.end(40_000);
 }
 
+/// What refers to them was looked at before they were told, and once more at the end.
+#[test]
+fn pinned_by_what_refers_to_it() {
+    let mut session = Session::new("references");
+    session.rollup = Some(Rollup::new(ByOwner::Unit));
+    let memcgs = [css(20, "web.service"), css(21, "batch.service"), css(22, "late.service")];
+    for (ms, css) in (2_000..).step_by(100).zip(&memcgs) {
+        session.at(ms, css.online());
+        remove(&mut session, ms + 50, css);
+    }
+    let by = |pin, refs, things, what: Option<&str>, holder: Option<(u32, &str)>| PinnedBy {
+        pin,
+        refs,
+        things,
+        what: what.map(|what| what.as_bytes().into()),
+        holder: holder.map(|(pid, comm)| Process { pid, comm: comm.as_bytes().into() }),
+        holders: u64::from(holder.is_some()),
+    };
+    let pinned = |refs, explained, by| Pinned { refs, explained, complete: refs == explained, by };
+    let files = by(Pin::Tmpfs, 300, 2, Some("/dev/shm/cache\n"), None);
+    let namespace = by(Pin::CgroupNamespace, 1, 1, None, Some((4242, "sleep")));
+    let web = pinned(301, 301, vec![files, namespace.clone()]);
+    let batch = pinned(3, 1, vec![namespace, by(Pin::Unexplained, 2, 1, None, None)]);
+    let of = vec![(memcgs[0].key, web), (memcgs[1].key, batch.clone())];
+    session.record(Record::Learned(Learned::Pins(Pins { t_ns: 32_000 * MS, of })));
+    session.time(33_000);
+    session
+        .record(Record::Learned(Learned::Pins(Pins { t_ns: 40_000 * MS, of: vec![(memcgs[2].key, batch)] })));
+    session.end(45_000);
+}
+
 /// What was read of these memcgs.
 fn caches(ms: u64, hold: bool, of: &[(&Css, &[&[u8]])]) -> Record {
     let names = |names: &[&[u8]]| names.iter().map(|name| Box::from(*name)).collect();
     let of = of.iter().map(|(css, caches)| (css.key, names(caches))).collect();
-    Record::Caches { t_ns: ms * MS, hold, of }
+    Record::Learned(Learned::Copies(CacheCopies { t_ns: ms * MS, hold, of }))
 }
 
 /// 3.10: css_free came, and slab caches hold the memcg.

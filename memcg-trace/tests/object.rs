@@ -66,7 +66,7 @@ fn programs(object: &[u8]) -> BTreeMap<String, Vec<Instruction>> {
     functions.filter_map(program).collect()
 }
 
-/// What a 4.14-class verifier, or an instruction set v1 interpreter, would refuse in one program.
+/// Reasons for a 4.14-class verifier, or an instruction set v1 interpreter, to reject a program.
 fn objections(program: &[Instruction]) -> Vec<String> {
     let mut objections = Vec::new();
     if program.len() > INSTRUCTIONS_MAX {
@@ -179,13 +179,13 @@ fn refers_to_maps_only(object: &[u8]) {
 
 #[test]
 fn objects_declare_their_licence() {
-    for object in [objects::HOOKS, objects::HOOKS_LOG, objects::WALK, objects::SLAB] {
+    for object in [objects::HOOKS, objects::HOOKS_LOG, objects::WALK, objects::PINS, objects::SLAB] {
         let file = object::File::parse(object).unwrap();
         assert_eq!(file.section_by_name("license").unwrap().data().unwrap(), b"Dual MIT/GPL\0");
     }
 }
 
-/// The check itself: programs that may be newer must be found to be so.
+/// Tests the check itself: programs that may need a newer kernel must be detected.
 #[test]
 fn newer_programs_are_objected_to() {
     let programs = programs(objects::WALK);
@@ -198,11 +198,11 @@ fn newer_programs_are_objected_to() {
 struct Back {
     from: usize,
     head: usize,
-    /// `from` is no jump: it runs on into the loop's head.
+    /// `from` is not a jump: it falls through to the loop's head.
     plain: bool,
 }
 
-/// The loops of a program. A jump back alone is none: code may be laid out in any order.
+/// The loops of a program. A backward jump alone is not a loop: code may be laid out in any order.
 fn loops(program: &[Instruction]) -> Vec<Back> {
     #[derive(Clone, Copy, PartialEq)]
     enum Visit {
@@ -212,7 +212,7 @@ fn loops(program: &[Instruction]) -> Vec<Back> {
     }
     let mut found = Vec::new();
     let mut visits = vec![Visit::None; program.len()];
-    // Instructions on the way from the first one, each with how many of its successors were followed.
+    // Instructions on the path from the first one, each with the number of successors followed.
     let mut way = vec![(0, 0)];
     while let Some((index, followed)) = way.pop() {
         visits[index] = Visit::Open;
@@ -231,7 +231,7 @@ fn loops(program: &[Instruction]) -> Vec<Back> {
     found
 }
 
-/// Where it goes on from an instruction, and whether that is none that jumps.
+/// Successors of an instruction, and whether it is not a jump.
 fn successors(program: &[Instruction], index: usize) -> (Vec<usize>, bool) {
     let instruction = &program[index];
     let target = || index.wrapping_add_signed(isize::from(instruction.offset) + 1);
@@ -246,15 +246,15 @@ fn successors(program: &[Instruction], index: usize) -> (Vec<usize>, bool) {
     }
 }
 
-/// Where a plain instruction runs on into the head of a loop that it is in: (instruction, head). What check_cfg of 5.10
-/// and 6.1 refuses as "back-edge", though they allow loops: there, only a jump may go back.
+/// Plain instructions that fall through to the head of a loop that they are in: (instruction, head). check_cfg of 5.10
+/// and 6.1 rejects these as "back-edge", although loops are allowed: only a jump may go back.
 fn runs_into_loop_heads(program: &[Instruction]) -> Vec<(usize, usize)> {
     loops(program).iter().filter(|back| back.plain).map(|back| (back.from, back.head)).collect()
 }
 
 #[test]
 fn only_jumps_go_back() {
-    for (name, program) in programs(objects::WALK) {
+    for (name, program) in programs(objects::WALK).into_iter().chain(programs(objects::PINS)) {
         assert_eq!(runs_into_loop_heads(&program), [], "in {name}");
     }
 }

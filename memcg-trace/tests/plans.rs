@@ -1,5 +1,5 @@
-//! Which hooks each kernel gets, by its symbols: those that matter of /proc/kallsyms (tests/symbols), as booted kernels have
-//! them. 3.10, 4.19 and 5.4 were built with few options and without modules that can be unloaded.
+//! The hooks that each kernel gets, according to its symbols: extracts of /proc/kallsyms (tests/symbols) of booted
+//! kernels. 3.10, 4.19 and 5.4 were built with few options and without unloadable modules.
 
 use memcg_trace::{
     kernel::hooks::{
@@ -11,7 +11,7 @@ use memcg_trace::{
 };
 use memcg_trace_common::{Hook, SlabHook};
 
-/// A kernel, what its callbacks are called with, and the optional hooks that it lacks.
+/// A kernel, the argument of its callbacks, and the optional hooks that it lacks.
 type Row = (&'static str, &'static str, Callbacks, &'static [&'static str]);
 
 #[rustfmt::skip]
@@ -26,7 +26,7 @@ const KERNELS: &[Row] = &[
 ];
 
 fn has(symbols: &str, hook: Hook, target: &str) -> bool {
-    // CONFIG_FTRACE_SYSCALLS; no symbol tells.
+    // CONFIG_FTRACE_SYSCALLS; not visible in symbols.
     if target.starts_with("sys_enter_") {
         return true;
     }
@@ -56,8 +56,8 @@ fn every_kernel_has_what_its_plan_needs() {
     }
 }
 
-/// Where each kernel makes and releases slab caches, and where those of memcgs. A name of a function is tried before those
-/// behind it, and is not always the same function: 3.10 has another `do_kmem_cache_create`.
+/// Functions that create and release slab caches on each kernel, including those of memcgs. Names are tried in order,
+/// and a name is not always the same function: 3.10 has another `do_kmem_cache_create`.
 #[test]
 fn slab_hooks() {
     const HOOKS: [SlabHook; 4] = [SlabHook::New, SlabHook::Create, SlabHook::Release, SlabHook::MemcgCreate];
@@ -82,7 +82,7 @@ fn slab_hooks() {
     }
 }
 
-/// The end of a life is hooked before its beginning, a return before its entry.
+/// Ends are hooked before starts, returns before entries.
 #[test]
 fn ends_before_beginnings() {
     for callbacks in [Callbacks::Css, Callbacks::Cgroup] {

@@ -362,7 +362,7 @@ proptest! {
         for record in records {
             match record {
                 Record::Lost { hook, cpu, events, .. } => *numbers.entry((hook, cpu)).or_default() += events,
-                Record::Missed { .. } | Record::Walk(_) | Record::Names { .. } | Record::NamesMissing(_) | Record::Caches { .. } => {
+                Record::Missed { .. } | Record::Walk(_) | Record::Learned(_) => {
                     unreachable!("the merge sees none of these")
                 }
                 Record::Event(event) => {

@@ -6,9 +6,10 @@ use std::{collections::HashMap, io::Write as _};
 use lz4_flex::frame::FrameEncoder;
 use memcg_trace::{
     attribution::{FactSource, Facts, NamesMissing, Role, Runtime},
+    cause::{Pin, Pinned, PinnedBy, Process},
     event::{Event, Key},
     record::{
-        Backend, Clock, End, Record, Snapshot, Start,
+        Backend, CacheCopies, Clock, End, Learned, Pins, Record, Snapshot, Start,
         recording::{Damage, Entry, OpenError, Reader, Writer},
     },
 };
@@ -91,7 +92,21 @@ fn caches() -> impl Strategy<Value = Record> {
     let name = || vec(any::<u8>(), 0..20).prop_map(Box::from);
     let of = (any::<[u64; 2]>(), vec(name(), 0..3))
         .prop_map(|([css, serial], names)| (Key { css, serial }, names));
-    (any::<(u64, bool)>(), vec(of, 0..5)).prop_map(|((t_ns, hold), of)| Record::Caches { t_ns, hold, of })
+    (any::<(u64, bool)>(), vec(of, 0..5))
+        .prop_map(|((t_ns, hold), of)| Record::Learned(Learned::Copies(CacheCopies { t_ns, hold, of })))
+}
+
+fn pins() -> impl Strategy<Value = Record> {
+    let pin = prop_oneof![Just(Pin::File), Just(Pin::Task), Just(Pin::Unexplained)];
+    let bytes = || vec(any::<u8>(), 0..20).prop_map(Box::from);
+    let process = (any::<u32>(), bytes()).prop_map(|(pid, comm)| Process { pid, comm });
+    let by = (pin, any::<[u64; 3]>(), proptest::option::of(bytes()), proptest::option::of(process)).prop_map(
+        |(pin, [refs, things, holders], what, holder)| PinnedBy { pin, refs, things, what, holder, holders },
+    );
+    let pinned = (any::<(u64, u64, bool)>(), vec(by, 0..4))
+        .prop_map(|((refs, explained, complete), by)| Pinned { refs, explained, complete, by });
+    let of = (any::<[u64; 2]>(), pinned).prop_map(|([css, serial], pinned)| (Key { css, serial }, pinned));
+    (any::<u64>(), vec(of, 0..5)).prop_map(|(t_ns, of)| Record::Learned(Learned::Pins(Pins { t_ns, of })))
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -103,12 +118,14 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (any::<(u64, u64)>(), hook())
             .prop_map(|((t_ns, firings), hook)| Step::Record(Record::Missed { t_ns, hook, firings })),
         1 => (any::<[u64; 2]>(), vec(facts(), 0..3)).prop_map(|([css, serial], facts)| {
-            Step::Record(Record::Names { key: Key { css, serial }, facts })
+            Step::Record(Record::Learned(Learned::Names { key: Key { css, serial }, facts }))
+        }),
+        1 => (any::<[u64; 2]>(), vec(any::<u8>(), 0..20)).prop_map(|([memcgs, of_slice], slice)| {
+            let missing = NamesMissing { memcgs, slice: slice.into(), of_slice };
+            Step::Record(Record::Learned(Learned::NamesMissing(missing)))
         }),
         1 => caches().prop_map(Step::Record),
-        1 => (any::<[u64; 2]>(), vec(any::<u8>(), 0..20)).prop_map(|([memcgs, of_slice], slice)| {
-            Step::Record(Record::NamesMissing(NamesMissing { memcgs, slice: slice.into(), of_slice }))
-        }),
+        1 => pins().prop_map(Step::Record),
         2 => any::<u64>().prop_map(Step::Time),
         2 => Just(Step::Flush),
     ]

@@ -14,7 +14,7 @@ use memcg_trace::{
     attribution::{Container, container_of_path},
     event::Key,
     kernel::cgroupfs::cgroup_stat::Counted,
-    record::{Backend, Clock, Record, Snapshot, Version},
+    record::{Backend, CacheCopies, Clock, Learned, Record, Snapshot, Version},
     report::{
         json,
         text::{self, Color},
@@ -228,6 +228,6 @@ fn pinned_by_slab_caches() {
         [&[b"anon_vma(0:web)", b"sighand_cache(0:web)"], &[b"sighand_cache(1:a\x1bb)"]];
     let names = names.map(|names| names.iter().map(|name| Box::from(*name)).collect());
     let of = zombies.iter().map(|css| css.key).zip(names).collect();
-    scan.1 = Some(Record::Caches { t_ns: 9_001 * MS, hold: true, of });
+    scan.1 = Some(Record::Learned(Learned::Copies(CacheCopies { t_ns: 9_001 * MS, hold: true, of })));
     scan.compare("pinned", DYING);
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use memcg_trace::{
     attribution::{Container, container_of_path},
     event::Key,
-    record::Clock,
+    record::{CacheCopies, Clock},
     report::view::{SlabBy, SlabRequest, SlabView},
     slab::{
         Change, Config, Family, Leak, Ledger, Listed, Listing, SlabEvent, SlabRecord, SlabRun, State, Symbol,
@@ -463,10 +463,12 @@ fn copies_by_owner() {
 #[test]
 fn copies_of_dying_memcgs() {
     let copies = ["dentry(0:a)", "dentry(1:b)"].map(|name| listed(name, name, &[]));
-    let dead = |ms: u64| SlabRecord::Caches {
-        t_ns: ms * MS,
-        hold: true,
-        of: vec![(Key { css: 0x2000, serial: 0 }, vec![Box::from(&b"dentry(1:b)"[..])])],
+    let dead = |ms: u64| {
+        SlabRecord::Learned(CacheCopies {
+            t_ns: ms * MS,
+            hold: true,
+            of: vec![(Key { css: 0x2000, serial: 0 }, vec![Box::from(&b"dentry(1:b)"[..])])],
+        })
     };
     let told = ["2 leaked dentry(1:b) MemcgDead"];
     let listed = book(false).records([listing(1, &copies), dead(2)]).told(&told);

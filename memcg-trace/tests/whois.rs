@@ -29,7 +29,7 @@ fn each_fact_with_its_source() {
     let expected = format!(
         "{pod}\n  container  {ID} (from the path)\n  pod UID    {UID} (from the path)\n  \
          driver     cgroupfs (from the path)\n  QoS class  burstable (from the path)\n\
-         /user.slice\n  no container or pod: the path proves none\n  unit       user.slice (from the path)\n  \
+         /user.slice\n  no container or pod in the path\n  unit       user.slice (from the path)\n  \
          slice      user.slice (from the path)\n"
     );
     assert_eq!(String::from_utf8_lossy(&output.stdout), expected);

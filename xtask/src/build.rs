@@ -1,4 +1,4 @@
-//! `cargo xtask build`: the eBPF objects, then the loader that embeds them.
+//! `cargo xtask build`: builds the eBPF objects, then the loader that embeds them.
 
 use std::env;
 use std::fs;
@@ -26,7 +26,7 @@ struct Object {
 }
 
 impl Object {
-    /// Adds what makes cargo build this object.
+    /// Adds the arguments that make cargo build this object.
     fn select<'a>(&self, command: &'a mut Command, workspace: &Workspace) -> &'a mut Command {
         command.current_dir(&workspace.root).arg("--target-dir").arg(object_build_dir(workspace));
         command.args(["--package", "memcg-trace-ebpf", "--profile", "ebpf"]);
@@ -34,20 +34,21 @@ impl Object {
     }
 }
 
-/// Apart from the host's target directory: another compiler must not make cargo forget what it built there.
+/// Separate from the host's target directory: with another compiler, cargo would rebuild everything there.
 fn object_build_dir(workspace: &Workspace) -> PathBuf {
     workspace.target.join("ebpf-build")
 }
 
-/// All objects; the loader embeds each under the name that memcg-trace/build.rs gives it.
+/// All objects; memcg-trace/build.rs has the names under which the loader embeds them.
 const OBJECTS: &[Object] = &[
     Object { file: "hooks.o", bin: "hooks", features: "" },
     Object { file: "hooks-log.o", bin: "hooks", features: "log" },
     Object { file: "walk.o", bin: "walk", features: "" },
+    Object { file: "pins.o", bin: "pins", features: "" },
     Object { file: "slab.o", bin: "slab", features: "" },
 ];
 
-/// What the loader runs on. The glibc target is on every machine that has cargo; musl's std is not.
+/// Target of the loader. The glibc target is available wherever cargo is; musl's std is not.
 pub const HOST_TARGET: &str = "x86_64-unknown-linux-gnu";
 
 pub fn task(workspace: &Workspace, _: &Args) -> Result<ExitCode> {
@@ -92,7 +93,7 @@ pub fn clippy_objects(workspace: &Workspace) -> Result<()> {
     })
 }
 
-/// `cargo` with arguments that make its output static, so that it needs nothing of the machine (or VM) it runs on.
+/// `cargo` with arguments for a static program, which depends on nothing on the machine (or VM) it runs on.
 pub fn static_cargo(subcommand: &str) -> Command {
     let mut command = cargo();
     command.args([subcommand, "--target", HOST_TARGET]);
@@ -108,7 +109,7 @@ fn build_loader(workspace: &Workspace) -> Result<PathBuf> {
     let loader = workspace.loader();
     let context = || format!("cannot copy {} to {}", built.display(), loader.display());
     fs::create_dir_all(workspace.target.join("release")).with_context(context)?;
-    // Replace, never write into: a running loader and cargo's own hard link to an older build stay as they are.
+    // Replace the file instead of writing into it: a running loader and cargo's own hard link stay as they are.
     let fresh = loader.with_extension("new");
     fs::copy(&built, &fresh).with_context(context)?;
     fs::rename(&fresh, &loader).with_context(context)?;

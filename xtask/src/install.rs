@@ -1,4 +1,4 @@
-//! Installing what is missing: by apt where there is one, the eBPF toolchain also by rustup.
+//! Installs missing tools: with apt if available, the eBPF toolchain also with rustup.
 
 use std::env;
 use std::path::Path;
@@ -9,28 +9,28 @@ use anyhow::{Context as _, Result, bail};
 use crate::process::{self, step};
 use crate::workspace::cargo;
 
-/// Debian's compilers that come with `core` for eBPF: rustc, that `core`, clippy. The first is kept new for Firefox.
+/// Debian's compilers with `core` for eBPF: rustc, `core`, clippy. The first is kept up to date for Firefox.
 const DEBIAN_RUST: &[[&str; 3]] = &[
     ["rustc-web", "libstd-rust-web-dev-bpf", "rust-web-clippy"],
     ["rustc", "libstd-rust-dev-bpf", "rust-clippy"],
 ];
 
-/// bpf-linker loads the LLVM of the compiler up to this release; later ones bring their own, which must be newer than
-/// the compiler's and can only be had ready-made.
+/// bpf-linker loads the LLVM of the compiler up to this release; later ones bundle their own, which must be newer than
+/// the compiler's and is only available prebuilt.
 const LAST_BPF_LINKER_FOR_LLVM_22: &str = "bpf-linker@0.10.4";
 
 /// A way to get an eBPF toolchain.
 pub type Way = fn() -> Result<()>;
 
-/// What to try in turn until the probe succeeds.
+/// Ways to try until the probe succeeds.
 pub const TOOLCHAIN_WAYS: &[Way] = &[toolchain_by_apt, toolchain_by_rustup];
 
-/// For a person on a machine where nothing of that worked.
+/// Advice for a machine where none of them worked.
 pub const TOOLCHAIN_ADVICE: &str = "no compiler for eBPF works here: on Debian, install rustc-web, \
     libstd-rust-web-dev-bpf and llvm-22 (or rustc, libstd-rust-dev-bpf and llvm of a later release); elsewhere, run \
     `rustup toolchain install nightly --component rust-src` and install bpf-linker (`cargo binstall bpf-linker`)";
 
-/// Installs Debian packages, and starts nothing that they bring: container runtimes would run from then on.
+/// Installs Debian packages without starting their services: otherwise container runtimes would run from then on.
 pub fn by_apt(packages: &[&str]) -> Result<()> {
     let names = packages.join(" ");
     step(&format!("install {names} by apt"), || {
@@ -40,7 +40,7 @@ pub fn by_apt(packages: &[&str]) -> Result<()> {
     })
 }
 
-/// The policy that no service is started (invoke-rc.d(8)), as long as this is there.
+/// A policy that no services are started (invoke-rc.d(8)), while this exists.
 struct NoServices {
     ours: bool,
 }
@@ -48,7 +48,7 @@ struct NoServices {
 impl NoServices {
     const FILE: &str = "/usr/sbin/policy-rc.d";
 
-    /// The machine may have a policy of its own, which stands.
+    /// If the machine has its own policy, that stays.
     fn decree() -> Result<Self> {
         let ours = !Path::new(Self::FILE).exists();
         if ours {
@@ -65,12 +65,12 @@ impl Drop for NoServices {
         if self.ours
             && let Err(error) = remove()
         {
-            eprintln!("xtask: {} keeps services from starting: remove it ({error:#})", Self::FILE);
+            eprintln!("xtask: {} prevents services from starting: remove it ({error:#})", Self::FILE);
         }
     }
 }
 
-/// Whether apt is there and may install.
+/// Whether apt is available and may install packages.
 pub fn apt_may_install() -> bool {
     process::find("apt-get").is_some() && (process::is_root() || process::find("sudo").is_some())
 }
@@ -88,7 +88,7 @@ fn apt_get() -> Result<Command> {
 
 fn toolchain_by_apt() -> Result<()> {
     if !apt_may_install() {
-        bail!("apt is not here or may not install");
+        bail!("apt is not available or may not install packages");
     }
     update_apt()?;
     let Some(rust) =
@@ -96,7 +96,7 @@ fn toolchain_by_apt() -> Result<()> {
     else {
         bail!("this release has no rustc with core for eBPF");
     };
-    // The newest llc reads the bitcode of every compiler here.
+    // The newest llc can read the bitcode of all these compilers.
     let names = process::capture(Command::new("apt-cache").args(["pkgnames", "llvm-"]))?;
     let versions = names.lines().filter_map(|name| name.strip_prefix("llvm-")?.parse::<u32>().ok());
     let llvm =
@@ -122,7 +122,7 @@ fn has_candidate(package: &str) -> bool {
 
 fn toolchain_by_rustup() -> Result<()> {
     if process::find("rustup").is_none() {
-        bail!("rustup is not here");
+        bail!("rustup is not available");
     }
     if env::var_os("RUSTUP_AUTO_INSTALL").is_some_and(|value| value == "0") {
         bail!("rustup may not install: RUSTUP_AUTO_INSTALL is 0");
@@ -145,7 +145,7 @@ fn toolchain_by_rustup() -> Result<()> {
         } else if process::find("cargo-binstall").is_some() {
             process::run(cargo().args(["binstall", "--no-confirm", "bpf-linker"]))
         } else {
-            bail!("bpf-linker for LLVM {llvm} comes ready-made: install cargo-binstall");
+            bail!("bpf-linker for LLVM {llvm} is only available prebuilt: install cargo-binstall");
         }
     })
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask`: one task a file, each documented by its `--help`.
+//! `cargo xtask`: one file per task, each documented by its `--help`.
 
 mod bench;
 mod build;
@@ -21,7 +21,7 @@ use crate::workspace::Workspace;
 
 /// Set up, build, run, test, measure and document memcg-trace.
 ///
-/// Every task does what it needs first: on a machine with nothing but cargo, start with `cargo xtask run`.
+/// Every task first does what it depends on: on a machine with only cargo, start with `cargo xtask run`.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {

@@ -1,4 +1,4 @@
-//! Running other programs, and saying what is being done.
+//! Runs other programs, and reports progress.
 
 use std::env;
 use std::fs;
@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
-/// Does `work` and says on stderr what it is and how long it took.
+/// Runs `work`, and reports its name and duration on stderr.
 pub fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     eprintln!("xtask: {what} ...");
     let start = Instant::now();
@@ -20,7 +20,7 @@ pub fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     result
 }
 
-/// Runs a command to success. Its output goes to stderr: stdout is for what the user asked for.
+/// Runs a command to success. Its output goes to stderr: stdout is for requested output only.
 pub fn run(command: &mut Command) -> Result<()> {
     let status = command.stdout(io::stderr()).status().map_err(|error| cannot_run(command, &error))?;
     if !status.success() {
@@ -29,7 +29,7 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command to success and returns what it printed; its error message becomes ours.
+/// Runs a command to success and returns its output; errors include its error message.
 pub fn capture(command: &mut Command) -> Result<String> {
     let output = command.stdin(Stdio::null()).output().map_err(|error| cannot_run(command, &error))?;
     if !output.status.success() {
@@ -40,7 +40,7 @@ pub fn capture(command: &mut Command) -> Result<String> {
         .with_context(|| format!("the output of `{}` is not UTF-8", display(command)))
 }
 
-/// The line of a program's stderr that says why: the first error, else the last line.
+/// The line of a program's stderr with the reason: the first error, else the last line.
 fn reason(stderr: &str) -> &str {
     let mut lines = stderr.lines().map(str::trim).filter(|line| !line.is_empty());
     let error = lines.clone().find(|line| line.starts_with("error") || line.starts_with("E:"));
@@ -61,7 +61,7 @@ fn display(command: &Command) -> String {
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
-/// The directories programs are looked up in. A user's `PATH` often lacks sbin, where runc is.
+/// Directories to search for programs. A user's `PATH` often lacks sbin, where runc is.
 pub fn program_dirs() -> Vec<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut dirs: Vec<_> = env::split_paths(&path).collect();
@@ -69,7 +69,7 @@ pub fn program_dirs() -> Vec<PathBuf> {
     dirs
 }
 
-/// The first program of that name.
+/// The first program with this name.
 pub fn find(name: &str) -> Option<PathBuf> {
     program_dirs().into_iter().map(|dir| dir.join(name)).find(|path| is_program(path))
 }

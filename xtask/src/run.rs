@@ -1,4 +1,4 @@
-//! `cargo xtask run`: build and become the loader.
+//! `cargo xtask run`: builds the loader, and execs it.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;

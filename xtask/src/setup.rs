@@ -1,4 +1,4 @@
-//! `cargo xtask setup`: finds or installs what building and testing need.
+//! `cargo xtask setup`: finds or installs the tools for building and testing.
 
 use std::process::ExitCode;
 
@@ -9,19 +9,19 @@ use crate::process::{self, step};
 use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
 
-/// Find, or install, what building and testing need.
+/// Find or install the tools for building and testing.
 ///
 /// Building needs a compiler and a linker for eBPF. Each pair on this machine is tried on a small program; the first
-/// that works is remembered in the target directory. Testing and measuring need QEMU and some small tools, testing also
-/// container runtimes; their packages are installed without starting what they would start.
+/// that works is remembered in the target directory. Tests and benchmarks need QEMU and some small tools, tests also
+/// container runtimes; their packages are installed without starting their services.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only report what is there and what is missing
+    /// Only report which tools are available and which are missing
     #[arg(long)]
     check: bool,
 }
 
-/// A program, Debian's package of it, and who needs it.
+/// A program, its Debian package, and the tasks that need it.
 struct Tool {
     program: &'static str,
     package: &'static str,
@@ -52,7 +52,7 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let toolchain = ensure_toolchain(workspace)?;
     eprintln!("xtask: eBPF toolchain: {}", toolchain.describe());
     ensure_tools(&toolchain)?;
-    eprintln!("xtask: everything is there");
+    eprintln!("xtask: everything is available");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -112,22 +112,19 @@ pub fn ensure_toolchain(workspace: &Workspace) -> Result<Toolchain> {
 }
 
 fn find_toolchain(workspace: &Workspace) -> Result<Toolchain, Vec<String>> {
-    // A step can only fail with one error, the probe has one for each pair.
+    // A step can only fail with one error, but the probe has one per pair.
     let found = step("look for a compiler and a linker for eBPF", || Ok(Toolchain::probe(workspace)));
     found.unwrap_or_else(|error| Err(vec![format!("{error:#}")]))
 }
 
-/// The programs that testing and measuring need: found or installed.
+/// Finds or installs the programs for tests and benchmarks.
 pub fn ensure_tools(toolchain: &Toolchain) -> Result<()> {
     let missing = missing_packages(toolchain);
     if missing.is_empty() {
         return Ok(());
     }
     if !install::apt_may_install() {
-        bail!(
-            "testing needs programs that are not here; Debian has them in the packages {}",
-            missing.join(" ")
-        );
+        bail!("programs needed for tests are missing; Debian has them in the packages {}", missing.join(" "));
     }
     install::update_apt()?;
     install::by_apt(&missing)

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that must hold, cheapest first.
+//! `cargo xtask test`: all checks and tests, cheapest first.
 
 use std::ffi::OsString;
 use std::io::BufReader;
@@ -17,7 +17,8 @@ use crate::{build, dependencies, docs, setup};
 /// Run everything CI runs: format, lints, dependencies, documentation, unit, golden and property tests, tests on this machine
 /// and in VMs.
 ///
-/// Tests on this machine need root, tests in VMs need QEMU. What is missing is installed or fails: nothing is skipped.
+/// Tests on this machine need root, tests in VMs need QEMU. Missing tools are installed, or the task fails: nothing is
+/// skipped.
 #[derive(clap::Args)]
 pub struct Args {
     /// Only steps whose name contains this, as in "vm 6.12"; may be given more than once
@@ -38,34 +39,34 @@ const KERNELS: &[(&str, Cgroup)] = &[
     ("7.2", Cgroup::V2),
 ];
 
-/// Tests that take long, by a part of their names, and the kernels on which they show something.
+/// Slow tests, by part of their name, and the kernels on which they are useful.
 const SELECTED: &[(&str, &[(&str, Cgroup)])] = &[
-    // One kernel that says ENOSPC when all 65,535 memcg IDs are in use, one that says EBUSY.
+    // A kernel that returns ENOSPC when all 65,535 memcg IDs are in use, and one that returns EBUSY.
     ("exhaustion", &[("6.1", Cgroup::V2), ("6.12", Cgroup::V2)]),
-    // What is tried is the tool, not the kernel.
+    // Tests the tool, not the kernel.
     ("mutations", &[("6.12", Cgroup::V2)]),
-    // Modules come and go on each kernel once.
+    // Load and unload modules: once per kernel.
     ("slabs", &[("5.10", Cgroup::V2), ("6.1", Cgroup::V2), ("6.12", Cgroup::V2), ("7.2", Cgroup::V2)]),
     ("leaky", LEAKY),
 ];
 
-/// Where systemd is process 1.
+/// The VM in which systemd is process 1.
 const SYSTEMD: (&str, Cgroup) = ("6.12", Cgroup::V2);
 
-/// Where a module of ours leaks slab caches: kernels for which the compiler of Debian 12 builds modules.
+/// Kernels on which our test module leaks slab caches: those for which the compiler of Debian 12 can build modules.
 const LEAKY: &[(&str, Cgroup)] = &[("5.10", Cgroup::V2), ("6.1", Cgroup::V2)];
 
-/// Debian's modules that make slab caches, besides those that every VM has.
+/// Debian's modules that create slab caches, in addition to those in every VM.
 const SLAB_MODULES: &[&str] = &["btrfs", "nf_conntrack"];
 
-/// Using up 65,535 memcg IDs takes that much; emulated memory costs nothing until it is touched.
+/// Memory needed to use up 65,535 memcg IDs; emulated memory is free until touched.
 const VM_MEMORY_MB: u32 = 4096;
 const VM_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
-/// A boot parameter for which there are tests of their own.
+/// A boot parameter that has its own tests.
 const DISABLED: &str = "cgroup_disable=memory";
 
-/// Integration tests (`memcg-trace/tests/*.rs`) that need root on a machine they may upset.
+/// Integration tests (`memcg-trace/tests/*.rs`) that need root and may disturb the machine.
 const NATIVE: &str = "native";
 const IN_VM: &str = "vm";
 
@@ -76,7 +77,7 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         setup::ensure_tools(&toolchain)
     });
     report.step("fmt", || process::run(in_root(workspace, cargo()).args(["fmt", "--all", "--check"])));
-    // All that follows embeds the objects.
+    // The following steps embed the objects.
     report.always("build", || build::build(workspace).map(drop));
     report.step("clippy", || {
         let mut clippy = in_root(workspace, cargo());
@@ -88,7 +89,7 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     report.step("docs", || docs::check::check(workspace));
     report.step("unit", || unit_tests(workspace));
     report.step("native", || native_tests(workspace, &args.args));
-    // One after the other: two emulated machines at once are no faster on two CPUs, and upset tests that wait.
+    // Sequentially: two emulated machines at once are not faster on two CPUs, and disturb tests with timeouts.
     for (series, cgroup) in KERNELS {
         report.step(&format!("vm {series} {}", cgroup.name()), || {
             vm_tests(workspace, series, *cgroup, &args.args)
@@ -106,7 +107,7 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     Ok(if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Counts the steps and goes on after a failure.
+/// Counts the steps, and continues after a failure.
 struct Report<'a> {
     filter: &'a [String],
     passed: u32,
@@ -136,7 +137,7 @@ fn in_root(workspace: &Workspace, mut command: Command) -> Command {
     command
 }
 
-/// All tests that need neither root nor another kernel.
+/// Tests that need neither root nor another kernel.
 fn unit_tests(workspace: &Workspace) -> Result<()> {
     let mut tests = in_root(workspace, cargo());
     tests.args(["test", "--workspace", "--exclude", "memcg-trace-ebpf", "--lib", "--bins"]);
@@ -153,16 +154,16 @@ fn unit_tests(workspace: &Workspace) -> Result<()> {
     ]))
 }
 
-/// The tests that make real cgroups on this machine.
+/// Tests that create real cgroups on this machine.
 fn native_tests(workspace: &Workspace, args: &[OsString]) -> Result<()> {
     let program = build_test(workspace, NATIVE)?;
-    // sudo does not keep the environment, env brings it along.
+    // sudo does not keep the environment, so pass it with env.
     let mut tests = process::as_root("env")?;
     tests.arg(format!("MEMCG_TRACE={}", workspace.loader().display())).arg(program);
     process::run(tests.arg("--test-threads=1").args(args))
 }
 
-/// The tests that need a kernel of their own, on one kernel.
+/// Runs the VM tests on one kernel.
 fn vm_tests(workspace: &Workspace, series: &str, cgroup: Cgroup, args: &[OsString]) -> Result<()> {
     let elsewhere = SELECTED.iter().filter(|(_, kernels)| !kernels.contains(&(series, cgroup)));
     let skipped = elsewhere.flat_map(|(test, _)| ["--skip", test]).map(OsString::from);
@@ -170,7 +171,7 @@ fn vm_tests(workspace: &Workspace, series: &str, cgroup: Cgroup, args: &[OsStrin
     in_vm(workspace, series, cgroup, "", &args, Output::Inherit).map(drop)
 }
 
-/// Runs the VM tests that `args` select, with `append` on the kernel's command line. Gives their stdout, if it is captured.
+/// Runs the VM tests that `args` select, with `append` on the kernel's command line. Returns their stdout, if captured.
 pub fn in_vm(
     workspace: &Workspace,
     series: &str,
@@ -187,15 +188,15 @@ pub fn in_vm(
     pass(workspace, &Vm { append: append.to_owned(), ..vm }, output)
 }
 
-/// The test that needs systemd, and runtimes that ask it for cgroups.
+/// Runs the test that needs systemd, and runtimes that use its cgroup driver.
 fn systemd_test(workspace: &Workspace) -> Result<()> {
     let (series, cgroup) = SYSTEMD;
-    // There, /bin is a link.
+    // In that VM, /bin is a symlink.
     let vm = test_vm(workspace, series, cgroup, "/vm", &["systemd".into(), "--ignored".into()])?;
     pass(workspace, &Vm { init: Init::Systemd, ..vm }, Output::Inherit).map(drop)
 }
 
-/// A VM with memcg-trace and the VM tests in a directory, of which it runs those that `args` select.
+/// A VM with memcg-trace and the VM tests in a directory, which runs those selected by `args`.
 fn test_vm(
     workspace: &Workspace,
     series: &str,
@@ -224,7 +225,7 @@ fn test_vm(
     })
 }
 
-/// Runs tests. Gives their stdout, if it is captured.
+/// Runs tests. Returns their stdout, if it is captured.
 fn pass(workspace: &Workspace, vm: &Vm, output: Output) -> Result<Vec<u8>> {
     let run = vm.run(workspace, output)?;
     if run.code != 0 {
@@ -245,7 +246,7 @@ struct Message {
     executable: Option<PathBuf>,
 }
 
-/// Builds an integration test of memcg-trace as a static program, and says where it is.
+/// Builds an integration test of memcg-trace as a static program, and returns its path.
 fn build_test(workspace: &Workspace, name: &str) -> Result<PathBuf> {
     if !workspace.integration_tests().any(|test| test == name) {
         bail!("memcg-trace has no integration test \"{name}\"");
@@ -264,7 +265,7 @@ fn build_test(workspace: &Workspace, name: &str) -> Result<PathBuf> {
         }
     }
     if !child.wait().context("cannot wait for cargo")?.success() {
-        bail!("the integration test \"{name}\" does not build");
+        bail!("the integration test \"{name}\" failed to build");
     }
     program.with_context(|| format!("cargo built no program for the integration test \"{name}\""))
 }

@@ -1,7 +1,7 @@
-//! The compiler and the linker that turn eBPF programs into an object the kernel loads.
+//! The compiler and the linker for eBPF objects.
 //!
-//! What works cannot be told from version numbers (prebuilt core, rust-src of the same version, LLVM new enough for the
-//! compiler's bitcode), so each pair is tried on a small program and the first that works is remembered.
+//! Version numbers do not tell which pair works (prebuilt core, rust-src of the same version, LLVM new enough for the
+//! compiler's bitcode), so each is tried on a small program, and the first that works is remembered.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,8 +21,8 @@ pub const TARGET: &str = "bpfel-unknown-none";
 /// The instruction set of Linux 4.14: no 32-bit jumps, no 32-bit ALU, no `<` jumps.
 const CPU: &str = "v1";
 
-/// Linux 4.14 has no calls between eBPF functions, and in a function apart from its caller a copy of a length that only
-/// the caller knows becomes a call to `memcpy`, which eBPF does not have.
+/// Linux 4.14 has no calls between eBPF functions, and if a function is not inlined, a copy whose length only the
+/// caller knows becomes a call to `memcpy`, which eBPF does not have.
 const INLINE_ALL: &str = "-Cllvm-args=-force-attribute=alwaysinline";
 
 /// The only crates that may use unstable features: aya-ebpf (`asm_experimental_arch`), and the probe to show it can.
@@ -70,7 +70,7 @@ enum Compiler {
 }
 
 impl Compiler {
-    /// All there are, the cheapest to use first.
+    /// All candidates, cheapest first.
     fn candidates() -> Vec<Self> {
         let mut seen = BTreeSet::new();
         let mut rustcs: Vec<_> = process::program_dirs().into_iter().map(|dir| dir.join("rustc")).collect();
@@ -111,7 +111,7 @@ impl Compiler {
         match self {
             Self::Prebuilt { .. } => command.env("RUSTC_BOOTSTRAP", BOOTSTRAP_CRATES),
             Self::Nightly => command.arg("-Zbuild-std=core"),
-            // Not only some crates: cargo wants "1" before it accepts -Z.
+            // "1" instead of a list of crates: otherwise cargo rejects -Z.
             Self::Source { .. } => command.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=core"),
         };
         command
@@ -128,7 +128,7 @@ impl Compiler {
 
 fn nightly(program: &str) -> Command {
     let mut command = Command::new("rustup");
-    // cargo and rustup pass their own choice on to us, which would win over the one made here.
+    // Inherited choices of cargo and rustup would override the toolchain selected here.
     command.args(["run", "nightly", program]).env_remove("RUSTC").env_remove("RUSTUP_TOOLCHAIN");
     command
 }
@@ -142,13 +142,13 @@ fn has_source(sysroot: &Path) -> bool {
     sysroot.join("lib/rustlib/src/rust/library/core").is_dir()
 }
 
-/// A program that makes an object of the compiler's bitcode.
+/// A program that turns the compiler's bitcode into an object.
 #[derive(Clone, Serialize, Deserialize)]
 enum Linker {
     BpfLinker {
         program: PathBuf,
     },
-    /// LLVM's static compiler does, as fat LTO leaves a single module.
+    /// LLVM's static compiler, which is sufficient because fat LTO leaves a single module.
     Llc {
         program: PathBuf,
     },
@@ -183,7 +183,7 @@ impl Linker {
         }
     }
 
-    /// What to tell rustc: llc hides behind a script that understands bpf-linker's arguments.
+    /// Returns the linker for rustc: llc is wrapped in a script that accepts bpf-linker's arguments.
     fn install(&self, workspace: &Workspace) -> Result<PathBuf> {
         let Self::Llc { program } = self else { return Ok(self.program().to_owned()) };
         let script = workspace.scratch().join("llc-as-linker");
@@ -207,17 +207,17 @@ exec '{}' -march=bpf -mcpu={CPU} -filetype=obj -o "$out" "$module"
     }
 }
 
-/// A compiler and a linker that were seen to make an eBPF object together.
+/// A compiler and a linker that together have built an eBPF object.
 #[derive(Serialize, Deserialize)]
 pub struct Toolchain {
     compiler: Compiler,
     linker: Linker,
-    /// `rustc -vV` at that time: another compiler at the same place has to prove itself again.
+    /// `rustc -vV` at that time: another compiler at the same path is probed again.
     version: String,
 }
 
 impl Toolchain {
-    /// The one that worked last time, if nothing of it has changed.
+    /// The one that worked last time, if it has not changed.
     pub fn remembered(workspace: &Workspace) -> Option<Self> {
         let text = fs::read(memory(workspace)).ok()?;
         let toolchain: Self = serde_json::from_slice(&text).ok()?;
@@ -225,7 +225,7 @@ impl Toolchain {
         (version == toolchain.version && process::is_program(toolchain.linker.program())).then_some(toolchain)
     }
 
-    /// The first pair that builds the probe, and is remembered; or why each failed.
+    /// Finds and remembers the first pair that builds the probe; or returns the errors of all.
     pub fn probe(workspace: &Workspace) -> Result<Self, Vec<String>> {
         let (compilers, linkers) = (Compiler::candidates(), Linker::candidates());
         let mut failures = Vec::new();
@@ -259,7 +259,7 @@ impl Toolchain {
         write_if_changed(&probe.join("Cargo.toml"), PROBE_MANIFEST.as_bytes())?;
         write_if_changed(&probe.join("src/main.rs"), PROBE_PROGRAM.as_bytes())?;
         let object = build_dir.join(TARGET).join("release/ebpf_probe");
-        // What another pair has built must not pass for the work of this one.
+        // Remove the output of the previous pair.
         let _ = fs::remove_dir_all(&build_dir);
         let mut build = toolchain.cargo_build(workspace)?;
         build.current_dir(&probe).args(["--quiet", "--release", "--target-dir"]).arg(&build_dir);
@@ -287,7 +287,7 @@ impl Toolchain {
         Ok(command)
     }
 
-    /// Where the compiler's own clippy is, if it has one.
+    /// Path of the compiler's own clippy.
     fn clippy_driver(&self) -> Result<PathBuf> {
         let sysroot = sysroot(self.compiler.rustc()).context("the eBPF compiler has no sysroot any more")?;
         Ok(sysroot.join("bin/clippy-driver"))
@@ -306,7 +306,7 @@ impl Toolchain {
         command.args([subcommand, "--target", TARGET]);
         // Incremental builds are cut into more modules, and give other programs.
         command.env("CARGO_INCREMENTAL", "0");
-        // The encoded form wins over RUSTFLAGS, which are meant for the host.
+        // The encoded form overrides RUSTFLAGS, which are meant for the host.
         command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
         Ok(command)
     }
@@ -331,7 +331,7 @@ fn check_object(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Leaves the file alone when it is as it should be, so that cargo does not build again.
+/// Does not touch the file if it is up to date, so that cargo does not rebuild.
 pub fn write_if_changed(path: &Path, content: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|old| old == content) {
         return Ok(());

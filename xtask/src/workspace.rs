@@ -1,4 +1,4 @@
-//! Where things are in the checkout and in its target directory.
+//! Paths in the checkout and in its target directory.
 
 use std::env;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::process;
 
-/// The checkout and cargo's target directory, as cargo itself sees them.
+/// The checkout and cargo's target directory, according to cargo.
 #[derive(Deserialize)]
 pub struct Workspace {
     #[serde(rename = "workspace_root")]
@@ -24,7 +24,7 @@ struct Package {
     targets: Vec<Target>,
 }
 
-/// Something cargo can build, as its JSON describes it.
+/// A target of cargo, from its JSON metadata.
 #[derive(Deserialize)]
 pub struct Target {
     pub name: String,
@@ -53,12 +53,12 @@ impl Workspace {
             .map(|target| target.name.as_str())
     }
 
-    /// What xtask keeps between calls.
+    /// Directory for xtask's own state.
     pub fn scratch(&self) -> PathBuf {
         self.target.join("xtask")
     }
 
-    /// Where the eBPF objects are left for the loader to embed.
+    /// Directory of the eBPF objects to embed.
     pub fn objects(&self) -> PathBuf {
         self.target.join("ebpf")
     }

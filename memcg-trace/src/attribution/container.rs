@@ -1,4 +1,4 @@
-//! What a memcg belongs to.
+//! The container and pod of a memcg.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +11,9 @@ use super::{Driver, Fact, FactSource, Qos, Role, Runtime};
 /// A pod's own cgroup has a `pod_uid` and no `id`; docker without Kubernetes has an `id` and no `pod_uid`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Container {
-    /// As the runtime calls it: 64 hex digits, the step of a build, or the name of an LXC container.
+    /// The runtime's id: 64 hex digits, the step of a build, or the name of an LXC container.
     pub id: Option<String>,
-    /// With dashes, as the API server writes it; a static pod has 32 hex digits and no dashes.
+    /// With dashes, as in the API; a static pod has 32 hex digits without dashes.
     pub pod_uid: Option<String>,
     pub runtime: Option<Runtime>,
     pub driver: Option<Driver>,
@@ -22,20 +22,20 @@ pub struct Container {
     pub name: Option<String>,
     pub image: Option<String>,
     pub qos: Option<Qos>,
-    /// How the container was recognised; what else is known by other means is in `learned`.
+    /// How the container was recognised; other sources of facts are in `learned`.
     pub source: Source,
-    /// What the cgroup is for; `None`: the path does not tell a workload from a sandbox.
+    /// The role of the cgroup; `None`: the path does not distinguish a workload from a sandbox.
     pub role: Option<Role>,
-    /// Those of the labels that say whose it is.
+    /// The labels that identify the owner.
     pub labels: Option<BTreeMap<String, String>>,
-    /// The facts that are not from the path, and where each is from.
+    /// The facts that are not from the path, with the source of each.
     pub learned: Option<BTreeMap<Fact, FactSource>>,
-    /// The container that this one runs in: docker in docker, a node of kind or minikube.
+    /// The outer container: docker in docker, a node of kind or minikube.
     pub outer: Option<Box<Container>>,
 }
 
 impl Container {
-    /// Length at which the command line tools of the runtimes cut an id.
+    /// Length of short ids in the runtimes' command line tools.
     const SHORT_ID: usize = 12;
     /// First group of a UUID.
     const SHORT_UID: usize = 8;
@@ -47,7 +47,7 @@ impl Container {
         Some(if hex { id.get(..Self::SHORT_ID).unwrap_or(id) } else { id })
     }
 
-    /// What people call it: by name, else by what it is for, else by the short id.
+    /// Display name: the name, else the role, else the short id.
     pub fn title(&self) -> Option<&str> {
         let role = match self.role {
             Some(Role::Sandbox) => Some("sandbox"),
@@ -57,28 +57,28 @@ impl Container {
         self.name.as_deref().or(role).or_else(|| self.short_id())
     }
 
-    /// What people call its pod: by name, else by the start of the UID.
+    /// Display name of its pod: the name, else the start of the UID.
     pub fn pod_title(&self) -> Option<&str> {
         self.pod.as_deref().or_else(|| self.short_pod_uid())
     }
 
-    /// Enough of the pod's UID to tell it from others of the node.
+    /// Start of the pod's UID, unique on the node.
     pub fn short_pod_uid(&self) -> Option<&str> {
         let uid = self.pod_uid.as_deref()?;
         Some(uid.get(..Self::SHORT_UID).unwrap_or(uid))
     }
 
-    /// This one, the one around it, and so on.
+    /// This container, its outer container, and so on.
     pub fn and_outer(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |container| container.outer.as_deref())
     }
 }
 
-/// How the facts of a [`Container`] are known.
+/// The source of a [`Container`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
-    /// Read from the cgroup path alone.
+    /// Only the cgroup path.
     #[default]
     Path,
 }

@@ -1,4 +1,4 @@
-//! What the node told about a container.
+//! Facts about containers from the node.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Role, Runtime};
 
-/// What one source says about one container or pod. Part of a recording, as JSON.
+/// Facts from one source about one container or pod. Part of a recording, as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     pub source: FactSource,
-    /// The container that this is about, as its runtime calls it; `None`: the pod itself.
+    /// The runtime's id of the container; `None`: the pod itself.
     pub id: Option<String>,
     pub pod_uid: Option<String>,
     pub runtime: Option<Runtime>,
@@ -23,7 +23,7 @@ pub struct Facts {
     pub labels: BTreeMap<String, String>,
 }
 
-/// How a fact is known that the path does not give.
+/// The source of a fact that is not in the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FactSource {
@@ -48,7 +48,7 @@ pub enum FactSource {
 }
 
 impl FactSource {
-    /// For people.
+    /// Description for people.
     pub fn in_words(self) -> &'static str {
         match self {
             Self::Bundle => "the OCI bundle",
@@ -64,7 +64,7 @@ impl FactSource {
     }
 }
 
-/// The facts that a source may give.
+/// The kinds of facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fact {
@@ -80,7 +80,7 @@ pub enum Fact {
 }
 
 impl Facts {
-    /// Nothing yet, from this source.
+    /// No facts yet, from this source.
     pub fn of(source: FactSource) -> Self {
         Self {
             source,
@@ -96,7 +96,7 @@ impl Facts {
         }
     }
 
-    /// What these say about the pod alone, for the other cgroups of it.
+    /// The facts about the pod only, for its other cgroups.
     pub fn of_pod(&self) -> Option<Self> {
         self.pod.as_ref()?;
         let pod = Self::of(FactSource::Pod);

@@ -1,20 +1,20 @@
-//! How what the node told completes what the path says.
+//! Merges facts from the node into those from the path.
 
 use super::{Container, Fact, Facts, Role, container_of_path};
 
 impl Container {
-    /// What a path and the answers to [`super::Question::about`] it say together.
+    /// Combines a path with the answers to [`super::Question::about`] it.
     pub fn of(path: &[u8], facts: &[Facts]) -> Option<Self> {
         let mut container = match container_of_path(path) {
             Some(container) => container,
-            // Nothing in the path: only a runtime that knows this very path makes it a container.
+            // Nothing in the path: only a runtime that knows this exact path makes it a container.
             None => facts.first().map(|_| Self::default())?,
         };
         facts.iter().for_each(|facts| container.learn(facts));
         Some(container)
     }
 
-    /// Takes over what is not known yet, for this container or the one around it that the facts are about.
+    /// Adds unknown facts to this container, or to the outer one that the facts are about.
     pub fn learn(&mut self, facts: &Facts) {
         if self.is_meant_by(facts) {
             self.complete(facts);
@@ -23,8 +23,8 @@ impl Container {
         }
     }
 
-    /// Facts about no container in particular are about the pod. A cgroup without an id was asked for by its path, and the
-    /// answer names the id.
+    /// Facts without a container id are about the pod. A cgroup without an id was looked up by its path, and the answer
+    /// has the id.
     fn is_meant_by(&self, facts: &Facts) -> bool {
         let same_pod = self.pod_uid.is_none() || facts.pod_uid.is_none() || self.pod_uid == facts.pod_uid;
         let monitor = self.role == Some(Role::Monitor);

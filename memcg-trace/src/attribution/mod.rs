@@ -1,8 +1,8 @@
-//! What a memcg belongs to: the container and pod, by the cgroup path and by what the node told, and the systemd unit.
+//! Attribution of memcgs: container and pod, from the cgroup path and the node, and systemd unit.
 //!
 //! Pure: files and sockets are read by [`crate::source::names`], and arrive here as [`Facts`].
 //!
-//! Invariant: a fact that nothing proves stays `None`. A wrong pod name costs more than none.
+//! Invariant: an unproven fact stays `None`. A wrong pod name is worse than none.
 
 /// As in the JSON output.
 macro_rules! display_as_serialized {

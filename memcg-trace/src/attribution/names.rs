@@ -1,4 +1,4 @@
-//! Names for as long as the memcg lives: the runtime has forgotten a container long before the kernel does.
+//! Keeps names until the memcg is freed, which may be long after the runtime has removed the container.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -14,24 +14,24 @@ pub struct NamesMissing {
     pub of_slice: u64,
 }
 
-/// What was learnt of each memcg. Keyed by memcg, not by container id: an id that is used again names somebody else.
+/// Facts by memcg, not by container id, as ids may be reused.
 #[derive(Debug, Default)]
 pub struct Names {
     of_memcg: HashMap<Key, Vec<Facts>>,
-    /// Pod facts by UID, and how many memcgs they are from: a pod's own cgroup is older than the first container that
-    /// knows the pod's name.
+    /// Pod facts by UID, and the number of memcgs they come from: a pod's own cgroup is older than the first container
+    /// with the pod's name.
     of_pod: HashMap<String, (Facts, usize)>,
-    /// Pods of which no container is left, the latest last: the pod's own memcg goes after those of its containers.
+    /// Pods without remaining containers, latest last: the pod's own memcg is freed after those of its containers.
     bereft: VecDeque<String>,
     /// Memcgs that the node was not asked about.
     pub missing: Option<NamesMissing>,
 }
 
 impl Names {
-    /// More memcgs cannot be, but for dying ones without an ID; names of those above that are not kept.
+    /// Maximum number of memcgs with names. There cannot be more, except for dying ones without an ID.
     const MOST: usize = 2 * ID_LIMIT as usize;
 
-    /// Pods that are remembered so.
+    /// Maximum number of such pods.
     const BEREFT: usize = 256;
 
     pub fn insert(&mut self, key: Key, facts: &[Facts]) {
@@ -46,7 +46,7 @@ impl Names {
         self.of_memcg.entry(key).or_default().extend_from_slice(facts);
     }
 
-    /// The memcg was freed.
+    /// Removes a freed memcg.
     pub fn remove(&mut self, key: &Key) {
         for facts in self.of_memcg.remove(key).unwrap_or_default() {
             let Some(uid) = facts.of_pod().and_then(|pod| pod.pod_uid) else { continue };
@@ -66,7 +66,7 @@ impl Names {
         }
     }
 
-    /// Something is known of it.
+    /// Whether any facts are known.
     pub fn has(&self, key: &Key) -> bool {
         self.of_memcg.contains_key(key)
     }
@@ -79,7 +79,7 @@ impl Names {
         self.of_memcg.is_empty()
     }
 
-    /// What a memcg belongs to, by its path and by all that was learnt.
+    /// The container of a memcg, from its path and all facts.
     pub fn container_of(&self, key: &Key, path: Option<&[u8]>) -> Option<Container> {
         let facts = self.of_memcg.get(key).map(Vec::as_slice).unwrap_or_default();
         let mut container = Container::of(path?, facts)?;

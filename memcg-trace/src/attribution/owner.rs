@@ -1,24 +1,24 @@
-//! Whose memcgs are, for whatever counts them.
+//! Owners of memcgs, for counting.
 
 use serde::Serialize;
 
 use super::{Container, Runtime, Unit, Workload, unit_family, unit_of_path};
 
-/// One level of looking at it: `--by`.
+/// The level of owners: `--by`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum ByOwner {
     /// Deployment, CronJob, StatefulSet and so on by the pod's name; else container name, image, or unit
     Workload,
-    /// Of Kubernetes
+    /// Kubernetes namespace
     Namespace,
     Image,
-    /// Who runs the container
+    /// Container runtime
     Runtime,
-    /// Of systemd, those that are numbered together
+    /// Systemd unit, without numbers and ids
     Unit,
 }
 
-/// Who it is on that level; `None`: not known. Serializes as a field of the JSON output, named after the level.
+/// The owner on that level; `None`: unknown. Serializes as a field of the JSON output, named after the level.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Owner {

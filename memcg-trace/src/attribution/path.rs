@@ -1,20 +1,20 @@
-//! What a cgroup path alone says.
+//! Parses the container and pod from a cgroup path.
 //!
 //! Layouts are recognised component by component, not by patterns of whole paths: a custom `--cgroup-root`, a node that
-//! is itself a container (kind, minikube, docker in docker) or a unit in front only add components that say nothing.
+//! is itself a container (kind, minikube, docker in docker) or a leading unit only add components that are ignored.
 //!
-//! Each rule names the source code that makes such paths.
+//! Each rule refers to the source code that creates such paths.
 
 use super::{Container, Driver, Qos, Role, Runtime};
 
 /// The innermost container and pod of this path; a cgroup below a container belongs to it.
 ///
-/// `None` where the path proves neither. Monitors (conmon, `lxc.monitor`) are not the workload: such a cgroup has that role
-/// and no container id, but the pod or outer container that it is in, if there is one.
+/// `None` where the path proves neither. Monitors (conmon, `lxc.monitor`) are not the workload: such a cgroup has that
+/// role and no container id, but the pod or outer container that it is in, if any.
 pub fn container_of_path(path: &[u8]) -> Option<Container> {
     let mut found: Option<Container> = None;
     let mut parent: &[u8] = b"";
-    // The root of the hierarchy, or of a container: the only places where LXC puts its directories.
+    // The root of the hierarchy or of a container: LXC creates its directories only there.
     let mut in_root = true;
 
     for component in path.split(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b"." | b"..")) {
@@ -35,7 +35,7 @@ pub fn container_of_path(path: &[u8]) -> Option<Container> {
     found
 }
 
-/// What a container's own component says.
+/// A container from its own component.
 struct Inner {
     id: String,
     runtime: Option<Runtime>,
@@ -43,8 +43,8 @@ struct Inner {
 }
 
 impl Inner {
-    /// A container in a pod keeps the facts of the pod. A container in a container keeps the pod, whose cgroup it is
-    /// in, but was made by somebody else.
+    /// A container in a pod keeps the facts of the pod. A container in a container keeps the pod, in whose cgroup it
+    /// is, but has another creator.
     fn within(self, around: Option<Container>) -> Container {
         let around = around.unwrap_or_default();
         let Self { id, runtime, driver } = self;
@@ -58,7 +58,7 @@ impl Inner {
     }
 }
 
-/// A pod in a container: the node of kind or minikube that it runs on is around it.
+/// A pod in a container, which is a node of kind or minikube.
 fn inside(pod: Container, around: Option<Container>) -> Container {
     Container { outer: around.filter(|around| around.id.is_some()).map(Box::new), ..pod }
 }
@@ -74,13 +74,13 @@ fn beside(runtime: Runtime, around: Option<Container>) -> Container {
     Container { runtime, role, driver, pod_uid, qos, outer, ..Container::default() }
 }
 
-/// `pod<uid>` below kubepods or a QoS class, or `[…-]kubepods[-<qos>]-pod<uid>.slice`, where dashes of the UID turned
-/// into underscores because a dash is a level of slices.
+/// `pod<uid>` below kubepods or a QoS class, or `[…-]kubepods[-<qos>]-pod<uid>.slice`, where the UID has underscores,
+/// because a dash would be a level of slices.
 ///
 /// kubernetes pkg/kubelet/cm: `podCgroupNamePrefix` (helpers_linux.go), `CgroupName.ToSystemd` and `ToCgroupfs`
-/// (cgroup_manager_linux.go); runc libcontainer/cgroups/systemd `ExpandSlice` makes the directories of a slice.
+/// (cgroup_manager_linux.go); runc libcontainer/cgroups/systemd `ExpandSlice` creates the directories of a slice.
 fn pod(component: &[u8], parent: &[u8]) -> Option<Container> {
-    // kubelet asked for systemd's names and the runtime made a directory: `<slice>:<runtime>:<id>`.
+    // kubelet requested systemd's names, but the runtime created a directory: `<slice>:<runtime>:<id>`.
     let component = component.split(|&byte| byte == b':').next()?;
     let (class, name, driver) = match component.strip_suffix(b".slice") {
         Some(slice) => {
@@ -137,14 +137,14 @@ fn container(component: &[u8], parent: &[u8]) -> Option<Inner> {
     };
     let cut = name.iter().rposition(|&byte| matches!(byte, b'-' | b':'))?;
     let id = container_id(&name[cut + 1..])?;
-    // An unknown word in front may be a monitor or another helper: the id would be right, the blame wrong.
+    // An unknown prefix may be that of a monitor or another process: the id would be right, but the attribution wrong.
     let runtime = Runtime::of(name[..cut].rsplit(|&byte| byte == b':').next()?)?;
     Some(Inner { id, runtime: Some(runtime), driver })
 }
 
 impl Runtime {
-    /// The word that the runtime puts before an id. `libpod-payload` is podman inside of a unit (`--cgroups=split`).
-    /// `nerdctl` is that of nerdctl's `--cgroup-manager=systemd` (pkg/cmd/container/run_cgroup_linux.go).
+    /// The prefix that a runtime puts before an id. `libpod-payload` is podman inside a unit (`--cgroups=split`).
+    /// `nerdctl` is used with nerdctl's `--cgroup-manager=systemd` (pkg/cmd/container/run_cgroup_linux.go).
     fn of(word: &[u8]) -> Option<Self> {
         match word {
             b"docker" => Some(Self::Docker),
@@ -207,7 +207,7 @@ fn lxc(component: &[u8], parent: &[u8]) -> Option<Inner> {
     })
 }
 
-/// Bytes that were checked to be ASCII.
+/// Converts bytes that were checked to be ASCII.
 fn ascii(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }

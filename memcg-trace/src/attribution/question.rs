@@ -1,22 +1,22 @@
-//! What there is to find out about a memcg.
+//! Questions about a memcg to the node.
 
 use super::{Container, Role, Runtime, container_of_path};
 
 /// Containers in containers in containers that are asked about.
 const NESTED_MAX: usize = 4;
 
-/// What the node is asked: everything that helps to find the container's files.
+/// A question: everything needed to find the container's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
     pub path: Box<[u8]>,
-    /// Containers that the path names, from the inside out.
+    /// Containers in the path, innermost first.
     pub ids: Vec<(String, Option<Runtime>)>,
     pub pod_uid: Option<String>,
 }
 
 impl Question {
-    /// `None`: there is nothing to find out. A path that proves no container is a question all the same: runc and ctr take
-    /// any name, and then the runtime alone can tell. The cgroups of systemd's own units are its own.
+    /// `None`: nothing to look up. A path that does not prove a container is still a question: runc and ctr accept any
+    /// name, and then only the runtime knows. Cgroups of systemd units are not containers.
     pub fn about(path: &[u8]) -> Option<Self> {
         let Some(container) = container_of_path(path) else {
             let name = path.rsplit(|&byte| byte == b'/').next()?;
@@ -34,7 +34,7 @@ impl Question {
         Some(Self { path: path.into(), ids, pod_uid: container.pod_uid.clone() })
     }
 
-    /// The path names a container or a pod: an answer is likely, and worth waiting for.
+    /// Whether the path has a container or pod: then an answer is likely, and worth waiting for.
     pub fn is_promising(&self) -> bool {
         !self.ids.is_empty() || self.pod_uid.is_some()
     }
@@ -42,7 +42,7 @@ impl Question {
     /// Components of the path.
     pub fn components(&self) -> impl DoubleEndedIterator<Item = &str> {
         let parts = self.path.split(|&byte| byte == b'/').filter(|part| !part.is_empty());
-        // What is no UTF-8, or leads elsewhere, is no name of a container.
+        // Names of containers are UTF-8, and not `.` or `..`.
         parts.map(|part| str::from_utf8(part).ok().filter(|name| !matches!(*name, "." | "..")).unwrap_or(""))
     }
 }

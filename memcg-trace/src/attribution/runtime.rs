@@ -1,8 +1,8 @@
-//! Who runs containers, how, and what for.
+//! Container runtimes, roles, cgroup drivers and QoS classes.
 
 use serde::{Deserialize, Serialize};
 
-/// Who runs the container.
+/// The container runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Runtime {
@@ -14,23 +14,23 @@ pub enum Runtime {
     Podman,
     BuildKit,
     Lxc,
-    /// runc alone, without anything above it that has names.
+    /// Standalone runc, without a manager that has names.
     Runc,
 }
 
-/// What a cgroup of a runtime is for.
+/// The role of a runtime's cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// What somebody wanted to run.
+    /// The actual workload.
     Workload,
-    /// The container that keeps the namespaces of a pod: pause.
+    /// The container that holds the namespaces of a pod: pause.
     Sandbox,
-    /// The process that watches a container: conmon, a shim, lxc.monitor. It has no container id of its own.
+    /// The process that monitors a container: conmon, a shim, lxc.monitor. It has no container id of its own.
     Monitor,
 }
 
-/// How kubelet or the runtime makes cgroups: by `mkdir`, or by asking systemd for a slice or scope.
+/// The cgroup driver of kubelet or the runtime: `mkdir`, or a slice or scope requested from systemd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Driver {

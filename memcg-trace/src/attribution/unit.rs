@@ -1,32 +1,32 @@
-//! The systemd unit of a cgroup path, as systemd itself reads it.
+//! Parses the systemd unit from a cgroup path, like systemd itself.
 //!
 //! Rules: systemd src/basic/cgroup-util.c (`cg_path_decode_unit`, `cg_path_get_user_unit`, `cg_path_get_owner_uid`,
-//! `cg_unescape`) and src/basic/unit-name.c (`unit_name_is_valid`); docs/CGROUP_DELEGATION.md. Nobody is asked: whoever
-//! makes directories with such names by hand gets what they say.
+//! `cg_unescape`) and src/basic/unit-name.c (`unit_name_is_valid`); docs/CGROUP_DELEGATION.md. Systemd is not queried:
+//! directories with such names that were created by hand are treated like units.
 
 use serde::Serialize;
 
-/// What systemd calls the place of a cgroup.
+/// The systemd unit of a cgroup.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Unit {
-    /// The service, scope or other unit of the system's manager; a slice when the path ends with it.
+    /// The service, scope or other unit of the system manager; a slice if the path ends with it.
     pub unit: Option<String>,
-    /// The innermost slice of the system's manager.
+    /// The innermost slice of the system manager.
     pub slice: Option<String>,
-    /// Owner of the login session or of the user's own manager.
+    /// Owner of the login session or of the user manager.
     pub user: Option<u32>,
-    /// The unit of the user's own manager.
+    /// The unit of the user manager.
     pub user_unit: Option<String>,
-    /// Name of the machine, as `machinectl` shows it.
+    /// Name of the machine, as in `machinectl`.
     pub machine: Option<String>,
 }
 
 /// Suffixes of the types that have cgroups (`unit_type_table`, those with a cgroup context).
 const TYPES: &[&str] = &[".service", ".scope", ".slice", ".socket", ".mount", ".swap"];
-/// `UNIT_NAME_MAX`, the zero byte left out.
+/// `UNIT_NAME_MAX`, without the NUL.
 const UNIT_NAME_MAX: usize = 255;
 
-/// The unit that a path names; `None` where it does not begin with one.
+/// The unit of a path; `None` if it does not start with one.
 pub fn unit_of_path(path: &[u8]) -> Option<Unit> {
     let mut rest = path.split(|&byte| byte == b'/').filter(|part| !part.is_empty()).peekable();
     let mut found = Unit::default();
@@ -38,7 +38,7 @@ pub fn unit_of_path(path: &[u8]) -> Option<Unit> {
     let manager = user_of(unit, "user@", ".service");
     if manager.is_some() {
         found.user = manager;
-        // The user's own slices say nothing that the user's unit does not.
+        // The user's slices add nothing to the user's unit.
         let slice = last_slice(&mut rest, |_| ());
         found.user_unit = rest.next().and_then(unit_name).or(slice);
     }
@@ -47,7 +47,7 @@ pub fn unit_of_path(path: &[u8]) -> Option<Unit> {
     Some(found)
 }
 
-/// Takes the slices in front, and says which one is the last.
+/// Skips leading slices, and returns the last one.
 fn last_slice<'a>(
     rest: &mut std::iter::Peekable<impl Iterator<Item = &'a [u8]>>,
     mut seen: impl FnMut(&str),
@@ -61,7 +61,7 @@ fn last_slice<'a>(
     last
 }
 
-/// A valid unit name, without the underscore that systemd puts in front of what the kernel might take for a file of its own.
+/// A valid unit name, without the underscore that systemd prepends to names that could clash with the kernel's files.
 fn unit_name(component: &[u8]) -> Option<String> {
     let name = str::from_utf8(component.strip_prefix(b"_").unwrap_or(component)).ok()?;
     let stem = TYPES.iter().find_map(|suffix| name.strip_suffix(suffix))?;

@@ -1,19 +1,20 @@
-//! From one pod, container or unit to what it is one of many of.
+//! The workload that a pod, container or unit belongs to.
 
 use serde::Serialize;
 
 use super::{Container, Role, Unit};
 
-/// What keeps being made anew: a Deployment, a CronJob, a service of a compose project, a unit.
+/// Something that repeatedly creates containers or units: a Deployment, a CronJob, a service of a compose project, a
+/// unit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Workload {
-    /// `<namespace>/<owner of the pod>`, the container's name or image, or the unit; null: nobody told.
+    /// `<namespace>/<owner of the pod>`, the container's name or image, or the unit; null: unknown.
     pub name: Option<String>,
-    /// Which part of it.
+    /// The part of the workload.
     pub part: Option<Part>,
 }
 
-/// A workload is its containers; what is made around them is counted apart.
+/// Parts besides the workload's containers, which are counted separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Part {
@@ -51,12 +52,12 @@ impl Workload {
     }
 }
 
-/// What generated names are made of: kubernetes apimachinery pkg/util/rand, no vowels and nothing that looks like one.
+/// Alphabet of generated names: kubernetes apimachinery pkg/util/rand, without vowels and similar characters.
 const GENERATED: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 /// `randomLength`, kubernetes apiserver pkg/storage/names/generate.go.
 const SUFFIX: usize = 5;
 
-/// The name of the Deployment, DaemonSet, StatefulSet, Job or CronJob whose pod has this name, as far as names tell.
+/// The name of the Deployment, DaemonSet, StatefulSet, Job or CronJob of a pod, derived from the pod's name.
 ///
 /// - `<owner>-<5 generated>`: ReplicaSet, DaemonSet and Job (pkg/controller/controller_utils.go, GenerateName).
 /// - a ReplicaSet is `<deployment>-<hash>`, the hash a number of 32 bits in the same alphabet
@@ -65,7 +66,7 @@ const SUFFIX: usize = 5;
 ///   `getJobName`); a pod of an indexed Job has `-<index>` before its suffix.
 /// - `<statefulset>-<ordinal>` (pkg/controller/statefulset/stateful_set_utils.go).
 ///
-/// A name that was given by hand and looks like one of these loses its end, too: names are for people.
+/// A name chosen by hand that looks like one of these loses its suffix, too.
 pub fn owner_of_pod(pod: &str) -> &str {
     let Some(owner) = without(pod, |end| end.len() == SUFFIX && is_generated(end)) else {
         return without(pod, |end| end.len() <= 5 && is_number(end)).unwrap_or(pod);
@@ -83,14 +84,14 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The name without `-<end>`, if the end is as it should be and something stands before it.
+/// The name without `-<end>`, if the end matches and something precedes it.
 fn without(name: &str, end_is: impl Fn(&str) -> bool) -> Option<&str> {
     let (owner, end) = name.rsplit_once('-')?;
     (!owner.is_empty() && end_is(end)).then_some(owner)
 }
 
-/// The unit, with `*` for what a transient unit or a container's scope is numbered by: runs of digits of a session or
-/// `systemd-run`, and ids of 12 and more hex digits.
+/// The unit, with `*` instead of numbers and ids of transient units and containers' scopes: digits of a session or
+/// `systemd-run`, and 12 or more hex digits.
 pub fn unit_family(unit: &str) -> String {
     const NUMBERED: &[&str] = &["session-", "run-u", "run-r", "run-p"];
     let (stem, suffix) = unit.rsplit_once('.').unwrap_or((unit, ""));

@@ -1,9 +1,12 @@
-//! One file for each subcommand: what it is for, its arguments, its run.
+//! The subcommands, one file each: help, arguments, and execution.
 
 mod announce;
+mod args;
 pub mod doctor;
+pub mod explain;
 pub mod follow;
 mod names;
+pub mod reap;
 pub mod replay;
 pub mod scan;
 pub mod slab;
@@ -11,18 +14,16 @@ pub mod trace;
 pub mod verify;
 pub mod whois;
 
-use std::io::{self, IsTerminal as _};
-
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{exit::Exit, report::text::Color};
+use crate::exit::Exit;
 
 /// Follow memory cgroups from creation to release and name the ones that leak
 ///
-/// A removed memory cgroup lives on in the kernel as long as something refers to it: a page, a swap entry, a socket, a
-/// process that nobody reaped. Enough of these zombies and mkdir fails with "cannot allocate memory". memcg-trace watches
-/// each memory cgroup (memcg) from creation to release and says which ones stay, whose they were and what they hold.
+/// A removed memory cgroup stays in the kernel as long as something pins it: a page, a swap entry, a socket, a zombie
+/// process. With enough of these zombies, mkdir fails with "cannot allocate memory". memcg-trace follows each memory
+/// cgroup (memcg) from creation to release and reports which ones leak, who owned them and what they hold.
 #[derive(Debug, Parser)]
 #[command(version, about, args_conflicts_with_subcommands = true, after_long_help = EXIT_CODES)]
 pub struct Cli {
@@ -37,27 +38,23 @@ enum Command {
     Trace(trace::Args),
     Replay(replay::Args),
     Scan(scan::Args),
+    Explain(explain::Args),
+    Reap(reap::Args),
     Verify(verify::Args),
     Slab(slab::Args),
     Whois(whois::Args),
     Doctor(doctor::Args),
 }
 
-/// `--output`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    Text,
-    Json,
-}
-
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done
   1   failed
-  2   wrong usage
+  2   usage error
   3   a leak was found (with --fail-on-leak, and by verify), or the node is sick (doctor)
-  4   inconclusive: events were lost or a hook is missing, or the kernel counts otherwise than it was walked
-  69  this kernel or machine lacks something that is needed
+  4   inconclusive: events were lost or a hook is missing, the kernel counts otherwise than it was walked, or a reference
+      is unexplained (explain)
+  69  this kernel or machine lacks something required
 
 Environment:
   RUST_LOG=debug   log lines of the tool, and of its eBPF hooks where the kernel has ring buffers (5.8)
@@ -72,6 +69,8 @@ impl Cli {
             Some(Command::Trace(args)) => args.run(),
             Some(Command::Replay(args)) => args.run(),
             Some(Command::Scan(args)) => args.run(),
+            Some(Command::Explain(args)) => args.run(),
+            Some(Command::Reap(args)) => args.run(),
             Some(Command::Verify(args)) => args.run(),
             Some(Command::Slab(args)) => args.run(),
             Some(Command::Whois(args)) => args.run(),
@@ -79,16 +78,4 @@ impl Cli {
             None => self.trace.run(),
         }
     }
-}
-
-/// The usual rules: NO_COLOR (no-color.org) wins over a terminal, `--color` over both.
-fn color(choice: clap::ColorChoice) -> Color {
-    let on = match choice {
-        clap::ColorChoice::Always => true,
-        clap::ColorChoice::Never => false,
-        clap::ColorChoice::Auto => {
-            io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        }
-    };
-    if on { Color::On } else { Color::Off }
 }

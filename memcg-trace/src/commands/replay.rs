@@ -1,4 +1,4 @@
-//! `memcg-trace replay`: what a recorded run showed.
+//! `memcg-trace replay`: shows a recorded run.
 
 use std::{fs::File, io, path::PathBuf, time::Duration};
 
@@ -11,22 +11,22 @@ use crate::{
     session::{Book, Replayed, replay},
 };
 
-/// Show a recording of `trace --record` as the run itself would have been shown
+/// Show a recording of `trace --record` as the run itself was shown
 ///
-/// With the options of the run it prints what the run printed, byte for byte; with others it shows the same events
-/// otherwise. It needs neither privileges nor the machine or the kernel of the recording. A recording that was cut off,
-/// because the run was killed or the disk was full, is shown as far as it goes; the answer is then inconclusive.
+/// With the same options as the run, the output is the same, byte for byte; other options show the same events
+/// differently. Needs neither privileges nor the machine or kernel of the recording. A truncated recording (the run was
+/// killed, the disk was full) is shown as far as it goes; the result is then inconclusive.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// The recording
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
-    /// How long a removed memcg may stay before it counts as leaked [default: as when recorded]
+    /// Time after which a removed memcg that is not freed counts as leaked [default: as recorded]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub grace: Option<Duration>,
 
-    /// Show only this many lines; the summary is about the whole run
+    /// Show only this many lines; the summary covers the whole run
     #[arg(long, value_name = "N")]
     pub count: Option<u64>,
 
@@ -54,7 +54,7 @@ impl Args {
             Replayed::Whole(end) => printer.finish(&book, &end, None),
             Replayed::Until(damage) => {
                 eprintln!(
-                    "memcg-trace: cannot replay all of {path}: {damage}; what came before is shown, record again for more"
+                    "memcg-trace: cannot replay all of {path}: {damage}; showing everything before that; record again for more"
                 );
                 printer.cut_off(&book, reason(&damage))
             }
@@ -62,7 +62,7 @@ impl Args {
     }
 }
 
-/// The damage in the words of a view: what the machine says of it stays out of the output.
+/// The damage as shown in a view, without details from the operating system.
 fn reason(damage: &Damage) -> &'static str {
     match damage {
         Damage::CutOff => "the recording was cut off",

@@ -1,4 +1,4 @@
-//! `memcg-trace trace`: follow lifecycles live, sum up at the end.
+//! `memcg-trace trace`: follows memcgs live, with a summary at the end.
 
 use std::{
     io::{self, BufWriter},
@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 
 use super::{
     announce,
+    args::BtfArg,
     follow::{Printer, Shown},
     names::NamesArgs,
 };
@@ -21,16 +22,16 @@ use crate::{
     source::Wanted,
 };
 
-/// Follow memcgs live: one line for each step of a life, one for each leak, a summary at the end
+/// Follow memcgs live: one line per event, one per leak, a summary at the end
 ///
 /// Every memcg is followed from creation to release. A removed memcg that is still in the kernel after the grace time
-/// counts as leaked; if it is freed later, it was late. Stop with Ctrl-C, --duration or --count: then comes the summary.
+/// counts as leaked; if it is freed after that, as late. Stop with Ctrl-C, --duration or --count to get the summary.
 ///
-/// Container, image, pod and namespace are named by what is on the node while the container lives, and kept until its
-/// memcg is freed. "memcg-trace whois" shows for a path what is known, and how.
+/// Names of container, image, pod and namespace are looked up on the node while the container runs, and kept until its
+/// memcg is freed. "memcg-trace whois" shows what is known about a path, and from where.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// How long a removed memcg may stay before it counts as leaked
+    /// Time after which a removed memcg that is not freed counts as leaked
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     pub grace: Duration,
 
@@ -42,32 +43,31 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     pub count: Option<u64>,
 
-    /// Where events come from; auto takes the best that this kernel allows and says which and why
+    /// Source of events; auto uses the best that this kernel supports, and reports which and why
     #[arg(long, value_enum, default_value_t = BackendChoice::Auto)]
     pub backend: BackendChoice,
 
-    /// Pages of each CPU's perf buffer, a power of two [default: up to 512, 64 MiB for all CPUs]
+    /// Pages per CPU's perf buffer, a power of two [default: up to 512, 64 MiB for all CPUs]
     #[arg(long, value_name = "N", value_parser = power_of_two)]
     pub perf_pages: Option<usize>,
 
-    /// Do not read what is already there: zombies of before the start stay unknown, and loss is not made good for
+    /// Skip the initial walk: zombies from before the start stay unknown, and lost events cannot be reconciled
     #[arg(long)]
     pub no_walk: bool,
 
-    /// Follow slab caches, too: a line for each that is created, destroyed, released or leaked, and a section of the summary
+    /// Also follow slab caches: one line per cache that is created, destroyed, released or leaked, and a section in the
+    /// summary
     ///
-    /// A cache counts as leaked 5 seconds after it was destroyed. See `slab` for the meaning, and for caches alone. They are
-    /// not part of a recording.
+    /// A cache counts as leaked if it is not released within 5 seconds of being destroyed. See `slab` for details, and
+    /// for caches only. They are not part of a recording.
     #[arg(long)]
     pub slab: bool,
 
-    /// Type information of exactly this kernel, where /sys/kernel/btf/vmlinux does not exist: raw BTF, a vmlinux with a section
-    /// .BTF, or a .btf.tar.xz of BTFHub
-    #[arg(long, value_name = "FILE")]
-    pub btf: Option<PathBuf>,
+    #[command(flatten)]
+    pub btf: BtfArg,
 
-    /// Record the run to this file, for "memcg-trace replay"; it holds paths of cgroups, names of tasks and of containers,
-    /// and only its owner may read it
+    /// Record the run to this file, for "memcg-trace replay"; it contains cgroup paths, task names and container names,
+    /// and is readable by its owner only
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
 
@@ -84,12 +84,12 @@ pub enum BackendChoice {
     Auto,
     /// css callbacks of the memory controller: exact states, memcg IDs, failed allocations
     Kprobe,
-    /// cgroup directories: zombies, names, ages; no ID release, no errno
+    /// cgroup tracepoints: zombies, names, ages; no release of IDs, no errnos
     Tracepoint,
 }
 
 impl BackendChoice {
-    /// `None`: the best.
+    /// `None`: the best available.
     pub fn only(self) -> Option<Backend> {
         match self {
             Self::Auto => None,
@@ -104,9 +104,9 @@ impl Args {
         u64::try_from(self.grace.as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Traces until it is told to stop.
+    /// Traces until stopped.
     pub fn run(self) -> Result<Exit> {
-        // One thread: capabilities are dropped by thread, and one is enough. The one that finds names drops its own.
+        // A single thread, as capabilities are dropped per thread. The thread that looks up names drops its own.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.context("cannot start the tokio runtime")?.block_on(self.trace())
     }
@@ -120,13 +120,13 @@ impl Args {
                 grace_ns: self.grace_ns(),
                 clock: clock::offsets(),
             },
-            btf: self.btf.as_deref(),
+            btf: self.btf.file(),
             slab: self.slab,
             by: self.shown.by,
             record: self.record.as_deref(),
             names: self.names.resolver()?,
         })?;
-        // Before it says that it traces: who reads that may send a signal.
+        // Before announcing that it traces: whoever reads that may send a signal.
         let stop = Stop::listen()?;
         if let Some(slab) = session.slab() {
             announce::slab(&slab.run);

@@ -1,4 +1,4 @@
-//! `memcg-trace whois`: what a path, a process or a container id belongs to.
+//! `memcg-trace whois`: identifies the owner of a path, process or container id.
 
 use std::{
     ffi::OsString,
@@ -8,7 +8,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Format, color, names::NamesArgs};
+use super::{
+    args::{Format, OutputArgs},
+    names::NamesArgs,
+};
 use crate::{
     attribution::{Container, Question, container_of_path, unit_of_path},
     exit::Exit,
@@ -21,28 +24,23 @@ use crate::{
     source::names::Node,
 };
 
-/// Say what a cgroup path, a process or a container id belongs to
+/// Identify the container, pod and unit of a cgroup path, process or container id
 ///
-/// Shows what memcg-trace makes of a path, and how it knows each fact: from the path itself, or from the files and sockets
-/// of the container runtimes and kubelet on this node. For plain paths it needs no privileges and no cgroups: a container
-/// that goes unrecognised can be reported in one line. A path starts with a slash, as in
-/// /proc/PID/cgroup; a number is a process; 12 to 64 hex digits are a container that runs on this node.
+/// Shows how memcg-trace interprets a path, and the source of each fact: the path itself, or the files and sockets of
+/// the container runtimes and kubelet on this node. Plain paths need no privileges and no cgroups, so an unrecognised
+/// container can be reported in one line. A path starts with a slash, as in /proc/PID/cgroup; a number is a process; 12
+/// to 64 hex digits are a container running on this node.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Cgroup path, process id, or container id; - reads them from standard input, one a line
+    /// Cgroup path, process id, or container id; - reads them from standard input, one per line
     #[arg(value_name = "PATH|PID|ID", required = true)]
     pub queries: Vec<OsString>,
 
     #[command(flatten)]
     pub names: NamesArgs,
 
-    /// Output format; json is one object a line
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    pub output: Format,
-
-    /// Colours; auto: on a terminal, unless NO_COLOR is set
-    #[arg(long, value_enum, default_value_t = clap::ColorChoice::Auto)]
-    pub color: clap::ColorChoice,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 impl Args {
@@ -66,7 +64,7 @@ impl Args {
         Ok(exit)
     }
 
-    /// One question that has no answer does not keep the others from theirs.
+    /// Answers one query; a failure does not affect the others.
     fn answer(&self, out: &mut impl Write, node: &mut Option<Node>, query: &[u8]) -> Result<Exit> {
         let found = find(query);
         let (path, error) = match &found {
@@ -82,15 +80,15 @@ impl Args {
             unit: path.and_then(|(path, _)| unit_of_path(path)),
             error,
         };
-        match self.output {
-            Format::Text => text::whois(out, &view, color(self.color))?,
+        match self.output.format {
+            Format::Text => text::whois(out, &view, self.output.color())?,
             Format::Json => json::whois(out, &view)?,
         }
         Ok(exit)
     }
 }
 
-/// By the path, and by what the node tells.
+/// Identifies a container from the path and from the node.
 fn container(path: &[u8], node: &mut Option<Node>) -> Option<Container> {
     let mut facts = Vec::new();
     if let (Some(question), Some(node)) = (Question::about(path), node) {
@@ -104,7 +102,7 @@ fn worse(exit: Exit, other: Exit) -> Exit {
     if other == Exit::Done { exit } else { other }
 }
 
-/// The cgroup path that is meant.
+/// Resolves a query to a cgroup path.
 fn find(query: &[u8]) -> Result<(Vec<u8>, PathSource)> {
     let hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     if query.starts_with(b"/") {
@@ -114,15 +112,15 @@ fn find(query: &[u8]) -> Result<(Vec<u8>, PathSource)> {
     } else if SHORTEST_ID <= query.len() && query.len() <= LONGEST_ID && query.iter().all(hex) {
         Ok((path_of_container(query)?, PathSource::Hierarchy))
     } else {
-        bail!("neither a cgroup path (/…), nor a process id, nor 12 to 64 hex digits of a container id")
+        bail!("not a cgroup path (/…), process id, or 12 to 64 hex digits of a container id")
     }
 }
 
-/// As `docker ps` cuts it, and whole.
+/// Length of an id in `docker ps`, and its full length.
 const SHORTEST_ID: usize = 12;
 const LONGEST_ID: usize = 64;
 
-/// Shorter than any container id.
+/// Parses a process id, which is shorter than any container id.
 fn pid(query: &[u8]) -> Option<u32> {
     let digits = query.len() < SHORTEST_ID && query.iter().all(u8::is_ascii_digit);
     digits.then(|| str::from_utf8(query).ok()?.parse().ok())?
@@ -146,9 +144,7 @@ fn path_of_container(id: &[u8]) -> Result<Vec<u8>> {
     let path = census.paths.into_values().filter(|path| belongs(path)).min_by_key(|path| path.len());
     let path = path.with_context(|| {
         let mount = controller.mount.display();
-        format!(
-            "no cgroup below {mount} has this container id; for a container that is dead: memcg-trace scan"
-        )
+        format!("no cgroup below {mount} has this container id; for a dead container, use memcg-trace scan")
     })?;
     Ok(path.into_vec())
 }

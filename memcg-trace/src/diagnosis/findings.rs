@@ -1,20 +1,18 @@
-//! What the node suffers from.
+//! Findings about a node.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::cmp::Reverse;
 
 use serde::Serialize;
 
-use super::{
-    node::{Memcgs, Node, Trend},
-    pins::Pin,
-};
+use super::node::{Memcgs, Node, Trend};
 use crate::{
+    cause::pin_totals,
     event::ID_LIMIT,
     tracker::{AllocError, Ids},
     units::{Count, Size, Time},
 };
 
-/// How bad it is.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -22,11 +20,11 @@ pub enum Severity {
     /// Worth a look.
     Note,
     Sick,
-    /// Could not be told, and it could be a sickness.
+    /// Unknown, and might be a problem.
     Unknown,
 }
 
-/// One thing that was looked at.
+/// A finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub what: What,
@@ -34,7 +32,7 @@ pub struct Finding {
     pub text: String,
 }
 
-/// What was looked at.
+/// The subjects of findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
@@ -51,29 +49,29 @@ pub enum What {
     Counts,
 }
 
-/// From where on a node is sick.
+/// Limits from which a node is sick.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Cgroups that stay dying.
+    /// Persistently dying cgroups.
     pub max_dying: u64,
 }
 
 impl Limits {
-    /// Several hundred zombies are usual where page cache keeps them, and harmless.
+    /// Several hundred zombies pinned by page cache are common, and harmless.
     pub const MAX_DYING: u64 = 1_000;
-    /// IDs in use, in percent of all.
+    /// IDs in use, percent of all.
     pub const IDS_PERCENT: u64 = 90;
-    /// Memory that zombies keep, in percent of the machine's.
+    /// Memory held by zombies, percent of the machine's.
     pub const MEMORY_PERCENT: u64 = 5;
 }
 
-/// From here on it is worth a look.
+/// Percentage from which it is worth a look.
 const IDS_NOTE_PERCENT: u64 = 50;
 const SLAB_CACHES_NOTE: u64 = 2_000;
-/// So many times more cgroups dying in another controller: it is not memory.
+/// Factor by which dying cgroups of another controller exceed memcgs if the problem is not memory.
 const ELSEWHERE: u64 = 2;
 
-/// Everything that can be said of the node, in a fixed order.
+/// All findings, in a fixed order.
 pub(super) fn of(node: &Node, limits: &Limits) -> Vec<Finding> {
     let memcgs = &node.memcgs;
     let findings = [
@@ -103,14 +101,14 @@ fn live(memcgs: &Memcgs) -> Finding {
             let removed = removed.map(|removed| format!(", and {} removed, not offline yet", Count(removed)));
             finding(What::Live, Severity::Good, format!("{}{}", Count(live), removed.unwrap_or_default()))
         }
-        None => finding(What::Live, Severity::Unknown, "not known how many"),
+        None => finding(What::Live, Severity::Unknown, "unknown"),
     }
 }
 
 fn dying(node: &Node, limits: &Limits) -> Finding {
-    let Memcgs { dying, staying, pins, .. } = &node.memcgs;
+    let Memcgs { dying, staying, .. } = &node.memcgs;
     let (Some(dying), Some(staying)) = (*dying, *staying) else {
-        return finding(What::Dying, Severity::Unknown, "not known how many");
+        return finding(What::Dying, Severity::Unknown, "unknown");
     };
     let severity = match staying {
         0 => Severity::Good,
@@ -119,38 +117,49 @@ fn dying(node: &Node, limits: &Limits) -> Finding {
     };
     let mut text = Count(dying).to_string();
     if dying > 0 {
-        text += &format!(", of them {} stay", Count(staying));
+        text += &format!(", {} persistent", Count(staying));
     }
     if severity == Severity::Sick {
-        text += &format!(" (from {} on the node counts as sick)", Count(limits.max_dying));
+        text += &format!(" (sick from {} on)", Count(limits.max_dying));
     }
-    if !pins.is_empty() {
-        text += &format!("; kept by {}", kept_by(pins));
-    }
+    text += &pinned_by(&node.memcgs);
     text += &growth(node.trend, |trend| trend.dying);
     finding(What::Dying, severity, text)
 }
 
-/// The most frequent one first.
-fn kept_by(pins: &BTreeMap<Pin, u64>) -> String {
-    let mut pins: Vec<_> = pins.iter().collect();
-    pins.sort_by_key(|(_, count)| Reverse(**count));
-    let pins = pins.into_iter().map(|(pin, count)| format!("{} ({})", pin.name(), Count(*count)));
-    pins.collect::<Vec<_>>().join(", ")
+/// By what refers to them; else by what counters make likely. How many memcgs each pins, the most frequent one first: a
+/// memcg counts for each kind of pin that it has.
+fn pinned_by(memcgs: &Memcgs) -> String {
+    let (by, mut pins): (_, Vec<(&str, u64)>) = match &memcgs.pinned {
+        Some(pinned) => {
+            let totals = pin_totals(pinned).into_iter();
+            ("pinned by", totals.map(|total| (total.pin.name(), total.memcgs)).collect())
+        }
+        None => {
+            let hints = memcgs.hints.iter().map(|(hint, count)| (hint.name(), *count));
+            ("by their counters, pinned by", hints.collect())
+        }
+    };
+    if pins.is_empty() {
+        return String::new();
+    }
+    pins.sort_by_key(|(_, count)| Reverse(*count));
+    let pins = pins.into_iter().map(|(name, count)| format!("{name} ({})", Count(count)));
+    format!("; {by} {}", pins.collect::<Vec<_>>().join(", "))
 }
 
 fn memory(held: u64, machine: Option<u64>) -> Finding {
     let sick = machine.is_some_and(|machine| held >= machine / 100 * Limits::MEMORY_PERCENT && held > 0);
     let mut text = match held {
         0 => Size { bytes: 0 }.to_string(),
-        // One page for each reference; folios are larger.
+        // One page per reference; folios are larger.
         _ => format!("at least {}", Size { bytes: held }),
     };
     if let Some(machine) = machine {
         text += &format!(" of {}", Size { bytes: machine });
     }
     if sick {
-        text += &format!(" (from {} % on the node counts as sick)", Limits::MEMORY_PERCENT);
+        text += &format!(" (sick from {} % on)", Limits::MEMORY_PERCENT);
     }
     finding(What::HeldMemory, if sick { Severity::Sick } else { Severity::Good }, text)
 }
@@ -158,7 +167,7 @@ fn memory(held: u64, machine: Option<u64>) -> Finding {
 fn ids(node: &Node) -> Finding {
     let Memcgs { ids_used, ids_held_by_dying, live, .. } = node.memcgs;
     let percent = |ids: u64| ids * 100 / ID_LIMIT;
-    // Every live memcg has one.
+    // Every live memcg has an ID.
     let at_least = ids_used.or(live).unwrap_or(0);
     let severity = match (percent(at_least), ids_used) {
         (Limits::IDS_PERCENT.., _) => Severity::Sick,
@@ -169,7 +178,7 @@ fn ids(node: &Node) -> Finding {
     let mut text = match ids_used {
         Some(used) => format!("{} of {} in use", Count(used), Count(ID_LIMIT)),
         None => format!(
-            "at least {} of {} in use, how many dying memcgs hold is not known",
+            "at least {} of {} in use, number held by dying memcgs unknown",
             Count(at_least),
             Count(ID_LIMIT)
         ),
@@ -178,7 +187,7 @@ fn ids(node: &Node) -> Finding {
         text += &format!(", {} held by dying memcgs", Count(held));
     }
     if severity == Severity::Sick {
-        text += &format!(" (from {} % on the node counts as sick)", Limits::IDS_PERCENT);
+        text += &format!(" (sick from {} % on)", Limits::IDS_PERCENT);
     }
     text += &growth(node.trend, |trend| trend.ids);
     if let (Some(used), Some(trend)) = (ids_used, node.trend)
@@ -194,14 +203,10 @@ fn ids(node: &Node) -> Finding {
 
 fn forgotten(empty: u64, limits: &Limits) -> Finding {
     let severity = if empty >= limits.max_dying { Severity::Note } else { Severity::Good };
-    finding(
-        What::Empty,
-        severity,
-        format!("{} live, without a process and without anything below", Count(empty)),
-    )
+    finding(What::Empty, severity, format!("{} live, with no processes and no children", Count(empty)))
 }
 
-/// Zombies that are not the memory controller's.
+/// Zombies of another controller.
 fn elsewhere(node: &Node, limits: &Limits) -> Option<Finding> {
     let others = node.dying_by_controller.iter().filter(|(name, _)| *name != "memory");
     let (name, &count) = others.max_by_key(|(_, count)| **count)?;
@@ -210,7 +215,7 @@ fn elsewhere(node: &Node, limits: &Limits) -> Option<Finding> {
         return None;
     }
     let severity = if count >= limits.max_dying { Severity::Sick } else { Severity::Note };
-    let name = if name == "cgroup" { "a controller that this kernel does not name" } else { name };
+    let name = if name == "cgroup" { "an unknown controller" } else { name };
     let text = format!(
         "not memory: {} cgroups are dying by {name}, and only {} memcgs",
         Count(count),
@@ -232,9 +237,9 @@ fn kmem(node: &Node) -> Finding {
     let text = if kmem.nokmem {
         "not accounted for: booted with cgroup.memory=nokmem".to_owned()
     } else if kmem.cgroups == 0 {
-        "accounted for unless a cgroup says otherwise; none says".to_owned()
+        "accounting is on by default; no cgroup disables it".to_owned()
     } else if kmem.charged == 0 {
-        format!("no sign of it: none of {cgroups} cgroups is charged for any")
+        format!("not seen: none of {cgroups} cgroups is charged for any")
     } else {
         let limited = match kmem.limited {
             0 => String::new(),
@@ -245,7 +250,7 @@ fn kmem(node: &Node) -> Finding {
     let containers = match (kmem.containers_charged, kmem.containers) {
         _ if kmem.nokmem => String::new(),
         (_, 0) => String::new(),
-        (0, all) => format!("; in none of {} containers: their runtime does not ask for it", Count(all)),
+        (0, all) => format!("; in none of {} containers: their runtime does not enable it", Count(all)),
         (charged, all) => format!("; in {} of {} containers", Count(charged), Count(all)),
     };
     let text = text + &containers;
@@ -260,14 +265,14 @@ fn mkdir(errno: u32, memcgs: &Memcgs) -> Finding {
 }
 
 fn hooks(node: &Node) -> Option<Finding> {
-    let text = "not every hook fired in the self-test: what is traced here may not be the whole truth";
+    let text = "not every hook fired in the self-test: traces here may be incomplete";
     (node.hooks_fired == Some(false)).then(|| finding(What::Hooks, Severity::Unknown, text))
 }
 
 fn counts(memcgs: &Memcgs) -> Option<Finding> {
-    let text = "the kernel counts otherwise than it was walked: look again";
+    let text = "the walk differs from the kernel's own counts: run again";
     if let Some(reason) = &memcgs.not_walked {
-        let text = format!("only what the kernel counts itself, for it could not be walked: {reason}");
+        let text = format!("only the kernel's own counts, as it could not be walked: {reason}");
         return Some(finding(What::Counts, Severity::Note, text));
     }
     (memcgs.agrees == Some(false)).then(|| finding(What::Counts, Severity::Unknown, text))
@@ -280,12 +285,12 @@ fn growth(trend: Option<Trend>, of: impl Fn(&Trend) -> Option<i64>) -> String {
 }
 
 impl What {
-    /// As people call it.
+    /// Name for people.
     pub fn name(self) -> &'static str {
         match self {
             Self::Live => "live memcgs",
             Self::Dying => "dying memcgs",
-            Self::HeldMemory => "held by them",
+            Self::HeldMemory => "memory held by zombies",
             Self::MemcgIds => "memcg IDs",
             Self::Empty => "empty",
             Self::OtherControllers => "other controllers",

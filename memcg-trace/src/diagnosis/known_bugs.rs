@@ -1,5 +1,5 @@
-//! Bugs that releases of the kernel are known for. `known_bugs.json` is the table; a row is knowledge, not a finding, and
-//! says which scenario of `verify` confirms it.
+//! Known bugs of kernel releases. `known_bugs.json` is the table; a row is not a finding, and has the scenarios of
+//! `verify` that confirm it.
 
 use std::sync::LazyLock;
 
@@ -10,7 +10,10 @@ use super::{
     release::{Match, Range, Release},
     remedy_kind::RemedyKind,
 };
-use crate::record::Version;
+use crate::{
+    cause::{Pin, Pinned},
+    record::Version,
+};
 
 /// One row of the table.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,30 +23,33 @@ pub struct KnownBug {
     releases: Vec<Range>,
     pub bug: String,
     pub symptom: String,
-    /// The first release without it; `None`: none that is known.
+    /// The first release without it; `None`: none known.
     pub fixed_in: Option<String>,
-    /// What else is known of the fix.
+    /// Details of the fix.
     pub fixed_note: String,
     pub remedies: Vec<RemedyKind>,
     /// Scenarios of `memcg-trace verify`.
     pub confirm: Vec<String>,
-    /// It takes kernel memory being accounted for.
+    /// What it pins memcgs with: where this is what pins memcgs here, the bug is at work.
+    #[serde(default)]
+    pins: Vec<Pin>,
+    /// Requires kernel memory accounting.
     #[serde(default)]
     unless_nokmem: bool,
-    /// It takes the memory controller on a v2 hierarchy.
+    /// Requires the memory controller on a v2 hierarchy.
     #[serde(default)]
     v2_only: bool,
-    /// It is not the memory controller's.
+    /// Not a bug of the memory controller.
     #[serde(default)]
     pub elsewhere: bool,
-    /// Nothing shows before it is too late: the remedies are for healthy nodes, too.
+    /// Not visible before it is too late: the remedies apply to healthy nodes, too.
     #[serde(default)]
     pub prevent: bool,
     pub evidence: Evidence,
     pub sources: Vec<String>,
 }
 
-/// How it is known.
+/// The evidence for a bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Evidence {
@@ -59,8 +65,10 @@ pub enum Evidence {
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
     pub bug: &'static KnownBug,
-    /// The release is of the range for certain.
+    /// The release is certainly affected.
     pub certain: bool,
+    /// Memcgs of this node that are pinned by what it pins with; `None`: not looked at, or the bug pins none.
+    pub here: Option<u64>,
 }
 
 static TABLE: LazyLock<Vec<KnownBug>> = LazyLock::new(|| {
@@ -74,9 +82,19 @@ pub(super) fn of(node: &Node) -> Vec<Known> {
         let has = bug.releases.iter().map(|range| range.has(&release)).max().unwrap_or(Match::No);
         let prevented =
             bug.unless_nokmem && node.kmem.nokmem || bug.v2_only && node.version == Some(Version::V1);
-        (has != Match::No && !prevented).then_some(Known { bug, certain: has == Match::Yes })
+        (has != Match::No && !prevented).then(|| Known {
+            bug,
+            certain: has == Match::Yes,
+            here: here(bug, node),
+        })
     };
     TABLE.iter().filter_map(known).collect()
+}
+
+fn here(bug: &KnownBug, node: &Node) -> Option<u64> {
+    let pinned = node.memcgs.pinned.as_ref().filter(|_| !bug.pins.is_empty())?;
+    let by_it = |pinned: &&Pinned| pinned.by.iter().any(|by| bug.pins.contains(&by.pin));
+    Some(pinned.iter().filter(by_it).count() as u64)
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
-//! What is wrong with a node and what to do, by facts that somebody else found out. No I/O, no clock.
+//! Diagnoses a node from facts collected elsewhere, and suggests remedies. No I/O, no clock.
 //!
-//! [`findings`] says what the node suffers from, [`known_bugs`] what is known of its kernel's release, [`remedies`] what
-//! helps. This is the one place where releases of the kernel are compared: it is knowledge about releases, never a way to
-//! find out what a kernel can do.
+//! [`findings`] has the findings, [`known_bugs`] the known bugs of the kernel's release, [`remedies`] the remedies.
+//! This is the only place that compares kernel releases: for knowledge about releases, never to find out what a kernel
+//! can do.
 
 mod findings;
 mod known_bugs;
 mod node;
-mod pins;
 mod release;
 mod remedies;
 mod remedy_kind;
@@ -15,21 +14,20 @@ mod remedy_kind;
 pub use findings::{Finding, Limits, Severity, What};
 pub use known_bugs::{Evidence, Known, KnownBug};
 pub use node::{Memcgs, Node, Trend};
-pub use pins::Pin;
 pub use release::{Match, Release};
 pub use remedies::Remedy;
 pub use remedy_kind::RemedyKind;
 
-/// All of it.
+/// The diagnosis of a node.
 #[derive(Clone, Debug)]
 pub struct Diagnosis {
     pub findings: Vec<Finding>,
     pub known: Vec<Known>,
-    /// In order of risk.
+    /// Sorted by risk.
     pub remedies: Vec<Remedy>,
-    /// One of the findings is [`Severity::Sick`].
+    /// Whether one of the findings is [`Severity::Sick`].
     pub sick: bool,
-    /// Whatever makes a node sick could be told.
+    /// Whether everything that makes a node sick could be checked.
     pub conclusive: bool,
 }
 

@@ -1,56 +1,60 @@
-//! The facts about a node that a diagnosis is made of. What is not known is absent.
+//! The facts about a node for a diagnosis. Unknown ones are absent.
 
 use std::collections::BTreeMap;
 
-use super::pins::Pin;
-use crate::record::{Kmem, Version};
+use crate::{
+    cause::{Hint, Pinned},
+    record::{Kmem, Version},
+};
 
-/// A node, looked at twice.
+/// A node, examined twice.
 #[derive(Clone, Debug, Default)]
 pub struct Node {
     /// `uname -r`
     pub release: String,
-    /// Of the hierarchy that carries the memory controller.
+    /// Version of the memory controller's hierarchy.
     pub version: Option<Version>,
     /// Memory of the machine.
     pub memory_bytes: Option<u64>,
     pub memcgs: Memcgs,
-    /// Dying cgroups by controller, the memory controller's included; the smaller one of the two looks.
+    /// Dying cgroups by controller, the memory controller's included; the smaller of the two counts.
     pub dying_by_controller: BTreeMap<String, u64>,
     /// Entries of /sys/kernel/slab.
     pub slab_caches: Option<u64>,
     pub kmem: Kmem,
-    /// The self-test's mkdir failed.
+    /// Errno of the self-test's mkdir, if it failed.
     pub mkdir_errno: Option<u32>,
-    /// The self-test saw every hook fire, in order; `None`: it was not asked for.
+    /// Whether the self-test saw every hook fire, in order; `None`: not requested.
     pub hooks_fired: Option<bool>,
-    /// What changed between the two looks, if they are far enough apart to tell.
+    /// Changes between the two examinations, if far enough apart.
     pub trend: Option<Trend>,
 }
 
-/// Memcgs at the second look.
+/// Memcgs at the second examination.
 #[derive(Clone, Debug, Default)]
 pub struct Memcgs {
     pub live: Option<u64>,
     pub removed: Option<u64>,
     pub dying: Option<u64>,
-    /// Dying at both looks.
+    /// Dying at both examinations.
     pub staying: Option<u64>,
-    /// Live, without a process and without anything below, and nobody's purpose.
+    /// Live, with no processes and no children, and not empty by design.
     pub empty: Option<u64>,
     pub ids_used: Option<u64>,
     pub ids_held_by_dying: Option<u64>,
-    /// Memory that dying memcgs keep at least: pages that they are charged for, never more than they have references.
+    /// Minimum memory held by dying memcgs: pages charged to them, but not more than they have references.
     pub held_bytes: Option<u64>,
-    /// What keeps those that stay.
-    pub pins: BTreeMap<Pin, u64>,
+    /// What pins each of those that stay, by what refers to them; `None`: that could not be looked at.
+    pub pinned: Option<Vec<Pinned>>,
+    /// What pins those that stay, as counters make likely.
+    pub hints: BTreeMap<Hint, u64>,
     /// The walk agrees with the kernel's counts; `None`: nothing was walked, or the kernel counts nothing comparable.
     pub agrees: Option<bool>,
-    /// Why there was no walk.
+    /// The reason why there was no walk.
     pub not_walked: Option<String>,
 }
 
-/// Growth between two looks.
+/// Growth between two examinations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trend {
     pub span_ns: u64,

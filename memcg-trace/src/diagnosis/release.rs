@@ -1,23 +1,23 @@
 //! Releases of the kernel (`uname -r`) and ranges of them.
 //!
-//! Mainline numbers say what a kernel has. Those of Red Hat do not: el7 to el10 each have a series of their own, told
-//! apart by the build behind the dash. Debian and Ubuntu may leave the number of the stable release at 0 and count builds
-//! instead: then what depends on it cannot be told.
+//! Mainline numbers tell what a kernel contains. Those of Red Hat do not: el7 to el10 each have their own series,
+//! distinguished by the build after the dash. Debian and Ubuntu may leave the number of the stable release at 0 and
+//! count builds instead: then facts that depend on it are unknown.
 
 use serde::Deserialize;
 
-/// A release, taken apart.
+/// A parsed release.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
     family: Family,
     version: [u32; 3],
-    /// Numbers right behind the dash: `1062.12.1` of `3.10.0-1062.12.1.el7.x86_64`.
+    /// Numbers right after the dash: `1062.12.1` of `3.10.0-1062.12.1.el7.x86_64`.
     build: Vec<u32>,
-    /// The third number is that of the stable release.
+    /// Whether the third number is that of the stable release.
     patch_known: bool,
 }
 
-/// Whose numbers they are.
+/// The vendor of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Family {
@@ -28,7 +28,7 @@ enum Family {
     El10,
 }
 
-/// The series that Red Hat keeps, and what their builds are called.
+/// Red Hat's series, and the tags of their builds.
 const RED_HAT: &[(Family, [u32; 3], &str)] = &[
     (Family::El7, [3, 10, 0], "el7"),
     (Family::El8, [4, 18, 0], "el8"),
@@ -36,17 +36,17 @@ const RED_HAT: &[(Family, [u32; 3], &str)] = &[
     (Family::El10, [6, 12, 0], "el10"),
 ];
 
-/// Releases from one up to another, which is not among them any more.
+/// A half-open range of releases.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Range {
     family: Family,
     from: Option<String>,
     before: Option<String>,
-    /// Stable releases that are known to have the fix; an earlier one of their series may have it.
+    /// Stable releases known to have the fix; earlier ones of their series may have it, too.
     #[serde(default)]
     stable: Vec<String>,
-    /// Stable releases got the fix; which ones is not known here.
+    /// Stable releases got the fix; it is unknown which ones.
     #[serde(default)]
     backported: bool,
 }
@@ -55,7 +55,7 @@ pub(super) struct Range {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Match {
     No,
-    /// Its number does not tell.
+    /// Cannot be determined from its number.
     Maybe,
     Yes,
 }
@@ -113,7 +113,7 @@ impl Range {
         let before = bound(&self.before).map_or(Match::Yes, |before| release.before(&before));
         let fixed = self.stable.iter().filter_map(|text| Release::parse(text));
         let stable = fixed.filter(|fixed| fixed.version[..2] == release.version[..2]).map(|fixed| {
-            // An earlier one may have it, too.
+            // Earlier ones may have it, too.
             release.before(&fixed).min(Match::Maybe)
         });
         let stable = stable.min().unwrap_or(Match::Yes);

@@ -1,29 +1,30 @@
-//! What helps, in order of risk. Nothing of it is ever done by the tool itself.
+//! Remedies, in order of risk. The tool only suggests them.
 
 use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::cause::{Hint, Pin, pin_totals};
+
 use super::{
     findings::{Finding, Severity, What},
     known_bugs::{Known, KnownBug},
-    node::Node,
-    pins::Pin,
+    node::{Memcgs, Node},
     remedy_kind::RemedyKind,
 };
 
-/// One remedy for this node.
+/// A remedy for this node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Remedy {
     pub remedy: RemedyKind,
     pub action: String,
-    /// When it helps, and when not.
+    /// What it helps against, and what not.
     pub helps: &'static str,
     pub cost: &'static str,
 }
 
-/// What helps this node: everything if it is sick, otherwise how to look closer, and what prevents a bug that shows too
-/// late.
+/// Remedies for this node: all applicable ones if it is sick, otherwise how to investigate, and how to prevent a bug
+/// that is not visible in time.
 pub(super) fn of(node: &Node, findings: &[Finding], known: &[Known]) -> Vec<Remedy> {
     let is =
         |what, severity| findings.iter().any(|finding| finding.what == what && finding.severity == severity);
@@ -36,6 +37,9 @@ pub(super) fn of(node: &Node, findings: &[Finding], known: &[Known]) -> Vec<Reme
     if ill {
         kinds.insert(RemedyKind::Find);
     }
+    if ill && node.memcgs.pinned.is_some() {
+        kinds.insert(RemedyKind::Explain);
+    }
     if elsewhere {
         kinds.insert(RemedyKind::LookElsewhere);
     }
@@ -43,9 +47,9 @@ pub(super) fn of(node: &Node, findings: &[Finding], known: &[Known]) -> Vec<Reme
         kinds.insert(RemedyKind::RemoveEmpty);
     }
     if sick {
-        kinds.extend(node.memcgs.pins.keys().flat_map(|pin| against(*pin)));
+        kinds.extend(against(&node.memcgs));
     }
-    // What only another kernel or another setting cures: where it leaks, and where it would not show.
+    // Another kernel or setting: where it leaks, and where a leak would not be visible.
     let leaks = [What::Dying, What::HeldMemory].into_iter().any(|what| is(what, Severity::Sick));
     let wanted = |bug: &KnownBug| bug.prevent || if bug.elsewhere { elsewhere } else { leaks };
     let causes: Vec<&KnownBug> = known.iter().map(|known| known.bug).filter(|bug| wanted(bug)).collect();
@@ -57,16 +61,42 @@ pub(super) fn of(node: &Node, findings: &[Finding], known: &[Known]) -> Vec<Reme
     kinds.into_iter().map(|kind| remedy(kind, node, &causes)).collect()
 }
 
-fn against(pin: Pin) -> &'static [RemedyKind] {
+/// By what refers to the memcgs that stay; else by what counters make likely.
+fn against(memcgs: &Memcgs) -> BTreeSet<RemedyKind> {
+    match &memcgs.pinned {
+        Some(pinned) => {
+            let totals = pin_totals(pinned).into_iter();
+            totals.flat_map(|total| against_pin(total.pin)).copied().collect()
+        }
+        None => memcgs.hints.keys().flat_map(|hint| against_hint(*hint)).copied().collect(),
+    }
+}
+
+fn against_pin(pin: Pin) -> &'static [RemedyKind] {
     match pin {
+        Pin::File => &[RemedyKind::ReapCache, RemedyKind::DropCaches],
+        Pin::BlockDevice | Pin::Writeback => &[RemedyKind::DropCaches],
+        Pin::Tmpfs | Pin::SysvShm | Pin::Hugetlb => &[RemedyKind::RemoveFiles],
+        Pin::Memfd | Pin::SharedAnon | Pin::Anon | Pin::Mm | Pin::KernelPages => &[RemedyKind::RestartOwners],
+        Pin::Socket | Pin::Inotify | Pin::Fanotify | Pin::BpfMap => &[RemedyKind::RestartOwners],
         Pin::Swap => &[RemedyKind::RestartOwners, RemedyKind::Swapoff],
-        Pin::Tmpfs => &[RemedyKind::RemoveFiles],
-        Pin::PageCache | Pin::Kernel => &[RemedyKind::DropCaches],
-        Pin::Processes | Pin::Sockets => &[RemedyKind::RestartOwners],
-        Pin::Reference => &[RemedyKind::Reap, RemedyKind::DropCaches],
-        // No objects keep them, but empty slabs that nothing takes back.
-        Pin::SlabCaches | Pin::Unknown => &[],
-        Pin::Pages => &[RemedyKind::RemoveFiles, RemedyKind::DropCaches],
+        Pin::Task | Pin::CgroupNamespace | Pin::PerfEvent => &[RemedyKind::Reap],
+        Pin::NetNamespace => &[RemedyKind::RemoveNamespaces],
+        // These go by themselves, with what they are of, or not at all.
+        Pin::ChargeStock | Pin::Child | Pin::SlabCache | Pin::Detached | Pin::Unexplained => &[],
+    }
+}
+
+fn against_hint(hint: Hint) -> &'static [RemedyKind] {
+    match hint {
+        Hint::Swap => &[RemedyKind::RestartOwners, RemedyKind::Swapoff],
+        Hint::Tmpfs => &[RemedyKind::RemoveFiles],
+        Hint::PageCache | Hint::Kernel => &[RemedyKind::DropCaches],
+        Hint::Processes | Hint::Sockets => &[RemedyKind::RestartOwners],
+        Hint::Reference => &[RemedyKind::Reap, RemedyKind::DropCaches],
+        // They are pinned not by objects, but by empty slabs that are not reclaimed.
+        Hint::SlabCaches | Hint::Unknown => &[],
+        Hint::Pages => &[RemedyKind::RemoveFiles, RemedyKind::DropCaches],
     }
 }
 
@@ -74,25 +104,42 @@ fn remedy(kind: RemedyKind, node: &Node, causes: &[&KnownBug]) -> Remedy {
     let (action, helps, cost): (String, _, _) = match kind {
         RemedyKind::Find => (
             "memcg-trace scan --by container; --by parent; --sort charged --top 20".into(),
-            "says whose the dying memcgs are: stop making more of them first",
+            "shows who owns the dying memcgs: first stop creating more",
+            "none, it only reads",
+        ),
+        RemedyKind::Explain => (
+            "memcg-trace explain; --by file; --by holder".into(),
+            "names what pins each of them, who has it, and the command that frees it",
             "none, it only reads",
         ),
         RemedyKind::LookElsewhere => (
-            format!("look at the controller \"{}\": it is not the memory controller that keeps cgroups", elsewhere(node)),
-            "nothing below that is about memory helps",
+            format!("look at the controller \"{}\": the memory controller is not what pins cgroups", elsewhere(node)),
+            "the remedies below that concern memory do not help",
             "none, it only reads",
         ),
         RemedyKind::RemoveEmpty => (
             "rmdir what memcg-trace scan --empty lists".into(),
-            "gives back memcg IDs; no help against what is dying",
-            "a runtime may want one of them later; rmdir refuses what is in use",
+            "frees memcg IDs; does not help against dying memcgs",
+            "a runtime may want one of them later; rmdir fails for those in use",
         ),
         RemedyKind::RemoveFiles => (
             "remove files on tmpfs that nobody needs (/dev/shm, emptyDir volumes in memory); memcg-trace scan names the \
              pods that wrote them"
                 .into(),
-            "frees memcgs that files on a tmpfs keep, at once",
-            "what is in the files",
+            "frees memcgs pinned by tmpfs files, at once",
+            "the contents of the files",
+        ),
+        RemedyKind::ReapCache => (
+            "memcg-trace reap".into(),
+            "frees memcgs that clean, unmapped page cache pins, and leaves all other caches alone",
+            "those files are read from disk again when they are needed",
+        ),
+        RemedyKind::RemoveNamespaces => (
+            "umount network namespaces that nobody lives in any more (ls /run/netns /run/docker/netns); memcg-trace explain \
+             names them"
+                .into(),
+            "frees memcgs that the sockets of leaked network namespaces pin",
+            "those namespaces, and the devices in them",
         ),
         RemedyKind::Reap => (
             "end what outlived its cgroup: parents of zombie processes (ps -eo ppid,stat,comm), processes in a removed \
@@ -102,13 +149,13 @@ fn remedy(kind: RemedyKind, node: &Node, causes: &[&KnownBug]) -> Remedy {
             "those processes",
         ),
         RemedyKind::RestartOwners => (
-            "restart the processes that took memory, sockets or swap along out of the dead cgroups".into(),
+            "restart the processes that were moved out of dead cgroups with their memory, sockets or swap".into(),
             "frees what they hold, and the memcg IDs of swapped-out pages",
             "those processes",
         ),
         RemedyKind::DropCaches => (
             "sync; echo 3 > /proc/sys/vm/drop_caches".into(),
-            "frees memcgs that page cache, dentries and inodes keep; not those kept by tmpfs, swap, sockets, processes or \
+            "frees memcgs pinned by page cache, dentries and inodes; not those pinned by tmpfs, swap, sockets, processes or \
              mapped files",
             "cold caches: disk reads and latency for minutes; on a large node it may stall",
         ),
@@ -124,18 +171,18 @@ fn remedy(kind: RemedyKind, node: &Node, causes: &[&KnownBug]) -> Remedy {
         ),
         RemedyKind::Nokmem => (
             "boot with cgroup.memory=nokmem".into(),
-            "no container gets kernel memory accounting, whoever asks for it",
+            "no container gets kernel memory accounting, even if its runtime requests it",
             "a reboot; kernel memory of containers has no limit any more",
         ),
         RemedyKind::Upgrade => (
             upgrade(causes),
-            "ends what is known for this release, and only that",
+            "fixes the bugs known for this release, and only those",
             "a reboot, and whatever a new kernel brings",
         ),
         RemedyKind::Reboot => (
             "drain the node and reboot it".into(),
-            "frees everything; without the cause found it comes back",
-            "the node is away for that time",
+            "frees everything; comes back unless the cause is found",
+            "downtime of the node",
         ),
     };
     Remedy { remedy: kind, action, helps, cost }
@@ -146,7 +193,7 @@ fn elsewhere(node: &Node) -> &str {
     others.max_by_key(|(_, count)| **count).map_or("?", |(name, _)| name)
 }
 
-/// Where to, for each bug that it cures.
+/// The release to upgrade to, for each bug that it fixes.
 fn upgrade(causes: &[&KnownBug]) -> String {
     let cured = causes.iter().filter(|bug| bug.remedies.contains(&RemedyKind::Upgrade));
     let fixes = cured.map(|bug| match &bug.fixed_in {

@@ -7,7 +7,7 @@ use std::{
 
 use memcg_trace_common::Hook;
 
-use super::Snapshot;
+use super::{Learned, Snapshot};
 use crate::event::{DecodeError, Event};
 
 /// An event of the hooks of one eBPF object.
@@ -16,6 +16,8 @@ pub trait HookEvent: Sized {
     type Hook: Copy + Ord + Hash + Debug + Into<u32> + 'static;
     /// A snapshot of the kernel, taken at the start and when events were lost.
     type Snapshot: Clone + Debug + PartialEq + Eq;
+    /// What is learned from others than the hooks.
+    type Learned: Clone + Debug + PartialEq + Eq;
     type DecodeError: Display;
 
     fn decode(bytes: &[u8]) -> Result<Self, Self::DecodeError>;
@@ -30,6 +32,7 @@ pub trait HookEvent: Sized {
 impl HookEvent for Event {
     type Hook = Hook;
     type Snapshot = Snapshot;
+    type Learned = Learned;
     type DecodeError = DecodeError;
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {

@@ -3,6 +3,7 @@
 mod backend;
 mod clock;
 mod hook_event;
+mod learned;
 mod merge;
 mod node;
 pub mod recording;
@@ -12,15 +13,13 @@ mod snapshot;
 pub use backend::Backend;
 pub use clock::Clock;
 pub use hook_event::HookEvent;
+pub use learned::{CacheCopies, Learned, Pins};
 pub use merge::Merge;
 pub use node::{Kmem, Version};
 pub use run::{End, Start};
 pub use snapshot::Snapshot;
 
-use crate::{
-    attribution::{Facts, NamesMissing},
-    event::{Event, Key},
-};
+use crate::event::Event;
 
 /// One record of a run; records are applied in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,19 +41,6 @@ pub enum Record<E: HookEvent = Event> {
         hook: E::Hook,
         firings: u64,
     },
-    /// Facts about the container of a memcg, which may not be online yet. Not merged, and ignored by the ledger.
-    Names {
-        key: Key,
-        facts: Vec<Facts>,
-    },
-    /// Memcgs whose names were not looked up for lack of time. Not merged, and ignored by the ledger.
-    NamesMissing(NamesMissing),
-    /// Names of the slab caches that memcgs had at `t_ns` (`CLOCK_MONOTONIC`, ns). Not merged: it concerns memcgs that
-    /// are dying when it is applied.
-    Caches {
-        t_ns: u64,
-        /// Whether these caches pin their memcgs.
-        hold: bool,
-        of: Vec<(Key, Vec<Box<[u8]>>)>,
-    },
+    /// What others told.
+    Learned(E::Learned),
 }

@@ -1,21 +1,23 @@
-//! Names from the kernel are hostile bytes: any but NUL and slash can be in a cgroup's name, any but NUL in a comm.
+//! Names from the kernel are untrusted: a cgroup's name may contain any byte but NUL and slash, a comm any but NUL.
 //!
-//! - Text: a name with bytes that could move the cursor, forge a line or hide text is written as the shell's `$'…'`, so
-//!   it can be pasted; so is one that looks like several fields of a line, which are set apart by `|` or two spaces. Every
-//!   other name stands as it is.
-//! - JSON: a name in UTF-8 stands as it is, so that it can be joined to a mount point (systemd's `\x2d` included). In any
-//!   other, backslashes are doubled and the bytes that are not UTF-8 become `\xNN`; the field `…_escaped` says so.
+//! - Text: a name with bytes that could move the cursor, forge a line or hide text is written in the shell's `$'…'`, so
+//!   it can be pasted; so is one that looks like several fields of a line, which are separated by `|` or two spaces. Every
+//!   other name is unchanged.
+//! - JSON: a name in UTF-8 is unchanged, so that it can be joined to a mount point (systemd's `\x2d` included). In any
+//!   other, backslashes are doubled and bytes that are not UTF-8 become `\xNN`; the field `…_escaped` is true then.
 
 use std::fmt::{self, Write as _};
 
 use serde::{Serialize, Serializer};
+
+use crate::deceptive::is_deceptive;
 
 /// A name; displays as text, serializes as JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Name<'a>(pub &'a [u8]);
 
 impl Name<'_> {
-    /// The JSON string is not the name itself.
+    /// Whether the JSON string differs from the name.
     pub fn is_escaped_in_json(&self) -> bool {
         str::from_utf8(self.0).is_err()
     }
@@ -24,7 +26,7 @@ impl Name<'_> {
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match str::from_utf8(self.0) {
-            // What looks like an escaped name is one.
+            // A name that looks like an escaped one is escaped, too.
             Ok(name) if !name.contains(is_deceptive) && !is_forged(name) => f.write_str(name),
             _ => quote(self.0, f),
         }
@@ -77,17 +79,10 @@ fn hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
 }
 
-/// What looks like an escaped name, or like more than a name: lines have fields that are set apart by `|`, columns by two
-/// spaces, and sentences by punctuation.
+/// A name that looks like an escaped one, or like more than a name: fields of a line are separated by `|`, columns by two
+/// spaces.
 fn is_forged(name: &str) -> bool {
     name.starts_with("$'") || name.contains('|') || name.contains("  ") || name.ends_with(' ')
-}
-
-/// Control characters, and what is invisible or turns the direction of text (Trojan Source, CVE-2021-42574).
-pub fn is_deceptive(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -130,7 +125,7 @@ mod tests {
     }
 
     proptest! {
-        /// Two names never look the same, and no byte reaches the terminal that could do harm.
+        /// Different names never look the same, and no harmful byte reaches the terminal.
         #[test]
         fn text_is_unambiguous(a in proptest::collection::vec(any::<u8>(), 0..12),
                                b in proptest::collection::vec(prop_oneof![Just(b'\\'), Just(b'x'), Just(b'\n'), any::<u8>()], 0..12)) {

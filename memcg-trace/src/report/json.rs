@@ -1,23 +1,21 @@
-//! JSON, one object a line: `event` lines while it runs, a `memcg` line for each memcg that is listed or a `group` line for
-//! each group of them, then the `summary`. A `whois` line for each question. `doctor` has lines of its own.
+//! JSON, one object per line: live `event` lines, a `memcg` line per listed memcg or a `group` line per group, then the
+//! `summary`. A `whois` line per query. `doctor` has its own lines.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
-use super::{
-    escape::is_deceptive,
-    view::{
-        DoctorView, EventView, Listed, ScanView, SlabCacheView, SlabDelta, SlabEventView, SlabView,
-        SummaryView, VerifyView, WhoisView,
-    },
+use super::view::{
+    DoctorView, EventView, ExplainView, Listed, PinLine, ReapView, ScanView, SlabCacheView, SlabDelta,
+    SlabEventView, SlabView, SummaryView, VerifyView, WhoisView,
 };
+use crate::deceptive::is_deceptive;
 
-/// Fields may be added to a schema; a new one is needed to rename or remove any.
+/// Version of the schema. Fields may be added without changing it; renaming or removing any requires a new one.
 pub const SCHEMA: u32 = 1;
 
-/// What all lines have in front.
+/// The first fields of every line.
 #[derive(Serialize)]
 struct Line<'a, T> {
     schema: u32,
@@ -31,12 +29,12 @@ pub fn event(out: &mut impl Write, event: &EventView<'_>) -> io::Result<()> {
     line(out, "event", event)
 }
 
-/// A memcg that is there.
+/// An existing memcg.
 pub fn memcg(out: &mut impl Write, listed: &Listed<'_>) -> io::Result<()> {
     line(out, "memcg", listed)
 }
 
-/// Each memcg that a scan lists, or each group, then its summary: always the last line.
+/// The memcgs or groups of a scan, then its summary, always the last line.
 pub fn scan(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
     match &scan.groups {
         Some(groups) => groups.iter().try_for_each(|group| line(out, "group", group))?,
@@ -45,7 +43,27 @@ pub fn scan(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
     line(out, "summary", scan)
 }
 
-/// Each leaked memcg and slab cache and each group that was asked for, then the summary: always the last line.
+/// Each thing that pins a memcg, or each group of them, then the summary: always the last line.
+pub fn explain(out: &mut impl Write, explain: &ExplainView<'_>) -> io::Result<()> {
+    match &explain.groups {
+        Some(groups) => groups.iter().try_for_each(|group| line(out, "group", group))?,
+        None => {
+            for memcg in &explain.explained {
+                let mut pins = memcg.parts.iter().map(|part| PinLine::new(&memcg.listed, part));
+                pins.try_for_each(|pin| line(out, "pin", &pin))?;
+            }
+        }
+    }
+    line(out, "summary", explain)
+}
+
+/// Each file whose page cache pins a memcg, then the summary: always the last line.
+pub fn reap(out: &mut impl Write, reap: &ReapView<'_>) -> io::Result<()> {
+    reap.files.iter().try_for_each(|file| line(out, "reaped_file", file))?;
+    line(out, "summary", reap)
+}
+
+/// Leaked memcgs and slab caches and requested groups, then the summary, always the last line.
 pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
     summary.survivors.iter().try_for_each(|survivor| memcg(out, survivor))?;
     summary.leaked_slab_caches.iter().try_for_each(|cache| slab_cache(out, cache))?;
@@ -53,7 +71,7 @@ pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()
     line(out, "summary", summary)
 }
 
-/// What works, what is wrong, what is known and what helps, then the summary: always the last line.
+/// Features, findings, known bugs and remedies, then the summary, always the last line.
 pub fn doctor(out: &mut impl Write, view: &DoctorView<'_>) -> io::Result<()> {
     view.abilities.iter().try_for_each(|ability| line(out, "ability", ability))?;
     view.findings.iter().try_for_each(|finding| line(out, "finding", finding))?;
@@ -62,24 +80,24 @@ pub fn doctor(out: &mut impl Write, view: &DoctorView<'_>) -> io::Result<()> {
     line(out, "summary", view)
 }
 
-/// Each verdict, each change since the baseline, then the summary: always the last line.
+/// Verdicts and changes since the baseline, then the summary, always the last line.
 pub fn verify(out: &mut impl Write, view: &VerifyView) -> io::Result<()> {
     view.verdicts.iter().try_for_each(|verdict| line(out, "verdict", verdict))?;
     view.changes.iter().flatten().try_for_each(|change| line(out, "change", change))?;
     line(out, "summary", view)
 }
 
-/// What happened to a slab cache.
+/// An event of a slab cache.
 pub fn slab_event(out: &mut impl Write, event: &SlabEventView<'_>) -> io::Result<()> {
     line(out, "event", event)
 }
 
-/// What changed since the look before.
+/// Changes since the previous report.
 pub fn slab_delta(out: &mut impl Write, delta: &SlabDelta) -> io::Result<()> {
     line(out, "slab_delta", delta)
 }
 
-/// A slab cache that is there.
+/// An existing slab cache.
 pub fn slab_cache(out: &mut impl Write, slab_cache: &SlabCacheView<'_>) -> io::Result<()> {
     #[derive(Serialize)]
     struct Listed<'a> {
@@ -88,7 +106,7 @@ pub fn slab_cache(out: &mut impl Write, slab_cache: &SlabCacheView<'_>) -> io::R
     line(out, "slab_cache", &Listed { slab_cache })
 }
 
-/// Each slab cache that is listed, or each group, then the summary: always the last line.
+/// Listed slab caches or groups, then the summary, always the last line.
 pub fn slab(out: &mut impl Write, slab: &SlabView<'_>) -> io::Result<()> {
     match &slab.groups {
         Some(groups) => groups.iter().try_for_each(|group| line(out, "slab_group", group))?,
@@ -97,7 +115,7 @@ pub fn slab(out: &mut impl Write, slab: &SlabView<'_>) -> io::Result<()> {
     line(out, "summary", &slab.summary)
 }
 
-/// What a question was answered.
+/// The answer to a query.
 pub fn whois(out: &mut impl Write, view: &WhoisView<'_>) -> io::Result<()> {
     line(out, "whois", view)
 }

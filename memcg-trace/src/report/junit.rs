@@ -1,4 +1,4 @@
-//! JUnit XML, as CI servers read it: one test case for each scenario.
+//! JUnit XML for CI servers: one test case per scenario.
 
 use std::io::{self, Write};
 
@@ -46,7 +46,7 @@ pub fn message(verdict: &VerdictView) -> String {
     message
 }
 
-/// XML has no way to write most control characters.
+/// XML cannot represent most control characters.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,7 +1,7 @@
-//! One view, many outputs.
+//! Views and outputs.
 //!
-//! [`view`] says everything that an output shows, in base units and at wall-clock time; [`text`] and [`json`] are pure
-//! functions from a view to bytes. What is not known is `None` up to the last byte.
+//! A [`view`] contains everything that outputs show, in base units and wall-clock time; [`text`] and [`json`] are pure
+//! functions from a view to bytes. Unknown values are `None` throughout.
 
 pub mod escape;
 pub mod json;

@@ -1,4 +1,4 @@
-//! The Test Anything Protocol, version 13: one line for each scenario.
+//! The Test Anything Protocol, version 13: one line per scenario.
 
 use std::io::{self, Write};
 

@@ -6,43 +6,16 @@
 
 use std::{io, path::Path};
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use nix::sched::{CloneFlags, unshare};
 
-use super::{
-    Pump, Scenario,
-    stage::{Stage, Task},
-};
-use crate::kernel::cgroupfs::cgroup::Cgroup;
+use super::{Scenario, taken_along::TakenAlong};
 
-#[derive(Default)]
-pub struct CgroupNamespace {
-    tasks: Vec<Task>,
-}
-
-impl Scenario for CgroupNamespace {
-    fn set_up(&mut self, _: &Stage, _: u64) -> Result<()> {
+pub fn scenario() -> impl Scenario {
+    let take = || unshare(CloneFlags::CLONE_NEWCGROUP).map_err(io::Error::from);
+    TakenAlong::new("the namespace", take).if_possible(|| {
         // a79a908fd2b0, 4.6
         ensure!(Path::new("/proc/self/ns/cgroup").exists(), "this kernel has no cgroup namespaces");
         Ok(())
-    }
-
-    fn provoke(&mut self, victim: Cgroup, stage: &Stage, _: Pump<'_>) -> Result<()> {
-        let task = Task::start(&victim, |ready| {
-            unshare(CloneFlags::CLONE_NEWCGROUP).map_err(io::Error::from)?;
-            ready.stay()
-        })?;
-        stage.move_out(&task)?;
-        self.tasks.push(task);
-        victim.remove()
-    }
-
-    fn unpin(&mut self, _: Pump<'_>) -> Result<()> {
-        self.tasks.clear();
-        Ok(())
-    }
-
-    fn pin(&self) -> Option<&'static str> {
-        Some("the namespace")
-    }
+    })
 }

@@ -17,6 +17,7 @@ mod slab_caches;
 mod socket;
 pub mod stage;
 mod swap;
+mod taken_along;
 mod tmpfs;
 mod unreaped_task;
 
@@ -84,11 +85,11 @@ pub fn scenario(name: ScenarioName) -> Box<dyn Scenario> {
         ScenarioName::PageCache => Box::<page_cache::PageCache>::default(),
         ScenarioName::PageCacheDirty => Box::<page_cache_dirty::PageCacheDirty>::default(),
         ScenarioName::MappedFile => Box::<mapped_file::MappedFile>::default(),
-        ScenarioName::MovedTask => Box::<moved_task::MovedTask>::default(),
+        ScenarioName::MovedTask => Box::new(moved_task::scenario()),
         ScenarioName::Swap => Box::<swap::Swap>::default(),
-        ScenarioName::Socket => Box::<socket::Socket>::default(),
+        ScenarioName::Socket => Box::new(socket::scenario()),
         ScenarioName::UnreapedTask => Box::<unreaped_task::UnreapedTask>::default(),
-        ScenarioName::CgroupNamespace => Box::<cgroup_namespace::CgroupNamespace>::default(),
+        ScenarioName::CgroupNamespace => Box::new(cgroup_namespace::scenario()),
         ScenarioName::ControllerToggle => Box::<controller_toggle::ControllerToggle>::default(),
         ScenarioName::Nested => Box::<nested::Nested>::default(),
         ScenarioName::Dentries => Box::<dentries::Dentries>::default(),

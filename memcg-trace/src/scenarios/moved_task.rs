@@ -6,38 +6,10 @@
 
 use std::hint::black_box;
 
-use anyhow::Result;
-
-use super::{
-    Pump, Scenario,
-    stage::{Stage, Task},
-};
-use crate::kernel::cgroupfs::cgroup::Cgroup;
+use super::{Scenario, taken_along::TakenAlong};
 
 const BYTES: usize = 256 << 10;
 
-#[derive(Default)]
-pub struct MovedTask {
-    tasks: Vec<Task>,
-}
-
-impl Scenario for MovedTask {
-    fn provoke(&mut self, victim: Cgroup, stage: &Stage, _: Pump<'_>) -> Result<()> {
-        let task = Task::start(&victim, |ready| {
-            let _memory = black_box(vec![1_u8; BYTES]);
-            ready.stay()
-        })?;
-        stage.move_out(&task)?;
-        self.tasks.push(task);
-        victim.remove()
-    }
-
-    fn unpin(&mut self, _: Pump<'_>) -> Result<()> {
-        self.tasks.clear();
-        Ok(())
-    }
-
-    fn pin(&self) -> Option<&'static str> {
-        Some("the task")
-    }
+pub fn scenario() -> impl Scenario {
+    TakenAlong::new("the task", || Ok(black_box(vec![1_u8; BYTES])))
 }

@@ -9,49 +9,26 @@ use std::{
     net::{TcpListener, TcpStream},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Context as _;
 
-use super::{
-    Pump, Scenario,
-    stage::{Stage, Task},
-};
+use super::{Scenario, taken_along::TakenAlong};
 use crate::kernel::cgroupfs::cgroup::Cgroup;
 
 const BYTES: usize = 128 << 10;
 
-#[derive(Default)]
-pub struct Socket {
-    tasks: Vec<Task>,
+pub fn scenario() -> impl Scenario {
+    TakenAlong::new("the socket", connection_with_data)
+        .if_possible(|| connection().map(drop).context("cannot connect to 127.0.0.1; is lo up?"))
+        .prepared(Cgroup::charge_sockets)
 }
 
-impl Scenario for Socket {
-    fn set_up(&mut self, _: &Stage, _: u64) -> Result<()> {
-        connection().map(drop).context("cannot connect to 127.0.0.1; is lo up?")
-    }
-
-    fn provoke(&mut self, victim: Cgroup, stage: &Stage, _: Pump<'_>) -> Result<()> {
-        victim.charge_sockets()?;
-        let task = Task::start(&victim, |ready| {
-            let (mut from, _to) = connection()?;
-            from.set_nonblocking(true)?;
-            match from.write(&[b'm'; BYTES]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                written => written?,
-            };
-            ready.stay()
-        })?;
-        stage.move_out(&task)?;
-        self.tasks.push(task);
-        victim.remove()
-    }
-
-    fn unpin(&mut self, _: Pump<'_>) -> Result<()> {
-        self.tasks.clear();
-        Ok(())
-    }
-
-    fn pin(&self) -> Option<&'static str> {
-        Some("the socket")
+/// Nobody reads what is in it.
+fn connection_with_data() -> io::Result<(TcpStream, TcpStream)> {
+    let (mut from, to) = connection()?;
+    from.set_nonblocking(true)?;
+    match from.write(&[b'm'; BYTES])? {
+        0 => Err(io::ErrorKind::WriteZero.into()),
+        _ => Ok((from, to)),
     }
 }
 

@@ -1,5 +1,5 @@
-//! What is known of a run so far: the ledger of its memcgs, their names, and how many had which owner. Pure: the same start,
-//! records and times make the same book.
+//! The state of a run: the ledger of its memcgs, their names, and counts by owner. Pure: depends only on the start,
+//! records and times.
 
 use std::mem;
 
@@ -9,7 +9,7 @@ use super::Rollup;
 use crate::{
     attribution::{ByOwner, Container, Names, NamesMissing, Question},
     event::{Event, Key},
-    record::{Record, Start},
+    record::{Learned, Record, Start},
     tracker::{Change, Config, Found, Memcg, State, Tracker, What},
 };
 
@@ -19,19 +19,19 @@ pub struct Book {
     tracker: Tracker,
     names: Names,
     rollup: Option<Rollup>,
-    /// The latest that it was told.
+    /// The latest time it was given.
     now_ns: u64,
-    /// Of the last step.
+    /// Changes of the last step.
     changes: Vec<Change>,
 }
 
 impl Book {
-    /// Opens it. `by`: memcgs that the ledger forgets are counted by their owners.
+    /// Creates it. `by`: count freed memcgs by owner.
     pub fn new(mut start: Start, by: Option<ByOwner>) -> Self {
         let tracker = Tracker::new(Config {
             backend: start.backend,
             grace_ns: start.grace_ns,
-            // Without IDs to be seen, live memcgs would be the only ones that count.
+            // If IDs cannot be read, only live memcgs would be counted.
             live_at_start: start.live.filter(|_| start.layout.layout.memcg_id != ABSENT),
             paths: mem::take(&mut start.paths),
         });
@@ -39,12 +39,14 @@ impl Book {
         Self { start, tracker, names: Names::default(), rollup, now_ns, changes: Vec::new() }
     }
 
-    /// Takes a record; see [`Book::changes`] for what it did.
+    /// Applies a record; see [`Book::changes`] for the result.
     pub fn apply(&mut self, record: &Record) {
         self.turn_page();
         match record {
-            Record::NamesMissing(missing) => return self.names.missing = Some(missing.clone()),
-            Record::Names { key, facts } => return self.names.insert(*key, facts),
+            Record::Learned(Learned::NamesMissing(missing)) => {
+                return self.names.missing = Some(missing.clone());
+            }
+            Record::Learned(Learned::Names { key, facts }) => return self.names.insert(*key, facts),
             Record::Event(event) => {
                 self.now_ns = self.now_ns.max(event.t_ns());
                 self.tracker.advance(event.t_ns(), &mut self.changes);
@@ -55,7 +57,7 @@ impl Book {
         self.roll_up();
     }
 
-    /// Time is `now_ns` (`CLOCK_MONOTONIC`).
+    /// Advances the time to `now_ns` (`CLOCK_MONOTONIC`).
     pub fn advance(&mut self, now_ns: u64) {
         self.turn_page();
         self.now_ns = self.now_ns.max(now_ns);
@@ -70,12 +72,12 @@ impl Book {
         self.roll_up();
     }
 
-    /// What the last step did. Until the next one, names of memcgs that it was the end of are still known.
+    /// Changes of the last step. Names of memcgs that it freed are kept until the next one.
     pub fn changes(&self) -> &[Change] {
         &self.changes
     }
 
-    /// Forgets the changes of the last step, and names with their memcgs.
+    /// Removes the changes of the last step, and the names of freed memcgs.
     fn turn_page(&mut self) {
         for change in self.changes.drain(..) {
             if let Some(memcg) = forgotten(&change) {
@@ -84,7 +86,7 @@ impl Book {
         }
     }
 
-    /// Counts the memcgs that the ledger has just forgotten.
+    /// Counts the memcgs that were freed in this step.
     fn roll_up(&mut self) {
         let Some(rollup) = &mut self.rollup else { return };
         for memcg in self.changes.iter().filter_map(forgotten) {
@@ -93,7 +95,7 @@ impl Book {
         }
     }
 
-    /// What was known at the start; its paths are with the ledger.
+    /// Facts from the start, without the paths, which have moved to the ledger.
     pub fn start(&self) -> &Start {
         &self.start
     }
@@ -106,41 +108,41 @@ impl Book {
         self.rollup.as_ref()
     }
 
-    /// The latest instant that it knows of (`CLOCK_MONOTONIC`, ns).
+    /// The latest known time (`CLOCK_MONOTONIC`, ns).
     pub fn now_ns(&self) -> u64 {
         self.now_ns
     }
 
-    /// What a memcg belongs to, as far as is known.
+    /// The container of a memcg, if known.
     pub fn container_of(&self, memcg: &Memcg) -> Option<Container> {
         self.names.container_of(&memcg.key, memcg.path.as_deref())
     }
 
-    /// Memcgs that the node was not asked about.
+    /// Memcgs whose names were not looked up.
     pub fn names_missing(&self) -> Option<&NamesMissing> {
         self.names.missing.as_ref()
     }
 
-    /// A memcg leaked that died meanwhile.
+    /// Whether any memcg leaked that died during the run.
     pub fn leaked(&self) -> bool {
         self.tracker.leaked().any(|memcg| !memcg.died_before_start())
     }
 
-    /// All that are dying, in order.
+    /// All dying memcgs, sorted.
     pub fn dying(&self) -> Vec<Key> {
         let mut dying: Vec<Key> = self.tracker.dying().map(|memcg| memcg.key).collect();
         dying.sort_unstable();
         dying
     }
 
-    /// What there is to find out about the memcg that an event brings; asked before the event is applied.
+    /// The question about the memcg of an event, before the event is applied.
     pub fn question(&self, event: &Event) -> Option<(Key, Question)> {
         let key = Key::of(event).filter(|key| self.tracker.get(key).is_none())?;
         Some((key, Question::about(&self.tracker.path_of(event)?)?))
     }
 
-    /// What there is to find out about the memcgs that a walk brought, and whether they live: after the first walk about
-    /// all, then about those whose birth went unseen.
+    /// Questions about the memcgs found by a walk, and whether they are live: after the first walk about all, later
+    /// about those whose creation was not seen.
     pub fn questions(&self, first: bool) -> impl Iterator<Item = (Key, Question, bool)> {
         let unseen = |memcg: &Memcg| memcg.online_ns.is_none() && !memcg.before_start;
         let unnamed = self.tracker.memcgs().filter(|memcg| !self.names.has(&memcg.key));
@@ -151,7 +153,7 @@ impl Book {
     }
 }
 
-/// The memcg that a change was the end of.
+/// The memcg freed by a change.
 fn forgotten(change: &Change) -> Option<&Memcg> {
     match &change.what {
         What::Freed { memcg, .. } | What::Reconciled { memcg, found: Found::Freed } => Some(memcg),

@@ -1,4 +1,4 @@
-//! Live memcgs that are empty and nobody's purpose. They use up memcg IDs as zombies do, but rmdir helps.
+//! Live memcgs that are empty, but not by design. They use up memcg IDs like zombies, but rmdir helps.
 
 use std::{
     collections::HashMap,
@@ -16,14 +16,14 @@ use crate::{
     tracker::{State, Tracker},
 };
 
-/// Systemd makes the cgroups of these units and no process ever lives in them. Scopes and services are not here: they
-/// begin with a process and go with the last one, unless somebody forgets them.
+/// Units whose cgroups systemd creates without ever running a process in them. Scopes and services are not listed: they
+/// start with a process and are removed with the last one, unless forgotten.
 const EMPTY_UNITS: &[&[u8]] =
     &[b".slice", b".mount", b".automount", b".socket", b".swap", b".path", b".timer"];
 
 /// Empty memcgs.
 pub struct Empty {
-    /// For how long at least each of them exists, ns; `None`: not known.
+    /// The minimum age of each, ns; `None`: unknown.
     pub memcgs: HashMap<Key, Option<u64>>,
 }
 
@@ -39,8 +39,8 @@ impl Empty {
         Self { memcgs: empty.filter(forgotten).map(|key| (key, None)).collect() }
     }
 
-    /// By the times of their directories. kernfs keeps a time only as long as the inode is cached, so a directory may be
-    /// older than it says; but whatever was created before another one is older than that one says.
+    /// Determines ages from the mtimes of directories. kernfs keeps an mtime only while the inode is cached, so a
+    /// directory may be older; but it is at least as old as any directory created after it.
     pub fn find_ages(&mut self, tracker: &Tracker, controller: &Controller) {
         let mut keys: Vec<Key> = self.memcgs.keys().copied().collect();
         keys.sort_unstable_by_key(|key| key.serial);

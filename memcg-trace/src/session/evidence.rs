@@ -1,55 +1,79 @@
-//! What is read about memcgs before they are told as leaked. It enters the book as records, and so every output and the
-//! recording; each kind of it sees to it that reading takes little of the time between two drains.
+//! Evidence read about memcgs before they are reported as leaked. It is added to the book as records, and thus to every
+//! output and the recording. Each kind limits the time for reading between two drains.
+
+use std::path::Path;
 
 use crate::{
     event::Key,
-    kernel::{Kernel, slab::memcg_caches::CachesError},
-    record::Record,
-    source::Caches,
+    kernel::{Kernel, pins::PinsError, slab::memcg_caches::CachesError},
+    record::{self, CacheCopies, Learned, Record},
+    source::{Caches, MemcgPins},
 };
 
-/// All that can be read here.
+/// The evidence that can be read here.
 #[derive(Default)]
 pub struct Evidence {
-    /// `None`: memcgs have no slab caches of their own here, or it cannot be read which.
+    /// `None`: memcgs do not have their own slab caches here, or these cannot be read.
     caches: Option<Caches>,
+    /// `None`: it cannot be read here what refers to memcgs.
+    pins: Option<MemcgPins>,
 }
 
 impl Evidence {
-    /// Opened with the privileges of this moment. What is wanted and cannot be read is added to `unknown`.
-    pub fn open(kernel: &Kernel, unknown: &mut Vec<(String, String)>) -> Self {
+    /// Opens the sources, before privileges are dropped. Evidence that cannot be read is added to `unknown`.
+    pub fn open(kernel: &Kernel, btf: Option<&Path>, unknown: &mut Vec<(String, String)>) -> Self {
         let caches = Caches::open(kernel).unwrap_or_else(|error| {
             unknown.push(("the slab caches of memcgs".to_owned(), error.to_string()));
             None
         });
-        Self { caches }
+        let pins = MemcgPins::open(kernel, btf);
+        let pins =
+            pins.map_err(|error| unknown.push(("what pins memcgs".to_owned(), error.to_string()))).ok();
+        Self { caches, pins }
     }
 
-    /// About those that will be leaked at once; what was read a moment ago is not read again.
+    /// Evidence about memcgs that are about to be reported; does not read again what was just read.
     pub fn before_leaks(&mut self, due: &[Key]) -> Vec<Record> {
         let caches = self.caches.as_mut().filter(|_| !due.is_empty());
         let read = caches.and_then(|caches| caches.read_if_rested(due));
-        self.records(read)
+        let pins = self.pins.as_mut().filter(|_| !due.is_empty());
+        let looked = pins.and_then(|pins| pins.look_if_rested(due));
+        [self.caches_read(read), self.pins_read(looked)].concat()
     }
 
-    /// About all that are dying at the end.
+    /// Evidence about all dying memcgs at the end.
     pub fn at_the_end(&mut self, dying: &[Key]) -> Vec<Record> {
         let caches = self.caches.as_mut().filter(|_| !dying.is_empty());
         let read = caches.map(|caches| caches.read(dying));
-        self.records(read)
+        let pins = self.pins.as_mut().filter(|_| !dying.is_empty());
+        let looked = pins.map(|pins| pins.look(dying));
+        [self.caches_read(read), self.pins_read(looked)].concat()
     }
 
-    /// A list that changed too fast may hold still the next time; no other error goes away.
-    fn records(&mut self, read: Option<Result<Record, CachesError>>) -> Vec<Record> {
+    /// An error of these is permanent.
+    fn pins_read(&mut self, looked: Option<Result<record::Pins, PinsError>>) -> Vec<Record> {
+        match looked {
+            None => Vec::new(),
+            Some(Ok(pins)) => vec![Record::Learned(Learned::Pins(pins))],
+            Some(Err(error)) => {
+                log::warn!("what pins memcgs is not known: {error}");
+                self.pins = None;
+                Vec::new()
+            }
+        }
+    }
+
+    /// A list that changed too fast may be readable the next time; other errors are permanent.
+    fn caches_read(&mut self, read: Option<Result<CacheCopies, CachesError>>) -> Vec<Record> {
         match read {
             None => Vec::new(),
-            Some(Ok(record)) => vec![record],
+            Some(Ok(copies)) => vec![Record::Learned(Learned::Copies(copies))],
             Some(Err(CachesError::Broken)) => {
                 log::warn!("{}", CachesError::Broken);
                 Vec::new()
             }
             Some(Err(error)) => {
-                log::warn!("the slab caches of memcgs are not known: {error}");
+                log::warn!("the slab caches of memcgs are unknown: {error}");
                 self.caches = None;
                 Vec::new()
             }

@@ -1,7 +1,7 @@
-//! The engine: what feeds the books of a run, in which order, and who is told.
+//! The engine: feeds the book of a run, and notifies observers.
 //!
-//! It attaches, drains, walks, finds names and evidence, and accounts for every event at the end. It prints nothing: whoever
-//! wants to show, count or serve what happens is an [`Observer`].
+//! It attaches, drains, walks, looks up names and evidence, and accounts for every event at the end. It prints nothing:
+//! everything that shows, counts or serves changes is an [`Observer`].
 
 mod book;
 mod empty;
@@ -41,59 +41,59 @@ use crate::{
     source::{Feed, Polled, Stream, Wanted, names::Resolver},
 };
 
-/// How often the buffers are drained; at once when one of them fills fast.
+/// Interval for draining the buffers; sooner if one of them fills fast.
 const POLL: Duration = Duration::from_millis(50);
 const POLL_PRESSED: Duration = Duration::from_millis(1);
-/// How long a drain waits, all in all, for the names of containers that it found to be born: files take less than a
-/// millisecond. Names that take longer come with a later event.
+/// Total time that a drain waits for the names of new containers: files take less than a millisecond. Names that take
+/// longer are added with a later event.
 const NAMES_WAIT: Duration = Duration::from_millis(5);
-/// When a destroyed slab cache counts as leaked, ns, and how often it is looked which families grow.
+/// Time after which a destroyed slab cache counts as leaked, ns, and interval for checking families that grow.
 const SLAB_GRACE_NS: u64 = 5_000_000_000;
 const SLAB_LOOK: Duration = Duration::from_secs(10);
 
-/// What is followed, and what goes with it.
+/// Configuration of a run.
 pub struct Setup<'a> {
     pub wanted: Wanted,
     pub btf: Option<&'a Path>,
-    /// Follow slab caches, too.
+    /// Also follow slab caches.
     pub slab: bool,
     /// Count by owner; see [`Book::new`].
     pub by: Option<ByOwner>,
-    /// Where the run is recorded.
+    /// File for the recording.
     pub record: Option<&'a Path>,
-    /// `None`: names are not wanted.
+    /// `None`: do not look up names.
     pub names: Option<Resolver>,
 }
 
-/// One run: a feed, the book that is kept of it, and what else is entered.
+/// A run: a feed, its book, and additional sources of records.
 pub struct Session<F = Stream> {
     feed: F,
     book: Book,
     evidence: Evidence,
     names: Option<NameFinder>,
     recorder: Option<Recorder>,
-    /// Slab caches, and when it was looked how they grow.
+    /// Slab caches, and the time of the last check for growth.
     slab: Option<(SlabWatcher, Instant)>,
-    /// Kept from call to call for its memory.
+    /// Kept between calls to reuse its memory.
     records: Vec<Record>,
 }
 
-/// A run that is over.
+/// A run that has ended.
 pub struct Ended {
     pub book: Book,
     pub end: End,
-    /// Slab caches as they were at the end, where they were followed.
+    /// Slab caches at the end, if they were followed.
     pub slab: Option<SlabWatcher>,
-    /// Nothing is missing in the recording, if there was to be one.
+    /// Whether the recording is complete, if there is one.
     pub recorded: bool,
 }
 
 impl Session {
-    /// Checks what the machine has, attaches, reads what is there already, and drops the privileges that are needed no more.
+    /// Probes the kernel, attaches, reads existing memcgs, and drops privileges that are no longer needed.
     pub fn start(setup: Setup<'_>) -> Result<Self> {
         let kernel = Kernel::probe(setup.btf)?;
         let (feed, mut start) = Stream::open(&kernel, &setup.wanted)?;
-        let evidence = Evidence::open(&kernel, &mut start.unknown);
+        let evidence = Evidence::open(&kernel, setup.btf, &mut start.unknown);
         let slab = setup.slab.then(|| SlabWatcher::start(SLAB_GRACE_NS, setup.btf, false)).transpose()?;
         let recorder = setup.record.map(|path| Recorder::start(path, &start)).transpose()?;
         privileges::drop_unneeded();
@@ -109,7 +109,7 @@ impl Session {
         })
     }
 
-    /// What was there before, until the events have caught up with it; `None`: it was not walked.
+    /// The initial walk, until the events have caught up with it; `None`: not walked.
     pub fn snapshot(&self) -> Option<&Snapshot> {
         self.feed.snapshot()
     }
@@ -120,7 +120,7 @@ impl Session {
 }
 
 impl<F: Feed> Session<F> {
-    /// Nothing but a feed and its book.
+    /// A run with only a feed and a book.
     pub fn of(feed: F, start: Start) -> Self {
         Self {
             feed,
@@ -137,7 +137,7 @@ impl<F: Feed> Session<F> {
         &self.book
     }
 
-    /// Goes on until a signal, the end of `duration`, or an observer that has seen enough.
+    /// Runs until a signal, the end of `duration`, or until the observer stops it.
     pub async fn run(
         mut self,
         mut stop: Stop,
@@ -160,7 +160,7 @@ impl<F: Feed> Session<F> {
         self.finish(observer)
     }
 
-    /// Drains, and enters what is settled.
+    /// Drains, and applies settled records.
     pub fn poll(&mut self, observer: &mut (impl Observer + ?Sized)) -> Result<Polled> {
         self.enter_names(None, observer)?;
         let polled = self.feed.poll(self.book.tracker().wants_walk(), &mut self.records)?;
@@ -178,7 +178,7 @@ impl<F: Feed> Session<F> {
         Ok(polled)
     }
 
-    /// Detaches, accounts for every event that was emitted, and closes the book.
+    /// Detaches, accounts for every emitted event, and closes the book.
     pub fn finish(mut self, observer: &mut (impl Observer + ?Sized)) -> Result<Ended> {
         let ended_ns = self.feed.end(&mut self.records)?;
         self.enter_all(ended_ns, observer)?;
@@ -204,7 +204,7 @@ impl<F: Feed> Session<F> {
         Ok(Ended { book: self.book, end, slab, recorded })
     }
 
-    /// Enters the records at hand; time then is `now_ns`.
+    /// Applies the pending records, then advances the time to `now_ns`.
     fn enter_all(&mut self, now_ns: u64, observer: &mut (impl Observer + ?Sized)) -> Result<()> {
         let due: Vec<_> = self.book.tracker().due(now_ns).collect();
         let evidence = self.evidence.before_leaks(&due);
@@ -230,7 +230,7 @@ impl<F: Feed> Session<F> {
         tell(&self.book, observer)
     }
 
-    /// Enters the names that were found by now; `next`: also those of a memcg that comes with the next event.
+    /// Applies the names found so far; `next`: also those of the memcg of the next event.
     fn enter_names(&mut self, next: Option<Key>, observer: &mut (impl Observer + ?Sized)) -> Result<()> {
         let Some(names) = &self.names else { return Ok(()) };
         let found = names.found(&self.book, next);
@@ -246,8 +246,8 @@ impl<F: Feed> Session<F> {
     }
 }
 
-/// Gives back what setting up left behind: the type information of a kernel takes some 45 MB while it is parsed, and the
-/// allocator keeps half of that.
+/// Returns memory used for the setup to the system: parsing a kernel's BTF takes about 45 MB, and the allocator keeps
+/// half of that.
 pub fn release_memory() {
     // SAFETY: takes no pointers; glibc locks its arenas.
     unsafe { libc::malloc_trim(0) };

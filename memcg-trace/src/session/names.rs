@@ -1,4 +1,4 @@
-//! Names for the memcgs of a book, or of a walk: who is asked about, and for how long answers are waited for.
+//! Looks up names for the memcgs of a book or of a walk, with timeouts.
 
 use std::{
     mem,
@@ -11,20 +11,20 @@ use super::Book;
 use crate::{
     attribution::{Names, Question},
     event::{Event, Key},
-    record::Record,
+    record::{Learned, Record},
     source::names::{Asked, Resolver},
     tracker::{State, Tracker},
 };
 
-/// How long the end of a run waits for names.
+/// How long to wait for names at the end of a run.
 const LAST_WAIT: Duration = Duration::from_secs(1);
-/// How long a scan does: 65,535 memcgs take a second or two.
+/// How long a scan waits: 65,535 memcgs take a second or two.
 const SCAN_WAIT: Duration = Duration::from_secs(10);
 
-/// Asks for the names that a book lacks.
+/// Requests the names that a book lacks.
 pub struct NameFinder {
     resolver: Resolver,
-    /// A walk was applied.
+    /// Whether a walk has been applied.
     walked: bool,
 }
 
@@ -33,8 +33,8 @@ impl NameFinder {
         Self { resolver, walked: false }
     }
 
-    /// Asks for the names of what an event brings, before it is applied. `Some`: a container was born, whose names were
-    /// waited for, at most for `patience`, which is less by that.
+    /// Requests the names for the memcg of an event, before it is applied. `Some`: it is a new container; its names
+    /// were waited for, at most for `patience`, which is reduced by the time taken.
     pub fn ask(&self, book: &Book, event: &Event, patience: &mut Duration) -> Option<Key> {
         let asked = match event.hook() {
             Hook::CssOnline | Hook::CgroupMkdir => Asked::Born,
@@ -53,7 +53,7 @@ impl NameFinder {
         Some(key)
     }
 
-    /// Asks for the names of whatever a walk found.
+    /// Requests the names of all memcgs found by a walk.
     pub fn ask_for_all(&mut self, book: &Book) {
         let first = !mem::replace(&mut self.walked, true);
         for (key, question, lives) in book.questions(first) {
@@ -61,22 +61,22 @@ impl NameFinder {
         }
     }
 
-    /// The names that were found, of memcgs that are in the book or will be at once (`next`).
+    /// The names found so far, for memcgs that are in the book or are added next (`next`).
     pub fn found(&self, book: &Book, next: Option<Key>) -> Vec<Record> {
         let answers = self.resolver.answers().into_iter();
         let of_use = |key: &Key| Some(*key) == next || book.tracker().get(key).is_some();
         let answers = answers.filter(|(key, _)| of_use(key));
-        answers.map(|(key, facts)| Record::Names { key, facts }).collect()
+        answers.map(|(key, facts)| Record::Learned(Learned::Names { key, facts })).collect()
     }
 
-    /// Gives what was asked about a last chance. What was not looked up then is missing.
+    /// Waits for outstanding requests. Those without an answer then are missing.
     pub fn wait(&self) -> Option<Record> {
         self.resolver.wait_for_all(LAST_WAIT);
-        self.resolver.missing().map(Record::NamesMissing)
+        self.resolver.missing().map(|missing| Record::Learned(Learned::NamesMissing(missing)))
     }
 }
 
-/// What the node tells of all memcgs of a walk.
+/// Names of all memcgs of a walk.
 pub fn names_of_all(resolver: &Resolver, tracker: &Tracker) -> Names {
     for memcg in tracker.memcgs() {
         if let Some(question) = memcg.path.as_deref().and_then(Question::about) {

@@ -1,4 +1,4 @@
-//! Who watches a run. The engine keeps the books and tells; printing, metrics and screens are observers.
+//! Observers of a run. The engine notifies them of changes; printing, metrics and screens are observers.
 
 use std::ops::ControlFlow;
 
@@ -7,31 +7,29 @@ use anyhow::Result;
 use super::Book;
 use crate::{slab, tracker::Change};
 
-/// Is told what happens to memcgs, and to slab caches where these are followed.
+/// Notified of changes of memcgs, and of slab caches if these are followed.
 ///
-/// Everything is told between two drains of the perf buffers, on the one thread that drains them: an observer that takes
-/// long loses events. What is slow (a terminal, a client) belongs on a thread of its own, with a copy of what it shows. An
-/// error ends the run.
+/// Called between two drains of the perf buffers, on the thread that drains them: a slow observer loses events. Slow
+/// output (a terminal, a client) belongs on a separate thread, with a copy of its data. An error ends the run.
 pub trait Observer: SlabObserver {
-    /// What a record or the passing of time did, as [`Book::changes`] has it. The book is as it is right after it: a memcg of
-    /// these changes can be looked up now, and its names, even if this is the last time that it is heard of.
+    /// The changes by a record or by time, from [`Book::changes`]. The book has the state right after: memcgs of these
+    /// changes and their names can be looked up now, even if they were just freed.
     fn changed(&mut self, book: &Book, changes: &[Change]) -> Result<()>;
 
-    /// All that was settled has been told; comes with each poll, every 50 ms or sooner. [`ControlFlow::Break`]: it has seen
-    /// enough, the run may end.
+    /// Called after all settled changes of each poll, every 50 ms or sooner. [`ControlFlow::Break`] ends the run.
     fn tick(&mut self, _book: &Book) -> Result<ControlFlow<()>> {
         Ok(ControlFlow::Continue(()))
     }
 }
 
-/// Is told what happens to slab caches, as an [`Observer`] is.
+/// Notified of changes of slab caches, like [`Observer`].
 pub trait SlabObserver {
-    /// The ledger is as it is right after the change.
+    /// The ledger has the state right after the change.
     fn slab_changed(&mut self, _ledger: &slab::Ledger, _change: &slab::Change) -> Result<()> {
         Ok(())
     }
 
-    /// It was looked how the caches have grown since the last time; it is `now_ns` (`CLOCK_MONOTONIC`).
+    /// Called after each check for growth, at `now_ns` (`CLOCK_MONOTONIC`).
     fn slab_looked(&mut self, _ledger: &slab::Ledger, _now_ns: u64) -> Result<()> {
         Ok(())
     }
@@ -42,7 +40,7 @@ pub trait SlabObserver {
     }
 }
 
-/// Tells what the last step of the book did.
+/// Notifies the observer of the last step of the book.
 pub(super) fn tell(book: &Book, observer: &mut (impl Observer + ?Sized)) -> Result<()> {
     match book.changes() {
         [] => Ok(()),
@@ -50,7 +48,7 @@ pub(super) fn tell(book: &Book, observer: &mut (impl Observer + ?Sized)) -> Resu
     }
 }
 
-/// Nobody: what a run comes to is in the book.
+/// No observer: the result of a run is in the book.
 impl Observer for () {
     fn changed(&mut self, _: &Book, _: &[Change]) -> Result<()> {
         Ok(())

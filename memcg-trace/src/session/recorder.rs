@@ -1,4 +1,4 @@
-//! `--record`: what the ledger is fed goes to a file as well.
+//! `--record`: also writes the input of the ledger to a file.
 
 use std::{
     fs::{File, OpenOptions},
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 
 use crate::record::{End, Record, Start, recording::Writer};
 
-/// Writes a recording as long as that works. An error ends the recording, not the tracing.
+/// Writes a recording. An error ends the recording, not the tracing.
 pub struct Recorder {
     path: PathBuf,
     /// `None` after an error.
@@ -19,31 +19,31 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Makes the file, or empties it.
+    /// Creates or truncates the file.
     pub fn start(path: &Path, start: &Start) -> Result<Self> {
-        // Paths and names of tasks are nobody else's business.
+        // Paths and task names are private.
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
         let writer = file.and_then(|file| Writer::new(BufWriter::new(file), start));
         let writer = writer.with_context(|| format!("cannot record to {}", path.display()))?;
         Ok(Self { path: path.to_owned(), writer: Some(writer) })
     }
 
-    /// What is applied to the ledger.
+    /// Writes a record that is applied to the ledger.
     pub fn record(&mut self, record: &Record) {
         self.write(|writer| writer.record(record));
     }
 
-    /// The ledger is told what time it is.
+    /// Writes a time that is passed to the ledger.
     pub fn time(&mut self, now_ns: u64) {
         self.write(|writer| writer.time(now_ns));
     }
 
-    /// What was recorded so far outlives us from now on.
+    /// Flushes everything recorded so far.
     pub fn flush(&mut self) {
         self.write(Writer::flush);
     }
 
-    /// Whether the whole run was recorded.
+    /// Ends the recording; returns whether it is complete.
     pub fn finish(mut self, end: &End) -> bool {
         let Some(writer) = self.writer.take() else { return false };
         writer.finish(end).map_err(|error| self.complain(&error)).is_ok()
@@ -60,14 +60,14 @@ impl Recorder {
 
     fn complain(&self, error: &io::Error) {
         eprintln!(
-            "memcg-trace: cannot record to {} any more: {error}; tracing goes on, and what was recorded can be replayed",
+            "memcg-trace: cannot record to {} any more: {error}; tracing continues, and the recording so far can be replayed",
             self.path.display()
         );
     }
 }
 
 impl Drop for Recorder {
-    /// The run ended by an error: there is no end to record, but what led to it is kept.
+    /// The run ended with an error: there is no end to record, but keep everything before it.
     fn drop(&mut self) {
         self.flush();
     }

@@ -1,4 +1,4 @@
-//! A recorded run, told once more.
+//! Replays a recorded run.
 
 use std::io::Read;
 
@@ -10,17 +10,17 @@ use crate::record::{
     recording::{Damage, Entry, Reader},
 };
 
-/// How far a recording goes.
+/// The end of a recording.
 #[derive(Debug)]
 pub enum Replayed {
-    /// To the end of the run.
+    /// Complete.
     Whole(End),
-    /// The rest cannot be read.
+    /// The rest cannot be read, and the reason.
     Until(Damage),
 }
 
-/// Enters what was recorded into `book`, which was opened with its start. The observer is told what that of the run was
-/// told; one that has seen enough is told the rest all the same.
+/// Applies a recording to `book`, which was created with its start. The observer gets the same notifications as that of
+/// the run; a break does not end the replay.
 pub fn replay(
     reader: &mut Reader<impl Read>,
     book: &mut Book,

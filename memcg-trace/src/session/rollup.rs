@@ -1,4 +1,4 @@
-//! Of the memcgs that the ledger has forgotten: how many there were, by owner.
+//! Counts freed memcgs by owner.
 
 use std::collections::HashMap;
 
@@ -7,10 +7,10 @@ use crate::{
     tracker::Memcg,
 };
 
-/// Owners that are told apart; those that come later count as unknown.
+/// Maximum number of owners; later ones are counted as unknown.
 const OWNERS_MAX: usize = 10_000;
 
-/// Keeps count of them.
+/// The counts.
 #[derive(Clone, Debug)]
 pub struct Rollup {
     by: ByOwner,
@@ -22,7 +22,7 @@ impl Rollup {
         Self { by, freed: HashMap::new() }
     }
 
-    /// The ledger forgets this memcg.
+    /// Counts a memcg that is removed from the ledger.
     pub fn forget(&mut self, memcg: &Memcg, container: Option<&Container>) {
         if memcg.online_ns.is_none() {
             return;
@@ -35,17 +35,17 @@ impl Rollup {
         *self.freed.entry(owner).or_default() += 1;
     }
 
-    /// The level that is counted by.
+    /// The level of the owners.
     pub fn by(&self) -> ByOwner {
         self.by
     }
 
-    /// Who it is on that level.
+    /// The owner of a memcg on that level.
     pub fn owner(&self, memcg: &Memcg, container: Option<&Container>) -> Owner {
         self.by.owner(container, memcg.path.as_deref())
     }
 
-    /// Memcgs that were created since the start and freed.
+    /// Number of memcgs that were created since the start and freed.
     pub fn freed(&self) -> impl Iterator<Item = (&Owner, u64)> {
         self.freed.iter().map(|(owner, freed)| (owner, *freed))
     }

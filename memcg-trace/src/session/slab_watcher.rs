@@ -1,4 +1,4 @@
-//! A ledger of slab caches and what feeds it: hooks, or where there can be none, the kernel's list from time to time.
+//! A ledger of slab caches, fed by hooks or, if these cannot be attached, by periodically reading the kernel's list.
 
 use std::{path::Path, time::Duration};
 
@@ -12,27 +12,27 @@ use crate::{
     source::slab::SlabSource,
 };
 
-/// What is not known where memcgs cannot be walked.
+/// What is unknown if memcgs cannot be walked.
 pub const MEMCGS_UNKNOWN: &str =
     "whose caches those of memcgs are, and which of them have outlived their memcgs";
 
-/// How often the buffers are drained.
+/// Interval for draining the buffers.
 const POLL: Duration = Duration::from_millis(50);
 
-/// The ledger, its feed, and what else a summary must know.
+/// The ledger, its feed, and further facts for the summary.
 pub struct SlabWatcher {
     /// `None`: this kernel cannot be hooked.
     source: Option<SlabSource>,
-    /// `None`: memcgs have no caches of their own, or cannot be walked.
+    /// `None`: memcgs do not have their own caches, or cannot be walked.
     owners: Option<OwnerWalk>,
-    /// Owners are to be named.
+    /// Whether to look up owners.
     with_owners: bool,
     pub ledger: Ledger,
     pub run: SlabRun,
 }
 
 impl SlabWatcher {
-    /// Attaches, where that is possible, and reads what is there already.
+    /// Attaches if possible, and reads the existing caches.
     pub fn start(grace_ns: u64, btf: Option<&Path>, with_owners: bool) -> Result<Self> {
         let hooked = privileges::check().map_err(anyhow::Error::from).and_then(|()| {
             privileges::raise_memlock();
@@ -42,13 +42,13 @@ impl SlabWatcher {
             Ok(source) => (Some(source), None),
             Err(error) => (None, Some(format!("{error:#}"))),
         };
-        // After attaching: what comes later is in the stream.
+        // After attaching: later caches are in the stream.
         let listing = listing::read()?;
         let (per_memcg, mut unknown) = match &source {
             Some(source) => (Some(source.per_memcg()), source.unknown()),
             None => (slab_plan::has_memcg_caches(), unknown_by_list()),
         };
-        // Elsewhere caches are nobody's.
+        // On other kernels caches have no owner.
         let owners = (per_memcg == Some(true)).then(|| OwnerWalk::open(btf)).transpose();
         let mut owners = owners.unwrap_or_else(|error| {
             unknown.push((MEMCGS_UNKNOWN.to_owned(), format!("{error:#}")));
@@ -75,14 +75,18 @@ impl SlabWatcher {
         });
         ledger.apply(&SlabRecord::Walk(listing), &mut Vec::new());
         match owners.as_mut().map(OwnerWalk::dead).transpose() {
-            Ok(dead) => dead.flatten().iter().for_each(|record| ledger.apply(record, &mut Vec::new())),
+            Ok(dead) => {
+                let dead = dead.flatten().map(SlabRecord::Learned);
+                dead.iter().for_each(|record| ledger.apply(record, &mut Vec::new()));
+            }
             Err(error) => run.unknown.push((MEMCGS_UNKNOWN.to_owned(), format!("{error:#}"))),
         }
         ledger.look();
         Ok(Self { source, owners, with_owners, ledger, run })
     }
 
-    /// Goes on until a signal or the end of `duration`, and looks every `interval`; then detaches and looks once more.
+    /// Runs until a signal or the end of `duration`, and checks for changes every `interval`; then detaches and checks
+    /// once more.
     pub async fn run(
         mut self,
         mut stop: Stop,
@@ -111,7 +115,7 @@ impl SlabWatcher {
         Ok(self)
     }
 
-    /// Takes what the hooks have brought.
+    /// Processes events of the hooks.
     pub fn poll(&mut self, now_ns: u64, observer: &mut (impl SlabObserver + ?Sized)) -> Result<()> {
         match self.source.as_mut().map(|source| source.poll(now_ns)) {
             Some(records) => self.apply(&records?, now_ns, observer),
@@ -119,13 +123,13 @@ impl SlabWatcher {
         }
     }
 
-    /// Looks how caches have grown, and tells.
+    /// Checks for growth of caches, and notifies the observer.
     pub fn look(&mut self, observer: &mut (impl SlabObserver + ?Sized)) -> Result<()> {
         self.count(observer)?;
         observer.slab_looked(&self.ledger, clock::monotonic_ns())
     }
 
-    /// Counts families anew. Without hooks, the list is read.
+    /// Recounts families. Without hooks, reads the list.
     fn count(&mut self, observer: &mut (impl SlabObserver + ?Sized)) -> Result<()> {
         if self.source.is_none() {
             let listing = listing::read()?;
@@ -138,11 +142,12 @@ impl SlabWatcher {
         Ok(())
     }
 
-    /// Learns which caches belong to memcgs that are dying.
+    /// Reads which caches belong to dying memcgs.
     fn look_at_memcgs(&mut self, observer: &mut (impl SlabObserver + ?Sized)) -> Result<()> {
         match self.owners.as_mut().map(OwnerWalk::dead).transpose() {
             Ok(dead) => {
-                dead.flatten().map_or(Ok(()), |dead| self.apply(&[dead], clock::monotonic_ns(), observer))
+                let dead = dead.flatten().map(SlabRecord::Learned);
+                dead.map_or(Ok(()), |dead| self.apply(&[dead], clock::monotonic_ns(), observer))
             }
             Err(error) => {
                 self.run.unknown.push((MEMCGS_UNKNOWN.to_owned(), format!("{error:#}")));
@@ -152,7 +157,7 @@ impl SlabWatcher {
         }
     }
 
-    /// Detaches, and takes the rest.
+    /// Detaches, and processes the remaining events.
     pub fn finish(&mut self, end_ns: u64, observer: &mut (impl SlabObserver + ?Sized)) -> Result<()> {
         match self.source.take() {
             Some(mut source) => {
@@ -190,7 +195,7 @@ impl SlabWatcher {
     }
 }
 
-/// What a list does not show.
+/// What is unknown without hooks.
 fn unknown_by_list() -> Vec<(String, String)> {
     let unknown = [
         "who creates caches",

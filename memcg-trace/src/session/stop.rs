@@ -1,4 +1,4 @@
-//! What ends a run from outside.
+//! External events that end a run.
 
 use anyhow::{Context as _, Result};
 use tokio::{
@@ -13,7 +13,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Listens from now on; within a tokio runtime.
+    /// Starts listening; requires a tokio runtime.
     pub fn listen() -> Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen for signals");
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
@@ -29,7 +29,7 @@ impl Stop {
     }
 }
 
-/// Never, if there is no end.
+/// Waits forever if there is no end.
 async fn until(end: Option<Instant>) {
     match end {
         Some(end) => sleep_until(end).await,

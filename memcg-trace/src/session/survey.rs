@@ -1,4 +1,4 @@
-//! A walk beside the kernel's own counts, repeated until the two agree.
+//! A walk and the kernel's own counts, repeated until they agree.
 
 use std::{collections::HashSet, thread, time::Duration};
 
@@ -14,29 +14,30 @@ use crate::{
     source::take_walk,
 };
 
-/// Walks after the first, before a difference is told.
+/// Number of additional walks before a difference is reported.
 const AGAIN: u64 = 3;
-/// A memcg that is being freed leaves the table some 30 ms before it leaves /proc/cgroups.
+/// Pause between walks: a memcg that is being freed disappears from the table about 30 ms before it does from
+/// /proc/cgroups.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The last walk, and what became of the comparison.
+/// The last walk, and the result of the comparison.
 pub struct Survey {
     pub snapshot: Snapshot,
     pub counted: Counted,
     pub agrees: Option<bool>,
     pub walks: u64,
-    /// Memcgs that came or went between the last two walks: so far may the counts be off.
+    /// Memcgs created or freed between the last two walks: the tolerance of the comparison.
     pub moved: u64,
     seen: Seen,
 }
 
-/// What a walk saw, as the kernel counts.
+/// Counts of a walk, in the kernel's terms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Seen {
     all: u64,
-    /// With a directory.
+    /// Memcgs with a directory.
     live: u64,
-    /// Not offline yet, with or without a directory.
+    /// Memcgs not offline yet, with or without a directory.
     online: u64,
     dying: u64,
 }
@@ -58,13 +59,13 @@ impl Survey {
         let counted = Counted::now(controller);
         let seen = Seen::of(&snapshot, walk.outlives_cgroups());
         let off = off(controller.version, &before, &counted, &seen);
-        // A cgroup namespace shows a part of the hierarchy, and v2 counts that part.
+        // A cgroup namespace only shows part of the hierarchy, and v2 only counts that part.
         let whole = controller.version == Version::V1 || shows_root(controller, &snapshot);
         let agrees = off.filter(|_| whole).map(|off| off == 0);
         Ok(Self { snapshot, counted, agrees, walks: 1, moved: 0, seen })
     }
 
-    /// This one, of which an earlier one says how much is on the move.
+    /// This survey, with `moved` from the difference to an earlier one.
     fn after(self, earlier: &Self, version: Version) -> Self {
         let keys = |survey: &Self| survey.snapshot.events.iter().filter_map(Key::of).collect::<HashSet<_>>();
         let moved = keys(&self).symmetric_difference(&keys(earlier)).count() as u64;
@@ -75,7 +76,7 @@ impl Survey {
 }
 
 impl Seen {
-    /// Of memcgs that outlive their cgroups, only those with one are counted by the kernel.
+    /// Where memcgs outlive their cgroups, the kernel only counts those that have one.
     fn of(snapshot: &Snapshot, outlive_cgroups: bool) -> Self {
         let mut seen = Self { all: snapshot.events.len() as u64, ..Self::default() };
         for event in &snapshot.events {
@@ -92,13 +93,13 @@ impl Seen {
     }
 }
 
-/// The root of the hierarchy is where it is mounted.
+/// Whether the mount point is the root of the hierarchy.
 fn shows_root(controller: &Controller, snapshot: &Snapshot) -> bool {
     let root = snapshot.events.iter().find(|event| event.level() == Some(0));
     root.is_some_and(|root| root.cgroup_id() == controller.mounted_id())
 }
 
-/// How far a walk is from what the kernel counted before and after it; `None`: nothing that it counts can be compared.
+/// Difference between a walk and the kernel's counts before and after it; `None`: there are no comparable counts.
 fn off(version: Version, before: &Counted, after: &Counted, seen: &Seen) -> Option<u64> {
     let between = |of: fn(&Counted) -> Option<u64>, seen: u64| {
         let (before, after) = (of(before)?, of(after)?);
@@ -110,7 +111,7 @@ fn off(version: Version, before: &Counted, after: &Counted, seen: &Seen) -> Opti
         Version::V1 => between(|counted| counted.cgroups, seen.all),
         Version::V2 => match between(|counted| counted.dying_memcgs, seen.dying) {
             Some(dying) => between(|counted| counted.live_memcgs, seen.online).map(|live| live + dying),
-            // Directories are counted instead.
+            // Counts directories instead.
             None => between(|counted| counted.live_memcgs, seen.live),
         },
     }

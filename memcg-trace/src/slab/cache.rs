@@ -1,33 +1,33 @@
-//! One slab cache, and who asked for it.
+//! A slab cache and its creators.
 
 use crate::event::Task;
 
 /// Identity of a cache in a ledger, in the order of first sight. Addresses are reused.
 pub type Number = u64;
 
-/// Where a cache is on its way.
+/// State of a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
     Live,
-    /// `kmem_cache_destroy` was called by the last one who held it; the release has not come yet.
+    /// `kmem_cache_destroy` dropped the last reference; not released yet.
     Destroying,
-    /// Nobody will release it any more; why is in [`Cache::leak`].
+    /// It will not be released; [`Cache::leak`] has the reason.
     Leaked,
     Released,
 }
 
-/// Why a cache counts as leaked.
+/// The reason why a cache counts as leaked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Leak {
-    /// It was destroyed and is not released: "still has objects".
+    /// It was destroyed but not released: "still has objects".
     NotReleased,
-    /// The memcg whose copy it is went offline, and it is still there.
+    /// It still exists although its memcg is offline.
     MemcgDead,
-    /// Every module that asked for it is gone, and none destroyed it.
+    /// Every module that created it was unloaded without destroying it.
     ModuleGone,
 }
 
-/// A place in the kernel's code.
+/// A location in the kernel's code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Symbol {
     pub function: Box<[u8]>,
@@ -36,18 +36,18 @@ pub struct Symbol {
     pub module: Option<Box<[u8]>>,
 }
 
-/// Who asked for a cache.
+/// The creator of a cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Creator {
     pub task: Task,
-    /// The function that called the allocator. `None`: not known; in an init function it never is, see `init`.
+    /// The function that called the allocator. `None`: unknown, as always for init functions, see `init`.
     pub caller: Option<Symbol>,
-    /// The module whose init function ran. Its code is thrown away once it has run, and its symbols with it.
+    /// The module whose init function ran. Its init code is discarded afterwards, along with its symbols.
     pub init: Option<Box<[u8]>>,
 }
 
 impl Creator {
-    /// `None`: not known; `Some(None)`: the kernel itself.
+    /// `None`: unknown; `Some(None)`: the kernel itself.
     pub fn module(&self) -> Option<Option<&[u8]>> {
         match (&self.init, &self.caller) {
             (Some(init), _) => Some(Some(init)),
@@ -61,14 +61,14 @@ impl Creator {
     }
 }
 
-/// A name under which a cache was asked for.
+/// A request for a cache under some name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     pub name: Box<[u8]>,
     pub creator: Creator,
     /// It was destroyed again.
     pub dropped: bool,
-    /// The module that asked is gone, and did not destroy it.
+    /// The requesting module was unloaded without destroying it.
     pub orphaned: bool,
 }
 
@@ -76,37 +76,37 @@ pub struct Asked {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cache {
     pub number: Number,
-    /// `None`: listed by the kernel, and no event has told yet.
+    /// `None`: in the kernel's list, but in no event yet.
     pub address: Option<u64>,
-    /// Its directory in /sys/kernel/slab, where it was listed.
+    /// Its directory in /sys/kernel/slab, if listed.
     pub dir: Option<Box<[u8]>>,
-    /// Its own name; empty: not known.
+    /// Its own name; empty: unknown.
     pub name: Box<[u8]>,
-    /// Names that link to its directory. The kernel forgets to remove them: some may be of caches long gone.
+    /// Names that link to its directory. Some may be stale, as the kernel does not remove them.
     pub links: Vec<Box<[u8]>>,
-    /// Who asked for it while the ledger was kept, in this order.
+    /// Requests since the start, in order.
     pub asked: Vec<Asked>,
-    /// Names that were dropped, and not known which.
+    /// Number of dropped names of which it is unknown which ones.
     pub dropped_unnamed: u64,
-    /// How often it is held. `None`: not known.
+    /// Reference count. `None`: unknown.
     pub refs: Option<i64>,
     pub object_size: Option<u32>,
     pub size: Option<u32>,
-    /// Objects in use, and all there is room for, when it was listed last.
+    /// Objects in use, and allocated, at the last listing.
     pub objects: Option<(u64, u64)>,
     /// The constructor of its objects.
     pub ctor: Option<Symbol>,
-    /// `CLOCK_MONOTONIC`; `None`: before the ledger was begun, or unseen.
+    /// `CLOCK_MONOTONIC`, ns; `None`: before the start, or not seen.
     pub created_ns: Option<u64>,
-    /// css address and serial number of the memcg whose copy it is, and the cache that it is a copy of.
+    /// For a memcg's copy: the memcg's css address and serial number, and the root cache.
     pub memcg: Option<(u64, Option<u64>)>,
     pub root: Option<Number>,
     pub state: State,
-    /// When the state began; `None`: not known.
+    /// Start of the state; `None`: unknown.
     pub since_ns: Option<u64>,
     pub leak: Option<Leak>,
     pub destroyer: Option<Task>,
-    /// When its memcg went offline.
+    /// Time when its memcg went offline.
     pub memcg_offline_ns: Option<u64>,
 }
 
@@ -136,35 +136,35 @@ impl Cache {
         }
     }
 
-    /// Whether it goes by this name.
+    /// Whether it has this name.
     pub fn is_called(&self, name: &[u8]) -> bool {
         *self.name == *name || self.links.iter().any(|link| **link == *name)
     }
 
-    /// Who made it; `None`: it was there before.
+    /// Its creator; `None`: it existed before the start.
     pub fn creator(&self) -> Option<&Creator> {
         let first = self.asked.first().filter(|_| self.created_ns.is_some());
         first.map(|asked| &asked.creator)
     }
 
-    /// Its module: the creator's, or else that of its objects' constructor. `None`: not known.
+    /// Its module: the creator's, or else the constructor's. `None`: unknown.
     pub fn module(&self) -> Option<Option<&[u8]>> {
         let by_ctor = || self.ctor.as_ref().map(|ctor| ctor.module.as_deref());
         self.creator().and_then(Creator::module).or_else(by_ctor)
     }
 
-    /// The other names under which it is held.
+    /// The names merged into it that were not dropped.
     pub fn aliases(&self) -> impl Iterator<Item = &Asked> {
         self.asked.iter().skip(usize::from(self.created_ns.is_some())).filter(|asked| !asked.dropped)
     }
 
-    /// One of the names of `module` was dropped; `false`: there is none.
+    /// Drops one of the names of `module`; `false`: there is none.
     pub(super) fn drop_name_of(&mut self, module: &[u8]) -> bool {
         let held = self.asked.iter_mut().find(|asked| !asked.dropped && asked.creator.is_of(module));
         held.map(|asked| asked.dropped = true).is_some()
     }
 
-    /// `module` is gone; `true`: with it, everybody who had asked for this cache.
+    /// `module` was unloaded; `true`: this cache now has no creator left.
     pub(super) fn orphan(&mut self, module: &[u8]) -> bool {
         let mut touched = false;
         for asked in self.asked.iter_mut().filter(|asked| !asked.dropped && asked.creator.is_of(module)) {

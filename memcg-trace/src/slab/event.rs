@@ -5,7 +5,10 @@ use thiserror::Error;
 use zerocopy::FromBytes as _;
 
 use super::{Listing, Symbol};
-use crate::{event::Task, record::HookEvent};
+use crate::{
+    event::Task,
+    record::{CacheCopies, HookEvent},
+};
 
 /// What a hook on slab caches saw. A fact that it could not read is `None`, never zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,6 +125,8 @@ impl SlabEvent {
 impl HookEvent for SlabEvent {
     type Hook = SlabHook;
     type Snapshot = Listing;
+    /// Of memcgs that are dying.
+    type Learned = CacheCopies;
     type DecodeError = SlabDecodeError;
 
     fn decode(bytes: &[u8]) -> Result<Self, SlabDecodeError> {

@@ -1,20 +1,20 @@
-//! Families of caches that only grow: the leak that nobody destroys.
+//! Families of caches that only grow: leaked caches that are never destroyed.
 
 use std::collections::BTreeMap;
 
 use super::{Cache, State, Symbol};
 
-/// Rises without a fall that make a growth steady.
+/// Number of increases without a decrease that count as steady growth.
 const STEADY: u64 = 3;
 
-/// What caches of one origin have in common.
+/// The common origin of caches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Family {
-    /// Created by one place in the kernel's code.
+    /// Created at one call site.
     Creator(Symbol),
-    /// Created while this module was initialised.
+    /// Created by this module's init function.
     Init(Box<[u8]>),
-    /// Nothing is known of the creator: names that differ in numbers alone.
+    /// Unknown creator: names that only differ in numbers.
     Name(Box<[u8]>),
 }
 
@@ -28,7 +28,7 @@ impl Family {
     }
 }
 
-/// A name without the memcg that it may end with.
+/// A name without the memcg suffix that it may have.
 pub fn root_name(name: &[u8]) -> &[u8] {
     name.split(|&byte| byte == b'(').next().filter(|root| !root.is_empty()).unwrap_or(name)
 }
@@ -47,7 +47,7 @@ pub fn stem(name: &[u8]) -> Vec<u8> {
     stem
 }
 
-/// How many caches each family has, from look to look.
+/// Number of caches in each family, over time.
 #[derive(Clone, Debug, Default)]
 pub struct Growth {
     families: BTreeMap<Family, Series>,
@@ -62,26 +62,26 @@ struct Series {
     falls: u64,
 }
 
-/// A family that grows.
+/// A growing family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Growing {
     pub family: Family,
-    /// At the first look, and now.
+    /// Count at the first check, and now.
     pub from: u64,
     pub to: u64,
-    /// Looks at which there were more than at the one before. There was none with fewer.
+    /// Number of checks with an increase. There was none with a decrease.
     pub rises: u64,
 }
 
 impl Growth {
-    /// Counts families anew. A cache that is on its way out or leaked is still there.
+    /// Recounts families. Includes caches being destroyed and leaked ones.
     pub fn look<'a>(&mut self, caches: impl Iterator<Item = &'a Cache>) {
         let mut counts: BTreeMap<Family, u64> = BTreeMap::new();
         for cache in caches.filter(|cache| cache.state != State::Released) {
             *counts.entry(Family::of(cache)).or_default() += 1;
         }
         for family in counts.keys() {
-            // Born since: there were none.
+            // A new family: it started at zero.
             self.families.entry(family.clone()).or_default();
         }
         let first = self.looks == 0;
@@ -98,7 +98,7 @@ impl Growth {
         }
     }
 
-    /// Those that grow steadily, the largest growth first.
+    /// Steadily growing families, largest growth first.
     pub fn steady(&self) -> Vec<Growing> {
         let steady = self.families.iter().filter(|(_, series)| series.rises >= STEADY && series.falls == 0);
         let growing = steady.map(|(family, series)| Growing {

@@ -1,25 +1,25 @@
-//! The kernel's own list of caches, as it was at one time.
+//! A snapshot of the kernel's own list of caches.
 
 use super::Symbol;
 
-/// All caches that the kernel lists.
+/// All caches in the kernel's list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// `CLOCK_MONOTONIC`, ns: before the first of them was read, and after the last.
+    /// Time before reading the first cache, and after the last (`CLOCK_MONOTONIC`, ns).
     pub began_ns: u64,
     pub ended_ns: u64,
     pub caches: Vec<Listed>,
-    /// Names in /sys/kernel/slab that lead nowhere: the kernel left them behind.
+    /// Number of dangling links in /sys/kernel/slab, which the kernel left behind.
     pub stale_links: u64,
 }
 
-/// What a list adds up to.
+/// Totals of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListCounts {
     pub caches: u64,
-    /// Names that link to them.
+    /// Number of links to them.
     pub links: u64,
-    /// Names that lead nowhere.
+    /// Number of dangling links.
     pub stale_links: u64,
 }
 
@@ -33,22 +33,22 @@ impl Listing {
     }
 }
 
-/// One of them.
+/// A cache in the list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listed {
-    /// Its directory: its name, or an id like `:0000128` if caches may be merged into it.
+    /// Its directory: its name, or an id like `:0000128` if mergeable.
     pub dir: Box<[u8]>,
-    /// Its own name; the directory's, if /proc/slabinfo has none that fits.
+    /// Its own name; that of the directory if not in /proc/slabinfo.
     pub name: Box<[u8]>,
-    /// Names that link to the directory, its own included.
+    /// Names that link to the directory, including its own.
     pub links: Vec<Box<[u8]>>,
     pub object_size: Option<u32>,
     pub size: Option<u32>,
-    /// Objects in use, and all there is room for.
+    /// Objects in use, and allocated.
     pub objects: Option<(u64, u64)>,
     pub ctor: Option<Symbol>,
-    /// It has a constructor, whose code is there no more.
+    /// It has a constructor, but its code is gone.
     pub ctor_gone: bool,
-    /// How often it is held beyond once. -1: it was destroyed, and is still here.
+    /// Reference count minus one. -1: destroyed, but still existing.
     pub aliases: Option<i64>,
 }

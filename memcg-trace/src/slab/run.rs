@@ -1,36 +1,36 @@
-//! What a run knows of slab caches that is not in the ledger.
+//! Facts about a run's slab caches that are not in the ledger.
 
 use std::collections::HashMap;
 
 use super::{Ledger, ListCounts};
 use crate::{attribution::Container, event::Key, record::Clock};
 
-/// Path and container of memcgs.
+/// Paths and containers of memcgs.
 pub type Owners = HashMap<Key, (Box<[u8]>, Option<Container>)>;
 
-/// What a summary must know that is not in the ledger.
+/// Facts for the summary that are not in the ledger.
 #[derive(Clone, Debug)]
 pub struct SlabRun {
-    /// `kprobe`, or `list`: /sys/kernel/slab and /proc/slabinfo are read from time to time, or once.
+    /// `kprobe`, or `list`: /sys/kernel/slab and /proc/slabinfo are read periodically, or once.
     pub backend: &'static str,
     pub backend_reason: Option<String>,
     pub unknown: Vec<(String, String)>,
     pub clock: Clock,
-    /// `CLOCK_MONOTONIC`, ns. `None`: it was one look.
+    /// `CLOCK_MONOTONIC`, ns. `None`: the list was read once.
     pub started_ns: Option<u64>,
     pub ended_ns: u64,
     pub grace_ns: u64,
-    /// Memcgs have caches of their own on this kernel. `None`: could not tell.
+    /// Whether memcgs have their own caches on this kernel. `None`: could not tell.
     pub per_memcg: Option<bool>,
-    /// What the kernel lists at the end.
+    /// Counts of the kernel's list at the end.
     pub listed: Option<ListCounts>,
     pub undecodable: u64,
-    /// Whose memcgs have caches of their own, as far as it was asked for and is known.
+    /// Owners of memcgs with their own caches, if requested and known.
     pub owners: Owners,
 }
 
 impl SlabRun {
-    /// Nothing is missing that the answer may depend on.
+    /// Whether nothing is missing that the result may depend on.
     pub fn conclusive(&self, ledger: &Ledger) -> bool {
         ledger.conclusive() && self.undecodable == 0
     }

@@ -1,4 +1,4 @@
-//! Which slab caches memcgs have: read when somebody wants to know, as a record.
+//! Which slab caches memcgs have, read when somebody wants to know.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::{
         Kernel, clock,
         slab::memcg_caches::{CachesError, MemcgCaches},
     },
-    record::{HookEvent, Record},
+    record::CacheCopies,
 };
 
 /// A read is followed by a rest of so many times its length: with very many caches it takes seconds.
@@ -27,13 +27,13 @@ impl Caches {
     }
 
     /// As [`Caches::read`], unless the last time was just now.
-    pub fn read_if_rested<E: HookEvent>(&mut self, memcgs: &[Key]) -> Option<Result<Record<E>, CachesError>> {
+    pub fn read_if_rested(&mut self, memcgs: &[Key]) -> Option<Result<CacheCopies, CachesError>> {
         let rested = self.rest_until.is_none_or(|until| until <= Instant::now());
         rested.then(|| self.read(memcgs))
     }
 
     /// Reads those of these memcgs.
-    pub fn read<E: HookEvent>(&mut self, memcgs: &[Key]) -> Result<Record<E>, CachesError> {
+    pub fn read(&mut self, memcgs: &[Key]) -> Result<CacheCopies, CachesError> {
         let start = Instant::now();
         let names = self.kernel.read(memcgs.iter().map(|key| key.css));
         let took: Duration = start.elapsed();
@@ -41,6 +41,6 @@ impl Caches {
         log::debug!("slab caches of {} memcgs were read in {took:?}", memcgs.len());
         let mut names = names?;
         let of = memcgs.iter().filter_map(|key| Some((*key, names.remove(&key.css)?.into_iter().collect())));
-        Ok(Record::Caches { t_ns: clock::monotonic_ns(), hold: self.kernel.hold(), of: of.collect() })
+        Ok(CacheCopies { t_ns: clock::monotonic_ns(), hold: self.kernel.hold(), of: of.collect() })
     }
 }

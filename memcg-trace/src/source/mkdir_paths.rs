@@ -1,7 +1,7 @@
-//! Paths that threads gave to mkdir, made paths of cgroups.
+//! Converts paths that threads passed to mkdir to cgroup paths.
 //!
-//! Such a path is one of the file system, as that thread sees it: relative, or below another root, or below a mount of which we
-//! know nothing. It is believed if it leads below our mount of the controller to a directory that is there.
+//! Such a path is a file system path as seen by that thread: it may be relative, or below another root or an unknown
+//! mount. It is accepted if it is an existing directory below our mount of the controller.
 
 use std::{
     ffi::OsStr,
@@ -21,17 +21,17 @@ use crate::{
     record::Record,
 };
 
-/// Where the controller is mounted.
-pub struct Asked(PathBuf);
+/// The controller's mount point.
+pub struct MkdirPaths(PathBuf);
 
-impl Asked {
-    /// `None`: on such a kernel paths come from elsewhere.
+impl MkdirPaths {
+    /// `None`: this kernel has other sources of paths.
     pub fn of(kernel: &Kernel) -> Option<Self> {
         let wanted = kernel.kind() == Kind { callbacks: Callbacks::Cgroup, blind: true };
         wanted.then(|| Self(kernel.controller.mount.clone()))
     }
 
-    /// Puts the path of the cgroup in place of what was asked for, or nothing.
+    /// Replaces the requested path with the cgroup path, or removes it.
     pub fn place(&self, record: &mut Record) {
         let Record::Event(event) = record else { return };
         if event.hook() != Hook::CgroupMkdir || !event.name_is_path() {
@@ -52,13 +52,13 @@ impl Asked {
         let asked = Path::new(OsStr::from_bytes(asked));
         let relative = asked.strip_prefix(&self.0).ok().filter(|path| is_plain(path))?;
         let is_directory = fs::symlink_metadata(asked).is_ok_and(|metadata| metadata.is_dir());
-        // Component by component: what was asked for may have more slashes than it takes.
+        // By component: the requested path may have redundant slashes.
         let path = || Path::new("/").iter().chain(relative).collect::<PathBuf>();
         is_directory.then(|| path().into_os_string().into_encoded_bytes())
     }
 }
 
-/// No `..` in it, and not the root itself.
+/// Whether it has no `..`, and is not the root.
 fn is_plain(path: &Path) -> bool {
     let mut components = path.components().peekable();
     components.peek().is_some()
@@ -75,12 +75,12 @@ mod tests {
     #[test]
     fn only_what_is_there() {
         let mount = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let asked = Asked(mount.to_owned());
+        let paths = MkdirPaths(mount.to_owned());
         let placed = |path: &str| {
             let known = Field::CSS | Field::NAME | Field::PATH;
             let header = EventHeader { hook: Hook::CgroupMkdir as u16, known, ..EventHeader::new_zeroed() };
             let mut record = Record::Event(Event::new(header, path.as_bytes()).expect("an event"));
-            asked.place(&mut record);
+            paths.place(&mut record);
             let Record::Event(event) = record else { panic!("an event") };
             event.name().map(|name| String::from_utf8_lossy(name).into_owned())
         };

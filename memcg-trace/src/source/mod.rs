@@ -1,13 +1,26 @@
-//! Where records come from: the running kernel, and the node.
+//! Sources of records: the running kernel, and the node.
 
-pub mod live;
+mod live;
+mod live_error;
+mod loading;
 mod memcg_caches;
+mod memcg_pins;
 mod mkdir_paths;
 pub mod names;
+mod perf_buffers;
 pub mod slab;
+mod slab_callers;
 mod stream;
 mod take_walk;
+mod tap;
+mod trial;
 
+pub use live::Live;
+pub use live_error::LiveError;
+pub use loading::Options;
 pub use memcg_caches::Caches;
-pub use stream::{Feed, Polled, Stream, Wanted};
+pub use memcg_pins::MemcgPins;
+pub use stream::{Feed, Stream, Wanted};
 pub use take_walk::take_walk;
+pub use tap::Polled;
+pub use trial::Trial;

@@ -1,100 +1,78 @@
-//! The live stream in order: buffers drained on a timer, loss told, walks put where they belong among the events.
-
-use std::{
-    mem,
-    time::{Duration, Instant},
-};
+//! The ordered live stream: drains buffers on a timer, reports loss, and inserts walks among the events.
 
 use anyhow::Result;
-use memcg_trace_common::Hook;
 
 use super::{
-    live::{Checked, Live, LiveError, Options},
-    mkdir_paths::Asked,
+    live::Live,
+    loading::Options,
+    mkdir_paths::MkdirPaths,
     take_walk,
+    tap::{Polled, Tap},
 };
 use crate::{
-    kernel::{Kernel, boot, clock, walk::Walk},
-    record::{Backend, Clock, Merge, Record, Snapshot, Start},
+    event::Event,
+    kernel::{Kernel, boot, clock, page_bytes, walk::Walk},
+    record::{Backend, Clock, Record, Snapshot, Start},
 };
 
-/// How often the kernel is asked for missed firings.
-const CHECK: Duration = Duration::from_secs(1);
-/// An event is in its buffer this long after the instant it is stamped with.
-const SETTLED_NS: u64 = 10_000_000;
-
-/// What to follow, and how.
+/// Configuration of the stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
-    /// `None`: the best that this kernel allows.
+    /// `None`: the best that this kernel supports.
     pub backend: Option<Backend>,
     /// See [`Options::perf_pages`].
     pub perf_pages: Option<usize>,
-    /// Read what is there already, and make good for loss.
+    /// Walk at the start, and to reconcile losses.
     pub walk: bool,
     pub grace_ns: u64,
     pub clock: Clock,
 }
 
-/// Where records come from, whoever keeps the ledger.
+/// A source of records.
 pub trait Feed {
-    /// Appends what happened until now, in order. `wants_walk`: the ledger could use a walk.
+    /// Appends the records up to now, in order. `wants_walk`: the ledger could use a walk.
     fn poll(&mut self, wants_walk: bool, out: &mut Vec<Record>) -> Result<Polled>;
 
-    /// Detaches, and appends the rest: every event that was emitted is in a record or in one that tells its loss.
-    /// Returns when (`CLOCK_MONOTONIC`, ns) the end was.
+    /// Detaches, and appends the rest: every emitted event is in a record, or counted in one of its loss. Returns the
+    /// time of the end (`CLOCK_MONOTONIC`, ns).
     fn end(&mut self, out: &mut Vec<Record>) -> Result<u64>;
 
-    /// Records of the perf buffers so far that were not events of this ABI.
+    /// Number of records in the perf buffers so far that were not events of this ABI.
     fn undecodable(&self) -> u64;
 
     /// Appends one more walk, if the kernel can be walked.
     fn walk(&mut self, out: &mut Vec<Record>);
 }
 
-/// What one [`Feed::poll`] found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Polled {
-    /// Everything up to this instant (`CLOCK_MONOTONIC`, ns) was appended.
-    pub settled_ns: u64,
-    /// A buffer fills fast: come back at once.
-    pub pressed: bool,
-    /// The kernel was asked for missed firings, as it is once a second.
-    pub checked: bool,
-}
-
 /// The hooks and the walks of one run.
 pub struct Stream {
-    live: Live,
-    merge: Merge,
-    /// `None`: not wanted, or this kernel cannot be walked.
+    tap: Tap<Event>,
+    /// `None`: disabled, or this kernel cannot be walked.
     walk: Option<Walk>,
-    /// Paths are what threads asked for.
-    asked: Option<Asked>,
-    /// A walk that the events have not caught up with.
-    snapshot: Option<Snapshot>,
-    checked: Instant,
-    /// What the hooks had emitted at the last check, and when that was, ns.
-    emitted: (u64, Vec<(Hook, u32, u64)>),
-    undecodable: u64,
+    /// Set if paths come from the mkdir calls of threads.
+    mkdir_paths: Option<MkdirPaths>,
 }
 
 impl Stream {
-    /// Attaches, and reads what is there already.
+    /// Attaches, and reads existing memcgs.
     pub fn open(kernel: &Kernel, wanted: &Wanted) -> Result<(Self, Start)> {
-        let mut walk = if wanted.walk { kernel.walk() } else { None };
+        let walk = if wanted.walk { kernel.walk() } else { None };
         let live = Live::open(&Options {
             backend: wanted.backend,
             perf_pages: wanted.perf_pages,
             ..Options::of(kernel)
         })?;
-        // After attaching: what comes later is in the stream, what was there before is in the walk, or in the census.
-        let snapshot = walk.as_mut().map(take_walk).transpose()?;
-        let census = match snapshot {
+        let mut stream = Self { tap: Tap::new(live), walk, mkdir_paths: MkdirPaths::of(kernel) };
+        // After attaching: later memcgs are in the stream, earlier ones in the walk or the census.
+        if let Some(walk) = &mut stream.walk {
+            let snapshot = take_walk(walk)?;
+            stream.tap.place(snapshot.ended_ns, snapshot);
+        }
+        let census = match stream.snapshot() {
             Some(_) => None,
             None => Some(kernel.census()),
         };
-        let dying_unseen = census.as_ref().map_or(Some(0), |census| census.dying);
+        let live = stream.tap.live();
         let start = Start {
             kernel: boot::release(),
             boot_id: boot::id(),
@@ -104,36 +82,25 @@ impl Stream {
                 .fallback()
                 .map(|error| format!("the kprobe backend does not work here: {error}")),
             unknown: live.absent().map(|(what, error)| (what.to_owned(), error.to_string())).collect(),
-            page_bytes: live.page_bytes() as u64,
+            page_bytes: page_bytes() as u64,
             perf_pages: live.perf_pages() as u64,
             layout: kernel.layout,
             clock: wanted.clock,
             started_ns: clock::monotonic_ns(),
             grace_ns: wanted.grace_ns,
             live: Some(census.as_ref().map_or(0, |census| census.live)),
-            dying_unseen,
+            dying_unseen: census.as_ref().map_or(Some(0), |census| census.dying),
             paths: census.map(|census| census.paths).unwrap_or_default(),
-        };
-        let stream = Self {
-            live,
-            merge: Merge::new(),
-            walk,
-            asked: Asked::of(kernel),
-            snapshot,
-            checked: Instant::now(),
-            emitted: (0, Vec::new()),
-            undecodable: 0,
         };
         Ok((stream, start))
     }
 
     /// The first walk, until the events have caught up with it.
     pub fn snapshot(&self) -> Option<&Snapshot> {
-        self.snapshot.as_ref()
+        self.tap.waiting()
     }
 
-    /// Walks. A walk that fails is the last one: the stream goes on, and what only a walk can make good for stays
-    /// inconclusive.
+    /// Walks. After a failed walk there are no more: the stream continues, and losses stay inconclusive.
     fn take_snapshot(&mut self) -> Option<Snapshot> {
         match take_walk(self.walk.as_mut()?) {
             Ok(snapshot) => Some(snapshot),
@@ -145,67 +112,46 @@ impl Stream {
         }
     }
 
-    /// Reads the counters of the hooks, and tells the loss that they show.
-    fn check(&mut self, now_ns: u64, out: &mut Vec<Record>) -> Result<(), LiveError> {
-        self.checked = Instant::now();
-        let Checked { missed, emitted } = self.live.check()?;
-        out.extend(missed.into_iter().map(|(hook, firings)| Record::Missed { t_ns: now_ns, hook, firings }));
-        // Emitted by the check before: drained by now, unless it was lost.
-        let (t_ns, emitted) = mem::replace(&mut self.emitted, (now_ns, emitted));
-        self.merge.expect(t_ns, emitted, |record| out.push(record));
-        Ok(())
+    /// Walks, and puts the walk where it belongs among the events.
+    fn place_snapshot(&mut self) {
+        if let Some(snapshot) = self.take_snapshot() {
+            self.tap.place(snapshot.ended_ns, snapshot);
+        }
     }
 
-    /// Takes what the merge has up to `settled_ns`, and a walk in its place among it.
-    fn release(&mut self, settled_ns: u64, out: &mut Vec<Record>) {
-        let first = out.len();
-        if let Some(snapshot) = self.snapshot.take_if(|snapshot| snapshot.ended_ns <= settled_ns) {
-            self.merge.release(snapshot.ended_ns, |record| out.push(record));
-            out.push(Record::Walk(snapshot));
-        }
-        self.merge.release(settled_ns, |record| out.push(record));
-        if let Some(asked) = &self.asked {
-            out[first..].iter_mut().for_each(|record| asked.place(record));
+    fn place_paths(&self, records: &mut [Record]) {
+        if let Some(paths) = &self.mkdir_paths {
+            records.iter_mut().for_each(|record| paths.place(record));
         }
     }
 }
 
 impl Feed for Stream {
     fn poll(&mut self, wants_walk: bool, out: &mut Vec<Record>) -> Result<Polled> {
-        let now_ns = clock::monotonic_ns();
-        let drained = self.live.drain(&mut self.merge);
-        self.undecodable += drained.undecodable;
-        let settled_ns = now_ns.saturating_sub(SETTLED_NS);
-        self.release(settled_ns, out);
-        let checked = self.checked.elapsed() >= CHECK;
-        if checked {
-            self.check(now_ns, out)?;
-            if wants_walk && self.snapshot.is_none() {
-                self.snapshot = self.take_snapshot();
-            }
+        let first = out.len();
+        let polled = self.tap.poll(clock::monotonic_ns(), out)?;
+        self.place_paths(&mut out[first..]);
+        if polled.checked && wants_walk && self.tap.waiting().is_none() {
+            self.place_snapshot();
         }
-        Ok(Polled { settled_ns, pressed: drained.pressed, checked })
+        Ok(polled)
     }
 
     fn end(&mut self, out: &mut Vec<Record>) -> Result<u64> {
-        let end_ns = clock::monotonic_ns();
-        let missed = self.live.check()?.missed;
-        // The first walk may still wait for the events before it.
-        self.undecodable += self.live.drain(&mut self.merge).undecodable;
-        self.release(end_ns, out);
-        // References, charges and IDs of the survivors as they are now.
-        self.snapshot = self.take_snapshot();
-        let emitted = self.live.detach()?;
-        self.undecodable += self.live.drain(&mut self.merge).undecodable;
-        self.release(u64::MAX, out);
-        self.merge.finish(emitted.events, |record| out.push(record));
-        let missed = missed.into_iter().chain(emitted.unreturned);
-        out.extend(missed.map(|(hook, firings)| Record::Missed { t_ns: end_ns, hook, firings }));
+        let (first, end_ns) = (out.len(), clock::monotonic_ns());
+        // The first walk may still be waiting for events.
+        self.tap.close(end_ns, out)?;
+        self.place_paths(&mut out[first..]);
+        // Current references, charges and IDs of the survivors.
+        self.place_snapshot();
+        let rest = out.len();
+        self.tap.finish(end_ns, out)?;
+        self.place_paths(&mut out[rest..]);
         Ok(end_ns)
     }
 
     fn undecodable(&self) -> u64 {
-        self.undecodable
+        self.tap.undecodable()
     }
 
     fn walk(&mut self, out: &mut Vec<Record>) {

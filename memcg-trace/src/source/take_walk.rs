@@ -1,4 +1,4 @@
-//! The kernel as it is: the walk's memcgs as events, in an order in which parents come first.
+//! Takes a walk, as events sorted so that parents come first.
 
 use foldhash::{HashMap, HashMapExt as _};
 use memcg_trace_common::EventHeader;

@@ -2,7 +2,10 @@
 
 use memcg_trace_common::Hook;
 
-use crate::event::{Event, Key, Task, parent_of};
+use crate::{
+    cause::Pinned,
+    event::{Event, Key, Task, parent_of},
+};
 
 /// State of a memcg; in the order of its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,6 +71,8 @@ pub struct Memcg {
     pub charged_pages: Option<u64>,
     /// Known for dying memcgs, if they have their own slab caches and these were read.
     pub slab_caches: Option<Box<SlabCaches>>,
+    /// What refers to it: known of dying memcgs, if somebody looked.
+    pub pinned: Option<Box<Pinned>>,
     /// Dying for longer than the grace time, and reported.
     pub leaked: bool,
 }
@@ -106,6 +111,7 @@ impl Memcg {
             css_refs: None,
             charged_pages: None,
             slab_caches: None,
+            pinned: None,
             leaked: false,
         };
         memcg.learn(event);

@@ -37,7 +37,7 @@ pub use totals::Totals;
 use self::{ids::Forecast, ledger::Ledger, path::Paths, recent::Recent, walk::Loss};
 use crate::{
     event::{Event, ID_LIMIT, Key},
-    record::{Backend, Record, Snapshot},
+    record::{Backend, CacheCopies, Learned, Pins, Record, Snapshot},
 };
 
 /// The tracker's configuration, and facts from before the first event.
@@ -112,19 +112,32 @@ impl Tracker {
                 totals.missed_firings = totals.missed_firings.saturating_add(firings);
                 (t_ns, What::Missed { hook, firings })
             }
-            Record::Names { .. } | Record::NamesMissing(_) => return,
-            Record::Caches { hold, ref of, .. } => return self.has_caches(hold, of),
+            Record::Learned(Learned::Names { .. } | Learned::NamesMissing(_)) => return,
+            Record::Learned(Learned::Copies(ref copies)) => return self.have_copies(copies),
+            Record::Learned(Learned::Pins(ref pins)) => return self.are_pinned(pins),
         };
         self.loss.happened(t_ns);
         out.push(Change { t_ns, task: None, what });
     }
 
-    /// Stores the slab caches of dying memcgs; memcgs freed meanwhile are ignored.
-    fn has_caches(&mut self, hold: bool, of: &[(Key, Vec<Box<[u8]>>)]) {
-        for (key, names) in of {
+    /// What was read of those that are dying; others have come and gone meanwhile.
+    fn have_copies(&mut self, copies: &CacheCopies) {
+        let hold = copies.hold;
+        for (key, names) in &copies.of {
             self.ledger.edit(key, |memcg| {
                 if memcg.state == State::Dying {
                     memcg.slab_caches = Some(Box::new(SlabCaches { names: names.clone(), hold }));
+                }
+            });
+        }
+    }
+
+    /// Stores the pins of dying memcgs; memcgs freed meanwhile are ignored.
+    fn are_pinned(&mut self, pins: &Pins) {
+        for (key, pinned) in &pins.of {
+            self.ledger.edit(key, |memcg| {
+                if memcg.state == State::Dying {
+                    memcg.pinned = Some(Box::new(pinned.clone()));
                 }
             });
         }

@@ -111,7 +111,8 @@ fn resolve(
     let file = lengths.map(|length| Module(path[..length].to_vec())).find(|file| files.contains_key(file))?;
     // What a face passes on is an item in it, or bears the name of the room that it is from.
     let item = (file.0.len() + 1).min(path.len());
-    match exports.get(&path[..item]) {
+    // A macro is passed on under its own path.
+    match exports.get(&path[..item]).filter(|from| ***from != path[..item]) {
         Some(from) => resolve([from.as_slice(), &path[item..]].concat(), files, exports),
         None => Some(file),
     }

@@ -1,4 +1,4 @@
-//! `doctor`: it judges by what stays dying, and goes on after a no.
+//! `doctor` judges by persistently dying memcgs, and continues after a no.
 
 use crate::support::{
     cgroup::Cgroup, doctor::Doctor, eventually, machine, pins::unreaped_task, process::command,
@@ -18,7 +18,7 @@ fn zombies_make_a_node_sick() {
         if kept >= Some(1) {
             return Ok(doctor);
         }
-        // What happens to pin it besides the task, pages of a library that was not cached, is let go.
+        // Release other pins than the task: pages of a library that was not cached.
         home.reclaim();
         Err(doctor.summary.to_string())
     });

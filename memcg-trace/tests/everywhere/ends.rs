@@ -21,7 +21,7 @@ fn signals_end_it_with_a_summary() {
     }
 }
 
-/// Text as well: the summary is the last thing on stdout, and stderr is for talk.
+/// The same for text: the summary is the last output on stdout, messages go to stderr.
 #[test]
 fn text_ends_with_a_summary() {
     let _machine = machine();

@@ -1,4 +1,4 @@
-//! What a machine may lack: one sentence that says what, and exit code 69.
+//! Machines that lack something: one sentence with the reason, and exit code 69.
 
 use std::{os::unix::process::CommandExt as _, process::Command};
 
@@ -12,12 +12,12 @@ use crate::support::{
     tracer::Tracer,
 };
 
-/// Runs a command that cannot work here, and returns its complaint. If it works after all, it ends by itself.
+/// Runs a command that cannot work here, and returns its error. If it does work, it ends by itself.
 fn complaint(command: &mut Command) -> String {
     let output = run(command);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(69), "{stderr}");
-    assert_eq!(output.stdout, b"", "talk belongs on stderr");
+    assert_eq!(output.stdout, b"", "messages belong on stderr");
     assert_eq!(stderr.lines().filter(|line| line.starts_with("memcg-trace: ")).count(), 1, "{stderr}");
     stderr
 }
@@ -54,7 +54,7 @@ fn with_a_file_that_is_no_btf() {
     assert!(stderr.contains("no-btf"), "{stderr}");
 }
 
-/// The layout is proven on our own cgroup. Each of these members leads there: one of them elsewhere is another kernel.
+/// The layout is proven on our own cgroup. Each of these members leads there: if one is moved, the proof must fail.
 #[test]
 fn with_another_kernels_btf() {
     let _machine = machine();

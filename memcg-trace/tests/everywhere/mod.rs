@@ -1,7 +1,8 @@
-//! What holds on any machine, with either backend.
+//! Tests for any machine, with either backend.
 
 mod doctor;
 mod ends;
+mod explains;
 mod failures;
 mod filters;
 mod mutations;

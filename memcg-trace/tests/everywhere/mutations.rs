@@ -1,7 +1,7 @@
-//! `verify` with a witness that errs: what it does not know it must not say.
+//! `verify` with a wrong witness: it must not claim what it does not know.
 //!
 //! The hooks, the kernel and the scenarios are real. Between the hooks and the ledger, or between the kernel and the
-//! comparison, stands a liar. tests/verify/judging.rs has more of them, without a kernel.
+//! comparison, there is a liar. tests/verify/judging.rs has more of them, without a kernel.
 
 use std::{thread, time::Duration};
 
@@ -27,13 +27,13 @@ const SCENARIOS: [ScenarioName; 2] = [ScenarioName::Churn, ScenarioName::Unreape
 const SETTINGS: Settings =
     Settings { cgroups: 3, settle: Duration::from_secs(2), agree: Duration::from_millis(200) };
 
-/// What is wrong with the witnesses.
+/// The lies.
 #[derive(Clone, Copy)]
 struct Liar {
     what: &'static str,
-    /// Whether the ledger hears of a record; the number counts them.
+    /// Whether the ledger gets a record, by its number.
     hears: fn(&Record, u64) -> bool,
-    /// What the kernel's counts are made to be.
+    /// Changes the kernel's counts.
     counts: fn(Counted) -> Counted,
     /// Verdicts on [`SCENARIOS`].
     verdicts: [Verdict; 2],
@@ -53,7 +53,7 @@ const LIARS: &[Liar] = &[
     Liar {
         what: "the hook on css_offline (kprobe) or cgroup_rmdir (tracepoint) is not attached",
         hears: |record, _| !of(record, &[Hook::CssOffline, Hook::CssOfflineEnter, Hook::CgroupRmdir]),
-        // It is seen to be freed, which says enough.
+        // It is seen to be freed, which is sufficient.
         verdicts: [Clean, Inconclusive],
         ..HONEST
     },
@@ -128,7 +128,7 @@ impl Oracle for Faked<'_> {
     }
 }
 
-/// Verdicts on [`SCENARIOS`], and why they are what they are.
+/// Verdicts on [`SCENARIOS`], and their reasons.
 fn play(kernel: &Kernel, liar: &Liar) -> Result<Vec<(Verdict, Option<String>)>> {
     let stage = Stage::new(&kernel.controller)?;
     let clock = Clock { boottime_offset_ns: 0, realtime_offset_ns: 0 };

@@ -1,4 +1,4 @@
-//! Names of cgroups are bytes that anybody with a cgroup of their own may choose.
+//! Names of cgroups are arbitrary bytes, chosen by anybody who can create cgroups.
 
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, process::Stdio};
 
@@ -20,7 +20,7 @@ const NAMES: &[(&[u8], &str)] = &[
     (b"\"quotes\" and \\", "\"quotes\" and \\"),
     ("größe-日本".as_bytes(), "größe-日本"),
     ("\u{202e}txt.exe".as_bytes(), "\u{202e}txt.exe"),
-    // Not UTF-8: escaped, and marked so.
+    // Not UTF-8: escaped, and marked as such.
     (b"\xff\xfe\\", "\\xff\\xfe\\\\"),
 ];
 

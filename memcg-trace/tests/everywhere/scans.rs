@@ -1,4 +1,4 @@
-//! `scan`: zombies that were there before the tool was.
+//! `scan`: zombies older than the tool.
 
 use crate::support::{
     cgroup::Cgroup,
@@ -44,8 +44,8 @@ fn zombies_of_before_are_listed() {
     wait_for("the zombies to go", &home, &[]);
 }
 
-/// Scans until it lists these memcgs below `home`. What happens to pin others, a charge stock or a page of a library that
-/// was first read there, is let go.
+/// Scans until it lists these memcgs below `home`. Releases other pins: charge stocks, and pages of libraries first
+/// read there.
 fn wait_for(what: &str, home: &Cgroup, expected: &[(u64, &str)]) -> Scan {
     eventually(what, || {
         let scan = Scan::run(&[]);

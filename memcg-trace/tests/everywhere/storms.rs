@@ -1,4 +1,4 @@
-//! Many cgroups at once: nothing is lost, or the loss is told.
+//! Many cgroups at once: nothing is lost, or the loss is reported.
 
 use nix::sys::signal::Signal;
 
@@ -14,7 +14,7 @@ fn storm_loses_nothing() {
 
     let _machine = machine();
     let home = Cgroup::home("storm");
-    // What goes during the storm must not make room for what stays of it.
+    // Zombies freed during the storm must not offset those that stay.
     evict_stocks();
     let before = oracle::dying();
     let below = format!("{}/*", home.path());
@@ -42,7 +42,7 @@ fn storm_loses_nothing() {
     assert!(outcome.count("created") >= CGROUPS as u64, "{}", outcome.summary);
 }
 
-/// The tracer sleeps through a storm: its buffers overflow, whatever the machine.
+/// The tracer is stopped during a storm: its buffers overflow on any machine.
 #[test]
 fn loss_is_told_and_inconclusive() {
     let _machine = machine();
@@ -61,7 +61,7 @@ fn loss_is_told_and_inconclusive() {
     assert_eq!(outcome.code, Some(4), "{}", outcome.stderr);
 }
 
-/// What gets lost at the very end is known too, although no later event reveals it.
+/// Loss at the very end is detected, although no later event reveals it.
 #[test]
 fn loss_at_the_end_is_told() {
     let _machine = machine();
@@ -78,8 +78,8 @@ fn loss_at_the_end_is_told() {
     assert_eq!(outcome.code, Some(4), "{}", outcome.stderr);
 }
 
-/// A memcg that was born while nobody looked: a walk over the kernel's memcgs finds it, and makes the ledger whole again.
-/// What came and went meanwhile stays unknown.
+/// A memcg created while events were lost: a walk finds it and reconciles the ledger. Memcgs created and freed
+/// meanwhile stay unknown.
 #[test]
 fn walk_makes_good_for_loss() {
     let _machine = machine();
@@ -94,7 +94,7 @@ fn walk_makes_good_for_loss() {
     assert_eq!((&found["found"], &found["memcg"]["state"]), (&"added".into(), &"online".into()), "{found}");
     assert_eq!(found["memcg"]["cgroup_id"], id, "{found}");
     victim.remove();
-    // In a buffer this small its end may get lost as well: then the next walk tells.
+    // In such a small buffer its end may be lost as well: then the next walk reports it.
     tracer.event_where("the end of the victim", |event| {
         let ended = matches!(event["event"].as_str(), Some("freed" | "late")) || event["found"] == "freed";
         ended && event["memcg"]["cgroup_id"] == id

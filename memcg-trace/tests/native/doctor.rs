@@ -1,4 +1,4 @@
-//! `doctor` goes on after a no, and changes nothing.
+//! `doctor` continues after a no, and changes nothing.
 
 use std::{fs, os::unix::process::CommandExt as _};
 
@@ -10,7 +10,7 @@ use crate::support::{
     sandbox::{without_mounts, without_test_runs},
 };
 
-/// What is asked of every machine.
+/// Features probed on every machine.
 const ALWAYS: &[&str] = &[
     "privileges",
     "kernel not locked down",

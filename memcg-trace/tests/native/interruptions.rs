@@ -1,4 +1,4 @@
-//! `verify` interrupted at any moment: nothing is left.
+//! `verify` interrupted at any moment leaves nothing behind.
 
 use std::{process::Stdio, thread, time::Duration};
 
@@ -18,14 +18,14 @@ use crate::support::{
     verify::Left,
 };
 
-/// By the environment: for the acceptance, more than for every day.
+/// Environment variable for the number of rounds: more for acceptance tests.
 const ROUNDS: &str = "MEMCG_TRACE_INTERRUPTIONS";
 const EVERY_DAY: u64 = 5;
 
 #[test]
 fn interrupted_at_any_moment() {
     let _machine = machine();
-    // What it leaves behind becomes our child.
+    // Orphans of it become our children.
     prctl::set_child_subreaper(true).expect("become a subreaper");
     let rounds = std::env::var(ROUNDS).map_or(EVERY_DAY, |rounds| rounds.parse().expect(ROUNDS));
     let whole = {
@@ -33,16 +33,16 @@ fn interrupted_at_any_moment() {
         assert!(matches!(verify(None), Some(0 | 3)), "it is not interrupted and judges");
         begun.elapsed()
     };
-    // Modules that it loaded stay, and zram comes with a device.
+    // Modules that it loaded stay, and loading zram creates a device.
     let before = Left::now();
     before.assert_nothing_of_verify();
     for round in 0..rounds {
-        // Spread over the whole run, in no order: a fraction of the golden ratio.
+        // Spread over the whole run by multiples of the golden ratio.
         let share = (round as f64 * 0.618_034).fract();
         let delay = whole.mul_f64(share);
         let signal = if round % 2 == 0 { Signal::SIGINT } else { Signal::SIGTERM };
         let code = verify(Some((signal, delay)));
-        // It may have been faster.
+        // It may have finished before.
         assert!(matches!(code, Some(0 | 1 | 3)), "{signal} after {delay:?}: {code:?}");
         eventually(&format!("nothing to be left, {signal} after {delay:?} of {whole:?}"), || {
             let now = Left::now();

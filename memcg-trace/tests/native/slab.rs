@@ -1,4 +1,4 @@
-//! `slab` where nothing can be hooked: what the kernel's list shows from look to look.
+//! `slab` without hooks: changes in the kernel's list.
 
 use std::{fs, path::Path};
 
@@ -10,10 +10,10 @@ use crate::support::{
     tracer::{Tracer, parse},
 };
 
-/// What the objects of a zram device's first cache have room for (`ZS_HANDLE_SIZE`): no other cache is that small.
+/// Object size of a zram device's first cache (`ZS_HANDLE_SIZE`): no other cache is that small.
 const HANDLES: &str = "/sys/kernel/slab/:0000008";
 
-/// A zram device of our own. With a size it has caches, without it has none; it goes with the test.
+/// A zram device. It has caches once it has a size; removed at the end of the test.
 struct Zram(String);
 
 impl Zram {
@@ -39,7 +39,7 @@ impl Drop for Zram {
 fn a_cache_comes_and_goes() {
     let _machine = machine();
     let zram = Zram::add();
-    // Another zram device has such a cache: this one would be given the same.
+    // If another zram device had such a cache, that of this one would be merged into it.
     eventually("other zram devices to go", || {
         if Path::new(HANDLES).exists() { Err(HANDLES.to_owned()) } else { Ok(()) }
     });
@@ -66,7 +66,7 @@ fn a_cache_comes_and_goes() {
 
     let outcome = tracer.stop();
     assert_eq!((outcome.code, &outcome.summary["backend"]), (Some(0), &json!("list")), "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("not known: who creates caches"), "it says so: {}", outcome.stderr);
+    assert!(outcome.stderr.contains("unknown: who creates caches"), "it says so: {}", outcome.stderr);
     assert_eq!(outcome.summary["kernel_caches"], outcome.summary["live"], "{}", outcome.summary);
     assert_eq!(outcome.summary["per_memcg_caches"], json!(false), "{}", outcome.summary);
 }
@@ -81,11 +81,11 @@ fn one_look() {
     assert_eq!(summary["type"], "summary");
     assert_eq!(summary["live"], json!(caches.len()), "{summary}");
     let names: Vec<_> = caches.iter().filter_map(|line| line["slab_cache"]["name"].as_str()).collect();
-    // Of the allocator itself, of the kernel, and one with objects.
+    // One of the allocator itself, one of the kernel, and one with objects.
     for name in ["kmalloc-64", "task_struct", "dentry"] {
         assert!(names.contains(&name), "{name} in {names:?}");
     }
     let text = run(command().args(["slab", "--by", "module"]));
     let text = String::from_utf8_lossy(&text.stdout).into_owned();
-    assert!(text.contains("no caches for each memcg"), "silence must not read as \"no leak\": {text}");
+    assert!(text.contains("memcgs share caches"), "silence must not read as \"no leak\": {text}");
 }

@@ -19,7 +19,7 @@ const CERTAIN: [(&str, &str, Option<&str>, bool); 6] = [
     ("cgroup-namespace", "leak", Some("pin_removed"), false),
     ("id-exhaustion", "skipped", None, false),
 ];
-/// Where pages pin a memcg, these leak; where not, none does (since 7.2).
+/// These leak where pages pin a memcg (before 7.1, see src/scenarios/pages.rs); otherwise none does.
 const PAGES: [&str; 4] = ["tmpfs", "page-cache", "mapped-file", "moved-task"];
 
 #[test]

@@ -1,17 +1,17 @@
-//! As much of the kernel's type information as offsets of members take (Documentation/bpf/btf.rst).
+//! A minimal BTF parser for offsets of members (Documentation/bpf/btf.rst).
 
 use std::fs;
 
 pub struct Btf {
     bytes: Vec<u8>,
-    /// Where each type is; they are numbered from 1.
+    /// Offsets of types, which are numbered from 1.
     types: Vec<usize>,
     strings: usize,
 }
 
 const STRUCT: u32 = 4;
 const UNION: u32 = 5;
-/// typedef, volatile, const: they stand for another type.
+/// typedef, volatile, const: refer to another type.
 const ALIASES: [u32; 3] = [8, 9, 10];
 
 impl Btf {
@@ -36,7 +36,7 @@ impl Btf {
         btf
     }
 
-    /// Bytes from the start of a struct to a member, or to a member of a member.
+    /// Byte offset of a member of a struct, possibly nested.
     pub fn offset(&self, owner: &str, path: &str) -> u64 {
         let named = |at: &&usize| self.kind(**at) == STRUCT && self.name(**at) == owner.as_bytes();
         let found = self.types[1..].iter().find(named);

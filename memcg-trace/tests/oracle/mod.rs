@@ -1,8 +1,8 @@
-//! An independent oracle: every memcg of the kernel, found another way than memcg-trace finds them.
+//! An independent oracle: finds every memcg of the kernel in a different way than memcg-trace.
 //!
-//! It begins at the symbol `root_mem_cgroup`, goes depth first through the lists `children` and `sibling`, and reads
-//! ELF headers, symbols and types by itself: nothing of memcg-trace or its libraries is in here. For a machine that is
-//! quiet: what it reads must not change meanwhile.
+//! It starts at the symbol `root_mem_cgroup`, traverses the lists `children` and `sibling` depth first, and parses ELF
+//! headers, symbols and types itself, without code of memcg-trace or its libraries. Only for an idle machine: memory
+//! must not change meanwhile.
 
 mod btf;
 
@@ -10,7 +10,7 @@ use std::{collections::BTreeSet, fs, fs::File, os::unix::fs::FileExt as _};
 
 use self::btf::Btf;
 
-/// What tells one memcg from another, and what state it is in.
+/// Identity and state of a memcg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Memcg {
     pub css: u64,
@@ -19,10 +19,10 @@ pub struct Memcg {
     pub id: u32,
 }
 
-/// More than there can be; the lists are circular.
+/// More than can exist; the lists are circular.
 const LIMIT: usize = 1 << 20;
 
-/// All memcgs, the root's included.
+/// All memcgs, including the root.
 pub fn memcgs() -> BTreeSet<Memcg> {
     let btf = Btf::of_kernel();
     let css = |member| btf.offset("cgroup_subsys_state", member);

@@ -1,4 +1,4 @@
-//! BTF of a kernel that is not this one: our own, with one member moved.
+//! BTF of a different kernel: our own, with one member moved.
 
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 
@@ -9,7 +9,7 @@ pub fn own() -> Vec<u8> {
     std::fs::read(KERNEL_BTF).unwrap_or_else(|error| panic!("read {KERNEL_BTF}: {error}"))
 }
 
-/// The same with `member` of `owner` eight bytes further on, as in a kernel that has a pointer more before it.
+/// The same with `member` of `owner` eight bytes later, as in a kernel with an additional pointer before it.
 pub fn with_moved_member(owner: &str, member: &str) -> Vec<u8> {
     let mut btf = own();
     // struct btf_header: magic, version, flags, then lengths and offsets behind the header.
@@ -29,7 +29,7 @@ pub fn with_moved_member(owner: &str, member: &str) -> Vec<u8> {
                 return btf;
             }
         }
-        // What follows the three words of a type, by its kind (include/uapi/linux/btf.h).
+        // Length of the data after the three words of a type, by kind (include/uapi/linux/btf.h).
         at += match kind {
             1 | 14 | 17 => 4,
             3 => 12,

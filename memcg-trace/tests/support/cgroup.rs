@@ -1,4 +1,4 @@
-//! Directories of the hierarchy that carries the memory controller, and tasks in them.
+//! Cgroups in the hierarchy of the memory controller, and tasks in them.
 
 use std::{
     ffi::OsStr,
@@ -17,7 +17,7 @@ pub enum Version {
     V2,
 }
 
-/// Where the memory controller is mounted.
+/// Version and mount point of the memory controller's hierarchy.
 pub fn hierarchy() -> (Version, PathBuf) {
     let v1 = Path::new("/sys/fs/cgroup/memory");
     if v1.join("cgroup.procs").exists() {
@@ -34,7 +34,7 @@ pub fn hierarchy() -> (Version, PathBuf) {
     (Version::V2, v2.to_owned())
 }
 
-/// A cgroup; it goes with everything below it, also when the test fails.
+/// A cgroup; removed with its descendants, even if the test fails.
 pub struct Cgroup {
     directory: PathBuf,
     path: String,
@@ -77,7 +77,7 @@ impl Cgroup {
         &self.directory
     }
 
-    /// From the root of the hierarchy.
+    /// Path from the root of the hierarchy.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -101,20 +101,20 @@ impl Cgroup {
         fs::write(self.directory.join(file), text)
     }
 
-    /// rmdir. A task that has just ended may still be in it.
+    /// rmdir. Waits for tasks that are exiting.
     pub fn remove(&self) {
         eventually(&format!("rmdir {}", self.path), || {
             fs::remove_dir(&self.directory).map_err(|error| error.to_string())
         });
     }
 
-    /// Lets the kernel reclaim what it can: also pages of programs and libraries that were first read in here, which no pin
-    /// of a test is.
+    /// Lets the kernel reclaim what it can, including pages of programs and libraries that were first read here, which
+    /// are not pins of a test.
     pub fn reclaim(&self) {
         reclaim(&self.directory);
     }
 
-    /// Lets a command start inside.
+    /// Makes a command start inside.
     pub fn hosts<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         let_join(&self.directory, command)
     }
@@ -128,19 +128,19 @@ impl Cgroup {
         )
     }
 
-    /// Runs a command inside, to its end.
+    /// Runs a command inside until it exits.
     pub fn run(&self, command: &mut Command) {
         let status = self.spawn(command).wait();
         assert!(status.success(), "{command:?} in {}: {status}", self.path);
     }
 
-    /// Runs a command that does next to nothing.
+    /// Runs a trivial command.
     pub fn run_something(&self) {
         self.run(&mut Command::new("true"));
     }
 }
 
-/// Lets the kernel reclaim from this cgroup and all below it, dead ones too.
+/// Lets the kernel reclaim from this cgroup and all descendants, including dead ones.
 pub fn reclaim(directory: &Path) {
     // Fails if not all can be reclaimed.
     let _ = match hierarchy().0 {
@@ -179,11 +179,11 @@ fn remove_tree(directory: &Path) {
     for entry in entries.filter(|entry| entry.file_type().is_ok_and(|ty| ty.is_dir())) {
         remove_tree(&entry.path());
     }
-    // Whether it worked shows when the directory is looked for.
+    // Errors show up when the directory is used.
     let _ = fs::remove_dir(directory);
 }
 
-/// A process that the test started; it ends with the test.
+/// A process started by the test; killed at its end.
 pub struct Task(pub Child);
 
 impl Task {
@@ -195,7 +195,7 @@ impl Task {
         self.0.wait().expect("wait for a child")
     }
 
-    /// Out of its cgroup, to the root of the hierarchy.
+    /// Moves it out of its cgroup, to the root of the hierarchy.
     pub fn move_to_root(&self) {
         let procs = hierarchy().1.join("cgroup.procs");
         fs::write(procs, self.pid().to_string()).expect("move a task to the root cgroup");
@@ -204,7 +204,7 @@ impl Task {
 
 impl Drop for Task {
     fn drop(&mut self) {
-        // Fails if it has ended: that is what is wanted.
+        // Fails if it has already exited, which is fine.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

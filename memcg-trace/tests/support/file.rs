@@ -1,4 +1,4 @@
-//! A temporary file that goes with the test.
+//! A temporary file, removed at the end of the test.
 
 use std::{env, fs, path::PathBuf, process};
 

@@ -1,6 +1,6 @@
-//! Real cgroups, real pins and a real memcg-trace: what the tests on a host and in a VM have in common.
+//! Real cgroups, real pins and a real memcg-trace: shared by the tests on a host and in a VM.
 //!
-//! Nothing here measures time. What the kernel does late is waited for, and a wait that is too long says what was seen.
+//! Nothing here measures time. Tests wait for the kernel, and a timeout reports the last state.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
@@ -10,7 +10,9 @@ pub mod cgroup;
 pub mod count;
 pub mod cri;
 pub mod doctor;
+pub mod explain;
 pub mod file;
+pub mod forked;
 pub mod node;
 pub mod oracle;
 pub mod pins;
@@ -32,31 +34,31 @@ use std::{
 
 use self::cgroup::Cgroup;
 
-/// Longer than anything takes, on an emulated CPU under load.
+/// Timeout for everything, on an emulated CPU under load.
 pub const DEADLINE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The machine, for one test: the kernel counts for all of them together.
+/// Exclusive use of the machine by one test, as the kernel's counts are global.
 pub struct Machine {
     _bystander: Cgroup,
     _turn: MutexGuard<'static, ()>,
 }
 
-/// Waits for its turn. Fails without root.
+/// Waits for exclusive use. Fails without root.
 pub fn machine() -> Machine {
     static MACHINE: Mutex<()> = Mutex::new(());
     assert!(
         nix::unistd::geteuid().is_root(),
         "this test needs root: it makes cgroups and loads eBPF programs; run \"cargo xtask test\""
     );
-    // A test that failed has cleaned up as well.
+    // Failed tests clean up as well.
     let turn = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
     cache_programs();
     Machine { _bystander: bystander::new(), _turn: turn }
 }
 
-/// Runs what the tests run inside of cgroups: a page of a program or a library stays charged to the memcg that first read
-/// it, and pins it. For each test anew: some drop the page cache.
+/// Runs the programs that tests run inside cgroups: otherwise their pages and those of libraries would be charged to
+/// the memcg that first read them, and pin it. Repeated for each test, as some drop the page cache.
 fn cache_programs() {
     let programs: [(&str, &[&str]); 4] = [
         ("true", &[]),
@@ -70,7 +72,7 @@ fn cache_programs() {
     }
 }
 
-/// Asks until there is an answer. `probe` says why there is none yet.
+/// Repeats `probe` until it succeeds; its errors describe what is missing.
 pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Result<T, String>) -> T {
     let start = Instant::now();
     loop {

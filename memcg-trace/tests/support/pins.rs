@@ -1,4 +1,4 @@
-//! What keeps a removed memcg in the kernel. Dropping a pin lets it go.
+//! Pins of removed memcgs. Dropping a pin releases the memcg.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use super::{
 
 pub const PAGE: u64 = 4096;
 
-/// A file on a tmpfs, written by a task of the cgroup that ended since: its pages stay charged.
+/// A tmpfs file, written by a task of the cgroup that has exited since: its pages stay charged.
 pub struct TmpfsFile(PathBuf);
 
 impl TmpfsFile {
@@ -39,7 +39,7 @@ impl Drop for TmpfsFile {
     }
 }
 
-/// A task that has ended and that nobody has waited for.
+/// A zombie task.
 pub fn unreaped_task(cgroup: &Cgroup) -> Task {
     let task = cgroup.spawn(&mut Command::new("true"));
     eventually("a zombie task", || {
@@ -97,18 +97,18 @@ fn run(program: &str, arguments: &[&str]) {
     assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A task whose memory was swapped out while it was in the cgroup, and that was moved out since; and how many of the
-/// cgroup's pages are swapped.
+/// A task whose memory was swapped out while it was in the cgroup, and that was moved out since; with the number of
+/// swapped pages.
 pub fn swapped_task(cgroup: &Cgroup, _: &Swap) -> (Task, u64) {
     const BYTES: usize = 4 << 20;
-    // It keeps the end of its input in memory until the input ends.
+    // It keeps the tail of its input in memory until EOF.
     let mut tail = Command::new("tail");
     tail.args(["-c", &BYTES.to_string()]).stdin(Stdio::piped()).stdout(Stdio::null());
     let mut task = cgroup.spawn(&mut tail);
     let input = task.0.stdin.as_mut().expect("tail's input");
     input.write_all(&vec![b'x'; BYTES]).expect("write to tail");
     eventually("pages in swap", || {
-        // Reclaims all it can get, and reports an error if that was not enough.
+        // Reclaims as much as possible, and returns an error if that was not enough.
         let _ = match hierarchy().0 {
             Version::V1 => cgroup.try_write("memory.force_empty", "0"),
             Version::V2 => cgroup.try_write("memory.high", "0"),

@@ -1,4 +1,4 @@
-//! memcg-trace as a process: what it prints as it comes, and how it ends.
+//! memcg-trace as a process: its output and exit code.
 
 use std::{
     env,
@@ -19,24 +19,24 @@ use nix::{
 
 use super::{DEADLINE, eventually};
 
-/// What it says on stderr when all hooks are attached.
+/// Its message on stderr when all hooks are attached.
 const READY: &str = "memcg-trace: tracing";
 
 /// The program under test.
 pub fn command() -> Command {
-    // In a VM there is no build: the program is where it was put.
+    // In a VM, the path of the program is given.
     let program = env::var_os("MEMCG_TRACE").unwrap_or_else(|| env!("CARGO_BIN_EXE_memcg-trace").into());
     let mut command = Command::new(program);
     command.env_remove("RUST_LOG").env_remove("NO_COLOR").stdin(Stdio::null());
     command
 }
 
-/// Runs it to its end, which must come by itself: the arguments bring it about, or the machine does.
+/// Runs it until it exits by itself.
 pub fn run(command: &mut Command) -> Output {
     command.output().unwrap_or_else(|error| panic!("run {command:?}: {error}"))
 }
 
-/// A running memcg-trace; it ends with the test.
+/// A running memcg-trace; killed at the end of the test.
 pub struct Process {
     child: Child,
     lines: Receiver<String>,
@@ -72,7 +72,7 @@ impl Process {
         process
     }
 
-    /// What it said on stderr so far.
+    /// Its stderr so far.
     pub fn said(&self) -> String {
         self.said.lock().expect("nothing panics while it holds this").clone()
     }
@@ -86,7 +86,7 @@ impl Process {
         self.lines.recv_timeout(timeout)
     }
 
-    /// Waits for its end: the exit code, the lines that were not taken yet, and what it said on stderr.
+    /// Waits for it to exit: returns the exit code, the remaining lines, and stderr.
     pub fn finish(mut self) -> (Option<i32>, Vec<String>, String) {
         let code = eventually("memcg-trace to end", || match self.child.try_wait() {
             Ok(Some(status)) => Ok(status.code()),
@@ -94,7 +94,7 @@ impl Process {
             Err(error) => panic!("wait for memcg-trace: {error}"),
         });
         let lines = self.lines.iter().collect();
-        // It has ended, so has what it says.
+        // It has exited, so its output is complete.
         let _ = self.listener.take().map(JoinHandle::join);
         (code, lines, self.said())
     }
@@ -102,20 +102,20 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Fails if it has ended: that is what is wanted.
+        // Fails if it has already exited, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// The time that is left of [`DEADLINE`].
+/// The time left of [`DEADLINE`].
 pub fn left(since: std::time::Instant) -> Duration {
     DEADLINE.saturating_sub(since.elapsed())
 }
 
 fn pass_on(stdout: impl Read, lines: &Sender<String>) {
     for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
-        // Nobody takes them once the test is over.
+        // The receiver is gone once the test is over.
         if lines.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
             return;
         }

@@ -1,8 +1,8 @@
-//! A machine that lacks something, for one command: it runs with mounts of its own.
+//! Simulates a machine that lacks something: runs a command with its own mounts.
 
 use std::{ffi::CStr, io, os::unix::process::CommandExt as _, process::Command, ptr};
 
-/// Lets the command run where these directories are empty.
+/// Makes these directories empty for the command.
 pub fn hiding(command: &mut Command, places: &'static [&'static CStr]) {
     let enter = move || {
         // SAFETY: C strings, and null pointers where the call takes none.
@@ -21,7 +21,7 @@ pub fn hiding(command: &mut Command, places: &'static [&'static CStr]) {
     unsafe { command.pre_exec(enter) };
 }
 
-/// Lets the command run where nothing is mounted at `places`.
+/// Unmounts `places` for the command.
 pub fn without_mounts(command: &mut Command, places: &'static [&'static CStr]) {
     let enter = move || {
         // SAFETY: C strings, and null pointers where the call takes none.
@@ -43,10 +43,10 @@ fn done(result: libc::c_int) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Lets the command run where the kernel loads programs and does not run them on demand, as before Linux 5.10.
+/// Makes test runs of programs fail for the command, as before Linux 5.10.
 pub fn without_test_runs(command: &mut Command) {
     const BPF_PROG_TEST_RUN: u32 = 10;
-    /// What such a kernel says.
+    /// The error of such a kernel.
     const ENOTSUPP: u32 = 524;
     let (word, equal) =
         (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K);
@@ -64,7 +64,7 @@ pub fn without_test_runs(command: &mut Command) {
     ];
     let enter = move || {
         let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
-        // SAFETY: the program and its instructions are there until the call returns.
+        // SAFETY: the program and its instructions outlive the call.
         done(unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) })
     };
     // SAFETY: after the fork it makes one system call.

@@ -9,7 +9,7 @@ use nix::{
 
 use super::cgroup::Cgroup;
 
-/// Lets each of `processes` create and remove a cgroup below `home`, `rounds` times, all at once.
+/// Lets each of `processes` create and remove a cgroup below `home`, `rounds` times, concurrently.
 pub fn storm(home: &Cgroup, processes: u32, rounds: u32) {
     let start = |process| {
         let path = home.directory().join(format!("storm-{process}"));

@@ -64,7 +64,7 @@ fn css_freed_but_held() {
 
 fn caches(of: &Css, names: &[&str]) -> Record {
     let names = names.iter().map(|name| name.as_bytes().into()).collect();
-    Record::Caches { t_ns: 0, hold: true, of: vec![(of.key, names)] }
+    Record::Learned(Learned::Copies(CacheCopies { t_ns: 0, hold: true, of: vec![(of.key, names)] }))
 }
 
 /// Who is due can be asked before time passes, and what was read of it is there when it is told as leaked.

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use events::{Css, Fired, MS, css};
 use memcg_trace::{
     event::Event,
-    record::{Backend, Record, Snapshot},
+    record::{Backend, CacheCopies, Learned, Record, Snapshot},
     tracker::{Change, Config, Found, Id, Memcg, State, Totals, Tracker, What},
 };
 use memcg_trace_common::{Field, Hook};

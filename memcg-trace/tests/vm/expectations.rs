@@ -21,17 +21,17 @@ use Fate::{Freed, Leaks};
 #[derive(Clone, Copy, Debug)]
 pub struct Kernel {
     pub series: &'static str,
-    /// Pages of a tmpfs file. Since 7.2 they move to the parent when the memcg goes offline.
+    /// Pages of a tmpfs file, which pin nothing since 7.1 (see src/scenarios/pages.rs).
     pub tmpfs: Fate,
-    /// The same in a child, of which the parent was removed too.
+    /// The same in a child whose parent was removed, too.
     pub nested: Fate,
-    /// The same after the controller was switched off, the cgroup still there.
+    /// The same after the controller was disabled, with the cgroup still there.
     pub toggled: Fate,
-    /// Pages in swap, which hold the memcg ID as well.
+    /// Pages in swap, which also hold the memcg ID.
     pub swap: Fate,
-    /// A task that nobody waited for.
+    /// A zombie task.
     pub task: Fate,
-    /// A cgroup namespace that began in the cgroup.
+    /// A cgroup namespace created in the cgroup.
     pub namespace: Fate,
     /// What mkdir fails with when all memcg IDs are in use: idr_alloc's word, then xa_alloc's.
     pub exhausted: Errno,

@@ -1,4 +1,4 @@
-//! The work that is traced: a cgroup is made and removed, over and over.
+//! The traced workload: creates and removes a cgroup in a loop.
 
 use std::fs::{self, File};
 use std::io;
@@ -15,12 +15,12 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-/// A directory of its own in the hierarchy that carries the memory controller; removed on drop, and by Ctrl-C too.
+/// A cgroup in the hierarchy of the memory controller, in which the workload runs; removed on drop, and on Ctrl-C.
 pub struct Churn {
     path: PathBuf,
     dir: File,
     hierarchy: Hierarchy,
-    /// What [`Churn::unfreed`] counts while we do nothing.
+    /// Result of [`Churn::unfreed`] while idle.
     baseline: u64,
     interrupted: Arc<AtomicBool>,
 }
@@ -31,25 +31,25 @@ enum Hierarchy {
     V2,
 }
 
-/// Cycles between two looks at the clock: shorter than a time slice, longer than what the look costs.
+/// Cycles between two clock reads: takes less than a time slice, but much longer than a clock read.
 const CHUNK: usize = 20;
-/// When the kernel frees nothing for so long it is through: an RCU grace period takes some ten milliseconds.
+/// If the kernel frees nothing for this long, it is done: an RCU grace period takes some ten milliseconds.
 const SETTLED: Duration = Duration::from_millis(500);
-/// The directory that is made and removed.
+/// Name of the cgroup that is created and removed.
 const NAME: &str = "cycle";
 
 impl Churn {
     pub fn new() -> Result<Self> {
         let interrupted = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
-            // In this order: the first signal sets the flag, a second one does what it always does.
+            // In this order: the first signal sets the flag, a second one has its default effect.
             flag::register_conditional_default(signal, interrupted.clone())
                 .and_then(|_| flag::register(signal, interrupted.clone()))
                 .context("cannot listen for signals")?;
         }
         let (mount, hierarchy) = memory_hierarchy()?;
         let path = mount.join(format!("memcg-trace-bench.{}", process::id()));
-        fs::create_dir(&path).with_context(|| format!("cannot make the cgroup {}", path.display()))?;
+        fs::create_dir(&path).with_context(|| format!("cannot create the cgroup {}", path.display()))?;
         let dir = File::open(&path).with_context(|| format!("cannot open {}", path.display()));
         let dir = dir.inspect_err(|_| drop(fs::remove_dir(&path)))?;
         let mut churn = Self { path, dir, hierarchy, baseline: 0, interrupted };
@@ -61,8 +61,8 @@ impl Churn {
         Ok(churn)
     }
 
-    /// Makes and removes a cgroup that often; how long one cycle takes, µs. Of the means over chunks the median counts:
-    /// a chunk in which something else had the CPU says nothing.
+    /// Creates and removes a cgroup `cycles` times; returns the time per cycle, µs. Takes the median over chunks, as
+    /// chunks in which something else used the CPU are not meaningful.
     pub fn run(&self, cycles: usize) -> Result<f64> {
         self.drain()?;
         let mut chunks_us = Vec::new();
@@ -73,24 +73,24 @@ impl Churn {
             }
             chunks_us.push(start.elapsed().as_secs_f64() * 1e6 / CHUNK as f64);
         }
-        // Whoever comes next does not pay for what is freed now.
+        // Frees outstanding cgroups, so that the next run does not pay for them.
         self.drain()?;
         Ok(super::table::median(&chunks_us))
     }
 
-    /// Makes and removes one cgroup, unless the user had enough.
+    /// Creates and removes one cgroup, unless interrupted.
     pub fn cycle(&self, name: &str) -> Result<()> {
         self.make(name)?;
         self.remove(name)
     }
 
-    /// Makes one cgroup, unless the user had enough.
+    /// Creates one cgroup, unless interrupted.
     pub fn make(&self, name: &str) -> Result<()> {
         if self.interrupted.load(Ordering::Relaxed) {
             bail!("interrupted");
         }
         mkdirat(&self.dir, name, Mode::S_IRWXU)
-            .with_context(|| format!("cannot make {}/{name}", self.path.display()))
+            .with_context(|| format!("cannot create {}/{name}", self.path.display()))
     }
 
     pub fn remove(&self, name: &str) -> Result<()> {
@@ -98,13 +98,13 @@ impl Churn {
             .with_context(|| format!("cannot remove {}/{name}", self.path.display()))
     }
 
-    /// What a tracer prints of each cycle of [`Self::run`]: the path as it is below the hierarchy's root.
+    /// The string that a tracer prints for each cycle of [`Self::run`]: the path below the root of the hierarchy.
     pub fn trail(&self) -> String {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         format!("/{name}/{NAME}")
     }
 
-    /// Waits until what was removed is freed, or until no more of it is: somebody else may make cgroups, too.
+    /// Waits until the removed cgroups are freed, or no more are: others may create cgroups, too.
     fn drain(&self) -> Result<()> {
         let (mut fewest, mut since) = (u64::MAX, Instant::now());
         while since.elapsed() < SETTLED {
@@ -118,7 +118,7 @@ impl Churn {
     }
 
     fn unfreed(&self) -> Result<u64> {
-        // On v1 only the number of all cgroups tells, the live ones included.
+        // v1 only counts all cgroups, including live ones.
         let (path, line, column) = match self.hierarchy {
             Hierarchy::V1 => (Path::new("/proc/cgroups").to_owned(), "memory", 2),
             Hierarchy::V2 => (self.path.join("cgroup.stat"), "nr_dying_descendants", 1),
@@ -133,7 +133,7 @@ impl Churn {
 
 impl Drop for Churn {
     fn drop(&mut self) {
-        // From here on a signal ends us at once.
+        // From here on a signal ends the process at once.
         self.interrupted.store(true, Ordering::Relaxed);
         match fs::remove_dir(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

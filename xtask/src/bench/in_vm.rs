@@ -1,5 +1,4 @@
-//! What cannot be measured on this machine: tests that measure in a VM, and print a line `figure NAME MICROSECONDS` for each
-//! sample.
+//! Measurements in a VM: tests that print a line `figure NAME MICROSECONDS` for each sample.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -27,7 +26,7 @@ impl Figures {
     fn parse(stdout: &str) -> Self {
         let mut figures = HashMap::<_, Vec<_>>::new();
         for line in stdout.lines() {
-            // The first figure stands behind what the test program says of the test.
+            // The first figure follows the name of the test on the same line.
             let figure = line.split_once("figure ").and_then(|(_, figure)| figure.split_once(' '));
             if let Some((name, us)) = figure
                 && let Ok(us) = us.trim().parse()

@@ -1,4 +1,4 @@
-//! The loader's own work, measured by memcg-trace/benches in processes of their own.
+//! The loader's own work, measured by memcg-trace/benches in separate processes.
 
 use std::process::Command;
 
@@ -25,7 +25,7 @@ pub struct Memory {
     after_bytes: u64,
 }
 
-/// Millions of events a second of CPU time, one figure a batch.
+/// Millions of events per second of CPU time, one sample per batch.
 pub fn throughput(workspace: &Workspace) -> Result<Vec<f64>> {
     let measured: Throughput = measure(workspace, "ledger", "throughput")?;
     Ok(measured.events_per_second.iter().map(|rate| rate / 1e6).collect())
@@ -35,13 +35,13 @@ pub fn memory(workspace: &Workspace) -> Result<Memory> {
     measure(workspace, "ledger", "memory")
 }
 
-/// Millions of recorded events a second of CPU time, one figure a replay; `what` is printed of them.
+/// Millions of recorded events per second of CPU time, one sample per replay; `what` selects the output.
 pub fn replay(workspace: &Workspace, what: &str) -> Result<Vec<f64>> {
     let measured: Throughput = measure(workspace, "replay", what)?;
     Ok(measured.events_per_second.iter().map(|rate| rate / 1e6).collect())
 }
 
-/// Millions of cgroup paths a second of CPU time that are read for container and unit, one figure a batch.
+/// Millions of cgroup paths per second of CPU time that are parsed for container and unit, one sample per batch.
 pub fn paths(workspace: &Workspace) -> Result<Vec<f64>> {
     #[derive(Deserialize)]
     struct Paths {
@@ -51,7 +51,7 @@ pub fn paths(workspace: &Workspace) -> Result<Vec<f64>> {
     Ok(measured.paths_per_second.iter().map(|rate| rate / 1e6).collect())
 }
 
-/// Microseconds of CPU time to find the names of a container, one figure a batch.
+/// Microseconds of CPU time to find the names of a container, one sample per batch.
 pub fn names(workspace: &Workspace) -> Result<Vec<f64>> {
     #[derive(Deserialize)]
     struct Names {

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what tracing costs.
+//! `cargo xtask bench`: the cost of tracing.
 
 mod churn;
 mod in_vm;
@@ -22,48 +22,48 @@ use crate::build;
 use crate::process::{find, is_root, step};
 use crate::workspace::Workspace;
 
-/// Measure what tracing costs the traced machine and the loader, and print it beside the goals.
+/// Measure the cost of tracing for the machine and the loader, and compare it with the goals.
 ///
-/// The cost for the machine: rounds of making and removing a cgroup in the hierarchy of the memory controller, untraced,
-/// under memcg-trace, and under bpftrace with the equivalent three tracepoints. A round has all three, and ratios are
-/// taken within it, so that what else happens on the machine hits them alike. The cost for the loader: events a second
-/// through decode, merge and ledger, and resident memory when as many memcgs are tracked as there are memcg IDs. And one
-/// look at 20,000 memcgs: the walk through the kernel, and what a scan makes of it; and in a VM at 65,000, beside
-/// /proc/kcore; and slab caches that come and go there, traced and untraced.
+/// Cost for the machine: rounds of creating and removing a cgroup in the hierarchy of the memory controller, untraced,
+/// under memcg-trace, and under bpftrace with the equivalent three tracepoints. Each round has all three, and ratios
+/// are computed within it, so that other load on the machine affects them equally. Cost for the loader: events per
+/// second through decode, merge and ledger, and resident memory when tracking as many memcgs as there are memcg IDs.
+/// Also a walk and a scan of 20,000 memcgs; in a VM, a walk of 65,000, by program and through /proc/kcore; and slab
+/// caches created and destroyed there, traced and untraced.
 ///
-/// A figure is the median of its samples, with the quartiles beside it. A missed goal is no failure.
+/// A figure is the median of its samples, with quartiles. A missed goal is not a failure.
 #[derive(clap::Args)]
 pub struct Args {
     /// Rounds of mkdir and rmdir
     #[arg(long, value_name = "N", default_value_t = 15)]
     rounds: usize,
-    /// How often a cgroup is made and removed in each part of a round
+    /// Cgroups created and removed in each part of a round
     #[arg(long, value_name = "N", default_value_t = 3000)]
     cycles: usize,
-    /// Three rounds: for a glance, not for a verdict
+    /// Only three rounds: for a quick look, too few to judge
     #[arg(long, conflicts_with = "rounds")]
     quick: bool,
-    /// Leave bpftrace out
+    /// Run without bpftrace
     #[arg(long)]
     no_bpftrace: bool,
 }
 
 pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     if !is_root() {
-        bail!("measuring makes cgroups: run \"cargo xtask bench\" as root");
+        bail!("the benchmark creates cgroups: run \"cargo xtask bench\" as root");
     }
     let loader = build::build(workspace)?;
     let mut tracers = vec![Tracer::memcg_trace(&loader)];
     if !args.no_bpftrace {
         if find("bpftrace").is_none() {
-            bail!("bpftrace is missing: run \"cargo xtask setup\", or leave it out with --no-bpftrace");
+            bail!("bpftrace is missing: run \"cargo xtask setup\", or pass --no-bpftrace");
         }
         tracers.push(Tracer::bpftrace());
     }
     let busy = busy_percent()?;
     if busy > 10.0 {
         eprintln!(
-            "xtask: others keep the CPUs {busy:.0} % busy: the figures are noisy; \"nice -n -19\" helps"
+            "xtask: other load keeps the CPUs {busy:.0} % busy: the figures are noisy; \"nice -n -19\" helps"
         );
     }
     let rounds = if args.quick { 3 } else { args.rounds };
@@ -130,7 +130,7 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// How much of the CPUs is in use while we do nothing.
+/// CPU utilisation while idle.
 fn busy_percent() -> Result<f64> {
     let (idle, total) = cpu_ticks()?;
     thread::sleep(Duration::from_secs(1));
@@ -138,7 +138,7 @@ fn busy_percent() -> Result<f64> {
     Ok(100.0 * (1.0 - (idle_then - idle) / (total_then - total).max(1.0)))
 }
 
-/// Of all CPUs since boot: idle (waiting for a disk is idle, too), and altogether.
+/// CPU time since boot, all CPUs: idle (including iowait), and total.
 fn cpu_ticks() -> Result<(f64, f64)> {
     let stat = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
     let first = stat.lines().next().unwrap_or_default();
@@ -146,7 +146,7 @@ fn cpu_ticks() -> Result<(f64, f64)> {
     Ok((ticks.iter().skip(3).take(2).sum(), ticks.iter().sum()))
 }
 
-/// Untraced, or under one tracer: a sample a round.
+/// Results untraced, or under one tracer: one sample per round.
 struct Side {
     name: &'static str,
     cycle_us: Vec<f64>,
@@ -162,7 +162,7 @@ fn sides(tracers: &[Tracer], rounds: usize, cycles: usize) -> Result<Vec<Side>> 
     // Caches and the cgroup's files are cold.
     churn.run(cycles)?;
     for round in 0..rounds {
-        // Each round begins with another side: none of them always comes after the most expensive one.
+        // Each round starts with a different side, so that none always follows the most expensive one.
         for turn in 0..sides.len() {
             let index = (round + turn) % sides.len();
             let side = &mut sides[index];

@@ -1,4 +1,4 @@
-//! What is printed: a line for each figure, beside its goal.
+//! The table of results: one line per figure, with its goal.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ enum Goal {
     AtLeast(f64),
 }
 
-/// A figure and the samples it is the median of.
+/// A figure: the median of its samples.
 pub struct Row {
     what: String,
     unit: Unit,
@@ -108,7 +108,7 @@ pub fn median(samples: &[f64]) -> f64 {
     quantile(samples, 0.5)
 }
 
-/// Between two samples the line that joins them; 0 without samples.
+/// Interpolates linearly between samples; 0 without samples.
 fn quantile(samples: &[f64], part: f64) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);

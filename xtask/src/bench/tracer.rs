@@ -1,4 +1,4 @@
-//! What watches the churn.
+//! The tracers that run during the workload.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -21,14 +21,14 @@ pub struct Tracer {
     command: Vec<String>,
 }
 
-/// The same facts as ours, as far as the formatted tracepoints have them.
+/// Prints the same facts as memcg-trace, as far as the formatted tracepoints have them.
 const BPFTRACE: &str = r#"tracepoint:cgroup:cgroup_mkdir, tracepoint:cgroup:cgroup_rmdir, tracepoint:cgroup:cgroup_release {
     printf("%llu %d %s %d %s\n", nsecs, pid, comm, args->id, str(args->path));
 }"#;
-/// Lines that the cheapest tracer prints for one cgroup.
+/// Minimum number of lines that a tracer prints per cgroup.
 const LINES: usize = 3;
 
-/// bpftrace compiles its program first.
+/// Startup timeout: bpftrace compiles its program first.
 const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(30);
 
@@ -38,14 +38,14 @@ impl Tracer {
         Self { name: "memcg-trace", command: command.map(str::to_owned).to_vec() }
     }
 
-    /// bpftrace, which needs tracefs, in a mount namespace of its own: the mount is gone with it.
+    /// bpftrace in its own mount namespace, as it needs tracefs: the mount goes away with it.
     pub fn bpftrace() -> Self {
         let shell = r#"mount -t tracefs tracefs /sys/kernel/tracing && exec bpftrace -e "$0""#;
         let command = ["unshare", "--mount", "sh", "-c", shell, BPFTRACE];
         Self { name: "bpftrace", command: command.map(str::to_owned).to_vec() }
     }
 
-    /// Watches a run: how long a cycle took (µs), and the tracer's resident memory after it (MiB).
+    /// Traces a run: returns the time per cycle (µs), and the tracer's resident memory after it (MiB).
     pub fn observe(&self, churn: &Churn, cycles: usize) -> Result<(f64, f64)> {
         let mut running = self.start()?;
         running.await_ready(churn)?;
@@ -60,11 +60,11 @@ impl Tracer {
     }
 
     fn start(&self) -> Result<Running> {
-        // In memory and without a name. A pipe would need a reader, and that would take a CPU from the churn.
+        // A memfd. A pipe would need a reader, which would take CPU time from the workload.
         let output = memfd_create(c"output", MFdFlags::MFD_CLOEXEC).context("cannot make a memfd")?;
         let output = File::from(output);
         let handle = || output.try_clone().context("cannot duplicate a descriptor");
-        // Ends with us, however we end.
+        // The tracer is killed if we exit for any reason.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "INT"]).args(self.command.iter().map(OsStr::new));
         command.stdin(Stdio::null()).stdout(handle()?).stderr(handle()?);
@@ -73,7 +73,7 @@ impl Tracer {
     }
 }
 
-/// A tracer at work; dropping it ends it.
+/// A running tracer; dropping it ends it.
 struct Running {
     name: &'static str,
     child: Child,
@@ -82,7 +82,8 @@ struct Running {
 }
 
 impl Running {
-    /// Makes and removes cgroups until the whole life of one was told: only then are all hooks attached.
+    /// Creates and removes cgroups until the tracer has printed the whole life of one: only then are all hooks
+    /// attached.
     fn await_ready(&mut self, churn: &Churn) -> Result<()> {
         let start = Instant::now();
         for attempt in 0_u64.. {
@@ -93,7 +94,7 @@ impl Running {
                 break;
             }
             if let Some(status) = self.child.try_wait().context("cannot wait")? {
-                bail!("{} ended at once: {status}: {}", self.name, self.last_words());
+                bail!("{} exited immediately: {status}: {}", self.name, self.last_words());
             }
             if start.elapsed() > START {
                 bail!("{} prints nothing about cgroups: {}", self.name, self.last_words());
@@ -110,17 +111,17 @@ impl Running {
         Ok(kib.with_context(|| format!("{path} has no VmRSS"))? / 1024.0)
     }
 
-    /// Ends it as Ctrl-C does; what it printed.
+    /// Ends it with SIGINT; returns its output.
     fn stop(mut self) -> Result<String> {
         let status = self.end()?;
         if !status.is_some_and(|status| status.success()) {
-            let status = status.map_or("does not end".to_owned(), |status| status.to_string());
+            let status = status.map_or("does not exit".to_owned(), |status| status.to_string());
             bail!("{}: {status}: {}", self.name, self.last_words());
         }
         self.output()
     }
 
-    /// `None`: it did not listen and was killed.
+    /// `None`: it ignored SIGINT and was killed.
     fn end(&mut self) -> Result<Option<std::process::ExitStatus>> {
         let start = Instant::now();
         let mut asked = false;
@@ -129,7 +130,7 @@ impl Running {
                 return Ok(Some(status));
             }
             if !asked {
-                // Not waited for yet, so the number is still its own.
+                // Not reaped yet, so the pid is still valid.
                 kill(Pid::from_raw(self.child.id() as i32), Signal::SIGINT).context("cannot send SIGINT")?;
                 asked = true;
             }
@@ -140,7 +141,7 @@ impl Running {
     }
 
     fn output(&self) -> Result<String> {
-        // Opened anew: the descriptor's offset is the one at which the tracer writes.
+        // Reopened: the descriptor shares its offset with the tracer's.
         let output = fs::read(format!("/proc/self/fd/{}", self.output.as_raw_fd()));
         Ok(String::from_utf8_lossy(&output.context("cannot read a memfd")?).into_owned())
     }

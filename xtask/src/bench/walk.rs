@@ -1,4 +1,4 @@
-//! One look at many memcgs: `memcg-trace scan`.
+//! The cost of `memcg-trace scan` with many memcgs.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,19 +13,19 @@ use super::churn::Churn;
 use super::table::median;
 use crate::process;
 
-/// Memcgs that are made for it.
+/// Number of memcgs created for it.
 pub const MEMCGS: usize = 20_000;
 const SCANS: usize = 15;
 
-/// A sample a scan.
+/// One sample per scan.
 pub struct Figures {
-    /// The walk, by memcg: the kernel's part of it, the copies, decoding.
+    /// Time of the walk per memcg: program run, copies, decoding.
     pub memcg_us: Vec<f64>,
-    /// CPU time that the memcgs add to a scan of next to none, which is loading the program.
+    /// CPU time of a scan, minus that of a scan of few memcgs, which is mostly loading the program.
     pub scan_ms: Vec<f64>,
 }
 
-/// The last line that a scan prints.
+/// The last line of a scan's output.
 #[derive(Deserialize)]
 struct Summary {
     memcgs: u64,
@@ -42,7 +42,7 @@ pub fn measure(loader: &Path) -> Result<Figures> {
     Ok(Figures { memcg_us, scan_ms: scan_ms.into_iter().map(|ms| ms - few_ms).collect() })
 }
 
-/// CPU time of each scan (ms), and its walk by memcg (µs).
+/// CPU time of each scan (ms), and time of its walk per memcg (µs).
 fn scans(loader: &Path) -> Result<(Vec<f64>, Vec<f64>)> {
     let scan = |_| {
         let before = cpu_of_children()?;
@@ -57,14 +57,14 @@ fn scans(loader: &Path) -> Result<(Vec<f64>, Vec<f64>)> {
     Ok(scans?.into_iter().unzip())
 }
 
-/// Of those that have ended.
+/// CPU time of the children that have been reaped.
 fn cpu_of_children() -> Result<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("cannot read the resource usage")?;
     let time = |time: TimeVal| Duration::new(time.tv_sec().unsigned_abs(), time.tv_usec() as u32 * 1000);
     Ok(time(usage.user_time()) + time(usage.system_time()))
 }
 
-/// Many cgroups; they go when this is dropped.
+/// Many cgroups, removed when this is dropped.
 struct Crowd<'a> {
     churn: &'a Churn,
     names: Vec<String>,

@@ -9,7 +9,8 @@ use clap::CommandFactory as _;
 use crate::process;
 use crate::workspace::Workspace;
 
-/// What a program accepts: its subcommands, each with its flags. The empty name: the program without one.
+/// The command line of a program: its subcommands, each with its flags. The empty name: the program without a
+/// subcommand.
 #[derive(Debug, Default)]
 pub struct Program(BTreeMap<String, BTreeSet<String>>);
 
@@ -107,7 +108,7 @@ impl Program {
     }
 }
 
-/// Where a command ends within a line.
+/// End of a command within a line.
 fn is_end(word: &str) -> bool {
     matches!(word, "|" | "&&" | "||" | ";" | "#" | ">" | "2>" | "…" | "...")
 }

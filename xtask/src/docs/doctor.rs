@@ -10,7 +10,7 @@ use crate::process;
 use crate::vm::{Cgroup, Init, Kernel, Output, Vm};
 use crate::workspace::Workspace;
 
-/// What stands before the cases.
+/// Text before the cases.
 pub const INTRODUCTION: &str = include_str!("doctor.txt");
 
 /// One run of doctor, under a heading of its own.
@@ -142,7 +142,8 @@ impl Case {
             Cgroup::V1 => "/sys/fs/cgroup/memory",
             Cgroup::V2 => "/sys/fs/cgroup",
         };
-        let script = format!("root={root}\n{}", self.script);
+        // By way of a file: on a serial console the output would be a terminal's, with colours.
+        let script = format!("root={root}\n({}) >/tmp/page; code=$?; cat /tmp/page; exit $code", self.script);
         let vm = Vm {
             kernel: Kernel::find(series, false)?,
             cgroup,

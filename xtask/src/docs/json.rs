@@ -10,7 +10,7 @@ use super::markdown::Page;
 use crate::workspace::Workspace;
 
 const PAGE: &str = "docs/JSON.md";
-/// What memcg-trace printed, as its tests compare it.
+/// Output of memcg-trace, in the form that its tests compare.
 const GOLDEN: [&str; 2] = ["memcg-trace/tests/golden", "memcg-trace/tests/recordings"];
 /// Keys below these are data: labels of containers, controllers, ways to pin.
 const MAPS: [&str; 3] = ["labels", "dying_by_controller", "pins"];

@@ -29,9 +29,12 @@ pub struct Args {
     /// Only parts whose title contains this; may be given more than once
     #[arg(long, value_name = "TITLE")]
     only: Vec<String>,
-    /// Where the page goes
+    /// Output file of the page
     #[arg(long, value_name = "FILE", default_value = "docs/DOCTOR.md")]
     out: PathBuf,
+    /// Write nothing; check what all pages must hold: links, commands, files, the README's length
+    #[arg(long, conflicts_with = "only")]
+    check: bool,
     /// Take target/release/memcg-trace as it is
     #[arg(long)]
     no_build: bool,
@@ -46,6 +49,10 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     }
     if !args.no_build {
         build::build(workspace)?;
+    }
+    if args.check {
+        check::check(workspace)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let out = workspace.root.join(&args.out);
     let before = fs::read_to_string(&out).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! Debian's archive, read through the machine's own mirror and its own trust in Debian's keys.
+//! Debian's archive, accessed through the machine's own mirror and Debian's keyring.
 //!
-//! apt does the work (mirrors, proxies, signatures), but in a directory of its own: nothing of it changes what is
-//! installed or known on this machine.
+//! apt does the work (mirrors, proxies, signatures), but in a separate directory: this machine's packages and indices
+//! do not change.
 
 use std::env;
 use std::fs;
@@ -13,15 +13,15 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::process;
 
-/// Where kernels are: in a release, its security updates and its backports. A mirror need not have them all.
+/// Suites that have kernels: releases, with their security updates, and backports. A mirror may not have all of them.
 const SUITES: &[&str] = &["bullseye", "bookworm", "trixie", "trixie-backports", "forky", "sid"];
 const SECURITY_SUITES: &[&str] = &["bullseye-security", "bookworm-security", "trixie-security"];
 
-/// Debian's keys, as the package debian-archive-keyring installs them: today's name, then the older one.
+/// Debian's keys, as installed by the package debian-archive-keyring: the current name, then the older one.
 const KEYRINGS: &[&str] =
     &["/usr/share/keyrings/debian-archive-keyring.pgp", "/usr/share/keyrings/debian-archive-keyring.gpg"];
 
-/// How long an index counts as fresh.
+/// Maximum age of a fresh index.
 const INDEX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A package of the archive.
@@ -33,12 +33,12 @@ pub struct Package {
 /// Debian's archive with a fresh index.
 pub struct Archive {
     dir: PathBuf,
-    /// What `apt-get update` complained about.
+    /// Messages of `apt-get update`.
     complaints: String,
 }
 
 impl Archive {
-    /// Fetches the index into `dir`, unless the one there is fresh.
+    /// Fetches the index into `dir`, unless it has a fresh one.
     pub fn open(dir: &Path) -> Result<Self> {
         let mut archive = Self { dir: dir.to_owned(), complaints: String::new() };
         let stamp = dir.join("updated");
@@ -103,14 +103,14 @@ impl Archive {
         Ok(rows.filter_map(package).collect())
     }
 
-    /// Unpacks a kernel into `dir`, which appears only when it is complete.
+    /// Unpacks a kernel into `dir`, which is created once complete.
     pub fn unpack(&self, kernel: &Package, dir: &Path) -> Result<()> {
-        // In newer suites a kernel is divided into packages that are named after its release.
+        // In newer suites a kernel is split into packages named after its release.
         let release = kernel.name.trim_start_matches("linux-image-");
         self.unpack_with(kernel, |name| name.ends_with(release), dir)
     }
 
-    /// Unpacks a package, and those of the same version that it depends on and that are `wanted`.
+    /// Unpacks a package, and its dependencies of the same version that are `wanted`.
     pub fn unpack_with(&self, package: &Package, wanted: impl Fn(&str) -> bool, dir: &Path) -> Result<()> {
         let parent = dir.parent().context("the kernel cache has no parent directory")?;
         let partial = parent.join(".partial");
@@ -131,7 +131,7 @@ impl Archive {
         fs::rename(&partial, dir).with_context(|| format!("cannot create {}", dir.display()))
     }
 
-    /// What a package depends on, by name.
+    /// Names of a package's dependencies.
     fn dependencies(&self, package: &Package) -> Result<Vec<String>> {
         let spec = format!("{}={}", package.name, package.version);
         let record = process::capture(self.apt("apt-cache").args(["show", &spec]))?;
@@ -142,14 +142,14 @@ impl Archive {
     }
 }
 
-/// Whether a package is a kernel of the series, not its debug symbols or the name that follows the newest version.
+/// Whether a package is a kernel of the series, and not its debug symbols or the metapackage.
 fn is_kernel_of(package: &str, series: &str) -> bool {
     let release = package.strip_prefix("linux-image-").and_then(|name| name.strip_suffix("-cloud-amd64"));
     let rest = release.and_then(|release| release.strip_prefix(series));
     rest.is_some_and(|rest| rest.starts_with(['.', '-', '+']))
 }
 
-/// Orders versions of one package: by their numbers, a backport (`~`) before what it was made from.
+/// Orders versions of one package: by number, a backport (`~`) before its original.
 pub fn version_key(version: &str) -> (Vec<u64>, bool) {
     let (base, backport) = match version.split_once('~') {
         Some((base, _)) => (base, true),
@@ -159,7 +159,7 @@ pub fn version_key(version: &str) -> (Vec<u64>, bool) {
     (numbers.collect(), !backport)
 }
 
-/// The machine's apt configuration (proxies, certificates), without its hooks, in a directory of our own.
+/// The machine's apt configuration (proxies, certificates) without hooks, for our own directory.
 fn configuration(dir: &Path) -> Result<String> {
     let machine = process::capture(Command::new("apt-config").arg("dump"))?;
     let mut lines: Vec<_> =
@@ -167,7 +167,7 @@ fn configuration(dir: &Path) -> Result<String> {
     let dir = dir.display();
     lines.push(format!("Dir::State \"{dir}/state\";"));
     lines.push(format!("Dir::Cache \"{dir}/cache\";"));
-    // Images of containers switch these caches off, and apt then reads 50 MB of index at each call.
+    // Container images disable these caches, and then apt reads 50 MB of index at each call.
     lines.extend(["pkgcache", "srcpkgcache"].map(|key| format!("Dir::Cache::{key} \"{key}.bin\";")));
     lines.push(format!("Dir::Etc::sourcelist \"{dir}/sources.list\";"));
     lines.extend(["parts", "main", "sourceparts"].map(|key| format!("Dir::Etc::{key} \"/dev/null\";")));
@@ -176,21 +176,22 @@ fn configuration(dir: &Path) -> Result<String> {
     Ok(lines.join("\n") + "\n")
 }
 
-/// Where this machine gets Debian from.
+/// The Debian mirrors of this machine.
 struct Mirrors {
     main: String,
     security: Option<String>,
 }
 
 impl Mirrors {
-    /// Lets apt read its own configuration: it prints the address of each release file it would fetch.
+    /// Asks apt, which prints the address of each release file it would fetch.
     fn of_this_machine() -> Result<Self> {
         if let Ok(main) = env::var("MEMCG_TRACE_DEBIAN_MIRROR") {
             return Ok(Self { main, security: None });
         }
         let mut command = Command::new("apt-get");
-        let printed = process::capture(command.args(["update", "--print-uris"]).env("LC_ALL", "C"))
-            .context("Debian's kernels come by apt; give --kernel the path of a kernel image instead")?;
+        let printed = process::capture(command.args(["update", "--print-uris"]).env("LC_ALL", "C")).context(
+            "fetching Debian's kernels needs apt; pass the path of a kernel image to --kernel instead",
+        )?;
         let releases = printed.lines().filter_map(|line| {
             let address = line.strip_prefix('\'')?.split('\'').next()?;
             let (mirror, suite) = address.strip_suffix("/InRelease")?.rsplit_once("/dists/")?;
@@ -204,14 +205,14 @@ impl Mirrors {
         let Some(main) = find(&[SUITES, &names].concat()) else {
             bail!(
                 "apt on this machine knows no Debian mirror: set MEMCG_TRACE_DEBIAN_MIRROR to the address of one, \
-                 or give --kernel the path of a kernel image"
+                 or pass the path of a kernel image to --kernel"
             );
         };
         let security = find(&[SECURITY_SUITES, &["stable-security", "oldstable-security"]].concat());
         Ok(Self { main, security })
     }
 
-    /// The lines of our sources.list. Each is bound to Debian's keys.
+    /// The lines of our sources.list, each with Debian's keyring.
     fn sources(&self) -> Result<String> {
         let Some(keyring) = KEYRINGS.iter().find(|path| Path::new(path).exists()) else {
             bail!("Debian's keys are missing: install the package debian-archive-keyring");

@@ -10,7 +10,7 @@ use cpio::newc;
 use super::modules::{self, Modules};
 use crate::process;
 
-/// File types and permissions, as stat(2) has them.
+/// File types and permissions (`st_mode`).
 const DIRECTORY: u32 = 0o040_755;
 const PROGRAM: u32 = 0o100_755;
 
@@ -31,13 +31,13 @@ impl Initramfs {
         Ok(initramfs)
     }
 
-    /// A root file system with systemd, as an archive in front of ours. Its /bin and /lib are links: nothing may be added
+    /// A root file system with systemd, as an archive before ours. Its /bin and /lib are symlinks: nothing may be added
     /// below them.
     pub fn with_systemd(root: &Path) -> Result<Self> {
         let archive = fs::read(root).with_context(|| format!("cannot read {}", root.display()))?;
         let mut initramfs = Self { archive, ..Self::default() };
         initramfs.add("/init", include_bytes!("systemd.sh"))?;
-        // containerd copies them into sandboxes.
+        // containerd copies these files into sandboxes.
         initramfs.add("/etc/hosts", b"127.0.0.1 localhost\n")?;
         initramfs.add("/etc/resolv.conf", b"")?;
         initramfs.add("/vm/run", include_bytes!("command.sh"))?;
@@ -51,7 +51,7 @@ impl Initramfs {
         self.add(guest, &content)
     }
 
-    /// Adds a file; all are executable, as it costs nothing.
+    /// Adds a file; all files are executable.
     pub fn add(&mut self, guest: impl AsRef<Path>, content: &[u8]) -> Result<()> {
         let guest = guest.as_ref();
         let path = guest
@@ -105,7 +105,7 @@ fn static_busybox() -> Result<PathBuf> {
     let Some(busybox) = process::find("busybox") else {
         bail!("busybox is missing: run \"cargo xtask setup\"");
     };
-    // A program that needs a dynamic loader names it.
+    // A program that needs a dynamic loader contains its path.
     let program = fs::read(&busybox).with_context(|| format!("cannot read {}", busybox.display()))?;
     if program.windows(9).any(|window| window == b"/ld-linux") {
         bail!("{} is not static: install busybox-static", busybox.display());

@@ -1,4 +1,4 @@
-//! Which kernel to boot: one of Debian's, or a file.
+//! The kernel to boot: one of Debian's, or a file.
 
 use std::env;
 use std::fs::{self, File};
@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use super::archive::{Archive, version_key};
 use crate::process::step;
 
-/// A kernel image and what belongs to it.
+/// A kernel image, its configuration and modules.
 #[derive(Clone, Debug)]
 pub struct Kernel {
     /// The version of Debian's package, or the file name.
@@ -32,10 +32,10 @@ impl Kernel {
             None => (Path::new(spec), None),
         };
         if !image.is_file() {
-            bail!("there is no kernel image {}", image.display());
+            bail!("no kernel image {}", image.display());
         }
         if let Some(dir) = modules.as_ref().filter(|dir| !dir.is_dir()) {
-            bail!("there is no modules directory {}", dir.display());
+            bail!("no modules directory {}", dir.display());
         }
         let version = image.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { version, image: image.to_owned(), modules, config: None })
@@ -47,7 +47,7 @@ impl Kernel {
         }
         let cache = cache_dir()?;
         fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
-        // Two tasks may want the same kernel at once: the second finds what the first has fetched.
+        // Two tasks may want the same kernel at once: the second uses what the first has fetched.
         let lock = File::create(cache.join("lock")).context("cannot create the lock of the kernel cache")?;
         lock.lock().context("cannot lock the kernel cache")?;
 
@@ -64,7 +64,8 @@ impl Kernel {
             }
             Ok(())
         })?;
-        Self::newest_in(&packages).ok_or_else(|| anyhow!("Debian's {series} kernel package holds no vmlinuz"))
+        Self::newest_in(&packages)
+            .ok_or_else(|| anyhow!("Debian's {series} kernel package contains no vmlinuz"))
     }
 
     /// The newest of the unpacked packages of a series.
@@ -75,18 +76,18 @@ impl Kernel {
         let dir = packages.join(&version);
         let modules = ["usr/lib/modules", "lib/modules"].map(|path| dir.join(path));
         let modules = modules.iter().find_map(|dir| entry_with_prefix(dir, ""));
-        // In /boot, or since Debian's 7.0 among the modules.
+        // In /boot, or since Debian's 7.0 in the modules directory.
         let places = [Some(dir.join("boot")), modules.clone()];
         let find = |prefix| places.iter().flatten().find_map(|dir| entry_with_prefix(dir, prefix));
         Some(Self { version, image: find("vmlinuz")?, config: find("config"), modules })
     }
 
-    /// `uname -r`, as far as its modules tell.
+    /// `uname -r`, from its modules directory.
     pub fn release(&self) -> Option<&str> {
         self.modules.as_ref()?.file_name()?.to_str()
     }
 
-    /// Whether its configuration rules out the memory controller of cgroup v1 (a choice since Linux 6.11).
+    /// Whether it is configured without the memory controller of cgroup v1 (optional since Linux 6.11).
     pub fn lacks_memcg_v1(&self) -> bool {
         let config = self.config.as_ref().and_then(|path| fs::read_to_string(path).ok());
         config.is_some_and(|config| config.contains("# CONFIG_MEMCG_V1 is not set"))

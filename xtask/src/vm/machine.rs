@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::kernel::Kernel;
 
-/// Which cgroup hierarchy carries the memory controller.
+/// The cgroup hierarchy of the memory controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Cgroup {
     /// Memory and pids hierarchies below /sys/fs/cgroup
@@ -25,7 +25,7 @@ impl Cgroup {
     }
 }
 
-/// What is process 1.
+/// The init process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Init {
     /// A script of ours
@@ -34,20 +34,20 @@ pub enum Init {
     Systemd,
 }
 
-/// What to boot and what to run in it.
+/// The kernel to boot and the command to run in it.
 pub struct Vm {
     pub kernel: Kernel,
     pub cgroup: Cgroup,
     pub init: Init,
     pub memory_mb: u32,
     pub cpus: u32,
-    /// More words for the kernel's command line.
+    /// Additional kernel parameters.
     pub append: String,
     /// KVM instead of emulation.
     pub kvm: bool,
-    /// Kernel modules to have at hand for modprobe, besides the usual ones.
+    /// Additional kernel modules for modprobe.
     pub modules: Vec<String>,
-    /// Files of the host and where they are in the VM.
+    /// Files of the host, and their paths in the VM.
     pub files: Vec<(PathBuf, PathBuf)>,
     pub environment: Vec<(String, String)>,
     pub command: Vec<OsString>,

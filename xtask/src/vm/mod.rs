@@ -1,4 +1,4 @@
-//! `cargo xtask vm`: a command, or a person, on another kernel.
+//! `cargo xtask vm`: runs a command or a shell on another kernel.
 
 mod archive;
 mod initramfs;
@@ -26,8 +26,8 @@ use crate::workspace::Workspace;
 
 /// Boot a Debian kernel in QEMU with memcg-trace in it and run a command there.
 ///
-/// The command's stdout, stderr and exit code are those of the task. It runs as root in an initramfs with busybox;
-/// memcg-trace is in PATH, zram, loop and some file systems wait for modprobe, /tmp and /dev/shm are tmpfs.
+/// The task has the command's stdout, stderr and exit code. It runs as root in an initramfs with busybox; memcg-trace
+/// is in PATH, modprobe can load zram, loop and some file systems, /tmp and /dev/shm are tmpfs.
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(after_help = "Examples:
@@ -40,7 +40,7 @@ pub struct Args {
     /// A series of Debian's cloud kernels (5.10, 6.1, 6.12, 7.2 ...), or IMAGE[:MODULES]
     #[arg(long, value_name = "KERNEL", default_value = "6.12")]
     kernel: String,
-    /// The hierarchy that carries the memory controller
+    /// The hierarchy of the memory controller
     #[arg(long, value_enum, default_value = "v2")]
     cgroup: Cgroup,
     /// Memory of the VM in MiB
@@ -49,31 +49,31 @@ pub struct Args {
     /// CPUs of the VM
     #[arg(long, value_name = "N", default_value_t = 2)]
     cpus: u32,
-    /// More parameters for the kernel
+    /// Additional kernel parameters
     #[arg(long, value_name = "PARAMETERS", default_value = "", allow_hyphen_values = true)]
     append: String,
-    /// A file to have in the VM; may be given more than once
+    /// A file to copy into the VM; may be given more than once
     #[arg(long = "file", value_name = "HOST:GUEST", value_parser = parse_file)]
     files: Vec<(PathBuf, PathBuf)>,
-    /// A kernel module to have at hand for modprobe; may be given more than once
+    /// An additional kernel module for modprobe; may be given more than once
     #[arg(long = "module", value_name = "NAME")]
     modules: Vec<String>,
-    /// Boot Debian with systemd and containerd instead of busybox; memcg-trace and --file then belong below /vm
+    /// Boot Debian with systemd and containerd instead of busybox; memcg-trace and --file then go below /vm
     #[arg(long, conflicts_with = "shell")]
     systemd: bool,
     /// End the VM after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     timeout: u64,
-    /// Look for a newer kernel than the one in the cache
+    /// Check for a newer kernel than the one in the cache
     #[arg(long)]
     refresh: bool,
-    /// Take target/release/memcg-trace as it is, or go without
+    /// Do not build: use the existing target/release/memcg-trace, if any
     #[arg(long)]
     no_build: bool,
     /// Use KVM instead of emulating the CPU
     #[arg(long)]
     kvm: bool,
-    /// A shell for a person instead of a command; leave it with `exit`, or Ctrl-A x
+    /// An interactive shell instead of a command; leave it with `exit`, or Ctrl-A x
     #[arg(value_name = "shell", value_parser = ["shell"], required_unless_present = "command")]
     shell: Option<String>,
     /// The command and its arguments

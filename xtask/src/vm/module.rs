@@ -1,4 +1,4 @@
-//! A kernel module of ours, built against Debian's headers of the kernel that it is for.
+//! Builds our test modules against Debian's kernel headers.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use super::kernel::{Kernel, cache_dir};
 use crate::process::{self, step};
 use crate::workspace::Workspace;
 
-/// Builds the module whose source is `tests/modules/NAME.c`, and says where it is.
+/// Builds the module `tests/modules/NAME.c`, and returns its path.
 ///
-/// The compiler is this machine's, not the kernel's own: an older kernel takes it, a newer one may not.
+/// Uses this machine's compiler, not the kernel's: works for older kernels, and maybe not for newer ones.
 pub fn build(workspace: &Workspace, kernel: &Kernel, name: &str) -> Result<PathBuf> {
     step(&format!("build the module {name} for Linux {}", kernel.version), || {
         let headers = headers(kernel)?;
@@ -34,7 +34,7 @@ pub fn build(workspace: &Workspace, kernel: &Kernel, name: &str) -> Result<PathB
 /// The directory of the kernel's headers. Unpacked, not installed.
 fn headers(kernel: &Kernel) -> Result<PathBuf> {
     let Some(release) = kernel.release().filter(|_| kernel.version.contains('-')) else {
-        bail!("there are no headers of kernel {}: it is none of Debian's", kernel.version);
+        bail!("there are no headers for kernel {}: it is not one of Debian's", kernel.version);
     };
     let cache = cache_dir()?;
     let lock = File::create(cache.join("lock")).context("cannot create the lock of the kernel cache")?;
@@ -50,14 +50,14 @@ fn headers(kernel: &Kernel) -> Result<PathBuf> {
             |name: &str| ["linux-headers-", "linux-kbuild-"].iter().any(|part| name.starts_with(part));
         archive.unpack_with(&package, parts, &dir)?;
     }
-    // It names the place where it would be installed.
+    // The original Makefile has the path for installed headers.
     let common = common(&sources).context("the kernel's headers have no common part")?;
     fs::write(headers.join("Makefile"), format!("include {}/Makefile\n", common.display()))
         .context("cannot write into the kernel's headers")?;
     Ok(headers)
 }
 
-/// The part that is the same for all flavours.
+/// The directory of the headers common to all flavours.
 fn common(sources: &Path) -> Option<PathBuf> {
     let mut entries = fs::read_dir(sources).ok()?.flatten().map(|entry| entry.path());
     entries.find(|path| path.to_string_lossy().ends_with("-common"))

@@ -38,7 +38,7 @@ impl Modules {
         Ok(providers)
     }
 
-    /// Which of the named modules are neither files nor built in.
+    /// The named modules that are neither files nor built in.
     pub fn missing(&self, names: &[String]) -> Result<Vec<String>> {
         // Kernels that were not installed have no such list.
         let built_in = fs::read_to_string(self.directory.join("modules.builtin")).unwrap_or_default();
@@ -90,7 +90,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
-/// What a module depends on: hard (`depends=a,b`), and soft (`softdep=pre: a b post: c`), which are names or aliases.
+/// Dependencies of a module: hard (`depends=a,b`), and soft (`softdep=pre: a b post: c`), which are names or aliases.
 pub fn dependencies(module: &[u8]) -> Vec<String> {
     let hard =
         values(module, "depends=").flat_map(|list| list.split(',').map(str::to_owned).collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! QEMU: its command line, its serial ports, its end.
+//! QEMU: command line, serial ports, and exit.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write};
@@ -20,15 +20,15 @@ pub const CONSOLE: &str = "console";
 pub const STATUS: &str = "status";
 const MESSAGES: &str = "messages";
 
-/// Kernel parameters of every VM: an oops ends the VM at once, and cgroups account swap on kernels where that is a choice.
+/// Kernel parameters of every VM: an oops ends the VM at once, and swap accounting is enabled where it is optional.
 const PARAMETERS: &str = "console=ttyS0 oops=panic panic=-1 swapaccount=1 mitigations=off";
 
-/// Runs the VM and passes on what its command writes, as it comes.
+/// Runs the VM and streams the output of its command.
 pub fn stream(vm: &Vm, dir: &Path, stdout: &mut (dyn Write + Send)) -> Result<()> {
-    let pair = || UnixStream::pair().context("cannot make a socket pair");
+    let pair = || UnixStream::pair().context("cannot create a socket pair");
     let ((out, their_out), (err, their_err)) = (pair()?, pair()?);
     let mut command = command(vm, dir)?;
-    // Sockets as stdin and stdout: the two descriptors a child gets without further ado, here both for its output.
+    // Sockets as stdin and stdout: the two descriptors that a child inherits anyway, here both used for output.
     command.args(["-chardev", "socket,id=out,fd=0", "-chardev", "socket,id=err,fd=1"]);
     command.stdin(OwnedFd::from(their_out)).stdout(OwnedFd::from(their_err));
     command.stderr(File::create(dir.join(MESSAGES)).context("cannot create a log file for QEMU")?);
@@ -48,12 +48,12 @@ pub fn interact(vm: &Vm, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// QEMU with all that does not depend on where the output goes.
+/// QEMU with all arguments that do not depend on the output.
 fn command(vm: &Vm, dir: &Path) -> Result<Command> {
     let Some(qemu) = process::find("qemu-system-x86_64") else {
         bail!("qemu-system-x86_64 is missing: run \"cargo xtask setup\"");
     };
-    // The VM ends with us, however we end.
+    // The VM is killed if we exit for any reason.
     let mut command = match process::find("setpriv") {
         Some(setpriv) => {
             let mut command = Command::new(setpriv);
@@ -62,7 +62,7 @@ fn command(vm: &Vm, dir: &Path) -> Result<Command> {
         }
         None => Command::new(qemu),
     };
-    // File names without a directory: QEMU takes commas in a path for its own.
+    // File names without a directory: QEMU gives commas in a path a meaning.
     command.current_dir(dir);
     command.args(["-nodefaults", "-no-user-config", "-display", "none", "-nic", "none", "-no-reboot"]);
     command.args(["-accel", if vm.kvm { "kvm" } else { "tcg,thread=multi" }, "-cpu", "max"]);
@@ -97,7 +97,7 @@ fn wait(mut child: Child, timeout: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Copies without waiting for lines. When nobody reads any more the rest is dropped, and the VM goes on.
+/// Copies unbuffered. If the reader is gone, the rest is dropped, and the VM continues.
 fn copy(mut from: UnixStream, to: &mut dyn Write) {
     let mut buffer = [0; 16 * 1024];
     let mut wanted = true;
@@ -106,7 +106,7 @@ fn copy(mut from: UnixStream, to: &mut dyn Write) {
     }
 }
 
-/// Why a VM ended, as far as QEMU and the kernel said.
+/// The reason why a VM ended, from the messages of QEMU and the kernel.
 pub fn last_words(dir: &Path) -> String {
     const LINES: usize = 25;
     let read = |name| fs::read(dir.join(name)).unwrap_or_default();
@@ -114,7 +114,7 @@ pub fn last_words(dir: &Path) -> String {
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<_> = text.lines().collect();
     let tail = &lines[lines.len().saturating_sub(LINES)..];
-    // The trace that follows a panic is often longer than what we show.
+    // The trace after a panic is often longer than the lines we show.
     let panic = lines.iter().find(|line| line.contains("Kernel panic - not syncing"));
     panic.into_iter().chain(tail).copied().collect::<Vec<_>>().join("\n")
 }

@@ -19,10 +19,10 @@ use crate::workspace::Workspace;
 /// Modules every VM gets if its kernel has them: a swap device, loop devices, and file systems to charge pages from.
 const MODULES: &[&str] = &["zram", "lzo", "lzo-rle", "lz4", "zstd", "loop", "ext4", "xfs", "overlay"];
 
-/// Where the command's output goes.
+/// The destination of the command's output.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Output {
-    /// To our own stdout and stderr as it comes.
+    /// Streamed to our own stdout and stderr.
     Inherit,
     /// Its stdout into [`Run::stdout`], its stderr to ours.
     Capture,
@@ -30,18 +30,18 @@ pub enum Output {
     Terminal,
 }
 
-/// How the command ended.
+/// Result of the command.
 pub struct Run {
-    /// Its exit code, as a shell sees it.
+    /// Its exit code, as seen by a shell.
     pub code: u8,
-    /// From the kernel's start to the command's.
+    /// Time from the start of the kernel to the start of the command.
     pub boot: Duration,
-    /// What the command wrote, if it was captured.
+    /// The command's output, if captured.
     pub stdout: Vec<u8>,
 }
 
 impl Vm {
-    /// Boots, runs the command and waits for its end. A VM that does not get that far is an error with its last words.
+    /// Boots, runs the command and waits for it. If the VM does not get that far, the error has its last messages.
     pub fn run(&self, workspace: &Workspace, output: Output) -> Result<Run> {
         if self.cgroup == Cgroup::V1 && self.kernel.lacks_memcg_v1() {
             bail!(
@@ -58,7 +58,7 @@ impl Vm {
         fs::write(dir.join(qemu::INITRAMFS), initramfs).context("cannot write the initramfs")?;
 
         let result = self.run_in(&dir, output);
-        // What the kernel said is kept until the next run of its kind.
+        // Kernel messages are kept until the next run with this kernel and hierarchy.
         let console = vms.join(format!("{label}.console"));
         let _ = fs::rename(dir.join(qemu::CONSOLE), &console);
         let _ = fs::remove_dir_all(&dir);
@@ -112,7 +112,7 @@ impl Vm {
         initramfs.finish()
     }
 
-    /// The command as a shell script: every argument arrives as it is, whatever is in it.
+    /// The command as a shell script, with all arguments quoted.
     fn script(&self) -> Vec<u8> {
         let mut script = Vec::new();
         for (name, value) in &self.environment {
@@ -130,7 +130,7 @@ impl Vm {
     }
 }
 
-/// Removes what VMs have left whose task was killed: each directory is named after the process that owns it.
+/// Removes the directories of VMs whose task was killed: they are named after the pid of their owner.
 fn remove_leftovers(vms: &Path) {
     for dir in fs::read_dir(vms).into_iter().flatten().flatten().map(|entry| entry.path()) {
         let owner = dir.extension().and_then(|pid| pid.to_str()?.parse::<u32>().ok());

@@ -1,4 +1,4 @@
-//! A root file system in which systemd is process 1: Debian's, with containerd, as a cpio archive that is kept.
+//! A Debian root file system with systemd and containerd, as a cached cpio archive.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -11,11 +11,11 @@ use crate::process::{self, step};
 
 const SUITE: &str = "bookworm";
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,containerd,runc,busybox-static";
-/// What nobody reads in a VM that lives for a minute.
+/// Files not needed in a short-lived VM.
 const UNWANTED: &str = "usr/share/doc usr/share/man usr/share/locale usr/share/info usr/share/perl usr/share/zoneinfo \
                         usr/bin/containerd-shim usr/bin/containerd-shim-runc-v1 usr/bin/perl* var/lib/dpkg var/cache";
 
-/// The archive: from the cache, or made by mmdebstrap, which takes a minute.
+/// Path of the archive: cached, or created by mmdebstrap, which takes a minute.
 pub fn root() -> Result<PathBuf> {
     let cache = cache_dir()?;
     fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
@@ -26,7 +26,7 @@ pub fn root() -> Result<PathBuf> {
     if archive.is_file() && fs::read_to_string(&recipe).is_ok_and(|made| made == wanted) {
         return Ok(archive);
     }
-    step(&format!("make a root file system of Debian {SUITE} with systemd"), || {
+    step(&format!("create a root file system of Debian {SUITE} with systemd"), || {
         let sources = Archive::open(&cache.join("apt"))?.sources(SUITE)?;
         let partial = cache.join("systemd.partial");
         let pack = format!(
@@ -38,7 +38,7 @@ pub fn root() -> Result<PathBuf> {
         mmdebstrap.arg(format!("--customize-hook={pack}"));
         process::capture(mmdebstrap.args([SUITE, "-"]).arg(sources))?;
         if fs::metadata(&partial).map_or(0, |archive| archive.len()) == 0 {
-            bail!("mmdebstrap made nothing");
+            bail!("mmdebstrap created nothing");
         }
         fs::rename(&partial, &archive).context("cannot keep the root file system")?;
         fs::write(&recipe, wanted).context("cannot keep the root file system")

@@ -17,7 +17,8 @@ use crate::workspace::Workspace;
 
 /// Boot kernels, run `memcg-trace verify` in each, and print one matrix of scenarios and kernels.
 ///
-/// Each kernel is booted with either hierarchy that has its memory controller. The matrix is also written as Markdown.
+/// Each kernel is booted with each hierarchy for which it has a memory controller. The matrix is also written as
+/// Markdown.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask vm verify
@@ -35,19 +36,19 @@ pub struct Args {
     /// Only this hierarchy [default: v1 and v2 where the kernel's configuration has both, else v2]
     #[arg(long, value_enum)]
     cgroup: Option<Cgroup>,
-    /// Where the matrix goes
+    /// Output file of the matrix
     #[arg(long, value_name = "FILE", default_value = "docs/VERIFIED.md")]
     out: PathBuf,
     /// A kernel module to have at hand for modprobe, besides the usual ones; may be given more than once
     #[arg(long = "module", value_name = "NAME")]
     modules: Vec<String>,
-    /// Memory of each VM in MiB; using up all memcg IDs takes 4096
+    /// Memory of each VM in MiB; using up all memcg IDs requires 4096
     #[arg(long, value_name = "MB", default_value_t = 4096)]
     memory: u32,
     /// End a VM after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 1800)]
     timeout: u64,
-    /// Take target/release/memcg-trace as it is
+    /// Do not build: use the existing target/release/memcg-trace
     #[arg(long)]
     no_build: bool,
     /// Arguments of memcg-trace verify
@@ -97,7 +98,7 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     Ok(if matrix.is_conclusive() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Of a kernel whose configuration is not at hand nobody knows whether it has v1.
+/// A kernel without a known configuration is only booted with v2, as it may lack v1.
 fn hierarchies(kernel: &Kernel, only: Option<Cgroup>) -> Vec<Cgroup> {
     match only {
         Some(cgroup) => vec![cgroup],

@@ -1,6 +1,6 @@
-//! What the tool can do here: the same code that the other commands run, asked step by step.
+//! The features that work here, probed step by step with the code of the other commands.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::runtimes;
 use crate::{
@@ -22,42 +22,43 @@ use crate::{
             self, LayoutError,
             proof::{self, ProofError},
         },
+        pins::Pins,
         privileges::{self, Lockdown, PrivilegeError},
         walk::Walk,
     },
     record::Backend,
-    source::{
-        Caches,
-        live::{LiveError, Options, Trial},
-    },
+    source::{Caches, LiveError, Options, Trial},
 };
 use memcg_trace_common::{DentryLayout, Layout};
 
-/// Every answer, and what it takes to go on.
+/// All results, and the state needed to continue.
 #[derive(Default)]
 pub struct Abilities {
     pub answers: Vec<Ability>,
     pub controller: Option<Controller>,
-    /// The better way that works.
+    /// The best walk that works.
     pub walk: Option<Walk>,
-    /// Where memcgs have slab caches of their own.
+    /// Where memcgs have their own slab caches.
     pub caches: Option<Caches>,
-    /// What `trace` would take.
+    /// What refers to dying memcgs.
+    pub pins: Option<Pins>,
+    /// The backend that `trace` would use.
     pub backend: Option<Backend>,
-    /// For hooks that are told apart by what they read.
+    /// Options for the hooks, according to the layout.
     pub options: Option<Options>,
-    /// There is no type information: `trace` knows memcgs by their addresses.
+    btf: Option<PathBuf>,
+    /// There is no BTF: `trace` identifies memcgs by address only.
     blind: bool,
 }
 
-/// Settings of the kernel that explain a no.
+/// Sysctls that may explain a no.
 const SYSCTLS: &[&str] =
     &["kernel.kptr_restrict", "kernel.perf_event_paranoid", "kernel.unprivileged_bpf_disabled"];
 
 impl Abilities {
-    /// Asks for everything, in the order in which one needs the other.
+    /// Probes everything, in order of dependency.
     pub fn find(btf: Option<&Path>) -> Self {
-        let mut abilities = Self::default();
+        let mut abilities = Self { btf: btf.map(Path::to_owned), ..Self::default() };
         let capabilities = privileges::capabilities();
         abilities.add("privileges", Answer::of(&capabilities, |used| (*used).to_owned()));
         abilities.add("kernel not locked down", lockdown());
@@ -96,7 +97,7 @@ impl Abilities {
         self.controller = controller.ok();
     }
 
-    /// Type information, its proof, and the places of counters; `None`: no layout that may be used.
+    /// BTF, its proof, and the offsets of counters; `None`: no usable layout.
     fn layout(&mut self, btf: Option<&Path>) -> Option<Kernel> {
         if let (Callbacks::Cgroup, Some(controller)) = (Callbacks::find(), &self.controller) {
             let kernel = Kernel::by_cgroup(controller);
@@ -160,6 +161,12 @@ impl Abilities {
             self.add(way, Answer::of(&walk, |_| "every memcg, dying ones included".to_owned()));
             self.walk = self.walk.take().or(walk.ok());
         }
+        let pins = Pins::open(kernel, self.btf.as_deref());
+        self.add(
+            "explain",
+            Answer::of(&pins, |pins| format!("what refers to dying memcgs, read by {}", pins.means())),
+        );
+        self.pins = pins.ok();
         self.caches(kernel);
     }
 
@@ -169,8 +176,8 @@ impl Abilities {
         self.caches = caches.ok();
     }
 
-    /// Without a layout that may be used hooks can be attached all the same, and see nothing. Where there is none at all,
-    /// kprobes are used all the same; how a life looks then, or on 3.10, the self-test does not know.
+    /// Without a usable layout, hooks can still be attached, but see nothing. Without any layout, kprobes are used
+    /// anyway; the self-test does not know which events to expect then, or on 3.10.
     fn hooks(&mut self, kernel: Option<&Kernel>) {
         let unproven = || Options {
             layout: Layout::UNKNOWN,
@@ -215,7 +222,7 @@ impl Abilities {
         }
     }
 
-    /// What it comes to, by command.
+    /// Summarises the results by command.
     fn commands(&mut self) {
         let trace = match self.backend {
             Some(Backend::Kprobe) => Answer::yes("kprobe backend: every step, IDs and their release, errnos"),
@@ -237,7 +244,7 @@ impl Abilities {
     }
 }
 
-/// Refers to the first thing that is needed and not there.
+/// Refers to the first missing requirement.
 fn lacking(answers: &[Ability]) -> Answer {
     const NEEDED: [&str; 5] = [
         "privileges",
@@ -256,7 +263,7 @@ fn lacking(answers: &[Ability]) -> Answer {
     }
 }
 
-/// Why nothing that takes privileges is tried: the kernel would refuse, and not say why.
+/// The reason not to try anything privileged: the kernel would refuse without a reason.
 fn refused() -> Option<&'static str> {
     privileges::check().err().map(|error| match error {
         PrivilegeError::Missing(_) => "it takes the privileges that are missing",
@@ -285,7 +292,7 @@ fn settings() -> Answer {
     }
 }
 
-/// What attaching said, and what the kernel's lists say of a function that refused.
+/// Result of attaching; for a refused function, with the explanation from the kernel's lists.
 fn attached(backend: Backend, planned: &Planned, error: Option<&AttachError>) -> Answer {
     let Some(error) = error else { return Answer::yes("attached and detached") };
     let why = match backend {

@@ -1,4 +1,4 @@
-//! `memcg-trace doctor`: what works here, what is wrong with this node, and what to do.
+//! `memcg-trace doctor`: reports which features work here, the state of this node, and remedies.
 
 mod abilities;
 mod node;
@@ -7,14 +7,13 @@ mod self_test;
 
 use std::{
     io::{self, BufWriter, Write as _},
-    path::PathBuf,
     time::Duration,
 };
 
 use anyhow::Result;
 
 use self::{abilities::Abilities, self_test::SelfTest};
-use super::{Format, color};
+use super::args::{BtfArg, Format, OutputArgs};
 use crate::{
     diagnosis::{Limits, diagnose},
     exit::Exit,
@@ -25,10 +24,10 @@ use crate::{
     },
 };
 
-/// Say what works here, what this node suffers from, and what to do
+/// Check which features work here, diagnose this node, and suggest remedies
 ///
-/// Asks everything that the other commands need, and goes on after a no: each says its reason and the next step. Then it
-/// looks at the node twice, and judges. It needs no privileges for a part of the answers; it changes nothing.
+/// Checks everything that the other commands need, and continues after a no, which comes with its reason and the next
+/// step. Then examines the node twice, and judges it. Some checks need no privileges; nothing is changed.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = HOW_TO_READ)]
 pub struct Args {
@@ -36,50 +35,43 @@ pub struct Args {
     #[arg(long)]
     pub self_test: bool,
 
-    /// Time between the two looks; from 10s on, trends are shown
+    /// Time between the two examinations; from 10s on, trends are shown
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
     pub watch: Duration,
 
-    /// From this many cgroups that stay dying on, the node is sick
+    /// Call the node sick from this many persistently dying cgroups
     #[arg(long, value_name = "N", default_value_t = Limits::MAX_DYING)]
     pub max_dying: u64,
 
-    /// Type information of exactly this kernel, where /sys/kernel/btf/vmlinux does not exist: raw BTF, a vmlinux with a section
-    /// .BTF, or a .btf.tar.xz of BTFHub
-    #[arg(long, value_name = "FILE")]
-    pub btf: Option<PathBuf>,
+    #[command(flatten)]
+    pub btf: BtfArg,
 
-    /// Output format; json is one object a line
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    pub output: Format,
-
-    /// Colours; auto: on a terminal, unless NO_COLOR is set
-    #[arg(long, value_enum, default_value_t = clap::ColorChoice::Auto)]
-    pub color: clap::ColorChoice,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 const HOW_TO_READ: &str = "\
 A node is sick (exit code 3) if
-  - --max-dying memcgs or cgroups of another controller stay dying, that is, are dying at both looks
-  - memory that they keep is 5 % or more of the machine's
+  - --max-dying memcgs or cgroups of another controller are persistently dying, that is, at both examinations
+  - zombies hold 5 % or more of the machine's memory
   - 90 % or more of the 65,535 memcg IDs are in use
   - no cgroup can be created, with ENOSPC, EBUSY or ENOMEM (--self-test)
 
-It is inconclusive (4) if one of these could not be told, or if a hook did not fire in the self-test. It ends with 69 only
-where there is no memory controller to ask. What does not work here changes neither.
+It is inconclusive (4) if one of these could not be determined, or if a hook did not fire in the self-test. The exit code is
+69 only if there is no memory controller. Features that do not work here affect neither.
 
-What is known for a release is knowledge from a table, not a finding: this kernel may have been patched. Confirm it by
+Bugs known for a release come from a table and are not findings: this kernel may have been patched. Confirm them with
 `memcg-trace verify`.
 
 Examples:
   memcg-trace doctor --self-test                does everything work on this kernel?
-  memcg-trace doctor --watch 5m                 how fast does it get worse?
+  memcg-trace doctor --watch 5m                 how fast does it grow?
   memcg-trace doctor -o json | jq -r 'select(.type == \"remedy\") | .action'";
 
 impl Args {
-    /// Asks, looks, judges, prints.
+    /// Probes, examines, judges and prints.
     pub fn run(self) -> Result<Exit> {
-        let mut abilities = Abilities::find(self.btf.as_deref());
+        let mut abilities = Abilities::find(self.btf.file());
         let test =
             self.self_test.then(|| SelfTest::run(abilities.options.as_ref(), abilities.controller.as_ref()));
         if let Some(SelfTest { answer, .. }) = &test {
@@ -91,7 +83,7 @@ impl Args {
             let mut node = node::examine(
                 controller,
                 &mut abilities.walk,
-                abilities.caches.as_mut(),
+                node::Means { caches: abilities.caches.as_mut(), pins: abilities.pins.as_mut() },
                 &release,
                 self.watch,
             );
@@ -120,8 +112,8 @@ impl Args {
 
     fn print(&self, view: &DoctorView<'_>) -> Result<()> {
         let mut out = BufWriter::new(io::stdout());
-        match self.output {
-            Format::Text => text::doctor(&mut out, view, color(self.color))?,
+        match self.output.format {
+            Format::Text => text::doctor(&mut out, view, self.output.color())?,
             Format::Json => json::doctor(&mut out, view)?,
         }
         Ok(out.flush()?)

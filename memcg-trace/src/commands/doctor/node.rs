@@ -1,4 +1,4 @@
-//! Looks at the node twice.
+//! Examines the node twice.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -8,7 +8,8 @@ use std::{
 
 use crate::{
     attribution::container_of_path,
-    diagnosis::{Memcgs, Node, Pin, Trend},
+    cause::{self, Hint, Pinned},
+    diagnosis::{Memcgs, Node, Trend},
     event::{Event, Key},
     kernel::{
         boot,
@@ -18,32 +19,42 @@ use crate::{
             kmem,
         },
         page_bytes,
+        pins::{Options, Pins},
         walk::Walk,
     },
-    record::{Record, Version},
+    record::{CacheCopies, Version},
     session::{Empty, Survey},
     source::Caches,
     tracker::Tracker,
 };
 
-/// Shorter spans tell no trend.
+/// Minimum time for a trend.
 const TREND: Duration = Duration::from_secs(10);
 
-/// What one look brought.
+/// Result of one examination.
 struct Look {
     memcgs: Memcgs,
-    /// Those that are dying, if it was walked.
+    /// The dying memcgs, if walked.
     dying: Option<HashSet<Key>>,
     survey: Option<Survey>,
     by_controller: BTreeMap<String, u64>,
     slab_caches: Option<u64>,
 }
 
-/// Two looks, `watch` apart.
+/// What finds out what pins memcgs.
+pub struct Means<'a> {
+    pub caches: Option<&'a mut Caches>,
+    pub pins: Option<&'a mut Pins>,
+}
+
+/// How long doctor looks for what pins memcgs: on a very sick node there are millions of references.
+const LOOKING: Duration = Duration::from_secs(5);
+
+/// Two examinations, `watch` apart.
 pub fn examine(
     controller: &Controller,
     walk: &mut Option<Walk>,
-    caches: Option<&mut Caches>,
+    means: Means<'_>,
     release: &str,
     watch: Duration,
 ) -> Node {
@@ -71,7 +82,7 @@ pub fn examine(
         slab_caches: second.slab_caches,
         kmem: kmem::kmem(&parameters, controller, |path| container_of_path(path).is_some()),
         trend,
-        memcgs: second.after(&first, caches),
+        memcgs: second.after(&first, means),
         mkdir_errno: None,
         hooks_fired: None,
     }
@@ -79,7 +90,7 @@ pub fn examine(
 
 impl Look {
     fn take(controller: &Controller, walk: &mut Option<Walk>) -> Self {
-        // The counters of each CPU are summed up for whoever reads this file. It is read for that alone.
+        // Reading this file makes the kernel flush its per-CPU counters.
         let _ = fs::read(controller.mount.join("memory.stat"));
         let surveyed = match walk {
             Some(walk) => Survey::take(walk, controller).map_err(|error| error.to_string()),
@@ -96,11 +107,11 @@ impl Look {
         Self { memcgs, dying, survey, by_controller: dying_by_controller(), slab_caches: slab_caches() }
     }
 
-    /// What stayed since `earlier`.
-    fn after(self, earlier: &Self, caches: Option<&mut Caches>) -> Memcgs {
+    /// The memcgs, with those that have been dying since `earlier`.
+    fn after(self, earlier: &Self, means: Means<'_>) -> Memcgs {
         let mut memcgs = self.memcgs;
         let Some((survey, before)) = self.survey.as_ref().zip(earlier.dying.as_ref()) else {
-            // Which ones is not known: at most as many as there were at either look.
+            // It is unknown which ones: at most the smaller of the two counts.
             memcgs.staying = memcgs.dying.zip(earlier.memcgs.dying).map(|(now, before)| now.min(before));
             return memcgs;
         };
@@ -108,32 +119,44 @@ impl Look {
         let staying: Vec<_> = survey.snapshot.dying().filter(stays).collect();
         memcgs.staying = Some(staying.len() as u64);
         let keys: Vec<_> = staying.iter().filter_map(|event| Key::of(event)).collect();
-        let held = caches.map(|caches| held_by_caches(caches, &keys)).unwrap_or_default();
+        memcgs.pinned = means.pins.and_then(|pins| pinned(pins, &keys));
+        let held = means.caches.map(|caches| held_by_caches(caches, &keys)).unwrap_or_default();
         for event in staying {
             let key = Key::of(event);
             let charges = key.and_then(|key| survey.snapshot.charges.get(&key));
             let by_caches = key.is_some_and(|key| held.contains(&key));
-            *memcgs.pins.entry(Pin::of(event, charges, by_caches, page_bytes() as u64)).or_default() += 1;
+            *memcgs.hints.entry(Hint::of(event, charges, by_caches, page_bytes() as u64)).or_default() += 1;
         }
         memcgs
     }
 }
 
-/// Which of these memcgs slab caches of their own hold.
+/// What refers to these memcgs; `None`: it could not be read.
+fn pinned(pins: &mut Pins, memcgs: &[Key]) -> Option<Vec<Pinned>> {
+    let options = Options { budget: Some(LOOKING), ..Options::default() };
+    let look = pins.look(memcgs, &options);
+    let look =
+        look.inspect_err(|error| log::warn!("what refers to dying memcgs cannot be read: {error}")).ok()?;
+    let explanations = cause::explain(&look);
+    let there = explanations.iter().filter(|explanation| !explanation.is_freed());
+    Some(there.map(Pinned::of).collect())
+}
+
+/// Those of these memcgs that are pinned by their own slab caches.
 fn held_by_caches(caches: &mut Caches, memcgs: &[Key]) -> HashSet<Key> {
-    match caches.read::<Event>(memcgs) {
-        Ok(Record::Caches { hold: true, of, .. }) => {
+    match caches.read(memcgs) {
+        Ok(CacheCopies { hold: true, of, .. }) => {
             of.into_iter().filter(|(_, names)| !names.is_empty()).map(|(key, _)| key).collect()
         }
         Ok(_) => HashSet::new(),
         Err(error) => {
-            log::warn!("which slab caches dying memcgs have is not known: {error}");
+            log::warn!("the slab caches of dying memcgs are unknown: {error}");
             HashSet::new()
         }
     }
 }
 
-/// Everything, by a walk.
+/// All facts, from a walk.
 fn walked(survey: &Survey) -> Memcgs {
     let tracker = Tracker::of_walk(&survey.snapshot);
     let totals = tracker.totals();
@@ -154,12 +177,12 @@ fn walked(survey: &Survey) -> Memcgs {
     }
 }
 
-/// How many of them own their memcg ID.
+/// Number of them that own their memcg ID.
 fn ids<'a>(mut events: impl Iterator<Item = &'a Event>) -> Option<u64> {
     events.try_fold(0, |sum, event| Some(sum + u64::from(event.memcg_id()? != 0)))
 }
 
-/// What the kernel counts itself.
+/// The kernel's own counts only.
 fn counted(controller: &Controller, reason: String) -> Memcgs {
     let counted = Counted::now(controller);
     let live = match controller.version {
@@ -179,7 +202,7 @@ fn lesser(one: &BTreeMap<String, u64>, other: &BTreeMap<String, u64>) -> BTreeMa
     both.collect()
 }
 
-/// Caches and their aliases; SLUB alone shows them.
+/// Caches and their aliases; only SLUB shows them.
 fn slab_caches() -> Option<u64> {
     fs::read_dir("/sys/kernel/slab").ok().map(|entries| entries.count() as u64)
 }

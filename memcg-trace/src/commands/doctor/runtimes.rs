@@ -1,10 +1,10 @@
-//! Container runtimes of this node, by the sockets and directories that they leave behind.
+//! Container runtimes of this node, detected by their sockets and directories.
 
 use std::path::Path;
 
 use crate::kernel::ability::Answer;
 
-/// Names of runtimes, and where one that is installed shows.
+/// Names of runtimes, and paths that exist if they are installed.
 const RUNTIMES: &[(&str, &[&str])] = &[
     (
         "containerd",
@@ -17,7 +17,7 @@ const RUNTIMES: &[(&str, &[&str])] = &[
     ("lxc", &["/var/lib/lxc", "/var/snap/lxd/common/lxd/unix.socket"]),
 ];
 
-/// One answer for all of them.
+/// One result for all of them.
 pub fn found() -> Answer {
     let found = RUNTIMES.iter().filter_map(|(name, places)| {
         let place = places.iter().find(|place| Path::new(place).exists())?;

@@ -1,4 +1,4 @@
-//! One cgroup, created and removed: does every hook fire, in order?
+//! The self-test: creates and removes one cgroup, and checks that every hook fires in order.
 
 use std::{
     fs, io,
@@ -17,14 +17,14 @@ use crate::{
     event::Event,
     kernel::{ability::Answer, cgroupfs::hierarchy::Controller},
     record::{Backend, Merge, Record, Version},
-    source::live::{Live, Options},
+    source::{Live, Options},
 };
 
-/// A memcg that nothing keeps is freed within 100 ms; emulated and loaded, within seconds.
+/// Timeout: a memcg that nothing pins is freed within 100 ms; on an emulated, loaded machine within seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The order of a life, by backend.
+/// The expected order of hooks, by backend.
 const KPROBES: &[Hook] = &[
     Hook::CssAllocEnter,
     Hook::CssAlloc,
@@ -37,23 +37,23 @@ const KPROBES: &[Hook] = &[
 ];
 const TRACEPOINTS: &[Hook] = &[Hook::CgroupMkdir, Hook::CgroupRmdir, Hook::CgroupRelease];
 
-/// What came of it.
+/// Result of the self-test.
 pub struct SelfTest {
     pub answer: Answer,
-    /// mkdir failed as it does on a node that lacks memcg IDs or memory.
+    /// Errno of mkdir, if it indicates a lack of memcg IDs or memory.
     pub errno: Option<u32>,
-    /// Every hook fired, in order; `None`: there was no life to see.
+    /// Whether every hook fired, in order; `None`: there was nothing to observe.
     pub fired: Option<bool>,
 }
 
 impl SelfTest {
-    /// `options`: how to attach, if a backend works.
+    /// Runs the self-test; Runs the self-test; `options`: how to attach, if a backend works.
     pub fn run(options: Option<&Options>, controller: Option<&Controller>) -> Self {
         let unknown = |reason: &str| Self { answer: Answer::unknown(reason), errno: None, fired: None };
         let Some(controller) = controller else { return unknown("there is no memory controller") };
         if controller.version == Version::V2 && !gives_memory(&controller.mount) {
             return unknown(
-                "the root cgroup gives its children no memory controller (cgroup.subtree_control)",
+                "the root cgroup does not enable the memory controller for its children (cgroup.subtree_control)",
             );
         }
         let Some(options) = options else { return unknown("no backend can be used") };
@@ -76,10 +76,8 @@ impl SelfTest {
                 let errno = [Errno::ENOSPC, Errno::EBUSY, Errno::ENOMEM].map(|errno| errno as i32);
                 let errno = error.raw_os_error().filter(|raw| errno.contains(raw));
                 let next = match errno {
-                    Some(_) => "see what this node suffers from".to_owned(),
-                    None => {
-                        "see who may create cgroups there, and whether it is mounted read-only".to_owned()
-                    }
+                    Some(_) => "see the findings about this node".to_owned(),
+                    None => "check the permissions there, and whether it is mounted read-only".to_owned(),
                 };
                 (format!("cannot create {directory}: {error}"), next, errno.map(i32::unsigned_abs))
             }
@@ -91,31 +89,31 @@ impl SelfTest {
     }
 }
 
-/// v2: cgroups below this one have memcgs.
+/// v2: whether cgroups below this one have memcgs.
 fn gives_memory(directory: &Path) -> bool {
     fs::read_to_string(directory.join("cgroup.subtree_control"))
         .is_ok_and(|enabled| enabled.split_whitespace().any(|controller| controller == "memory"))
 }
 
-/// What a cgroup could not do.
+/// The step that failed.
 enum LifeError {
     Mkdir(io::Error),
     Rmdir(io::Error),
 }
 
-/// No signal comes between mkdir and rmdir.
+/// Creates and removes the cgroup; blocks signals in between.
 fn live_and_die(path: &Path) -> Result<(), LifeError> {
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_BLOCK);
     let lived = fs::create_dir(path).map_err(LifeError::Mkdir);
     let lived = lived.and_then(|()| fs::remove_dir(path).map_err(LifeError::Rmdir));
     if let Ok(before) = before {
-        // It was the mask before: nothing about it can be wrong.
+        // Restoring the previous mask cannot fail.
         let _ = before.thread_set_mask();
     }
     lived
 }
 
-/// Collects what the hooks say of the cgroup until its memcg is freed.
+/// Collects the events of the cgroup until its memcg is freed.
 fn watch(live: &mut Live, name: &[u8]) -> SelfTest {
     let expected = match live.backend() {
         Backend::Kprobe => KPROBES,
@@ -143,9 +141,8 @@ fn watch(live: &mut Live, name: &[u8]) -> SelfTest {
         let answer = Answer::yes(format!("{} of {} hooks fired, in order", fired.len(), expected.len()));
         return SelfTest { answer, errno: None, fired: Some(true) };
     }
-    let reason =
-        format!("one cgroup was created and removed; expected were {expected:?}, seen were {fired:?}");
-    let next = "run it once more; if it stays, report it with the output of RUST_LOG=debug".to_owned();
+    let reason = format!("one cgroup was created and removed; expected {expected:?}, saw {fired:?}");
+    let next = "run it again; if it still fails, report it with the output of RUST_LOG=debug".to_owned();
     SelfTest { answer: Answer::No { reason, next }, errno: None, fired: Some(false) }
 }
 
@@ -153,11 +150,11 @@ fn watch(live: &mut Live, name: &[u8]) -> SelfTest {
 fn fired(events: &[Event], name: &[u8]) -> Vec<Hook> {
     let Some(born) = events.iter().position(|event| event.name() == Some(name)) else { return Vec::new() };
     let (before, after) = events.split_at(born);
-    // Not linked to its cgroup yet. Addresses are reused: the last one is ours.
+    // css_alloc has no cgroup yet. Addresses are reused: the last one is ours.
     let css = events[born].css();
     let alloc =
         before.iter().rfind(|event| event.hook() == Hook::CssAlloc && css.is_some() && event.css() == css);
-    // The entry emits nothing; the return knows the parent from it.
+    // The entry emits no event, but the return has the parent from it.
     let enter = alloc.filter(|event| event.parent_css().is_some()).map(|_| Hook::CssAllocEnter);
     let named = after.iter().filter(|event| event.name() == Some(name));
     enter.into_iter().chain(alloc.into_iter().chain(named).map(Event::hook)).collect()

@@ -1,4 +1,4 @@
-//! Which changes are shown. The ledger follows all of them.
+//! Filters the changes that are shown. The ledger follows all of them.
 
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
 
@@ -10,12 +10,12 @@ use crate::{
     tracker::{Change, Memcg, What},
 };
 
-/// What `--cgroup`, `--min-age` and `--events` leave.
+/// The filter of `--cgroup`, `--min-age` and `--events`.
 #[derive(Clone, Debug)]
 pub struct Filter {
     /// Matches the whole path.
     cgroup: Option<GlobMatcher>,
-    /// Shortest time that the memcg has been dying, ns.
+    /// Minimum time that the memcg has been dying, ns.
     min_age_ns: u64,
     /// Empty: all.
     events: Vec<EventKind>,
@@ -30,14 +30,14 @@ impl Filter {
         }
     }
 
-    /// Nothing is left out.
+    /// Whether nothing is filtered out.
     pub fn shows_all(&self) -> bool {
         self.cgroup.is_none() && self.min_age_ns == 0 && self.events.is_empty()
     }
 
     /// Whether a change is shown; `memcg` is the one it is about.
     pub fn shows(&self, change: &Change, memcg: Option<&Memcg>) -> bool {
-        // Loss concerns every memcg: only --events may hide its lines, and nothing hides it from the summary.
+        // Loss concerns every memcg: only --events hides its lines, and the summary always has it.
         if matches!(change.what, What::Lost { .. } | What::Missed { .. }) {
             return self.shows_event(change);
         }

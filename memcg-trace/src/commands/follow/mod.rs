@@ -1,4 +1,4 @@
-//! What `trace` and `replay` have in common: what is shown, and the observer that prints it.
+//! The options for output shared by `trace` and `replay`, and the observer that prints it.
 
 mod filter;
 mod printer;
@@ -8,13 +8,13 @@ use std::time::Duration;
 use globset::{GlobBuilder, GlobMatcher};
 
 pub use self::printer::Printer;
-use super::Format;
+use super::args::OutputArgs;
 use crate::{attribution::ByOwner, report::view::EventKind};
 
-/// What is shown, and how.
+/// Selection and format of the output.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Shown {
-    /// Show only memcgs whose path matches, for example '/kubepods/**' (the ledger and the counts follow all)
+    /// Show only memcgs whose path matches, for example '/kubepods/**' (the counts cover all)
     #[arg(long, value_name = "GLOB", value_parser = glob)]
     pub cgroup: Option<GlobMatcher>,
 
@@ -26,24 +26,19 @@ pub struct Shown {
     #[arg(long, value_name = "EVENT,…", value_delimiter = ',')]
     pub events: Vec<EventKind>,
 
-    /// Sum up by whose they are, too: what was created, what of it is still dying, what it holds
+    /// Also summarise by owner: memcgs created, still dying, and the memory they hold
     #[arg(long, value_enum, value_name = "WHOSE")]
     pub by: Option<ByOwner>,
 
-    /// Exit with 3 if a memcg leaked
+    /// Exit with 3 if any memcg leaked
     #[arg(long)]
     pub fail_on_leak: bool,
 
-    /// Output format; json is one object a line
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    pub output: Format,
-
-    /// Colours; auto: on a terminal, unless NO_COLOR is set
-    #[arg(long, value_enum, default_value_t = clap::ColorChoice::Auto)]
-    pub color: clap::ColorChoice,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 fn glob(text: &str) -> Result<GlobMatcher, globset::Error> {
-    // A single star stays within one directory, as in a shell.
+    // A single star does not match slashes, as in a shell.
     Ok(GlobBuilder::new(text).literal_separator(true).build()?.compile_matcher())
 }

@@ -1,4 +1,4 @@
-//! The observer that prints: live lines as they happen, then the summary; filtered, in the format asked for.
+//! The observer that prints live lines and the summary, filtered and in the selected format.
 
 use std::{io::Write, ops::ControlFlow};
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{Shown, filter::Filter};
 use crate::{
-    commands::{Format, color},
+    commands::args::Format,
     exit::Exit,
     record::{End, Start},
     report::{
@@ -22,7 +22,7 @@ use crate::{
     tracker::{Change, Memcg},
 };
 
-/// Prints a run. The same start, changes and end print the same bytes.
+/// Prints a run. Output is deterministic: it only depends on the start, changes and end.
 pub struct Printer<W> {
     out: W,
     format: Format,
@@ -31,21 +31,21 @@ pub struct Printer<W> {
     fail_on_leak: bool,
     viewpoint: Viewpoint,
     run: Run,
-    /// Live lines until `--count` is reached.
+    /// Remaining live lines until `--count` is reached.
     lines_left: u64,
 }
 
 impl<W: Write> Printer<W> {
-    /// Prints at most `count` lines before the summary. Names the columns.
+    /// Prints the header; at most `count` lines before the summary.
     pub fn new(start: &Start, shown: &Shown, count: Option<u64>, mut out: W) -> Result<Self> {
-        if shown.output == Format::Text {
+        if shown.output.format == Format::Text {
             text::header(&mut out)?;
         }
         out.flush()?;
         Ok(Self {
             out,
-            format: shown.output,
-            color: color(shown.color),
+            format: shown.output.format,
+            color: shown.output.color(),
             filter: Filter::new(shown),
             fail_on_leak: shown.fail_on_leak,
             viewpoint: Viewpoint {
@@ -68,7 +68,7 @@ impl<W: Write> Printer<W> {
         })
     }
 
-    /// Sums up a run that is over.
+    /// Prints the summary of a completed run.
     pub fn finish(mut self, book: &Book, end: &End, slab: Option<&SlabWatcher>) -> Result<Exit> {
         self.run.ended_ns = end.ended_ns;
         self.run.undecodable = end.undecodable;
@@ -76,7 +76,7 @@ impl<W: Write> Printer<W> {
         self.sum_up(book, slab)
     }
 
-    /// Sums up what was seen of a run whose rest is not known because of `reason`.
+    /// Prints the summary of a run whose rest is unknown because of `reason`.
     pub fn cut_off(mut self, book: &Book, reason: &str) -> Result<Exit> {
         self.run.ended_ns = book.now_ns();
         self.run.cut_off = true;
@@ -112,13 +112,13 @@ impl<W: Write> Printer<W> {
     }
 }
 
-/// A slab cache leaked meanwhile.
+/// Whether any slab cache leaked during the run.
 fn slab_leaked(slab: &SlabWatcher) -> bool {
     slab.ledger.leaked().any(|cache| cache.destroyer.is_some() || cache.created_ns.is_some())
 }
 
 impl<W: Write> Observer for Printer<W> {
-    /// Shows what passes the filter, up to `--count`.
+    /// Prints changes that pass the filter, up to `--count`.
     fn changed(&mut self, book: &Book, changes: &[Change]) -> Result<()> {
         for change in changes {
             let memcg = subject(change, book.tracker());
@@ -136,7 +136,7 @@ impl<W: Write> Observer for Printer<W> {
         Ok(())
     }
 
-    /// Only the summary is left to be shown once `--count` is reached.
+    /// Stops once `--count` is reached: only the summary is left.
     fn tick(&mut self, _: &Book) -> Result<ControlFlow<()>> {
         self.out.flush()?;
         Ok(if self.lines_left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
@@ -144,7 +144,7 @@ impl<W: Write> Observer for Printer<W> {
 }
 
 impl<W: Write> SlabObserver for Printer<W> {
-    /// Shows it, unless only some memcgs or events are asked for.
+    /// Prints it, unless a filter for memcgs or events is set.
     fn slab_changed(&mut self, ledger: &slab::Ledger, change: &slab::Change) -> Result<()> {
         if self.lines_left == 0 || !self.filter.shows_all() {
             return Ok(());

@@ -1,16 +1,15 @@
-//! `memcg-trace slab`: the kernel's slab caches, at one look or from look to look.
+//! `memcg-trace slab`: lists or traces the kernel's slab caches.
 
 mod watch;
 
 use std::{
     io::{self, BufWriter},
-    path::PathBuf,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result};
 
-use super::{Format, color};
+use super::args::{BtfArg, Format, OutputArgs};
 use crate::{
     exit::Exit,
     kernel::{clock, hooks::slab_plan, privileges, slab::listing},
@@ -22,16 +21,16 @@ use crate::{
     slab::{Config, Ledger, Owners, SlabRecord, SlabRun},
 };
 
-/// List slab caches: who made them, which only grow, which are never released
+/// List slab caches: their creators, and which grow or are never released
 ///
-/// Without --watch, one look at what the kernel lists. With --watch, every creation and destruction is traced, with the
-/// function and module that asked, and each look says what changed since the one before. A cache that is destroyed and not
-/// released within the grace time has leaked (the kernel says "still has objects"); so has one whose module is gone, and, up
-/// to Linux 5.8, one that is a copy for a memcg that is offline. Stop with Ctrl-C or --duration: then comes the summary.
+/// Without --watch, reads the kernel's list once. With --watch, every creation and destruction is traced, with the
+/// calling function and module, and changes are reported periodically. A cache that is destroyed but not released
+/// within the grace time has leaked (the kernel logs "still has objects"); so has a cache whose module was unloaded,
+/// and, up to Linux 5.8, a copy for an offline memcg. Stop with Ctrl-C or --duration to get the summary.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = HOW_TO_READ)]
 pub struct Args {
-    /// Trace, and look every so many seconds; where the kernel has no kprobes, looking is all it does
+    /// Trace, and report changes every so many seconds; without kprobes, only compare the kernel's list
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub watch: Option<u64>,
 
@@ -39,7 +38,7 @@ pub struct Args {
     #[arg(long, value_name = "TIME", requires = "watch", value_parser = humantime::parse_duration)]
     pub duration: Option<Duration>,
 
-    /// How long a destroyed cache may stay before it counts as leaked
+    /// Time after which a destroyed cache that is not released counts as leaked
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
     pub grace: Duration,
 
@@ -47,7 +46,7 @@ pub struct Args {
     #[arg(long)]
     pub leaked: bool,
 
-    /// Count by what they have in common instead of listing them
+    /// Count them by group instead of listing them
     #[arg(long, value_enum, value_name = "WHAT")]
     pub by: Option<SlabBy>,
 
@@ -55,44 +54,37 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     pub top: Option<usize>,
 
-    /// Exit with 3 if a slab cache leaked
+    /// Exit with 3 if any slab cache leaked
     #[arg(long)]
     pub fail_on_leak: bool,
 
-    /// Type information of exactly this kernel, where /sys/kernel/btf/vmlinux does not exist: raw BTF, a vmlinux with a section
-    /// .BTF, or a .btf.tar.xz of BTFHub
-    #[arg(long, value_name = "FILE")]
-    pub btf: Option<PathBuf>,
+    #[command(flatten)]
+    pub btf: BtfArg,
 
-    /// Output format; json is one object a line
-    #[arg(short, long, value_enum, default_value_t = Format::Text)]
-    pub output: Format,
-
-    /// Colours; auto: on a terminal, unless NO_COLOR is set
-    #[arg(long, value_enum, default_value_t = clap::ColorChoice::Auto)]
-    pub color: clap::ColorChoice,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 const HOW_TO_READ: &str = "\
 How to read it:
-  aliased        the kernel merges caches of like objects: `a -> b` says that a was asked for and b given out
-  unaliased      one of the names of a cache was destroyed; the cache stays
-  MODULE         of the function that asked, or else of the constructor of the objects; vmlinux is the kernel itself
-  init function  the cache was made while the module was initialised; that code is thrown away, and has no names
-  LINKS          other names in /sys/kernel/slab; the kernel leaves them there when they are given up
-  growing        caches of one origin (a call site, or a name but for numbers) that became more at three looks at least,
-                 and never less
+  aliased        the kernel merges caches of similar objects: `a -> b` means that a was requested and merged into b
+  unaliased      one of the merged caches was destroyed; the cache itself stays
+  MODULE         of the calling function, or else of the objects' constructor; vmlinux is the kernel itself
+  init function  the cache was created by the module's init code, which is discarded afterwards and has no symbols
+  LINKS          other names in /sys/kernel/slab; the kernel does not remove stale ones
+  growing        caches of one origin (a call site, or a name except for numbers) that increased in at least three reports,
+                 and never decreased
 
-`ls /sys/kernel/slab | wc -l` counts names, stale ones included; this counts caches.
+`ls /sys/kernel/slab | wc -l` counts names, including stale ones; this counts caches.
 
 Examples:
   memcg-trace slab --top 20                              where the memory is
-  memcg-trace slab --by module                           whose they are
+  memcg-trace slab --by module                           which module owns them
   memcg-trace slab --watch 10 --duration 10m --leaked    what leaks
-  memcg-trace slab --watch 60 --by creator               which call site makes more and more of them";
+  memcg-trace slab --watch 60 --by creator               which call site keeps creating them";
 
 impl Args {
-    /// One look, or many.
+    /// Lists or traces.
     pub fn run(self) -> Result<Exit> {
         match self.watch {
             None => self.look(),
@@ -107,7 +99,7 @@ impl Args {
     fn look(&self) -> Result<Exit> {
         let listing = listing::read()?;
         let per_memcg = slab_plan::has_memcg_caches();
-        let memcgs = (per_memcg == Some(true)).then(|| OwnerWalk::open(self.btf.as_deref())).transpose();
+        let memcgs = (per_memcg == Some(true)).then(|| OwnerWalk::open(self.btf.file())).transpose();
         privileges::drop_unneeded();
         let grace_ns = self.grace_ns();
         let mut ledger =
@@ -128,7 +120,8 @@ impl Args {
         run.unknown.push(("who created them".to_owned(), "it takes --watch".to_owned()));
         ledger.apply(&SlabRecord::Walk(listing), &mut Vec::new());
         let mut look = |walk: &mut OwnerWalk| {
-            walk.dead()?.iter().for_each(|record| ledger.apply(record, &mut Vec::new()));
+            let dead = walk.dead()?.map(SlabRecord::Learned);
+            dead.iter().for_each(|record| ledger.apply(record, &mut Vec::new()));
             walk.owners(&ledger)
         };
         match memcgs.and_then(|walk| walk.map(|mut walk| look(&mut walk)).transpose()) {
@@ -147,8 +140,8 @@ impl Args {
     fn sum_up(&self, out: &mut impl io::Write, run: &SlabRun, ledger: &Ledger) -> Result<Exit> {
         let request = SlabRequest { leaked: self.leaked, by: self.by, top: self.top };
         let view = SlabView::new(run, ledger, request);
-        match self.output {
-            Format::Text => text::slab(out, &view, color(self.color))?,
+        match self.output.format {
+            Format::Text => text::slab(out, &view, self.output.color())?,
             Format::Json => json::slab(out, &view)?,
         }
         out.flush()?;

@@ -1,4 +1,4 @@
-//! The observer that prints what happens to slab caches, and what changed from look to look.
+//! The observer that prints events of slab caches, and periodic changes.
 
 use std::{
     io::{self, BufWriter, Stdout, Write as _},
@@ -7,11 +7,9 @@ use std::{
 
 use anyhow::Result;
 
-use super::{
-    super::{Format, announce, color},
-    Args,
-};
+use super::Args;
 use crate::{
+    commands::{announce, args::Format},
     exit::Exit,
     kernel::privileges,
     record::Clock,
@@ -24,18 +22,18 @@ use crate::{
     slab::{Change, Ledger, Totals},
 };
 
-/// Watches until a signal or `--duration`, then sums up.
+/// Watches until a signal or `--duration`, then prints the summary.
 pub async fn watch(args: &Args, interval: Duration) -> Result<Exit> {
     let with_owners = args.by.and_then(SlabBy::owner).is_some();
-    let watcher = SlabWatcher::start(args.grace_ns(), args.btf.as_deref(), with_owners)?;
+    let watcher = SlabWatcher::start(args.grace_ns(), args.btf.file(), with_owners)?;
     privileges::drop_unneeded();
-    // Before it says that it traces: who reads that may send a signal.
+    // Before announcing that it traces: whoever reads that may send a signal.
     let stop = Stop::listen()?;
     announce::slab(&watcher.run);
     let mut lines = Lines {
         out: BufWriter::new(io::stdout()),
-        format: args.output,
-        color: color(args.color),
+        format: args.output.format,
+        color: args.output.color(),
         clock: watcher.run.clock,
         before: *watcher.ledger.totals(),
     };
@@ -49,7 +47,7 @@ struct Lines {
     format: Format,
     color: Color,
     clock: Clock,
-    /// At the look before.
+    /// The totals at the previous report.
     before: Totals,
 }
 

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: noted when they come, answered between two steps, so that whatever was made is known and goes.
+//! Ctrl-C and SIGTERM: recorded by the handler and checked between steps, so that everything created is cleaned up.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,12 +8,12 @@ use thiserror::Error;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
-/// Somebody wants us to end.
+/// A signal asked us to stop.
 #[derive(Debug, Error)]
-#[error("interrupted: nothing was judged, and all that was made is removed")]
+#[error("interrupted: nothing was judged, and everything created was removed")]
 pub struct Interrupted;
 
-/// From now on the signals end nothing by themselves.
+/// Installs the handlers: from now on the signals do not terminate the process.
 pub fn listen() -> Result<()> {
     extern "C" fn note(_: libc::c_int) {
         REQUESTED.store(true, Ordering::Relaxed);
@@ -26,7 +26,7 @@ pub fn listen() -> Result<()> {
     Ok(())
 }
 
-/// An error if one of them came.
+/// Fails if one of them was received.
 pub fn check() -> Result<()> {
     if REQUESTED.load(Ordering::Relaxed) { Err(Interrupted.into()) } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-//! `memcg-trace verify`: provoke what is known to leak, and judge this kernel by it.
+//! `memcg-trace verify`: provokes known leaks, and judges this kernel by the results.
 
 mod interrupt;
 pub mod oracle;
@@ -21,7 +21,11 @@ use self::{
     round::{Round, Settings},
     witness::Witness,
 };
-use super::{announce, color, trace::BackendChoice};
+use super::{
+    announce,
+    args::{BtfArg, ColorArg},
+    trace::BackendChoice,
+};
 use crate::{
     attribution::container_of_path,
     exit::Exit,
@@ -41,92 +45,90 @@ use crate::{
     verdict::{Baseline, Differs, Evidence, Expectation, Played, ScenarioName, Verdict, judge},
 };
 
-/// Provoke what is known to leak memcgs, and say whether this kernel does
+/// Provoke known memcg leaks, and report which ones this kernel has
 ///
-/// Each scenario makes cgroups, does to them what may pin a memcg, and removes them. All run side by side, traced by the
-/// hooks, and are then waited for: with what pins them in place, after drop_caches, after what pins them was taken away,
-/// and after both. A verdict needs two witnesses, the ledger of the events and the kernel's own counts with a walk.
+/// Each scenario creates cgroups, pins their memcgs in some way, and removes them. All run concurrently, traced by the
+/// hooks, and then wait for the memcgs to be freed: with the pins in place, after drop_caches, after removing the pins,
+/// and after both. A verdict needs two witnesses that agree: the ledger of events, and the kernel's own counts with a
+/// walk.
 ///
-/// It changes the node while it runs: it makes cgroups below one of its own, mounts and swaps, and drops the page cache.
-/// Whatever it made is removed at the end, however it ends; kernel modules that it needed stay loaded.
+/// It changes the node while it runs: it creates cgroups below one of its own, mounts, swaps, and drops the page cache.
+/// Everything it created is removed at the end, even if interrupted; kernel modules that it loaded stay loaded.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = NOTES)]
 pub struct Args {
-    /// Which ones [default: all]
+    /// Scenarios to run [default: all]
     #[arg(value_enum, value_name = "SCENARIO")]
     pub scenarios: Vec<ScenarioName>,
 
-    /// How many cgroups each scenario makes
+    /// Number of cgroups that each scenario creates
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub cgroups: u64,
 
-    /// How long memcgs may take to go: after removal, and after each action that may help
+    /// How long to wait for memcgs to be freed: after removal, and after each further step
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     pub settle: Duration,
 
-    /// What must be seen: clean, leak, or a file with "SCENARIO VERDICT" on each line
+    /// Expected verdicts: clean, leak, or a file with "SCENARIO VERDICT" on each line
     #[arg(long, value_name = "clean|leak|FILE", default_value = "clean")]
     pub expect: Expect,
 
-    /// An earlier run, recorded with -o json: say what changed since
+    /// Output of an earlier run with -o json: report what changed since
     #[arg(long, value_name = "FILE")]
     pub baseline: Option<PathBuf>,
 
-    /// Fail unless the memory controller is in this hierarchy [default: whichever has it]
+    /// Fail unless the memory controller is in this hierarchy [default: any]
     #[arg(long, value_enum)]
     pub hierarchy: Option<Hierarchy>,
 
-    /// Also take all memcg IDs of this node for a while: nobody else can create a memory cgroup meanwhile
+    /// Also use up all memcg IDs of this node for a while: nobody else can create a memory cgroup meanwhile
     #[arg(long)]
     pub exhaust: bool,
 
-    /// Run although pods run on this node
+    /// Run even if pods are running here
     #[arg(long)]
     pub yes: bool,
 
-    /// Where events come from; auto takes the best that this kernel allows and says which and why
+    /// Source of events; auto uses the best that this kernel supports, and reports which and why
     #[arg(long, value_enum, default_value_t = BackendChoice::Auto)]
     pub backend: BackendChoice,
 
-    /// Type information of exactly this kernel, where /sys/kernel/btf/vmlinux does not exist: raw BTF, a vmlinux with a section
-    /// .BTF, or a .btf.tar.xz of BTFHub
-    #[arg(long, value_name = "FILE")]
-    pub btf: Option<PathBuf>,
+    #[command(flatten)]
+    pub btf: BtfArg,
 
-    /// Output format; json is one object a line
+    /// Output format; json is one object per line
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
 
-    /// Colours; auto: on a terminal, unless NO_COLOR is set
-    #[arg(long, value_enum, default_value_t = clap::ColorChoice::Auto)]
-    pub color: clap::ColorChoice,
+    #[command(flatten)]
+    pub color: ColorArg,
 }
 
 const NOTES: &str = "\
 Verdicts:
-  CLEAN         every memcg went by itself
-  LEAK          memcgs stayed, because something pins them: how many, how many of these hold their memcg IDs, what they
-                are charged for, and after what they went
-  LATE          every memcg went by itself, but took longer than half the settle time
+  CLEAN         every memcg was freed by itself
+  LEAK          memcgs were not freed, because something pins them: how many, how many of them hold their memcg IDs, what they
+                are charged for, and after which step they were freed
+  LATE          every memcg was freed by itself, but took longer than half the settle time
   INCONCLUSIVE  events were lost, the two witnesses disagree, or the leak could not be provoked
-  SKIPPED       it cannot run here; that is no pass
+  SKIPPED       it cannot run here; this does not count as a pass
 
 Exit codes, the worst verdict decides:
-  0  all that was tried is as expected
-  3  a leak that was not expected
+  0  all verdicts are as expected
+  3  an unexpected leak
   1  another verdict than expected, or verify failed
-  4  a verdict cannot be told, or a scenario that was asked for by name was skipped
+  4  a verdict is inconclusive, or a scenario that was requested by name was skipped
 
 Examples:
   memcg-trace verify                                        is this kernel clean?
-  memcg-trace verify kmem-limit slab-caches                 is it free of the leaks of RHEL 7?
+  memcg-trace verify kmem-limit slab-caches                 does it have the leaks of RHEL 7?
   memcg-trace verify -o json > before; …; memcg-trace verify --baseline before
   memcg-trace verify --expect verdicts.txt -o junit > verify.xml";
 
 /// See [`Settings::agree`].
 const AGREE: Duration = Duration::from_secs(3);
 
-/// Pods that verify does not ask about.
+/// Number of pods for which verify does not require --yes.
 const FEW_PODS: usize = 3;
 
 /// `--output`
@@ -180,9 +182,9 @@ impl Expect {
 }
 
 impl Args {
-    /// Provokes, judges, cleans up, prints.
+    /// Provokes, judges, cleans up and prints.
     pub fn run(self) -> Result<Exit> {
-        // Files first: later, our mounts are our own.
+        // Read files first: later, we have our own mount namespace.
         let expectation = self.expect.read()?;
         let baseline = self.baseline.as_ref().map(|path| {
             let text = fs::read_to_string(path);
@@ -190,7 +192,7 @@ impl Args {
             Baseline::parse(&text).with_context(|| format!("cannot use {}", path.display()))
         });
         let baseline = baseline.transpose()?;
-        let kernel = Kernel::probe(self.btf.as_deref())?;
+        let kernel = Kernel::probe(self.btf.file())?;
         self.may_run_here(&kernel.controller)?;
         release_memory();
         interrupt::listen()?;
@@ -222,15 +224,15 @@ impl Args {
         let pods: HashSet<_> = paths.values().filter_map(|path| container_of_path(path)?.pod_uid).collect();
         if pods.len() > FEW_PODS && !self.yes {
             bail!(
-                "{} pods run on this node, and verify makes zombies, swaps, and drops the page cache; drain the node, or \
-                 say --yes",
+                "{} pods are running on this node, and verify creates zombies, swaps, and drops the page cache; drain the node, or \
+                 pass --yes",
                 pods.len()
             );
         }
         Ok(())
     }
 
-    /// Plays all scenarios; when it returns, nothing is left of them.
+    /// Plays all scenarios; when it returns, everything they created is removed.
     fn play(&self, kernel: &Kernel) -> Result<(Vec<Evidence>, Ground)> {
         let names: Vec<ScenarioName> = match self.scenarios.as_slice() {
             [] => ScenarioName::all().to_vec(),
@@ -245,7 +247,8 @@ impl Args {
         for names in rounds.filter(|names| !names.is_empty()) {
             match names.as_slice() {
                 [ScenarioName::IdExhaustion] if !self.exhaust => {
-                    let reason = "it takes all memcg IDs of this node for a while: ask for it by --exhaust";
+                    let reason =
+                        "it uses up all memcg IDs of this node for a while: request it with --exhaust";
                     let played = Played::Skipped(reason.to_owned());
                     evidence.push(Evidence { name: names[0], cgroups: 0, played, loss: Vec::new() });
                 }
@@ -303,7 +306,7 @@ impl Args {
     fn print(&self, view: &VerifyView) -> Result<()> {
         let mut out = BufWriter::new(io::stdout());
         match self.output {
-            Format::Text => text::verify(&mut out, view, color(self.color))?,
+            Format::Text => text::verify(&mut out, view, self.color.color())?,
             Format::Json => json::verify(&mut out, view)?,
             Format::Junit => junit::verify(&mut out, view)?,
             Format::Tap => tap::verify(&mut out, view)?,
@@ -312,7 +315,7 @@ impl Args {
     }
 }
 
-/// The worst of all verdicts decides.
+/// The worst verdict determines the exit code.
 pub fn exit(view: &VerifyView) -> Exit {
     match view.verdicts.iter().map(|view| view.differs).max() {
         Some(Differs::Leak) => Exit::Leak,

@@ -1,4 +1,4 @@
-//! The other witness: what the kernel itself counts, and a walk that no event has a part in.
+//! The second witness: the kernel's own counts, and a walk, both independent of events.
 
 use std::collections::HashMap;
 
@@ -18,14 +18,14 @@ use crate::{
     verdict::{Counted, Walked},
 };
 
-/// Says what there is below each of some cgroups. It need not be the kernel.
+/// Counts the memcgs below cgroups. Tests have other implementations than the kernel's.
 pub trait Oracle {
-    /// `dying`: below which of them the ledger has dying memcgs; for where nothing in the kernel leads from a dying memcg to
+    /// `dying`: the parents of dying memcgs according to the ledger, for kernels where a dying memcg has no pointer to
     /// its parent.
     fn count(&mut self, parents: &[&Cgroup], dying: &Dying) -> Result<Vec<Counted>>;
 }
 
-/// By css address; `None`: below none of them.
+/// Parents' indices by css address; `None`: below none of them.
 pub type Dying = HashMap<u64, Option<usize>>;
 
 /// The running kernel.
@@ -39,7 +39,7 @@ impl<'a> KernelOracle<'a> {
         Self { walk: kernel.walk(), kernel }
     }
 
-    /// Dying cgroups of the whole machine, where nothing is counted below a cgroup (v1).
+    /// Dying cgroups of the whole machine, where there are no counts below a cgroup (v1).
     fn dying_anywhere(&self) -> Option<u64> {
         match self.kernel.controller.version {
             Version::V1 => self.kernel.census().dying,
@@ -67,7 +67,8 @@ impl Oracle for KernelOracle<'_> {
     }
 }
 
-/// What a walk found below each of the cgroups. `orphans`: dying memcgs have no parents there, the ledger knows better.
+/// Memcgs that a walk found below each of the cgroups. `orphans`: parents of dying memcgs from the ledger, where the
+/// walk does not see them.
 fn walked(snapshot: &Snapshot, parents: &[&Cgroup], orphans: Option<&Dying>) -> Vec<Walked> {
     let start = Walked { ids_held: Some(0), charged_pages: Some(0), ..Walked::default() };
     let mut walked = vec![start; parents.len()];
@@ -89,7 +90,7 @@ fn walked(snapshot: &Snapshot, parents: &[&Cgroup], orphans: Option<&Dying>) -> 
         match event.css().and_then(|css| dying.get(&css)) {
             Some(Some(number)) => add(event, true, &mut walked[*number]),
             Some(None) => {}
-            // It may be of any.
+            // It may belong to any of them.
             None => walked.iter_mut().for_each(|walked| walked.strangers += 1),
         }
     }
@@ -100,7 +101,7 @@ fn parent_of(event: &Event) -> Option<Key> {
     Some(Key { css: event.parent_css()?, serial: event.parent_serial().unwrap_or(0) })
 }
 
-/// Counters include what is below: only the topmost memcgs add to the charges.
+/// Counters include descendants: only the topmost memcgs add to the charges.
 fn add(event: &Event, topmost: bool, walked: &mut Walked) {
     let flags = event.css_flags().unwrap_or(CssFlag::ONLINE);
     match (flags & CssFlag::ONLINE != 0, flags & CssFlag::DYING != 0) {
@@ -119,7 +120,7 @@ fn add(event: &Event, topmost: bool, walked: &mut Walked) {
                 walked.charged_pages = pages.map(|(sum, pages)| sum + pages);
             }
         }
-        // Being made.
+        // Being created.
         (false, false) => {}
     }
 }

@@ -1,5 +1,5 @@
-//! One round: scenarios side by side. All are provoked, then all are waited for, then all pins are taken away …, so that
-//! a round takes a few times the settle time, however many scenarios there are.
+//! One round of concurrent scenarios. All are provoked, then it waits for all, then all pins are removed …, so that a
+//! round takes a few times the settle time, independent of the number of scenarios.
 
 use std::{
     fs, thread,
@@ -16,48 +16,49 @@ use crate::{
     verdict::{Counted, Evidence, Family, Moment, Played, Reading, ScenarioName, Sign},
 };
 
-/// How a round is played.
+/// Settings of a round.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     pub cgroups: u64,
-    /// How long memcgs are waited for, at each [`Moment`].
+    /// How long to wait for memcgs, at each [`Moment`].
     pub settle: Duration,
-    /// How long the witnesses may differ then, because the kernel frees step by step and counts at different steps.
+    /// How long the witnesses may differ after that: the kernel frees in several steps, and its counts change at
+    /// different ones.
     pub agree: Duration,
 }
 
 const POLL: Duration = Duration::from_millis(20);
-/// Charge stocks are driven out that often while memcgs are waited for.
+/// Interval for evicting charge stocks while waiting for memcgs.
 const EVICT: Duration = Duration::from_secs(1);
 
-/// Who takes part in a round.
+/// The participants of a round.
 pub struct Round<'a, F, O> {
     pub stage: &'a Stage,
     pub witness: Witness<F>,
     pub oracle: O,
     pub settings: Settings,
-    /// An error ends the round.
+    /// Returns an error to end the round.
     pub interrupted: fn() -> Result<()>,
-    /// Says what is being done.
+    /// Reports progress.
     pub say: &'a mut dyn FnMut(&str),
 }
 
-/// A scenario that plays. What it pins goes before the cgroup.
+/// A scenario being played. Its pins are dropped before the cgroup.
 struct Actor {
     name: ScenarioName,
     scenario: Box<dyn Scenario>,
     parent: Cgroup,
-    /// Its number with the witness.
+    /// Its number in the ledger's witness.
     family: usize,
     cgroups: u64,
-    /// Why it does not go on.
+    /// The reason why it stopped.
     ended: Option<Played>,
     readings: Vec<Reading>,
     sign: Option<Sign>,
 }
 
 impl<F: Feed, O: Oracle> Round<'_, F, O> {
-    /// Plays the scenarios and returns what was seen of each, in their order.
+    /// Plays the scenarios and returns the evidence of each, in order.
     pub fn play(mut self, names: &[ScenarioName]) -> Result<Vec<Evidence>> {
         let mut actors = Vec::new();
         for name in names {
@@ -76,7 +77,7 @@ impl<F: Feed, O: Oracle> Round<'_, F, O> {
             drop_caches(self.say);
             self.read(&mut actors, Moment::Dropped)?;
         }
-        // Also where nothing stays: what is there to pin goes before the hooks.
+        // Even if nothing stayed: pins are removed before the hooks.
         self.unpin(&mut actors)?;
         if self.any_stays(&actors) {
             self.read(&mut actors, Moment::Unpinned)?;
@@ -140,7 +141,7 @@ impl<F: Feed, O: Oracle> Round<'_, F, O> {
     }
 
     fn unpin(&mut self, actors: &mut [Actor]) -> Result<()> {
-        (self.say)("the pins are taken away");
+        (self.say)("removing the pins");
         for actor in actors {
             let (witness, interrupted) = (&mut self.witness, self.interrupted);
             let mut pump = || witness.pump().and_then(|_| interrupted());
@@ -151,12 +152,12 @@ impl<F: Feed, O: Oracle> Round<'_, F, O> {
         Ok(())
     }
 
-    /// Waits until every memcg is gone, but no longer than the settle time, and notes what there is.
+    /// Waits until every memcg is freed, but at most for the settle time, and takes a reading.
     fn read(&mut self, actors: &mut [Actor], moment: Moment) -> Result<()> {
         let families = actors.iter().map(|actor| self.family(actor));
         let left: u64 = families.map(|family| family.created - family.freed.min(family.created)).sum();
         let settle = humantime::format_duration(self.settings.settle);
-        (self.say)(&format!("{moment}: up to {settle} for {left} memcgs to go"));
+        (self.say)(&format!("{moment}: waiting up to {settle} for {left} memcgs"));
         let begun = Instant::now();
         let mut gone: Vec<Option<Duration>> = vec![None; actors.len()];
         let mut evicted = None;
@@ -187,7 +188,7 @@ impl<F: Feed, O: Oracle> Round<'_, F, O> {
         Ok(())
     }
 
-    /// Both witnesses, asked again as long as they may differ for good reasons.
+    /// Reads both witnesses, repeatedly while they may differ for good reasons.
     fn agree(&mut self, actors: &[Actor]) -> Result<Vec<(Family, Counted)>> {
         let parents: Vec<&Cgroup> = actors.iter().map(|actor| &actor.parent).collect();
         let begun = Instant::now();
@@ -207,7 +208,7 @@ impl<F: Feed, O: Oracle> Round<'_, F, O> {
 }
 
 impl Actor {
-    /// Takes a result, or notes that the scenario failed; true if it goes on.
+    /// Processes a result, or records that the scenario failed; true if it continues.
     fn keep<T>(&mut self, result: Result<T>, take: impl FnOnce(&mut Self, T)) -> bool {
         match result {
             Ok(value) => take(self, value),
@@ -229,7 +230,7 @@ impl Actor {
     }
 }
 
-/// Writes back what is dirty and drops what is clean, of the whole machine.
+/// Writes back dirty pages and drops clean caches, on the whole machine.
 fn drop_caches(say: &mut dyn FnMut(&str)) {
     say("sync, then drop_caches");
     nix::unistd::sync();

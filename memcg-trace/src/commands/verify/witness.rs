@@ -1,4 +1,4 @@
-//! The ledger of a run, and what it has of each scenario.
+//! The first witness: the ledger of a run, and the memcgs of each scenario in it.
 
 use anyhow::Result;
 
@@ -11,43 +11,43 @@ use crate::{
     verdict::Family,
 };
 
-/// Follows the events. What comes from `F` need not be the kernel.
+/// Follows the events. `F` may be a live stream or, in tests, something else.
 pub struct Witness<F> {
     session: Session<F>,
     families: Families,
 }
 
-/// Counts who comes and who goes, while it happens: the ledger forgets what was freed.
+/// Counts created and freed memcgs as they happen, as the ledger removes freed ones.
 #[derive(Default)]
 struct Families(Vec<Follow>);
 
 /// The memcgs below one cgroup.
 struct Follow {
     parent_id: u64,
-    /// Path of the parent with a slash, once it was seen to come online.
+    /// Path of the parent with a trailing slash, once it came online.
     prefix: Option<Box<[u8]>>,
     created: u64,
     freed: u64,
 }
 
 impl<F: Feed> Witness<F> {
-    /// Nothing that stays is to be told: `start` has the longest grace time.
+    /// `start` has the maximum grace time, so that no leaks are reported.
     pub fn new(feed: F, start: Start) -> Self {
         Self { session: Session::of(feed, start), families: Families::default() }
     }
 
-    /// Counts the memcgs below a cgroup that was just made. Returns the number to ask for them by.
+    /// Counts the memcgs below a cgroup that was just created. Returns the number for lookups.
     pub fn follow(&mut self, parent_id: u64) -> usize {
         self.families.0.push(Follow { parent_id, prefix: None, created: 0, freed: 0 });
         self.families.0.len() - 1
     }
 
-    /// Takes what happened.
+    /// Processes pending events.
     pub fn pump(&mut self) -> Result<Polled> {
         self.session.poll(&mut self.families)
     }
 
-    /// What the ledger has of a family.
+    /// The family with this number.
     pub fn family(&self, number: usize) -> Family {
         let Some(follow) = self.families.0.get(number) else { return Family::default() };
         let mut family = Family { created: follow.created, freed: follow.freed, ..Family::default() };
@@ -69,14 +69,14 @@ impl<F: Feed> Witness<F> {
         family
     }
 
-    /// All that are dying, and the numbers of their families.
+    /// All dying memcgs, and the numbers of their families.
     pub fn dying(&self) -> Dying {
         let family = |memcg| self.families.0.iter().position(|follow| follow.is_of(memcg));
         let dying = self.session.book().tracker().dying();
         dying.map(|memcg| (memcg.key.css, family(memcg))).collect()
     }
 
-    /// Detaches and accounts for every event. Returns why the ledger may be wrong all the same.
+    /// Detaches and accounts for every event. Returns the reasons why the ledger may be wrong.
     pub fn finish(mut self) -> Result<Vec<String>> {
         let ended = self.session.finish(&mut self.families)?;
         let (tracker, undecodable) = (ended.book.tracker(), ended.end.undecodable);

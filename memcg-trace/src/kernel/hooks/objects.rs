@@ -9,6 +9,8 @@ pub static HOOKS: &[u8] = include_bytes_aligned!(env!("MEMCG_TRACE_HOOKS"));
 pub static HOOKS_LOG: &[u8] = include_bytes_aligned!(env!("MEMCG_TRACE_HOOKS_LOG"));
 /// Programs that run on demand; needs bounded loops (5.3).
 pub static WALK: &[u8] = include_bytes_aligned!(env!("MEMCG_TRACE_WALK"));
+/// Programs that read kernel memory in bulk; needs bounded loops (5.3), mappable arrays (5.5).
+pub static PINS: &[u8] = include_bytes_aligned!(env!("MEMCG_TRACE_PINS"));
 /// The hooks on slab caches: loads wherever eBPF does.
 pub static SLAB: &[u8] = include_bytes_aligned!(env!("MEMCG_TRACE_SLAB"));
 

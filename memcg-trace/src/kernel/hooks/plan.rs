@@ -185,3 +185,7 @@ pub fn plan(backend: Backend, kind: Kind) -> impl Iterator<Item = &'static Plann
 pub fn functions() -> impl Iterator<Item = &'static str> {
     [KPROBES, KPROBES_BY_CGROUP, NAMES].into_iter().flatten().flat_map(Planned::functions)
 }
+
+/// Functions that are hooked at both ends.
+pub const RETURNS: &[(Hook, Hook)] =
+    &[(Hook::CssAllocEnter, Hook::CssAlloc), (Hook::CssOfflineEnter, Hook::CssOffline)];

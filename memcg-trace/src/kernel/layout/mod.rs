@@ -87,13 +87,14 @@ pub fn resolve_slab(file: Option<&Path>) -> Result<SlabLayout, LayoutError> {
 /// More typedefs and qualifiers than any type has.
 const QUALIFIERS_MAX: usize = 32;
 
-struct Types<'a> {
+/// What the kernel's type information says, by names.
+pub(super) struct Types<'a> {
     btf: Btf,
     path: &'a Path,
 }
 
 impl<'a> Types<'a> {
-    fn of(file: Option<&'a Path>) -> Result<Self, LayoutError> {
+    pub(super) fn of(file: Option<&'a Path>) -> Result<Self, LayoutError> {
         let path = file.unwrap_or(Path::new(KERNEL_BTF));
         if file.is_none() && !path.exists() {
             return Err(LayoutError::NoBtf);
@@ -211,7 +212,7 @@ impl Types<'_> {
         self.offset(name, member).ok_or_else(|| self.missing(member))
     }
 
-    fn optional(&self, name: &str, member: &str) -> u32 {
+    pub(super) fn optional(&self, name: &str, member: &str) -> u32 {
         self.offset(name, member).unwrap_or(ABSENT)
     }
 
@@ -220,7 +221,7 @@ impl Types<'_> {
     }
 
     /// Byte offset of a dotted member path, through typedefs and anonymous structs and unions.
-    fn offset(&self, name: &str, member: &str) -> Option<u32> {
+    pub(super) fn offset(&self, name: &str, member: &str) -> Option<u32> {
         let types = self.btf.resolve_types_by_name(name).ok()?;
         types.iter().filter(|ty| matches!(ty, Type::Struct(_))).find_map(|ty| self.member(ty, member))
     }
@@ -260,7 +261,7 @@ impl Types<'_> {
         self.enum_value("cgroup_subsys_id", "memory_cgrp_id")
     }
 
-    fn enum_value(&self, name: &str, value: &str) -> Option<u32> {
+    pub(super) fn enum_value(&self, name: &str, value: &str) -> Option<u32> {
         let types = self.btf.resolve_types_by_name(name).ok()?;
         types.iter().find_map(|ty| match ty {
             Type::Enum(values) => {
@@ -272,17 +273,44 @@ impl Types<'_> {
         })
     }
 
-    /// Length of a member that is an array.
-    fn array_length(&self, name: &str, member: &str) -> Option<usize> {
+    /// Where a per-CPU variable is among all of them (pahole 1.22 put them into BTF).
+    pub(super) fn per_cpu(&self, name: &str) -> Option<u32> {
+        let sections = self.btf.resolve_types_by_name(".data..percpu").ok()?;
+        let variables = sections.into_iter().filter_map(|section| match section {
+            Type::Datasec(section) => Some(section.variables),
+            _ => None,
+        });
+        variables.flatten().find_map(|variable| {
+            let Type::Var(named) = self.btf.resolve_chained_type(&variable).ok()? else { return None };
+            (self.btf.resolve_name(&named).ok()? == name).then(|| variable.offset())
+        })
+    }
+
+    /// Bytes of a struct.
+    pub(super) fn size(&self, name: &str) -> Option<u32> {
+        let types = self.btf.resolve_types_by_name(name).ok()?;
+        types.iter().find_map(|ty| match ty {
+            Type::Struct(found) => Some(found.size() as u32),
+            _ => None,
+        })
+    }
+
+    /// Length of a member that is an array; of an array of arrays, how many elements it has in all.
+    pub(super) fn array_length(&self, name: &str, member: &str) -> Option<usize> {
         let types = self.btf.resolve_types_by_name(name).ok()?;
         types.iter().find_map(|ty| {
             let Type::Struct(owner) = ty else { return None };
             let named =
                 |candidate: &&Member| self.btf.resolve_name(*candidate).is_ok_and(|name| name == member);
-            match self.target(owner.members.iter().find(named)?)? {
-                Type::Array(array) => Some(array.len()),
-                _ => None,
+            let mut ty = self.target(owner.members.iter().find(named)?)?;
+            let mut length = None;
+            // As above: circles.
+            for _ in 0..QUALIFIERS_MAX {
+                let Type::Array(array) = &ty else { break };
+                length = Some(array.len().saturating_mul(length.unwrap_or(1)));
+                ty = self.target(array)?;
             }
+            length
         })
     }
 }

@@ -3,7 +3,6 @@
 mod decode;
 mod ids;
 mod lengths;
-mod mapped;
 mod program;
 mod table;
 
@@ -15,7 +14,11 @@ use thiserror::Error;
 
 pub use self::decode::Walked;
 use self::{ids::Ids, program::Program, table::Table};
-use super::{ability::Lack, layout::LayoutError, memory::kcore::KcoreError};
+use super::{
+    ability::Lack,
+    layout::LayoutError,
+    memory::{MappedError, kcore::KcoreError},
+};
 use crate::event::DecodeError;
 
 /// The reason why the kernel cannot be walked.
@@ -36,8 +39,8 @@ pub enum WalkError {
     Program(#[from] ProgramError),
     #[error("cannot use the maps of the walk: {0}")]
     Map(#[from] MapError),
-    #[error("cannot map the memory of the walk: {0}")]
-    Mapping(nix::Error),
+    #[error(transparent)]
+    Mapped(#[from] MappedError),
     #[error("this kernel's structs are larger than the buffers of the walk")]
     TooLarge,
     #[error("the eBPF object has no {0}")]

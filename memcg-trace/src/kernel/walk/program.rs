@@ -1,10 +1,8 @@
 //! The walk as an eBPF program: one run reads one leaf, inside one RCU section.
 
-use std::os::fd::AsFd as _;
-
 use aya::{
     Ebpf,
-    maps::{Array, Map},
+    maps::Array,
     programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _},
 };
 use memcg_trace_common::{self as common, Copied, WalkConfig, WalkLayout};
@@ -14,9 +12,11 @@ use super::{
     Leaf, WalkError,
     decode::{Structs, Walked},
     lengths,
-    mapped::Mapped,
 };
-use crate::kernel::{hooks::objects, memory::kcore::Struct};
+use crate::kernel::{
+    hooks::objects,
+    memory::{Mapped, kcore::Struct},
+};
 
 /// The loaded program.
 pub struct Program {
@@ -34,10 +34,7 @@ impl Program {
         let mut ebpf = Ebpf::load(objects::WALK)?;
         let map = ebpf.map_mut("WALK_CONFIG").ok_or(WalkError::Absent("WALK_CONFIG"))?;
         Array::<_, WalkConfig>::try_from(map)?.set(0, config, 0)?;
-        let leaf = match ebpf.map("LEAF") {
-            Some(Map::Array(map)) => Mapped::new(map.fd().as_fd()).map_err(WalkError::Mapping)?,
-            _ => return Err(WalkError::Absent("LEAF")),
-        };
+        let leaf = Mapped::of(&ebpf, "LEAF")?;
         let mut program = Self { ebpf, leaf, config };
         program.walk()?.load()?;
         Ok(program)

@@ -9,11 +9,13 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
-use super::{CACHES, END, EVENT, FORMAT, FORMAT_OLDEST, LOST, MAGIC, MISSED, MISSING, NAMES, TIME, WALK};
+use super::{
+    CACHES, END, EVENT, FORMAT, FORMAT_OLDEST, LOST, MAGIC, MISSED, MISSING, NAMES, PINS, TIME, WALK,
+};
 use crate::{
     attribution::NamesMissing,
     event::{DecodeError, Event, Key},
-    record::{Clock, End, Record, Snapshot, Start},
+    record::{CacheCopies, Clock, End, Learned, Pins, Record, Snapshot, Start},
 };
 
 /// An entry of a recording.
@@ -101,16 +103,17 @@ impl<R: Read> Reader<R> {
             MISSED => {
                 Entry::Record(Record::Missed { t_ns: u64(file)?, hook: hook(file)?, firings: u64(file)? })
             }
-            NAMES => Entry::Record(Record::Names {
+            NAMES => Entry::Record(Record::Learned(Learned::Names {
                 key: Key { css: u64(file)?, serial: u64(file)? },
                 facts: json(&bytes(file)?)?,
-            }),
-            CACHES => Entry::Record(caches(file)?),
-            MISSING => Entry::Record(Record::NamesMissing(NamesMissing {
+            })),
+            CACHES => Entry::Record(Record::Learned(Learned::Copies(copies(file)?))),
+            MISSING => Entry::Record(Record::Learned(Learned::NamesMissing(NamesMissing {
                 memcgs: u64(file)?,
                 of_slice: u64(file)?,
                 slice: bytes(file)?.into(),
-            })),
+            }))),
+            PINS => Entry::Record(Record::Learned(Learned::Pins(pins(file)?))),
             TIME => Entry::Time(u64(file)?),
             END => Entry::End(End {
                 ended_ns: u64(file)?,
@@ -155,7 +158,7 @@ fn walk(file: &mut impl Read) -> Result<Snapshot, Damage> {
     Ok(Snapshot { began_ns, ended_ns, events, charges: all_charges })
 }
 
-fn caches(file: &mut impl Read) -> Result<Record, Damage> {
+fn copies(file: &mut impl Read) -> Result<CacheCopies, Damage> {
     let (t_ns, hold) = (u64(file)?, u8(file)? != 0);
     let mut of = Vec::new();
     for _ in 0..u64(file)? {
@@ -166,7 +169,17 @@ fn caches(file: &mut impl Read) -> Result<Record, Damage> {
         }
         of.push((key, names));
     }
-    Ok(Record::Caches { t_ns, hold, of })
+    Ok(CacheCopies { t_ns, hold, of })
+}
+
+fn pins(file: &mut impl Read) -> Result<Pins, Damage> {
+    let t_ns = u64(file)?;
+    let mut of = Vec::new();
+    for _ in 0..u64(file)? {
+        let key = Key { css: u64(file)?, serial: u64(file)? };
+        of.push((key, json(&bytes(file)?)?));
+    }
+    Ok(Pins { t_ns, of })
 }
 
 fn hook(file: &mut impl Read) -> Result<Hook, Damage> {

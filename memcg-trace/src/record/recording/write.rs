@@ -6,10 +6,10 @@ use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
 use memcg_trace_common::ABI;
 use zerocopy::IntoBytes as _;
 
-use super::{CACHES, END, EVENT, FORMAT, LOST, MAGIC, MISSED, MISSING, NAMES, TIME, WALK};
+use super::{CACHES, END, EVENT, FORMAT, LOST, MAGIC, MISSED, MISSING, NAMES, PINS, TIME, WALK};
 use crate::{
     event::{Event, Key},
-    record::{End, Record, Snapshot, Start},
+    record::{CacheCopies, End, Learned, Pins, Record, Snapshot, Start},
 };
 
 /// Writes a recording, block by block. After an error nothing more can be written.
@@ -62,7 +62,7 @@ impl<W: Write> Writer<W> {
                 u16(out, hook as u16)?;
                 u64(out, firings)
             }
-            Record::Names { key, ref facts } => {
+            Record::Learned(Learned::Names { key, ref facts }) => {
                 tag(out, NAMES)?;
                 u64(out, key.css)?;
                 u64(out, key.serial)?;
@@ -70,19 +70,15 @@ impl<W: Write> Writer<W> {
                 u32(out, length(&json)?)?;
                 out.write_all(&json)
             }
-            Record::NamesMissing(ref missing) => {
+            Record::Learned(Learned::NamesMissing(ref missing)) => {
                 tag(out, MISSING)?;
                 u64(out, missing.memcgs)?;
                 u64(out, missing.of_slice)?;
                 u32(out, length(&missing.slice)?)?;
                 out.write_all(&missing.slice)
             }
-            Record::Caches { t_ns, hold, ref of } => {
-                tag(out, CACHES)?;
-                u64(out, t_ns)?;
-                tag(out, u8::from(hold))?;
-                caches(out, of)
-            }
+            Record::Learned(Learned::Copies(ref seen)) => copies(out, seen),
+            Record::Learned(Learned::Pins(ref seen)) => pins(out, seen),
         }
     }
 
@@ -129,9 +125,12 @@ fn walk(out: &mut impl Write, snapshot: &Snapshot) -> io::Result<()> {
     Ok(())
 }
 
-fn caches(out: &mut impl Write, of: &[(Key, Vec<Box<[u8]>>)]) -> io::Result<()> {
-    u64(out, of.len() as u64)?;
-    for (key, names) in of {
+fn copies(out: &mut impl Write, copies: &CacheCopies) -> io::Result<()> {
+    tag(out, CACHES)?;
+    u64(out, copies.t_ns)?;
+    tag(out, u8::from(copies.hold))?;
+    u64(out, copies.of.len() as u64)?;
+    for (key, names) in &copies.of {
         u64(out, key.css)?;
         u64(out, key.serial)?;
         u64(out, names.len() as u64)?;
@@ -139,6 +138,20 @@ fn caches(out: &mut impl Write, of: &[(Key, Vec<Box<[u8]>>)]) -> io::Result<()> 
             u32(out, length(name)?)?;
             out.write_all(name)?;
         }
+    }
+    Ok(())
+}
+
+fn pins(out: &mut impl Write, pins: &Pins) -> io::Result<()> {
+    tag(out, PINS)?;
+    u64(out, pins.t_ns)?;
+    u64(out, pins.of.len() as u64)?;
+    for (key, pinned) in &pins.of {
+        u64(out, key.css)?;
+        u64(out, key.serial)?;
+        let json = serde_json::to_vec(pinned)?;
+        u32(out, length(&json)?)?;
+        out.write_all(&json)?;
     }
     Ok(())
 }

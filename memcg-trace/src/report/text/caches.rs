@@ -1,4 +1,4 @@
-//! The slab caches of memcgs, and which of them hold any.
+//! The slab caches of memcgs, and those that pin them.
 
 use std::io::{self, Write};
 
@@ -15,9 +15,9 @@ use crate::{
     units::{Count, UNKNOWN},
 };
 
-/// Caches of a memcg that are named; JSON has them all.
+/// Maximum number of caches shown per memcg; JSON has all.
 const NAMED: usize = 3;
-/// Rows of the table.
+/// Maximum number of rows.
 const ROWS: usize = 20;
 
 /// `a`, `a and b`, `a, b and c`, `a, b, c and 4 more`
@@ -31,7 +31,7 @@ pub fn names(caches: &[Name<'_>]) -> String {
     if parts.is_empty() { last } else { format!("{} and {last}", parts.join(", ")) }
 }
 
-/// Name of a column for the caches of these memcgs; `None`: there are none to be shown.
+/// Header of the column for the caches of these memcgs; `None`: nothing to show.
 pub fn column<'a>(memcgs: impl Iterator<Item = &'a MemcgView<'a>>) -> Option<&'static str> {
     let mut shown = memcgs.filter(|memcg| memcg.slab_caches.as_ref().is_some_and(|names| !names.is_empty()));
     let first = shown.next()?;
@@ -46,7 +46,7 @@ pub fn cell(memcg: &MemcgView<'_>) -> String {
     }
 }
 
-/// Which caches hold how many memcgs.
+/// Table of caches with the number of memcgs they pin.
 pub fn pinned(out: &mut impl Write, pins: Option<&[Pin<'_>]>, how: &str, color: Color) -> io::Result<()> {
     let Some(pins @ [_, ..]) = pins else { return Ok(()) };
     heading(out, "Pinned by", color)?;

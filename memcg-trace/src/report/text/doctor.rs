@@ -1,4 +1,4 @@
-//! What works here, what is wrong, what is known and what helps: a page for each node, most important last.
+//! The page of `doctor`: features, findings, known bugs and remedies, most important last.
 
 use std::io::{self, Write};
 
@@ -40,7 +40,7 @@ pub fn doctor(out: &mut impl Write, view: &DoctorView<'_>, color: Color) -> io::
         view.known.iter().try_for_each(|known| self::known(out, known))?;
     }
     if !view.remedies.is_empty() {
-        heading(out, "What to do, least risk first (nothing of it is done for you)", color)?;
+        heading(out, "What to do, least risk first (none of this is done for you)", color)?;
         for (remedy, number) in view.remedies.iter().zip(1..) {
             writeln!(out, "  {number:>2}. {}", remedy.action)?;
             writeln!(out, "      {}", remedy.helps)?;
@@ -79,21 +79,21 @@ fn row(
 }
 
 fn known(out: &mut impl Write, known: &KnownView<'_>) -> io::Result<()> {
-    let may = if known.certain { "" } else { "may have been fixed in this release already: " };
+    let may = if known.certain { "" } else { "may already be fixed in this release: " };
     writeln!(out, "  {}: {may}{}", known.id, known.bug)?;
     writeln!(out, "      symptom: {}", known.symptom)?;
-    writeln!(
-        out,
-        "      fixed in: {} ({})",
-        or(known.fixed_in, "no release that is known"),
-        known.fixed_note
-    )?;
+    writeln!(out, "      fixed in: {} ({})", or(known.fixed_in, "no known release"), known.fixed_note)?;
     let evidence = match known.evidence {
         Evidence::Seen => "reproduced",
-        Evidence::Source => "read in the source",
+        Evidence::Source => "found in the source",
         Evidence::Reported => "reported by others",
     };
     writeln!(out, "      known by: {evidence}; {}", known.sources.join(", "))?;
+    match known.here {
+        Some(0) => writeln!(out, "      here: it pins no memcg")?,
+        Some(memcgs) => writeln!(out, "      here: what it pins with pins {}", many(memcgs, "memcg"))?,
+        None => {}
+    }
     if known.confirm.is_empty() {
         return Ok(());
     }
@@ -106,12 +106,10 @@ fn verdict(view: &DoctorView<'_>) -> (Style, String) {
         Verdict::Healthy if notes > 0 => {
             return (GOOD, format!("Not sick; {} worth a look.", many(notes as u64, "thing")));
         }
-        Verdict::Healthy => (GOOD, "Healthy, by everything that is looked at."),
+        Verdict::Healthy => (GOOD, "Healthy: no check found a problem."),
         Verdict::Sick => (BAD, "Sick."),
-        Verdict::Inconclusive => {
-            (WARN, "Inconclusive: not sick by what could be told, but not all could be.")
-        }
-        Verdict::Unsupported => (BAD, "There is no memory controller to ask."),
+        Verdict::Inconclusive => (WARN, "Inconclusive: not sick as far as known, but some checks failed."),
+        Verdict::Unsupported => (BAD, "There is no memory controller."),
     };
     (verdict.0, verdict.1.to_owned())
 }

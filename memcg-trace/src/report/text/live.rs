@@ -1,11 +1,11 @@
-//! One line for each event.
+//! Live lines, one per event.
 
 use std::io::{self, Write};
 
 use anstyle::Style;
 
 use super::{
-    BAD, Color, WARN, caches,
+    BAD, Color, WARN, caches, pinned,
     words::{id, many, name_of, or, pod},
 };
 use crate::{
@@ -13,36 +13,36 @@ use crate::{
     units::{Size, Time, TimeOfDay, UNKNOWN},
 };
 
-/// A column in which there is nothing to know.
+/// Placeholder for a column that does not apply.
 const NONE: &str = "-";
 
-/// Names the columns.
+/// Prints the header.
 ///
-/// ID is the memcg ID for as long as the memcg owns it, then `released`. AGE is how long the memcg was in the state that
-/// the event ended; for `released` and `LEAKED`, how long it has been dying.
+/// ID is the memcg ID while the memcg owns it, then `released`. AGE is the time the memcg spent in the state that the
+/// event ended; for `released` and `LEAKED`, the time it has been dying.
 pub fn header(out: &mut impl Write) -> io::Result<()> {
     columns(out, ["TIME(UTC)", "EVENT", "STATE", "ID", "AGE", "CONTAINER", "POD", "PATH"])
 }
 
-/// One line; a leak's says all that is known of it.
+/// One line; for a leak, with all known facts.
 pub fn event(out: &mut impl Write, event: &EventView<'_>, color: Color) -> io::Result<()> {
     let style = color.style(style(event.event));
     write!(out, "{style}")?;
     match &event.detail {
         Some(Detail::Lost { hook, cpu, events }) => {
             write!(out, "{:<12} {:<12} ", time(event), name(event.event))?;
-            write!(out, "{} of {hook} on CPU {cpu} found no room in the buffer", many(*events, "event"))?;
+            write!(out, "{} of {hook} on CPU {cpu} did not fit in the buffer", many(*events, "event"))?;
         }
         Some(Detail::Missed { hook, firings }) => {
             write!(out, "{:<12} {:<12} ", time(event), name(event.event))?;
-            write!(out, "{} of {hook} went unseen: the kernel skipped the hook", many(*firings, "firing"))?;
+            write!(out, "{} of {hook} missed: the kernel skipped the hook", many(*firings, "firing"))?;
         }
         _ => step(out, event)?,
     }
     writeln!(out, "{style:#}")
 }
 
-/// A step in the life of a memcg.
+/// An event of a memcg.
 fn step(out: &mut impl Write, event: &EventView<'_>) -> io::Result<()> {
     let memcg = event.memcg.as_ref();
     let container = event.container;
@@ -76,7 +76,7 @@ fn step(out: &mut impl Write, event: &EventView<'_>) -> io::Result<()> {
     }
 }
 
-/// What else is known of a leaked memcg.
+/// Further facts about a leaked memcg.
 fn leak(out: &mut impl Write, event: &EventView<'_>, memcg: &MemcgView<'_>) -> io::Result<()> {
     if let Some(container) = event.container {
         if let Some(pod) = pod(container) {
@@ -106,6 +106,9 @@ fn leak(out: &mut impl Write, event: &EventView<'_>, memcg: &MemcgView<'_>) -> i
     if memcg.css_freed_ns.is_some() {
         write!(out, " | css_free came, __mem_cgroup_free did not")?;
     }
+    if let Some(pinned) = &memcg.pinned {
+        write!(out, " | pinned by {}", pinned::pinned(pinned))?;
+    }
     match (memcg.slab_caches.as_deref(), memcg.held_by_caches) {
         (Some([]), true) => write!(out, " | pinned by no slab cache")?,
         (Some(names), true) => write!(out, " | pinned by {}", caches::names(names))?,
@@ -129,7 +132,7 @@ fn time(event: &EventView<'_>) -> String {
     TimeOfDay { ns: event.time.as_nanosecond() }.to_string()
 }
 
-/// A leak must catch the eye without colour, too.
+/// Leaks stand out without colour, too.
 fn name(kind: EventKind) -> &'static str {
     match kind {
         EventKind::Online => "online",

@@ -1,8 +1,12 @@
-//! Text for people: columns while it runs, then a summary that says the most at a glance.
+//! Text output: columns for live lines, and a summary.
 
 mod caches;
 mod doctor;
+mod explain;
 mod live;
+mod pin;
+mod pinned;
+mod reap;
 mod scan;
 mod slab;
 mod summary;
@@ -12,7 +16,9 @@ mod whois;
 mod words;
 
 pub use doctor::doctor;
+pub use explain::explain;
 pub use live::{event, header};
+pub use reap::reap;
 pub use scan::{counted, scan};
 pub use slab::{slab, slab_delta, slab_event};
 pub use summary::summary;
@@ -21,7 +27,7 @@ pub use whois::whois;
 
 use anstyle::{AnsiColor, Style};
 
-/// Whether the output may hold escape sequences; names from the kernel never bring their own.
+/// Whether to use escape sequences for colours; names from the kernel are always escaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Color {
     On,

@@ -1,4 +1,4 @@
-//! What is in the kernel now: the list or the groups, the counts, one sentence.
+//! The output of `scan`: list or groups, counts, and a verdict.
 
 use std::{
     cmp::Reverse,
@@ -8,7 +8,7 @@ use std::{
 use anstyle::Style;
 
 use super::{
-    BAD, Color, GOOD, WARN, caches,
+    BAD, Color, GOOD, WARN, caches, pinned,
     summary::names_missing,
     table::{Columns, common, heading, owner, size},
     words::{id, many, or},
@@ -19,7 +19,7 @@ use crate::{
     units::{Count, Size, Time, UNKNOWN},
 };
 
-/// Kinds of charges that a row names, the largest.
+/// Maximum number of kinds of charges per row; the largest are shown.
 const KINDS: usize = 3;
 const IN_JSON: &str = "-o json has all";
 const NO_TOP: &str = "without --top: all";
@@ -29,7 +29,7 @@ pub fn scan(out: &mut impl Write, scan: &ScanView<'_>, color: Color) -> io::Resu
     let what = match scan.selection {
         Selection::Dying => "Dying",
         Selection::All => "All memcgs",
-        Selection::Empty => "Live, without a process and without anything below",
+        Selection::Empty => "Live, with no processes and no children",
     };
     match &scan.groups {
         _ if scan.selected == 0 => {}
@@ -43,6 +43,10 @@ pub fn scan(out: &mut impl Write, scan: &ScanView<'_>, color: Color) -> io::Resu
         }
     }
     caches::pinned(out, scan.pinned_by.as_deref(), IN_JSON, color)?;
+    if let Some(pins) = &scan.pins {
+        heading(out, "Pinned by", color)?;
+        pinned::table(out, pins)?;
+    }
     writeln!(out)?;
     counts(out, scan)?;
     writeln!(out)?;
@@ -58,8 +62,9 @@ fn listed(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
         Selection::Empty => "AGE>",
     };
     let caches = caches::column(scan.listed.iter().map(|listed| &listed.memcg));
+    let pins = pinned::column(scan.listed.iter().map(|listed| &listed.memcg)).filter(|_| caches.is_none());
     let names = ["ID>", second, "CHARGED>", "CONTAINER", "POD", "PATH", "CHARGED FOR"];
-    let mut table = Columns::new(names.into_iter().chain(caches));
+    let mut table = Columns::new(names.into_iter().chain(caches).chain(pins));
     for listed in &scan.listed {
         let memcg = &listed.memcg;
         let (container, pod) = owner(listed.container.as_ref());
@@ -76,12 +81,13 @@ fn listed(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
             or(memcg.path, UNKNOWN),
             memcg.charges.as_ref().map_or_else(|| UNKNOWN.to_owned(), kinds),
         ];
-        table.row(cells.into_iter().chain(caches.map(|_| caches::cell(memcg))));
+        let more = caches.map(|_| caches::cell(memcg)).or(pins.map(|_| pinned::cell(memcg)));
+        table.row(cells.into_iter().chain(more));
     }
     table.print(out, scan.selected, NO_TOP)
 }
 
-/// The largest kinds; those of the kernel one by one where it tells.
+/// The largest kinds; kernel memory by kind where known.
 fn kinds(charges: &ChargesView) -> String {
     let ChargesView { file, anon, shmem, slab, swap, sock, percpu, page_tables, kernel_stack, vmalloc, kmem } =
         *charges;
@@ -116,15 +122,18 @@ fn kinds(charges: &ChargesView) -> String {
 }
 
 fn grouped(out: &mut impl Write, scan: &ScanView<'_>, groups: &[ScanGroup<'_>]) -> io::Result<()> {
-    let mut table = Columns::new(["MEMCGS>", "DYING>", "IDS HELD>", "CHARGED>", "OF"]);
+    let pins = pinned::group_column(groups.iter().map(|group| &group.pins));
+    let mut table =
+        Columns::new(["MEMCGS>", "DYING>", "IDS HELD>", "CHARGED>", "OF"].into_iter().chain(pins));
     for group in groups {
-        table.row([
+        let cells = [
             Count(group.memcgs).to_string(),
             Count(group.dying).to_string(),
             or(group.ids_held.map(Count), UNKNOWN),
             size(group.charged_bytes),
             common(&group.of),
-        ]);
+        ];
+        table.row(cells.into_iter().chain(pins.map(|_| pinned::group_cell(&group.pins))));
     }
     table.print(out, scan.selected, NO_TOP)
 }
@@ -140,26 +149,23 @@ fn counts(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
         dying += &format!(", {} charged to them", size(scan.charged_to_dying_bytes));
     }
     row("dying", dying)?;
-    let used = or(scan.ids_used.map(Count), "not known how many");
+    let used = or(scan.ids_used.map(Count), "an unknown number");
     let held = or(scan.ids_held_by_dying.map(Count), UNKNOWN);
     row("memcg IDs", format!("{used} of {} in use, {held} held by dying memcgs", Count(scan.ids_limit)))?;
     if scan.empty > 0 && scan.selection != Selection::Empty {
-        row(
-            "empty",
-            format!("{}, live but without a process and without anything below (--empty)", Count(scan.empty)),
-        )?;
+        row("empty", format!("{}, live but with no processes and no children (--empty)", Count(scan.empty)))?;
     }
     row("kernel counts", kernel(scan))?;
     if let Some(missing) = &scan.names_missing {
         row("names", names_missing(missing))?;
     }
     for unknown in &scan.unknown {
-        row("not known", format!("{}: {}", unknown.what, unknown.reason))?;
+        row("unknown", format!("{}: {}", unknown.what, unknown.reason))?;
     }
     Ok(())
 }
 
-/// What the kernel counts by itself.
+/// The kernel's own counts.
 pub fn counted(counted: &Counted) -> String {
     let counts = [
         (counted.live_memcgs, "live memcg"),
@@ -171,17 +177,17 @@ pub fn counted(counted: &Counted) -> String {
     counts.collect::<Vec<_>>().join(", ")
 }
 
-/// Beside what was walked.
+/// The kernel's counts compared with the walk.
 fn kernel(scan: &ScanView<'_>) -> String {
     let counts = counted(&scan.kernel);
     let walked = Count(scan.memcgs);
     match scan.kernel_agrees {
         Some(true) if scan.moved > 0 => {
-            format!("{counts}: agrees but for {} that came or went", many(scan.moved, "memcg"))
+            format!("{counts}: agrees except for {} that came or went", many(scan.moved, "memcg"))
         }
         Some(true) => format!("{counts}: agrees"),
-        Some(false) => format!("{counts}: DIFFERS from the {walked} that were walked"),
-        None => format!("{counts}: not comparable with the {walked} that were walked"),
+        Some(false) => format!("{counts}: DIFFERS from the {walked} found by the walk"),
+        None => format!("{counts}: not comparable with the {walked} found by the walk"),
     }
 }
 
@@ -192,7 +198,7 @@ fn verdict(scan: &ScanView<'_>) -> (Style, String) {
         let walks = many(scan.walks, "walk");
         return (
             WARN,
-            format!("Inconclusive: {dying}, but after {walks} the kernel still counts otherwise."),
+            format!("Inconclusive: {dying}, but after {walks} the kernel's own counts still differ."),
         );
     }
     match scan.dying {

@@ -1,4 +1,4 @@
-//! Slab caches: a line for each event and each look, then the list or the groups, the counts, one sentence.
+//! Slab caches: lines for events and periodic changes, then list or groups, counts, and a verdict.
 
 use std::io::{self, Write};
 
@@ -18,7 +18,7 @@ use crate::{
 };
 
 const NO_TOP: &str = "without --top: all";
-/// Leaked ones that a summary of `trace` lists; JSON has them all.
+/// Maximum number of leaked caches in a summary of `trace`; JSON has all.
 const ROWS: usize = 20;
 
 /// One line.
@@ -28,12 +28,12 @@ pub fn slab_event(out: &mut impl Write, event: &SlabEventView<'_>, color: Color)
     write!(out, "{style}{when} {:<12} ", word(event.event))?;
     match (&event.loss, &event.slab_cache, event.asked) {
         (Some(SlabLoss::Lost { hook, cpu, events }), ..) => {
-            write!(out, "{} of {hook} on CPU {cpu} found no room in the buffer", many(*events, "event"))?;
+            write!(out, "{} of {hook} on CPU {cpu} did not fit in the buffer", many(*events, "event"))?;
         }
         (Some(SlabLoss::Missed { hook, firings }), ..) => {
-            write!(out, "{} of {hook} went unseen: the kernel skipped the hook", many(*firings, "firing"))?;
+            write!(out, "{} of {hook} missed: the kernel skipped the hook", many(*firings, "firing"))?;
         }
-        // The name that was asked for, and what it was merged into.
+        // The requested name, and the cache it was merged into.
         (None, Some(cache), Some(asked)) => write!(out, "{asked} -> {}", or(cache.name, UNKNOWN))?,
         (None, None, Some(asked)) => write!(out, "{asked}")?,
         (None, Some(cache), None) => step(out, event.event, cache)?,
@@ -64,21 +64,21 @@ fn step(out: &mut impl Write, event: SlabEventKind, cache: &SlabCacheView<'_>) -
     }
 }
 
-/// Why it counts as leaked.
+/// The reason why it counts as leaked.
 fn why(cache: &SlabCacheView<'_>) -> String {
     let age = cache.age_ns.map(|ns| format!(" for {}", Time { ns })).unwrap_or_default();
     match cache.leak {
-        Some("not_released") => format!("destroyed and not released{age}: objects are left in it"),
+        Some("not_released") => format!("destroyed but not released{age}: it still has objects"),
         Some("memcg_dead") => format!("its memcg is offline{age}"),
-        Some("module_gone") => "its module is gone and did not destroy it".to_owned(),
+        Some("module_gone") => "its module was unloaded without destroying it".to_owned(),
         _ => UNKNOWN.to_owned(),
     }
 }
 
-/// What changed since the look before.
+/// Changes since the previous report.
 pub fn slab_delta(out: &mut impl Write, delta: &SlabDelta) -> io::Result<()> {
     let when = TimeOfDay { ns: delta.time.as_nanosecond() };
-    write!(out, "{when} {:<12} {}", "in all", many(delta.caches, "cache"))?;
+    write!(out, "{when} {:<12} {}", "total", many(delta.caches, "cache"))?;
     write!(out, ", +{} created, -{} released", Count(delta.created), Count(delta.released))?;
     if delta.aliased > 0 {
         write!(out, ", +{} aliased", Count(delta.aliased))?;
@@ -114,7 +114,7 @@ pub fn slab(out: &mut impl Write, slab: &SlabView<'_>, color: Color) -> io::Resu
     writeln!(out, "{style}{verdict}{style:#}")
 }
 
-/// The part of a trace's summary that is about slab caches.
+/// The section about slab caches in a trace's summary.
 pub fn slab_section(
     out: &mut impl Write,
     summary: &SlabSummary<'_>,
@@ -139,7 +139,7 @@ fn listed(out: &mut impl Write, slab: &SlabView<'_>) -> io::Result<()> {
             or(cache.objects.map(Count), UNKNOWN),
             size(cache.size.map(u64::from)),
             size(cache.bytes),
-            // Its own name is no other one.
+            // Without the cache's own name.
             Count(cache.links.len().saturating_sub(1) as u64).to_string(),
             cache.state.to_owned(),
             name(cache),
@@ -154,7 +154,7 @@ fn listed(out: &mut impl Write, slab: &SlabView<'_>) -> io::Result<()> {
     table.print(out, slab.selected, NO_TOP)
 }
 
-/// With the names that were merged into it.
+/// The name, with the names merged into it.
 fn name(cache: &SlabCacheView<'_>) -> String {
     let name = or(cache.name, UNKNOWN);
     if cache.aliases.is_empty() {
@@ -194,7 +194,7 @@ fn grouped(out: &mut impl Write, slab: &SlabView<'_>, groups: &[SlabGroup]) -> i
             Count(group.created).to_string(),
             Count(group.leaked).to_string(),
             size(group.bytes),
-            or(group.of.as_ref(), "not known"),
+            or(group.of.as_ref(), "unknown"),
         ]);
     }
     table.print(out, slab.selected, NO_TOP)
@@ -209,10 +209,10 @@ fn counts(out: &mut impl Write, summary: &SlabSummary<'_>) -> io::Result<()> {
         row("created", Count(summary.created).to_string())?;
         row("released", Count(summary.released).to_string())?;
         if summary.late > 0 {
-            row("late", format!("{}, released after they had counted as leaked", Count(summary.late)))?;
+            row("late", format!("{}, released after being reported as leaked", Count(summary.late)))?;
         }
         if summary.aliased > 0 || summary.unaliased > 0 {
-            let text = "names given to caches that existed";
+            let text = "merged into existing caches";
             row(
                 "aliases",
                 format!("{} {text}, {} dropped", Count(summary.aliased), Count(summary.unaliased)),
@@ -227,16 +227,16 @@ fn counts(out: &mut impl Write, summary: &SlabSummary<'_>) -> io::Result<()> {
     }
     if summary.misread > 0 {
         let misread = Count(summary.misread);
-        row("misread", format!("{misread}: the struct layout in /sys/kernel/btf is not this kernel's"))?;
+        row("misread", format!("{misread}: the BTF does not match this kernel"))?;
     }
     row("leaked", Count(summary.leaked).to_string())?;
     if let (Some(caches), Some(links), Some(stale)) =
         (summary.kernel_caches, summary.kernel_links, summary.kernel_stale_links)
     {
         let entries = caches + links + stale;
-        let mut text = format!("{} caches; {} names link to them", Count(caches), Count(links));
+        let mut text = format!("{} caches; {} links to them", Count(caches), Count(links));
         if stale > 0 {
-            text += &format!(", {} lead nowhere", Count(stale));
+            text += &format!(", {} stale", Count(stale));
         }
         row("/sys lists", format!("{text} ({} entries)", Count(entries)))?;
     }
@@ -247,11 +247,9 @@ fn counts(out: &mut impl Write, summary: &SlabSummary<'_>) -> io::Result<()> {
         )?;
     }
     let memcg = match summary.per_memcg_caches {
-        Some(true) => "this kernel has caches for each memcg",
-        Some(false) => {
-            "this kernel has no caches for each memcg (none has since 5.9): no such leak is possible here"
-        }
-        None => "could not tell whether this kernel has caches for each memcg",
+        Some(true) => "memcgs have their own caches on this kernel",
+        Some(false) => "memcgs share caches on this kernel (as on all since 5.9): they cannot leak them",
+        None => "could not tell whether memcgs have their own caches on this kernel",
     };
     row("per memcg", memcg.to_owned())?;
     if summary.lost_events + summary.missed_firings + summary.undecodable_records > 0 {
@@ -263,7 +261,7 @@ fn counts(out: &mut impl Write, summary: &SlabSummary<'_>) -> io::Result<()> {
         )?;
     }
     for unknown in &summary.unknown {
-        row("not known", format!("{}: {}", unknown.what, unknown.reason))?;
+        row("unknown", format!("{}: {}", unknown.what, unknown.reason))?;
     }
     Ok(())
 }
@@ -276,15 +274,16 @@ fn verdict(summary: &SlabSummary<'_>) -> (Style, String) {
         more => format!("; {} families of caches only grow", Count(more)),
     };
     match summary.leaked {
-        _ if !summary.conclusive => (WARN, format!("Inconclusive: {leaked}, but not all was seen.")),
+        _ if !summary.conclusive => (WARN, format!("Inconclusive: {leaked}, but some events were not seen.")),
         0 if summary.duration_ns.is_none() => (
             GOOD,
-            "No slab cache that is listed has leaked. Many kernels list no leaked ones: see --watch."
-                .to_owned(),
+            "No listed slab cache has leaked. Many kernels do not list leaked ones: use --watch.".to_owned(),
         ),
         0 if summary.backend == "list" => (
             if growing.is_empty() { GOOD } else { WARN },
-            format!("No slab cache is known to have leaked, but few leaks show in a list{growing}."),
+            format!(
+                "No slab cache is known to have leaked, but most leaks do not show in the list{growing}."
+            ),
         ),
         0 => (if growing.is_empty() { GOOD } else { WARN }, format!("No slab cache leaked{growing}.")),
         _ => (BAD, format!("{leaked}{growing}.")),

@@ -1,11 +1,11 @@
-//! The end of a run, most important last: it stays on the screen.
+//! The summary of a run, most important last, where it stays on the screen.
 
 use std::io::{self, Write};
 
 use anstyle::Style;
 
 use super::{
-    BAD, Color, GOOD, WARN, caches,
+    BAD, Color, GOOD, WARN, caches, pinned,
     slab::slab_section,
     table::{Columns, common, heading, owner, owner_name, size, time},
     words::{id, many, or},
@@ -15,10 +15,10 @@ use crate::{
     units::{Count, Time, UNKNOWN},
 };
 
-/// Rows of a table; JSON has them all.
+/// Maximum number of rows of a table; JSON has all.
 const ROWS: usize = 20;
 const IN_JSON: &str = "-o json has all";
-/// A page buffer this much larger is worth a try.
+/// Factor for suggesting a larger perf buffer.
 const LARGER: u64 = 4;
 
 /// Counts, leaked memcgs, and the verdict.
@@ -28,7 +28,7 @@ pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, color: Color) ->
     writeln!(out)?;
     writeln!(out, "Traced for {duration}, {} backend{reason}", summary.backend)?;
     for unknown in &summary.unknown {
-        writeln!(out, "Not known: {} ({})", unknown.what, unknown.reason)?;
+        writeln!(out, "Unknown: {} ({})", unknown.what, unknown.reason)?;
     }
     writeln!(out)?;
     counts(out, summary)?;
@@ -40,6 +40,10 @@ pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, color: Color) ->
         heading(out, "Leaked, longest dying first", color)?;
         survivors(out, summary)?;
         caches::pinned(out, summary.pinned_by.as_deref(), IN_JSON, color)?;
+        if let Some(pins) = &summary.pins {
+            heading(out, "Pinned by", color)?;
+            pinned::table(out, pins)?;
+        }
         heading(out, "Leaked, by parent", color)?;
         groups(out, "PARENT", &summary.leaked_by_parent)?;
         let some = |group: &Group<'_>| !matches!(group.of, Common::Container(None));
@@ -65,7 +69,7 @@ fn counts(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
     let mut row = |name: &str, value: String| writeln!(out, "  {name:<14} {value}");
     row("created", Count(summary.created).to_string())?;
     if summary.adopted > 0 {
-        row("older", format!("{}, created before the start or unseen", Count(summary.adopted)))?;
+        row("older", format!("{}, created before the start or not seen", Count(summary.adopted)))?;
     }
     let mut freed = Count(summary.freed).to_string();
     if summary.late > 0 {
@@ -100,7 +104,7 @@ fn counts(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
     row("memcg IDs", ids(summary))
 }
 
-/// A count, and more about it if there is any.
+/// A count, with details if it is not zero.
 fn some(count: u64, more: &str) -> String {
     format!("{}{}", Count(count), if count > 0 { more } else { "" })
 }
@@ -109,13 +113,13 @@ fn ids(summary: &SummaryView<'_>) -> String {
     let limit = Count(summary.ids_limit);
     let mut ids = match summary.ids_used {
         Some(used) => format!("{} of {limit} in use", Count(used)),
-        None => format!("not known how many of {limit} are in use"),
+        None => format!("an unknown number of {limit} in use"),
     };
     if let Some(held) = summary.ids_held_by_dying {
         ids += &format!(", {} held by dying memcgs", Count(held));
     }
     if let Some(ns) = summary.ids_exhausted_in_ns {
-        ids += &format!("; at the present rate mkdir fails in {}", Time { ns });
+        ids += &format!("; at this rate mkdir fails in {}", Time { ns });
     }
     ids
 }
@@ -149,22 +153,22 @@ fn loss(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
         let (added, freed) = (Count(added), Count(freed));
         writeln!(
             out,
-            "  {:<14} made good by walks: {added} found, {freed} gone; the counts of created and freed are lower bounds",
+            "  {:<14} reconciled by walks: {added} found, {freed} gone; the counts of created and freed are lower bounds",
             ""
         )?;
     }
     Ok(())
 }
 
-/// One sentence. Nothing is called clean that was not seen to the end.
+/// The verdict, in one sentence. Only says that there is no leak if nothing was missed.
 fn verdict(summary: &SummaryView<'_>) -> (Style, String) {
     let leaked = many(summary.leaked, "memcg");
     if !summary.conclusive {
         let mut verdict = "Inconclusive: ".to_owned();
         verdict += &match summary.leaked {
-            0 => "leaks may have gone unseen".to_owned(),
-            1 => "1 memcg looks leaked, but its end may have gone unseen".to_owned(),
-            _ => format!("{leaked} look leaked, but their end may have gone unseen"),
+            0 => "leaks may have been missed".to_owned(),
+            1 => "1 memcg looks leaked, but its release may have been missed".to_owned(),
+            _ => format!("{leaked} look leaked, but their release may have been missed"),
         };
         if summary.lost_events > 0 {
             verdict += "; try a larger buffer, --perf-pages";
@@ -172,7 +176,7 @@ fn verdict(summary: &SummaryView<'_>) -> (Style, String) {
         }
         return (WARN, verdict);
     }
-    // What died before the start is told, but not blamed on what was traced.
+    // Memcgs that died before the start are mentioned, but do not count as leaks of this run.
     let before = summary.dying_before_start;
     let leaks = summary.leaked.saturating_sub(before);
     let pending = (summary.dying - before.min(summary.dying)).saturating_sub(leaks) + summary.removed;
@@ -203,8 +207,10 @@ fn were(count: u64) -> String {
 
 fn survivors(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
     let caches = caches::column(summary.survivors.iter().map(|survivor| &survivor.memcg));
+    let pins = pinned::column(summary.survivors.iter().map(|survivor| &survivor.memcg));
+    let pins = pins.filter(|_| caches.is_none());
     let names = ["AGE>", "ID>", "CHARGED>", "REFS>", "CONTAINER", "POD", "PATH"];
-    let mut table = Columns::new(names.into_iter().chain(caches));
+    let mut table = Columns::new(names.into_iter().chain(caches).chain(pins));
     for survivor in summary.survivors.iter().take(ROWS) {
         let memcg = &survivor.memcg;
         let (container, pod) = owner(survivor.container.as_ref());
@@ -220,16 +226,18 @@ fn survivors(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> 
             pod,
             or(memcg.path, UNKNOWN),
         ];
-        table.row(cells.into_iter().chain(caches.map(|_| caches::cell(memcg))));
+        let more = caches.map(|_| caches::cell(memcg)).or(pins.map(|_| pinned::cell(memcg)));
+        table.row(cells.into_iter().chain(more));
     }
     table.print(out, summary.survivors.len() as u64, IN_JSON)
 }
 
 fn rolled(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
-    let mut table =
-        Columns::new(["CREATED>", "DYING>", "SURVIVAL>", "IDS HELD>", "CHARGED>", "OLDEST>", "OF"]);
+    let pins = pinned::group_column(summary.rolled.iter().map(|group| &group.pins));
+    let names = ["CREATED>", "DYING>", "SURVIVAL>", "IDS HELD>", "CHARGED>", "OLDEST>", "OF"];
+    let mut table = Columns::new(names.into_iter().chain(pins));
     for group in summary.rolled.iter().take(ROWS) {
-        table.row([
+        let cells = [
             Count(group.created).to_string(),
             Count(group.dying).to_string(),
             or(group.survival.map(|survival| format!("{:.0} %", survival * 100.0)), "-"),
@@ -237,7 +245,8 @@ fn rolled(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
             size(group.charged_bytes),
             if group.dying == 0 { "-".to_owned() } else { time(group.oldest_ns) },
             owner_name(&group.of),
-        ]);
+        ];
+        table.row(cells.into_iter().chain(pins.map(|_| pinned::group_cell(&group.pins))));
     }
     table.print(out, summary.rolled.len() as u64, IN_JSON)
 }

@@ -1,4 +1,4 @@
-//! Tables, and what their cells have in common.
+//! Tables and common cells.
 
 use std::io::{self, Write};
 
@@ -14,18 +14,18 @@ use crate::{
     units::{Count, Size, Time, UNKNOWN},
 };
 
-/// Names of container and pod, or what stands for them.
+/// Names of container and pod, or placeholders.
 pub fn owner(container: Option<&Container>) -> (String, String) {
     let title = container.and_then(|container| container.title());
     let pod = container.and_then(|container| container.pod_title());
     (or(title.map(name_of), "-"), or(pod.map(name_of), "-"))
 }
 
-/// What the memcgs of a group have in common.
+/// The name of a group of memcgs.
 pub fn common(of: &Common<'_>) -> String {
     match of {
         Common::ParentPath(path) => or(path.as_ref(), UNKNOWN),
-        Common::Container(None) | Common::PodUid(None) => "none that the path names".to_owned(),
+        Common::Container(None) | Common::PodUid(None) => "not in the path".to_owned(),
         Common::Container(Some(container)) => {
             let Container { id, name, image, .. } = container;
             let text = |name: &String| name_of(name).to_string();
@@ -40,13 +40,13 @@ pub fn common(of: &Common<'_>) -> String {
     }
 }
 
-/// Who owns the memcgs of a group.
+/// The owner of a group of memcgs.
 pub fn owner_name(owner: &Owner) -> String {
     match owner {
         Owner::Workload(Workload { name, part }) => {
-            let name = or(name.as_deref().map(name_of), "no name known");
+            let name = or(name.as_deref().map(name_of), "unknown");
             match part {
-                None => "neither container nor unit".to_owned(),
+                None => "no container or unit".to_owned(),
                 Some(Part::Container | Part::Unit) => name,
                 Some(Part::Pod) => format!("{name}, the pods' own"),
                 Some(Part::Sandbox) => format!("{name}, sandboxes"),
@@ -54,9 +54,9 @@ pub fn owner_name(owner: &Owner) -> String {
             }
         }
         Owner::Namespace(name) | Owner::Image(name) | Owner::Unit(name) => {
-            or(name.as_deref().map(name_of), "none known")
+            or(name.as_deref().map(name_of), "unknown")
         }
-        Owner::Runtime(runtime) => or(*runtime, "none known"),
+        Owner::Runtime(runtime) => or(*runtime, "unknown"),
     }
 }
 
@@ -73,14 +73,14 @@ pub fn heading(out: &mut impl Write, text: &str, color: Color) -> io::Result<()>
     writeln!(out, "\n{style}{text}{style:#}")
 }
 
-/// Columns without lines between them, as wide as they need to be.
+/// A table without rulings, with columns as wide as needed.
 pub struct Columns {
     table: Table,
     rows: u64,
 }
 
 impl Columns {
-    /// `>` behind a name: a column of numbers.
+    /// `>` after a name: right-aligned.
     pub fn new<'n>(names: impl IntoIterator<Item = &'n str, IntoIter: Clone>) -> Self {
         let names = names.into_iter();
         let mut table = Table::new();
@@ -101,7 +101,7 @@ impl Columns {
         self.rows += 1;
     }
 
-    /// `all`: how many rows there would be, and `how` to get them.
+    /// `all`: total number of rows; `how`: how to get them.
     pub fn print(&self, out: &mut impl Write, all: u64, how: &str) -> io::Result<()> {
         writeln!(out, "{}", self.table.trim_fmt())?;
         match all.saturating_sub(self.rows) {

@@ -1,4 +1,4 @@
-//! Verdicts as a table, what changed, and one sentence.
+//! Verdicts as a table, changes, and a sentence.
 
 use std::io::{self, Write};
 
@@ -24,7 +24,7 @@ pub fn verify(out: &mut impl Write, view: &VerifyView, color: Color) -> io::Resu
     writeln!(out, "Linux {}, {}, {} backend{reason}", ground.kernel, ground.controller, ground.backend)?;
     writeln!(
         out,
-        "{} cgroups for each scenario, waited for up to {}\n",
+        "{} cgroups per scenario, waited up to {}\n",
         Count(ground.cgroups),
         Time { ns: ground.settle_ns }
     )?;
@@ -58,7 +58,7 @@ fn gone(after: GoneAfter, pin: Option<&str>) -> String {
         GoneAfter::PinRemovedAndDropCaches => {
             format!("{} was gone, and drop_caches", pin.unwrap_or("the pin"))
         }
-        GoneAfter::Nothing => "nothing that was tried".to_owned(),
+        GoneAfter::Nothing => "none of the steps".to_owned(),
     }
 }
 
@@ -83,7 +83,7 @@ fn changes(out: &mut impl Write, view: &VerifyView, color: Color) -> io::Result<
         return writeln!(out, "  nothing");
     }
     let outcome = |outcome: &Option<Outcome>| match outcome {
-        None => "not tried".to_owned(),
+        None => "not run".to_owned(),
         Some(Outcome { verdict, ids_held, gone_after, kernel, .. }) => {
             let ids = if ids_held.is_some_and(|held| held > 0) { ", IDs held" } else { "" };
             let after = gone_after.map(|after| format!(", gone after: {}", gone(after, None)));
@@ -117,9 +117,9 @@ fn sentence(view: &VerifyView) -> (Style, String) {
         .map(|verdict| verdict.scenario.to_string())
         .collect();
     let (style, judged) = match view.as_expected {
-        Some(true) => (GOOD, "all that was tried is as expected".to_owned()),
+        Some(true) => (GOOD, "all verdicts are as expected".to_owned()),
         Some(false) => (BAD, format!("not as expected: {}", differ.join(", "))),
-        None => (WARN, "not all could be told".to_owned()),
+        None => (WARN, "some verdicts are inconclusive".to_owned()),
     };
     (style, format!("{}; {judged}.", counts.join(", ")))
 }

@@ -1,4 +1,4 @@
-//! One block for each question: the path, and each fact that is known.
+//! One block per query: the path and all known facts.
 
 use std::io::{self, Write};
 
@@ -25,11 +25,11 @@ pub fn whois(out: &mut impl Write, view: &WhoisView<'_>, color: Color) -> io::Re
         writeln!(out, "  path       {path} (from {source})")?;
     }
     match &view.container {
-        None => writeln!(out, "  no container or pod: the path proves none")?,
+        None => writeln!(out, "  no container or pod in the path")?,
         Some(container) => {
             self::container(out, container)?;
             for outer in container.and_outer().skip(1) {
-                writeln!(out, "  inside of")?;
+                writeln!(out, "  inside")?;
                 self::container(out, outer)?;
             }
         }

@@ -1,4 +1,4 @@
-//! Words that lines and tables share.
+//! Phrases shared by lines and tables.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::{
     units::{Count, UNKNOWN},
 };
 
-/// The number for as long as the memcg owns it.
+/// The memcg ID while the memcg owns it.
 pub fn id(memcg: &MemcgView<'_>) -> String {
     match (memcg.id, memcg.id_held) {
         (Some(id), _) => id.to_string(),
@@ -23,12 +23,12 @@ pub fn many(count: u64, noun: &str) -> String {
     format!("{} {noun}{plural}", Count(count))
 }
 
-/// A name that somebody gave, as harmless as one from the kernel.
+/// An untrusted name, escaped like those from the kernel.
 pub fn name_of(name: &str) -> Name<'_> {
     Name(name.as_bytes())
 }
 
-/// `pod prod/web-0 6a4ce4a0-…`, as much as is known.
+/// `pod prod/web-0 6a4ce4a0-…`, as far as known.
 pub fn pod(container: &Container) -> Option<String> {
     let Container { pod, namespace, pod_uid, .. } = container;
     let namespace = namespace.as_deref().map(|namespace| format!("{}/", name_of(namespace)));
@@ -38,7 +38,7 @@ pub fn pod(container: &Container) -> Option<String> {
     (!parts.is_empty()).then(|| format!("pod {parts}"))
 }
 
-/// What is known, or a word for it.
+/// The value, or a placeholder if unknown.
 pub fn or(known: Option<impl fmt::Display>, word: &str) -> String {
     known.map_or_else(|| word.to_owned(), |known| known.to_string())
 }

@@ -1,4 +1,4 @@
-//! Slab caches that hold memcgs.
+//! Slab caches that pin memcgs.
 
 use std::{
     cmp::Reverse,
@@ -9,15 +9,16 @@ use serde::Serialize;
 
 use crate::{report::escape::Name, slab::root_name, tracker::Memcg};
 
-/// Copies of one slab cache, and how many memcgs they hold.
+/// Copies of a slab cache, and the number of memcgs they pin.
 #[derive(Clone, Debug, Serialize)]
 pub struct Pin<'a> {
-    /// What they are copies of.
+    /// The root cache.
     pub cache: Name<'a>,
     pub memcgs: u64,
 }
 
-/// What holds these memcgs, the most of them first. A memcg counts for each cache that holds it. `None`: it is known of none.
+/// The caches that pin these memcgs, most memcgs first. A memcg counts for each cache that pins it. `None`: unknown for
+/// all.
 pub fn pins<'a>(memcgs: impl Iterator<Item = &'a Memcg>) -> Option<Vec<Pin<'a>>> {
     let known = memcgs.filter_map(|memcg| memcg.slab_caches.as_ref());
     let mut held = known.filter(|caches| caches.hold).peekable();

@@ -1,21 +1,21 @@
-//! What a memcg is charged for, in bytes.
+//! Charges of a memcg, in bytes.
 
 use memcg_trace_common::{Charges, Kind};
 use serde::Serialize;
 
 use crate::record::Version;
 
-/// How this kernel accounts.
+/// Accounting on this kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accounting {
     pub version: Version,
-    /// It charges swap at all (CONFIG_MEMCG_SWAP, swapaccount=).
+    /// Whether swap is charged (CONFIG_MEMCG_SWAP, swapaccount=).
     pub swap: bool,
     pub page_bytes: u64,
 }
 
-/// Charges by kind, descendants included, as memory.stat names them; null: this kernel does not tell. The counters of
-/// kinds may lag behind by a few pages for each CPU.
+/// Charges by kind, descendants included, named as in memory.stat; null: unknown on this kernel. The counters may lag
+/// behind by a few pages per CPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ChargesView {
     /// Page cache, shmem included.
@@ -29,12 +29,12 @@ pub struct ChargesView {
     pub page_tables: Option<u64>,
     pub kernel_stack: Option<u64>,
     pub vmalloc: Option<u64>,
-    /// Everything the kernel allocated for the memcg: slab, percpu, page tables, stacks and more.
+    /// All kernel memory of the memcg: slab, percpu, page tables, stacks and more.
     pub kmem: Option<u64>,
 }
 
 impl ChargesView {
-    /// `charged_pages`: what `charges` were read beside.
+    /// `charged_pages`: the page counter, read together with `charges`.
     pub fn new(charges: &Charges, charged_pages: Option<u64>, accounting: Accounting) -> Self {
         let Accounting { version, page_bytes, .. } = accounting;
         let v1 = version == Version::V1;
@@ -46,13 +46,13 @@ impl ChargesView {
             known(1 << kind as u32, value.saturating_mul(unit))
         };
         let swap = known(Charges::SWAP, charges.swap_pages).filter(|_| accounting.swap);
-        // v1 counts memory and swap together (memsw), and nothing keeps the two from changing between the reads.
+        // v1 counts memory and swap together (memsw), and both may change between the reads.
         let swap = if v1 {
             swap.zip(charged_pages).map(|(memsw, memory)| memsw.saturating_sub(memory))
         } else {
             swap
         };
-        // v1 has counters of its own for the two; on v2 they stay 0.
+        // v1 has separate counters for the two; on v2 they stay 0.
         let kmem = known(Charges::KMEM, charges.kmem_pages).filter(|_| v1).map(pages);
         let tcpmem = known(Charges::TCPMEM, charges.tcpmem_pages).map(pages);
         let slabs = kind(Kind::SlabReclaimable, 1).zip(kind(Kind::SlabUnreclaimable, 1));
@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(view(Version::V1, false).swap, None);
         let accounting = Accounting { version: Version::V2, swap: true, page_bytes: 4096 };
         assert_eq!(ChargesView::new(&Charges::UNKNOWN, Some(20), accounting), ChargesView::default());
-        // 5.10 on v2: there is a kmem counter, and nobody charges it.
+        // 5.10 on v2: there is a kmem counter, but it is never charged.
         let charges = Charges { known: Charges::KMEM, ..Charges::UNKNOWN };
         assert_eq!(ChargesView::new(&charges, Some(20), accounting).kmem, None);
     }

@@ -1,11 +1,12 @@
-//! What a node can do, what it suffers from, and what helps.
+//! The view of `doctor`: features, findings, known bugs and remedies.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::{
-    diagnosis::{Diagnosis, Evidence, Finding, Known, Node, Pin, Remedy, Trend},
+    cause::{Hint, PinTotal, pin_totals},
+    diagnosis::{Diagnosis, Evidence, Finding, Known, Node, Remedy, Trend},
     event::ID_LIMIT,
     kernel::ability::{Ability, Answer},
     record::{Backend, Kmem},
@@ -16,16 +17,16 @@ use crate::{
 pub struct DoctorView<'a> {
     /// `uname -r`
     pub kernel: &'a str,
-    /// Version and mount point of the hierarchy that carries the memory controller; null: there is none.
+    /// Version and mount point of the memory controller's hierarchy; null: there is none.
     pub controller: Option<String>,
-    /// What `trace` would use; null: nothing works.
+    /// The backend that `trace` would use; null: none works.
     pub backend: Option<Backend>,
     pub verdict: Verdict,
-    /// Whatever makes a node sick could be told.
+    /// Whether everything that makes a node sick could be checked.
     pub conclusive: bool,
-    /// null: there is no memory controller to ask.
+    /// null: there is no memory controller.
     pub node: Option<NodeView<'a>>,
-    /// In JSON, each of these is a line of its own before the summary.
+    /// In JSON, each is a separate line before the summary.
     #[serde(skip)]
     pub abilities: Vec<AbilityView<'a>>,
     #[serde(skip)]
@@ -36,25 +37,25 @@ pub struct DoctorView<'a> {
     pub remedies: &'a [Remedy],
 }
 
-/// What it comes down to.
+/// The verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     Healthy,
     Sick,
-    /// Not sick by what could be told, but not all could.
+    /// Not sick as far as known, but some checks failed.
     Inconclusive,
-    /// There is no memory controller to ask.
+    /// There is no memory controller.
     Unsupported,
 }
 
-/// The facts that the findings are about.
+/// The facts behind the findings.
 #[derive(Clone, Debug, Serialize)]
 pub struct NodeView<'a> {
     pub live: Option<u64>,
     pub removed: Option<u64>,
     pub dying: Option<u64>,
-    /// Dying at both looks.
+    /// Dying at both examinations.
     pub staying: Option<u64>,
     pub empty: Option<u64>,
     pub ids_used: Option<u64>,
@@ -65,16 +66,18 @@ pub struct NodeView<'a> {
     pub slab_caches: Option<u64>,
     pub kmem: Kmem,
     pub dying_by_controller: &'a BTreeMap<String, u64>,
-    /// What keeps those that stay, as a hint.
-    pub pins: &'a BTreeMap<Pin, u64>,
-    /// Between the two looks; null: too close to each other to tell.
+    /// What pins those that stay, as a hint by their counters.
+    pub pins: &'a BTreeMap<Hint, u64>,
+    /// What pins those that stay, by what refers to them; null: that could not be looked at.
+    pub pinned: Option<Vec<PinTotal>>,
+    /// Time between the two examinations; null: too short for trends.
     pub watched_ns: Option<u64>,
     pub dying_grown: Option<i64>,
     pub ids_grown: Option<i64>,
     pub slab_caches_grown: Option<i64>,
 }
 
-/// Something that may work here.
+/// A feature, and whether it works here.
 #[derive(Clone, Debug, Serialize)]
 pub struct AbilityView<'a> {
     pub what: &'a str,
@@ -82,29 +85,31 @@ pub struct AbilityView<'a> {
     pub answer: &'static str,
     pub detail: Option<&'a str>,
     pub reason: Option<&'a str>,
-    /// What to do about a no.
+    /// The next step after a no.
     pub next: Option<&'a str>,
 }
 
-/// A bug that the kernel's release is known for.
+/// A known bug of the kernel's release.
 #[derive(Clone, Debug, Serialize)]
 pub struct KnownView<'a> {
     pub id: &'a str,
-    /// false: the number of the release does not tell whether it has it.
+    /// false: cannot be determined from the release number.
     pub certain: bool,
     pub bug: &'a str,
     pub symptom: &'a str,
-    /// null: no release that is known.
+    /// null: no known release.
     pub fixed_in: Option<&'a str>,
     pub fixed_note: &'a str,
     /// Scenarios of `memcg-trace verify`.
     pub confirm: &'a [String],
     pub evidence: Evidence,
+    /// Memcgs of this node that are pinned by what the bug pins with; null: not looked at, or it pins none.
+    pub here: Option<u64>,
     pub sources: &'a [String],
 }
 
 impl<'a> DoctorView<'a> {
-    /// `node`: what was found and what it means; `None` without a memory controller.
+    /// `node`: the facts and their diagnosis; `None` without a memory controller.
     pub fn new(
         kernel: &'a str,
         controller: Option<String>,
@@ -153,7 +158,8 @@ impl<'a> NodeView<'a> {
             slab_caches: *slab_caches,
             kmem: *kmem,
             dying_by_controller,
-            pins: &memcgs.pins,
+            pins: &memcgs.hints,
+            pinned: memcgs.pinned.as_ref().map(pin_totals),
             watched_ns: trend.map(|trend| trend.span_ns),
             dying_grown: grown(|trend| trend.dying),
             ids_grown: grown(|trend| trend.ids),
@@ -185,6 +191,7 @@ impl<'a> KnownView<'a> {
             fixed_note: &bug.fixed_note,
             confirm: &bug.confirm,
             evidence: bug.evidence,
+            here: known.here,
             sources: &bug.sources,
         }
     }

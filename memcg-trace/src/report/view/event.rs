@@ -1,4 +1,4 @@
-//! One live line.
+//! A live event.
 
 use jiff::Timestamp;
 use memcg_trace_common::Hook;
@@ -10,7 +10,7 @@ use crate::{
     tracker::{AllocError, Change, Found, Memcg, State, Tracker, What},
 };
 
-/// What happened; named as in the JSON output.
+/// Kinds of events; named as in the JSON output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
@@ -23,9 +23,9 @@ pub enum EventKind {
     Offline,
     /// The last reference to it is gone
     Released,
-    /// Its css was freed, and something else holds it (RHEL 7)
+    /// Its css was freed, but something else pins it (RHEL 7)
     CssFreed,
-    /// Its memory went back
+    /// It was freed
     Freed,
     /// It could not be created
     AllocFailed,
@@ -33,11 +33,11 @@ pub enum EventKind {
     Leaked,
     /// It was freed after the grace time
     Late,
-    /// Events did not reach the tool
+    /// Events were lost
     Lost,
     /// The kernel skipped a hook
     Missed,
-    /// A walk of the kernel made good for lost events
+    /// A walk of the kernel reconciled lost events
     Reconciled,
 }
 
@@ -60,7 +60,7 @@ impl EventKind {
     }
 }
 
-/// The memcg that a change is about, for a failed allocation its parent.
+/// The memcg of a change; for a failed allocation, its parent.
 pub fn subject<'a>(change: &'a Change, tracker: &'a Tracker) -> Option<&'a Memcg> {
     match &change.what {
         What::Online(key)
@@ -75,7 +75,7 @@ pub fn subject<'a>(change: &'a Change, tracker: &'a Tracker) -> Option<&'a Memcg
     }
 }
 
-/// One live line.
+/// A live event.
 #[derive(Clone, Debug, Serialize)]
 pub struct EventView<'a> {
     pub event: EventKind,
@@ -85,7 +85,7 @@ pub struct EventView<'a> {
     pub t_ns: u64,
     /// Null for a failed allocation, for lost and for missed events.
     pub memcg: Option<MemcgView<'a>>,
-    /// What the memcg, or the parent of one that could not be allocated, belongs to.
+    /// The container of the memcg, or of its parent for a failed allocation.
     pub container: Option<&'a Container>,
     /// The systemd unit in its path.
     pub unit: Option<Unit>,
@@ -93,12 +93,12 @@ pub struct EventView<'a> {
     pub task: Option<TaskView<'a>>,
     #[serde(flatten)]
     pub detail: Option<Detail<'a>>,
-    /// For how long the memcg was in the state that this step ended; for released and leaked: dying until now.
+    /// Time the memcg spent in the state that this event ended; for released and leaked: dying until now.
     #[serde(skip)]
     pub elapsed_ns: Option<u64>,
 }
 
-/// Fields that only some events have.
+/// Fields of specific events.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Detail<'a> {
@@ -108,7 +108,7 @@ pub enum Detail<'a> {
     AllocFailed {
         errno: u32,
         error: String,
-        /// All memcg IDs were in use; null: cannot be told.
+        /// Whether all memcg IDs were in use; null: unknown.
         ids_exhausted: Option<bool>,
         #[serde(skip)]
         meaning: &'static str,
@@ -118,7 +118,7 @@ pub enum Detail<'a> {
     Lost { hook: &'static str, cpu: u32, events: u64 },
     /// Of `missed`.
     Missed { hook: &'static str, firings: u64 },
-    /// Of `reconciled`: `added` (it exists, its birth went unseen) or `freed` (its end went unseen).
+    /// Of `reconciled`: `added` (it exists, its creation was not seen) or `freed` (its release was not seen).
     Reconciled { found: &'static str },
 }
 
@@ -161,7 +161,7 @@ impl<'a> EventView<'a> {
                 memcg.map(|memcg| MemcgView { state: State::Freed, age_ns: None, leaked: false, ..memcg }),
                 Some(Detail::Reconciled { found: "freed" }),
             ),
-            // The tracepoint backend learns of both at once: this step is the first.
+            // The tracepoint backend sees both at once: this is the first.
             What::Removed(_) => {
                 (memcg.map(|memcg| MemcgView { state: State::Removed, age_ns: Some(0), ..memcg }), None)
             }
@@ -199,7 +199,7 @@ fn elapsed_ns(what: &What, memcg: &Memcg, t_ns: u64) -> Option<u64> {
     Some(t_ns.saturating_sub(since_ns?))
 }
 
-/// The hook by the function or tracepoint that it is on.
+/// The function or tracepoint of a hook.
 fn hook_name(hook: Hook) -> &'static str {
     match hook {
         Hook::CssAllocEnter => "css_alloc_enter",

@@ -1,4 +1,4 @@
-//! Memcgs with something in common.
+//! Groups of memcgs.
 
 use std::{cmp::Reverse, collections::HashMap, hash::Hash};
 
@@ -7,12 +7,13 @@ use serde::{Serialize, Serializer};
 use super::{Listed, state_name};
 use crate::{
     attribution::{Container, Owner},
+    cause::{PinTotal, Pinned, pin_totals},
     event::Key,
     report::escape::Name,
     tracker::{Memcg, State},
 };
 
-/// What the memcgs of a group have in common.
+/// The common property of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Common<'a> {
@@ -25,22 +26,24 @@ pub enum Common<'a> {
     Owner(Owner),
 }
 
-/// What the memcgs of a group add up to.
+/// Totals of a group.
 #[derive(Clone, Debug)]
 pub struct Tally<K> {
-    /// What they have in common; null: not known.
+    /// The common property; null: unknown.
     pub of: K,
     pub memcgs: u64,
     pub dying: u64,
-    /// Those that hold their memcg ID; null: not known of each.
+    /// Those that hold their memcg ID; null: not known for all.
     pub ids_held: Option<u64>,
-    /// A memcg below another one of the group is in that one's charge; null: not known of each.
+    /// Charges of descendants count only once; null: not known for all.
     pub charged_bytes: Option<u64>,
-    /// The oldest of those whose age is known.
+    /// The maximum known age.
     pub oldest_ns: Option<u64>,
+    /// What pins them, most references first; empty: it is known of none.
+    pub pins: Vec<PinTotal>,
 }
 
-/// The largest group first; among equals, the one that comes first in `listed`.
+/// Largest group first; ties in the order of `listed`.
 pub(super) fn tally<'a, K: Clone + Eq + Hash>(
     listed: &[(&'a Memcg, Listed<'a>)],
     common: impl Fn(&Listed<'a>) -> K,
@@ -56,10 +59,15 @@ pub(super) fn tally<'a, K: Clone + Eq + Hash>(
         });
         places.insert(memcg.key, place);
     }
+    let mut pinned: Vec<Vec<&Pinned>> = vec![Vec::new(); tallies.len()];
     for (memcg, listed) in listed {
         let place = places[&memcg.key];
+        pinned[place].extend(memcg.pinned.as_deref());
         let in_parents_charge = memcg.parent.and_then(|parent| places.get(&parent)) == Some(&place);
         tallies[place].add(listed, in_parents_charge);
+    }
+    for (tally, pinned) in tallies.iter_mut().zip(pinned) {
+        tally.pins = pin_totals(pinned);
     }
     tallies.sort_by_key(|tally| Reverse(tally.memcgs));
     tallies
@@ -67,7 +75,15 @@ pub(super) fn tally<'a, K: Clone + Eq + Hash>(
 
 impl<K> Tally<K> {
     fn of(of: K) -> Self {
-        Self { of, memcgs: 0, dying: 0, ids_held: Some(0), charged_bytes: Some(0), oldest_ns: None }
+        Self {
+            of,
+            memcgs: 0,
+            dying: 0,
+            ids_held: Some(0),
+            charged_bytes: Some(0),
+            oldest_ns: None,
+            pins: Vec::new(),
+        }
     }
 
     fn add(&mut self, listed: &Listed<'_>, in_parents_charge: bool) {

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::{ChargesView, Viewpoint};
+use super::{ChargesView, PinnedView, Viewpoint};
 use crate::{
     attribution::{Container, Unit, unit_of_path},
     event::Task,
@@ -20,11 +20,11 @@ pub struct MemcgView<'a> {
     /// The memcg ID; null once released.
     pub id: Option<u16>,
     pub id_held: Option<bool>,
-    /// Holders of the ID: one for each swapped-out page once dying.
+    /// References to the ID: for a dying memcg, one per swapped-out page.
     pub id_refs: Option<u32>,
     pub cgroup_id: Option<u64>,
     pub level: Option<u32>,
-    /// Below the root of the hierarchy; a part that is not known reads `?`.
+    /// Path below the root of the hierarchy; unknown parts are `?`.
     pub path: Option<Name<'a>>,
     /// The path is not UTF-8: in the string, `\\` is a backslash and `\xNN` a byte.
     pub path_escaped: bool,
@@ -32,42 +32,45 @@ pub struct MemcgView<'a> {
     pub path_truncated: bool,
     #[serde(serialize_with = "state")]
     pub state: State,
-    /// In this state.
+    /// Time in this state.
     pub age_ns: Option<u64>,
     /// Dying for longer than the grace time.
     pub leaked: bool,
     /// Known while dying, as of its last event.
     pub css_refs: Option<u64>,
-    /// With everything below it, as of its last event.
+    /// Including descendants, as of its last event.
     pub charged_bytes: Option<u64>,
-    /// The slab caches of its own that were found when last looked; absent: not known, or this kernel has none for each memcg
-    /// (none has since 5.9). A name that is not UTF-8 is escaped as a path is.
+    /// Its own slab caches at the last read; absent: unknown, or memcgs do not have their own (since 5.9). A name that
+    /// is not UTF-8 is escaped like a path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slab_caches: Option<Vec<Name<'a>>>,
-    /// Each of these slab caches holds it.
+    /// Whether these slab caches pin it.
     #[serde(skip)]
     pub held_by_caches: bool,
+    /// What pins it, by what refers to it; absent: nobody looked, or nobody could.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<PinnedView<'a>>,
     /// By kind; only a scan reads them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub charges: Option<ChargesView>,
-    /// It exists for at least this long; only a scan knows, of empty cgroups.
+    /// Minimum age; only known in a scan, for empty cgroups.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_min_ns: Option<u64>,
     pub before_start: bool,
-    /// Its css was freed this long ago, and something else holds it: only on kernels where a memcg outlives its css.
+    /// Time since its css was freed; something else pins it. Only on kernels where memcgs outlive their csses (3.10).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub css_freed_ns: Option<u64>,
-    /// The threads that made and that removed it.
+    /// The threads that created and removed it.
     pub creator: Option<TaskView<'a>>,
     pub remover: Option<TaskView<'a>>,
 }
 
-/// A memcg and what it belongs to.
+/// A memcg with its container and unit.
 #[derive(Clone, Debug, Serialize)]
 pub struct Listed<'a> {
     pub memcg: MemcgView<'a>,
     pub container: Option<Container>,
-    /// Null: the path does not begin with a systemd unit.
+    /// Null: the path does not start with a systemd unit.
     pub unit: Option<Unit>,
 }
 
@@ -83,7 +86,7 @@ impl<'a> Listed<'a> {
 pub struct TaskView<'a> {
     pub pid: u32,
     pub tgid: u32,
-    /// Its name; escaped as a path is if it is not UTF-8.
+    /// Its name; escaped like a path if not UTF-8.
     pub comm: Name<'a>,
 }
 
@@ -105,7 +108,7 @@ impl<'a> MemcgView<'a> {
         let caches = memcg.slab_caches.as_deref();
         Self {
             css: memcg.key.css,
-            // The ledger's stand-in for a serial number that could not be read.
+            // 0 stands for a serial number that could not be read.
             serial: Some(memcg.key.serial).filter(|&serial| serial != 0),
             id,
             id_held,
@@ -122,6 +125,7 @@ impl<'a> MemcgView<'a> {
             charged_bytes: memcg.charged_pages.map(|pages| pages.saturating_mul(viewpoint.page_bytes)),
             slab_caches: caches.map(|caches| caches.names.iter().map(|name| Name(name)).collect()),
             held_by_caches: caches.is_some_and(|caches| caches.hold),
+            pinned: memcg.pinned.as_deref().map(PinnedView::new),
             charges: None,
             age_min_ns: None,
             before_start: memcg.before_start,
@@ -139,7 +143,7 @@ impl<'a> TaskView<'a> {
     }
 }
 
-/// How outputs call a state.
+/// Name of a state in outputs.
 pub fn state_name(state: State) -> &'static str {
     match state {
         State::Online => "online",

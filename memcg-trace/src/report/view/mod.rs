@@ -1,13 +1,21 @@
-//! What every output shows: facts of the ledger in base units, at wall-clock time.
+//! Views: the data of all outputs, in base units and wall-clock time.
 //!
-//! The fields of the JSON output are the fields of these structs: their names and order are part of its schema.
+//! The fields of these structs are those of the JSON output: their names and order are part of its schema.
 
 mod caches;
 mod charges;
 mod doctor;
 mod event;
+mod explain;
+mod explained;
 mod group;
+mod holder;
 mod memcg;
+pub(super) mod pin;
+mod pin_facts;
+mod pin_groups;
+mod pinned;
+mod reap;
 mod rollup;
 mod scan;
 mod slab;
@@ -25,8 +33,16 @@ pub use caches::{Pin, pins};
 pub use charges::{Accounting, ChargesView};
 pub use doctor::{AbilityView, DoctorView, KnownView, NodeView, Verdict};
 pub use event::{Detail, EventKind, EventView, subject};
+pub use explain::{ExplainRequest, ExplainView, Explained};
+pub use explained::ExplainedMemcg;
 pub use group::{Common, Tally};
+pub use holder::{HolderView, ProcessView};
 pub use memcg::{Listed, MemcgView, TaskView, state_name};
+pub use pin::{PartView, PinLine};
+pub use pin_facts::{FoliosView, SocketView, SwapDeviceView, SwapFileView, SwapProcessView, SwapView};
+pub use pin_groups::{ExplainBy, FileView, InCommon, PinGroup};
+pub use pinned::{PinnedByView, PinnedView, pins_of};
+pub use reap::{ReapView, ReapedFile};
 pub use rollup::{Rolled, rolled};
 pub use scan::{By, Request, ScanGroup, ScanView, Scanned, Selection, Sort};
 pub use slab::{SlabRequest, SlabSummary, SlabView};
@@ -39,23 +55,23 @@ pub use whois::{PathSource, WhoisView};
 
 use crate::record::Clock;
 
-/// What views must know of the machine.
+/// Facts about the machine for views.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Viewpoint {
     pub clock: Clock,
     pub page_bytes: u64,
-    /// Memcgs that were dying at the start and that no walk brought; `None`: not counted.
+    /// Number of memcgs that were dying at the start and that no walk reported; `None`: not counted.
     pub dying_unseen: Option<u64>,
 }
 
-/// What is not known, and why.
+/// Something unknown, with the reason.
 #[derive(Clone, Debug, Serialize)]
 pub struct Unknown<'a> {
     pub what: &'a str,
     pub reason: &'a str,
 }
 
-/// Nine digits always: text of equal length sorts as time does.
+/// Always nine digits, so that strings sort by time.
 fn rfc3339<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{time:.9}"))
 }

@@ -1,4 +1,4 @@
-//! What was created and what of it stays, by owner.
+//! Created and surviving memcgs by owner.
 
 use std::{cmp::Reverse, collections::HashMap};
 
@@ -7,33 +7,37 @@ use serde::Serialize;
 use super::{Listed, MemcgView, Viewpoint, group::tally};
 use crate::{
     attribution::{Container, Owner},
+    cause::PinTotal,
     report::escape::Name,
     session::Rollup,
     tracker::{Memcg, State, Tracker},
 };
 
-/// A group, from the start to now.
+/// Counts of a group since the start.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rolled {
-    /// What they have in common; null: not known.
+    /// The owner; null: unknown.
     #[serde(flatten)]
     pub of: Owner,
     /// Since the start.
     pub created: u64,
-    /// Of those created.
+    /// Those of them that still exist.
     pub survived: u64,
-    /// `survived / created`; null: none was created.
+    /// `survived / created`; null: none created.
     pub survival: Option<f64>,
-    /// Dying now, also those that are older than the start.
+    /// Dying now, including those older than the start.
     pub dying: u64,
-    /// Of those dying, as the three that follow.
+    /// Of those dying, like the next three.
     pub ids_held: Option<u64>,
-    /// A memcg below another one of the group is in that one's charge; null: not known of each.
+    /// Charges of descendants count only once; null: not known for all.
     pub charged_bytes: Option<u64>,
     pub oldest_ns: Option<u64>,
+    /// What pins those dying, most references first; absent: it is known of none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<PinTotal>,
 }
 
-/// The groups, most dying first.
+/// The groups, most dying memcgs first.
 pub fn rolled(
     rollup: &Rollup,
     tracker: &Tracker,
@@ -64,6 +68,7 @@ pub fn rolled(
         rolled.dying = tally.memcgs;
         (rolled.ids_held, rolled.charged_bytes) = (tally.ids_held, tally.charged_bytes);
         rolled.oldest_ns = tally.oldest_ns;
+        rolled.pins = tally.pins;
     }
     let mut groups: Vec<Rolled> =
         groups.into_values().filter(|rolled| rolled.created + rolled.dying > 0).collect();
@@ -77,7 +82,7 @@ pub fn rolled(
 }
 
 impl Rolled {
-    /// The group of this, empty if it is new.
+    /// The group of this owner, empty if new.
     fn of<'g>(groups: &'g mut HashMap<Owner, Self>, of: &Owner) -> &'g mut Self {
         groups.entry(of.clone()).or_insert_with(|| Self {
             of: of.clone(),
@@ -88,6 +93,7 @@ impl Rolled {
             ids_held: Some(0),
             charged_bytes: Some(0),
             oldest_ns: None,
+            pins: Vec::new(),
         })
     }
 }

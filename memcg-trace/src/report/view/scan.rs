@@ -1,4 +1,4 @@
-//! What one walk of the kernel shows.
+//! The view of `scan`.
 
 use std::{cmp::Reverse, collections::HashMap};
 
@@ -8,10 +8,11 @@ use serde::Serialize;
 use super::{
     Accounting, ChargesView, Common, Listed, MemcgView, NamesMissingView, Pin, Tally, Unknown, Viewpoint,
     group::{parent, tally},
-    pins, rfc3339,
+    pins, pins_of, rfc3339,
 };
 use crate::{
     attribution::{ByOwner, Container, NamesMissing},
+    cause::PinTotal,
     event::{ID_LIMIT, Key},
     kernel::cgroupfs::cgroup_stat::Counted,
     record::Snapshot,
@@ -19,19 +20,19 @@ use crate::{
     tracker::{Memcg, State, Tracker},
 };
 
-/// Which memcgs are listed.
+/// Selection of memcgs to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selection {
     Dying,
     All,
-    /// Live, without processes and without anything below.
+    /// Live, with no processes and no children.
     Empty,
 }
 
 /// `--sort`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Sort {
-    /// Created first, first
+    /// Oldest first
     Age,
     /// Most memory first
     Charged,
@@ -47,48 +48,48 @@ pub enum Sort {
 pub enum By {
     Container,
     Pod,
-    /// The cgroup above
+    /// The parent cgroup
     Parent,
     State,
     /// Deployment, CronJob, StatefulSet and so on by the pod's name; else container name, image, or unit
     Workload,
-    /// Of Kubernetes
+    /// Kubernetes namespace
     Namespace,
     Image,
-    /// Who runs the container
+    /// Container runtime
     Runtime,
-    /// Of systemd, those that are numbered together
+    /// Systemd unit, without numbers and ids
     Unit,
 }
 
-/// What is asked for.
+/// The request.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
     pub selection: Selection,
     pub by: Option<By>,
     pub sort: Sort,
-    /// Longest list.
+    /// Maximum length of the list.
     pub top: Option<usize>,
 }
 
-/// What a scan found, beside the ledger.
+/// Results of a scan besides the ledger.
 #[derive(Clone, Debug)]
 pub struct Scanned {
-    /// How the kernel was read, in a word.
+    /// The method of the walk.
     pub backend: &'static str,
     pub snapshot: Snapshot,
     pub accounting: Accounting,
     /// The kernel's own counts, as of the end of the walk.
     pub counted: Counted,
-    /// They agree with the walk; `None`: the kernel counts nothing that says so.
+    /// Whether they agree with the walk; `None`: no comparable counts.
     pub agrees: Option<bool>,
     pub walks: u64,
-    /// Memcgs that came or went between the last two walks.
+    /// Memcgs created or freed between the last two walks.
     pub moved: u64,
-    /// Live memcgs of cgroups that are empty and nobody's purpose; and for how long at least, ns.
+    /// Live memcgs that are empty, but not by design, with their minimum age, ns.
     pub empty: HashMap<Key, Option<u64>>,
     pub names_missing: Option<NamesMissing>,
-    /// What is not known, and why.
+    /// What is unknown, and the reason.
     pub unknown: Vec<(String, String)>,
 }
 
@@ -101,26 +102,26 @@ pub struct ScanView<'a> {
     pub time: Timestamp,
     /// `CLOCK_BOOTTIME`
     pub t_ns: u64,
-    /// Of the walk.
+    /// Duration of the walk.
     pub duration_ns: u64,
-    /// All that were walked: live, removed, dying, and those just being made.
+    /// All memcgs of the walk: live, removed, dying, and those just being created.
     pub memcgs: u64,
     pub live: u64,
     pub removed: u64,
     pub dying: u64,
-    /// Of those live: no process, nothing below; see `--empty`.
+    /// Live ones with no processes and no children; see `--empty`.
     pub empty: u64,
     pub ids_used: Option<u64>,
     pub ids_limit: u64,
     /// Of those used.
     pub ids_held_by_dying: Option<u64>,
-    /// What dying memcgs are charged with; a child of a dying one is in its parent's charge.
+    /// Charges of dying memcgs; those of a dying parent include its children.
     pub charged_to_dying_bytes: Option<u64>,
     /// The kernel's own counts.
     pub kernel: Counted,
-    /// They agree with the walk; null: this kernel does not count memcgs.
+    /// Whether they agree with the walk; null: this kernel does not count memcgs.
     pub kernel_agrees: Option<bool>,
-    /// How often the kernel was walked until they did, and how many memcgs came or went between the last two.
+    /// Number of walks until they agreed, and memcgs created or freed between the last two.
     pub walks: u64,
     pub moved: u64,
     pub conclusive: bool,
@@ -128,45 +129,51 @@ pub struct ScanView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub names_missing: Option<NamesMissingView<'a>>,
     pub unknown: Vec<Unknown<'a>>,
-    /// Which slab caches hold how many of those dying; absent: it is known of none.
+    /// Slab caches that pin dying memcgs; absent: unknown for all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned_by: Option<Vec<Pin<'a>>>,
+    /// What pins those dying, by what refers to them; absent: nobody looked, or nobody could.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pins: Option<Vec<PinTotal>>,
     #[serde(skip)]
     pub selection: Selection,
-    /// In JSON, each is a line of its own before the summary.
+    /// In JSON, each is a separate line before the summary.
     #[serde(skip)]
     pub listed: Vec<Listed<'a>>,
-    /// Instead of the list, where groups are asked for; in JSON as above.
+    /// Groups instead of the list, if requested; in JSON as above.
     #[serde(skip)]
     pub groups: Option<Vec<ScanGroup<'a>>>,
-    /// Listed or grouped, if nothing cut it short.
+    /// Number of memcgs listed or grouped without limits.
     #[serde(skip)]
     pub selected: u64,
 }
 
-/// Memcgs with something in common.
+/// A group of memcgs.
 #[derive(Clone, Debug, Serialize)]
 pub struct ScanGroup<'a> {
-    /// What they have in common; null: not known.
+    /// The common property; null: unknown.
     #[serde(flatten)]
     pub of: Common<'a>,
-    /// As in the groups of a trace, which alone sees births: always null.
+    /// Always null: only a trace sees creations. Present for consistency with its groups.
     pub created: Option<u64>,
     pub survived: Option<u64>,
     pub survival: Option<f64>,
     pub memcgs: u64,
     /// Of these.
     pub dying: u64,
-    /// Those that hold their memcg ID; null: not known of each.
+    /// Those that hold their memcg ID; null: not known for all.
     pub ids_held: Option<u64>,
-    /// A memcg below another one of the group is in that one's charge; null: not known of each.
+    /// Charges of descendants count only once; null: not known for all.
     pub charged_bytes: Option<u64>,
-    /// The longest dying; null: a walk does not tell since when.
+    /// Always null: a walk does not know how long they have been dying.
     pub oldest_ns: Option<u64>,
+    /// What pins those that are dying, most references first; absent: it is known of none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<PinTotal>,
 }
 
 impl<'a> ScanView<'a> {
-    /// `tracker` has taken the snapshot. `container` finds what a memcg belongs to.
+    /// `tracker` has applied the snapshot. `container` looks up a memcg's container.
     pub fn new(
         scanned: &'a Scanned,
         tracker: &'a Tracker,
@@ -215,6 +222,7 @@ impl<'a> ScanView<'a> {
             names_missing: scanned.names_missing.as_ref().map(NamesMissingView::new),
             unknown: scanned.unknown.iter().map(|(what, reason)| Unknown { what, reason }).collect(),
             pinned_by: pins(tracker.dying()),
+            pins: pins_of(tracker.dying()),
             selection: request.selection,
             selected,
             listed: listed.into_iter().map(|(_, listed)| listed).collect(),
@@ -238,12 +246,12 @@ impl Scanned {
     }
 }
 
-/// Memcg IDs are unique among those that own one.
+/// Number of IDs in use: each is owned by one memcg.
 fn ids_used(snapshot: &Snapshot) -> Option<u64> {
     snapshot.events.iter().try_fold(0, |used, event| Some(used + u64::from(event.memcg_id()? != 0)))
 }
 
-/// Among equals, the one that was created first comes first.
+/// Ties are sorted by age, oldest first.
 fn sort(listed: &mut [(&Memcg, Listed<'_>)], by: Sort) {
     listed.sort_unstable_by_key(|(memcg, _)| (memcg.key.serial, memcg.key.css));
     match by {
@@ -271,9 +279,9 @@ fn grouped<'a>(listed: &[(&'a Memcg, Listed<'a>)], by: By) -> Vec<ScanGroup<'a>>
         By::Unit => owner(ByOwner::Unit, listed),
     });
     let group = |tally| {
-        let Tally { of, memcgs, dying, ids_held, charged_bytes, oldest_ns } = tally;
+        let Tally { of, memcgs, dying, ids_held, charged_bytes, oldest_ns, pins } = tally;
         let (created, survived, survival) = (None, None, None);
-        ScanGroup { of, created, survived, survival, memcgs, dying, ids_held, charged_bytes, oldest_ns }
+        ScanGroup { of, created, survived, survival, memcgs, dying, ids_held, charged_bytes, oldest_ns, pins }
     };
     tallies.into_iter().map(group).collect()
 }

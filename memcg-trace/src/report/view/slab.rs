@@ -1,4 +1,4 @@
-//! Slab caches: the list or the groups, and the sum.
+//! The view of `slab`: list or groups, and summary.
 
 use std::cmp::Reverse;
 
@@ -15,7 +15,7 @@ use crate::{
     slab::{Cache, Family, Growing, Ledger, SlabRun, State},
 };
 
-/// Which caches are listed, and how.
+/// Selection and grouping of caches.
 #[derive(Clone, Copy, Debug)]
 pub struct SlabRequest {
     pub leaked: bool,
@@ -24,7 +24,7 @@ pub struct SlabRequest {
 }
 
 impl SlabRequest {
-    /// Those that leaked, all of them.
+    /// All leaked caches.
     pub fn leaked() -> Self {
         Self { leaked: true, by: None, top: None }
     }
@@ -33,7 +33,7 @@ impl SlabRequest {
 /// A family that only grows.
 #[derive(Clone, Debug, Serialize)]
 pub struct GrowingView {
-    /// A place in the code, or a name with `#` for numbers.
+    /// A call site, or a name with `#` for numbers.
     pub family: String,
     pub from: u64,
     pub to: u64,
@@ -49,28 +49,28 @@ pub struct SlabSummary<'a> {
     pub time: Timestamp,
     /// `CLOCK_BOOTTIME`
     pub t_ns: u64,
-    /// Null: it was one look.
+    /// Null: the list was read once.
     pub duration_ns: Option<u64>,
     pub created: u64,
-    /// First seen after their birth; `created + adopted == live + destroying + leaked + released`.
+    /// First seen after their creation; `created + adopted == live + destroying + leaked + released`.
     pub adopted: u64,
     pub live: u64,
     pub destroying: u64,
     pub leaked: u64,
     pub released: u64,
-    /// Of those released: after they had counted as leaked.
+    /// Released after being reported as leaked.
     pub late: u64,
-    /// Names given to caches that existed, and names destroyed again.
+    /// Merges into existing caches, and merged names destroyed again.
     pub aliased: u64,
     pub unaliased: u64,
     pub failed: u64,
-    /// New caches whose name did not read as the one that was asked for: the struct layout is not this kernel's.
+    /// New caches whose name did not match the requested one: the struct layout is not this kernel's.
     pub misread: u64,
-    /// Caches that the kernel lists, names that link to them, and names that lead nowhere.
+    /// Caches in the kernel's list, links to them, and stale links.
     pub kernel_caches: Option<u64>,
     pub kernel_links: Option<u64>,
     pub kernel_stale_links: Option<u64>,
-    /// Memcgs have caches of their own here; null: could not tell.
+    /// Whether memcgs have their own caches; null: could not tell.
     pub per_memcg_caches: Option<bool>,
     pub growing: Vec<GrowingView>,
     pub lost_events: u64,
@@ -82,13 +82,13 @@ pub struct SlabSummary<'a> {
     pub grace_ns: u64,
 }
 
-/// A list or groups, and the sum.
+/// List or groups, and summary.
 #[derive(Clone, Debug)]
 pub struct SlabView<'a> {
     pub request: SlabRequest,
     pub caches: Vec<SlabCacheView<'a>>,
     pub groups: Option<Vec<SlabGroup>>,
-    /// Listed or grouped, if nothing cut it short.
+    /// Number of caches listed or grouped without limits.
     pub selected: u64,
     pub summary: SlabSummary<'a>,
 }
@@ -100,7 +100,7 @@ impl<'a> SlabView<'a> {
         let mut caches: Vec<_> =
             selected.iter().map(|cache| SlabCacheView::new(cache, ledger, run.ended_ns)).collect();
         let mut groups = request.by.map(|by| grouped(&selected, &caches, ledger, by, &run.owners));
-        // The leaked ones by age, as they came; all of them by size.
+        // Leaked caches are sorted by age, as they came; others by size.
         if !request.leaked {
             caches.sort_by_key(|cache| Reverse(cache.bytes));
         }

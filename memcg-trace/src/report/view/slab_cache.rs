@@ -1,4 +1,4 @@
-//! One slab cache, and who made it.
+//! A slab cache and its creator.
 
 use std::fmt;
 
@@ -10,61 +10,61 @@ use crate::{
     slab::{Cache, Creator, Leak, Ledger, State, Symbol},
 };
 
-/// What the kernel's own code is called where modules are named.
+/// Module name for the kernel's own code.
 const KERNEL: &[u8] = b"vmlinux";
 
 /// A slab cache.
 #[derive(Clone, Debug, Serialize)]
 pub struct SlabCacheView<'a> {
     pub name: Option<Name<'a>>,
-    /// Other names under which it is held, as far as they were seen to be asked for.
+    /// Names merged into it, as far as seen.
     pub aliases: Vec<Name<'a>>,
-    /// Names in /sys/kernel/slab that link to it; some may have been given up.
+    /// Links to it in /sys/kernel/slab; some may be stale.
     pub links: Vec<Name<'a>>,
     pub address: Option<String>,
     /// `live`, `destroying`, `leaked` or `released`.
     pub state: &'static str,
     /// `not_released`, `memcg_dead` or `module_gone`; null: not leaked.
     pub leak: Option<&'static str>,
-    /// In this state.
+    /// Time in this state.
     pub age_ns: Option<u64>,
-    /// It was there before it was watched.
+    /// It existed before the start.
     pub before_start: bool,
     pub refs: Option<i64>,
     pub object_size: Option<u32>,
     pub size: Option<u32>,
-    /// In use, and what there is room for, when the kernel's list was read last.
+    /// Objects in use, and allocated, at the last read of the kernel's list.
     pub objects: Option<u64>,
     pub objects_allocated: Option<u64>,
-    /// Of the objects that there is room for.
+    /// Memory of the allocated objects.
     pub bytes: Option<u64>,
     pub creator: Option<CreatorView<'a>>,
-    /// The creator's, or else that of the constructor; `vmlinux`: none, the kernel itself.
+    /// The creator's, or else the constructor's; `vmlinux`: the kernel itself.
     pub module: Option<Name<'a>>,
     pub ctor: Option<SymbolView<'a>>,
     pub destroyer: Option<TaskView<'a>>,
     pub memcg: Option<MemcgOf<'a>>,
 }
 
-/// Whose copy a cache is.
+/// The memcg that owns a copy.
 #[derive(Clone, Debug, Serialize)]
 pub struct MemcgOf<'a> {
     pub css: String,
     pub serial: Option<u64>,
-    /// It went offline.
+    /// Whether it is offline.
     pub dead: bool,
-    /// The cache that it is a copy of.
+    /// The root cache.
     pub root: Option<Name<'a>>,
 }
 
-/// Who created a cache.
+/// The creator of a cache.
 #[derive(Clone, Debug, Serialize)]
 pub struct CreatorView<'a> {
-    /// The function that called the allocator, the offset in it, and its module.
+    /// The caller of the allocator: function, offset and module.
     pub function: Option<Name<'a>>,
     pub offset: Option<u64>,
     pub module: Option<Name<'a>>,
-    /// The module whose init function ran; its functions have no names any more.
+    /// The module whose init function ran; its symbols are gone.
     pub init: Option<Name<'a>>,
     pub task: TaskView<'a>,
 }
@@ -154,7 +154,7 @@ impl fmt::Display for SymbolView<'_> {
     }
 }
 
-/// How outputs call a state.
+/// Name of a state in outputs.
 fn state_name(state: State) -> &'static str {
     match state {
         State::Live => "live",

@@ -1,4 +1,4 @@
-//! What happened to slab caches: one line for each event, one for each look.
+//! Events of slab caches, and periodic changes.
 
 use jiff::Timestamp;
 use memcg_trace_common::SlabHook;
@@ -14,7 +14,7 @@ use crate::{
     slab::{Cache, Change, Ledger, Totals, What},
 };
 
-/// One live line.
+/// A live event.
 #[derive(Clone, Debug, Serialize)]
 pub struct SlabEventView<'a> {
     pub event: SlabEventKind,
@@ -23,16 +23,16 @@ pub struct SlabEventView<'a> {
     /// `CLOCK_BOOTTIME`
     pub t_ns: u64,
     pub slab_cache: Option<SlabCacheView<'a>>,
-    /// The name that was asked for (`slab_aliased`, `slab_failed`).
+    /// The requested name (`slab_aliased`, `slab_failed`).
     pub asked: Option<Name<'a>>,
-    /// Who asked, or destroyed.
+    /// The creator, or the thread that destroyed it.
     pub creator: Option<CreatorView<'a>>,
     pub task: Option<TaskView<'a>>,
     #[serde(flatten)]
     pub loss: Option<SlabLoss>,
 }
 
-/// What happened; named as in the JSON output.
+/// Kinds of events; named as in the JSON output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SlabEventKind {
@@ -56,13 +56,13 @@ pub enum SlabLoss {
     Missed { hook: &'static str, firings: u64 },
 }
 
-/// What changed since the look before.
+/// Changes since the previous report.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct SlabDelta {
     #[serde(serialize_with = "rfc3339")]
     pub time: Timestamp,
     pub t_ns: u64,
-    /// That exist, leaked ones included.
+    /// Existing caches, including leaked ones.
     pub caches: u64,
     pub created: u64,
     pub released: u64,
@@ -138,7 +138,7 @@ impl<'a> SlabEventView<'a> {
 }
 
 impl SlabDelta {
-    /// From `before` to now.
+    /// Changes from `before` to now.
     pub fn new(before: &Totals, ledger: &Ledger, now_ns: u64, clock: &Clock) -> Self {
         let now = ledger.totals();
         Self {
@@ -152,7 +152,7 @@ impl SlabDelta {
         }
     }
 
-    /// Nothing changed.
+    /// Whether nothing changed.
     pub fn is_quiet(&self) -> bool {
         (self.created, self.released, self.aliased, self.leaked) == (0, 0, 0, 0)
     }

@@ -1,4 +1,4 @@
-//! Slab caches with something in common: where they come from, or whose memcgs' copies they are.
+//! Groups of slab caches: by origin, or by owner of their memcgs.
 
 use std::{cmp::Reverse, collections::HashMap};
 
@@ -15,28 +15,28 @@ use crate::{
 /// `--by`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum SlabBy {
-    /// The place in the kernel's code that created them
+    /// The call site that created them
     Creator,
-    /// The module that created them, or else that of their objects' constructor
+    /// The module that created them, or else that of their constructor
     Module,
     /// The memcg whose copies they are (up to Linux 5.8)
     Memcg,
-    /// Names that differ in numbers alone
+    /// Names that only differ in numbers
     Name,
-    /// Of that memcg: Deployment, CronJob and so on by the pod's name; else container name, image, or unit
+    /// Workload of that memcg: Deployment, CronJob and so on by the pod's name; else container name, image, or unit
     Workload,
-    /// Of that memcg, in Kubernetes
+    /// Kubernetes namespace of that memcg
     Namespace,
-    /// Of that memcg's container
+    /// Image of that memcg's container
     Image,
-    /// Who runs that memcg's container
+    /// Runtime of that memcg's container
     Runtime,
-    /// Of that memcg, of systemd; those that are numbered together
+    /// Systemd unit of that memcg, without numbers and ids
     Unit,
 }
 
 impl SlabBy {
-    /// Whose the memcg is; `None`: it is not asked for.
+    /// The level of the memcg's owner; `None`: not grouped by owner.
     pub fn owner(self) -> Option<ByOwner> {
         match self {
             Self::Creator | Self::Module | Self::Memcg | Self::Name => None,
@@ -49,20 +49,20 @@ impl SlabBy {
     }
 }
 
-/// Caches with something in common.
+/// A group of caches.
 #[derive(Clone, Debug, Serialize)]
 pub struct SlabGroup {
-    /// What they have in common; null: not known.
+    /// The common property; null: unknown.
     pub of: Option<String>,
     pub caches: u64,
-    /// Of these: born while it was watched.
+    /// Those created since the start.
     pub created: u64,
     pub leaked: u64,
-    /// Null: not known of each.
+    /// Null: not known for all.
     pub bytes: Option<u64>,
 }
 
-/// The largest group first; among equals, the one that was seen first.
+/// Largest group first; ties in the order of first sight.
 pub(super) fn grouped(
     caches: &[&Cache],
     views: &[SlabCacheView<'_>],
@@ -104,7 +104,7 @@ pub(super) fn grouped(
     groups
 }
 
-/// The name of what owns the cache's memcg; `None`: the cache is nobody's, or it is not known.
+/// Name of the owner of the cache's memcg; `None`: no memcg, or unknown.
 fn owner(cache: &Cache, by: ByOwner, owners: &Owners) -> Option<String> {
     let (css, serial) = cache.memcg?;
     let (path, container) = owners.get(&Key { css, serial: serial.unwrap_or(0) })?;

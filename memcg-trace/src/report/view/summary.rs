@@ -1,4 +1,4 @@
-//! The end of a run: what was counted, what survived, and whether that is the whole truth.
+//! The summary of a run: counts, survivors, and whether these are conclusive.
 
 use std::cmp::Reverse;
 
@@ -8,22 +8,23 @@ use serde::Serialize;
 use super::{
     Common, Listed, MemcgView, Pin, Rolled, SlabCacheView, SlabSummary, Tally, Unknown, Viewpoint,
     group::{parent, tally},
-    pins, rfc3339,
+    pins, pins_of, rfc3339,
 };
 use crate::{
     attribution::{Container, NamesMissing},
+    cause::PinTotal,
     record::Backend,
     report::escape::Name,
     tracker::{AllocError, Ids, Memcg, Tracker},
 };
 
-/// What a summary must know that is not in the ledger.
+/// Facts for the summary that are not in the ledger.
 #[derive(Clone, Debug)]
 pub struct Run {
     pub backend: Backend,
-    /// Why this backend and no better one.
+    /// The reason for using this backend and not a better one.
     pub backend_reason: Option<String>,
-    /// What is not known and why, most often because an optional hook is missing.
+    /// What is unknown, and the reason, usually a missing optional hook.
     pub unknown: Vec<(String, String)>,
     /// `CLOCK_MONOTONIC`, ns.
     pub started_ns: u64,
@@ -31,9 +32,9 @@ pub struct Run {
     pub grace_ns: u64,
     /// Records that were not events of this ABI.
     pub undecodable: u64,
-    /// Pages of each CPU's perf buffer.
+    /// Pages per CPU's perf buffer.
     pub perf_pages: Option<u64>,
-    /// A recording that does not reach the end of its run.
+    /// Whether this is a truncated recording.
     pub cut_off: bool,
 }
 
@@ -41,7 +42,7 @@ pub struct Run {
 #[derive(Clone, Debug, Serialize)]
 pub struct SummaryView<'a> {
     pub backend: String,
-    /// Why no better one; null: it is the best.
+    /// The reason for not using a better one; null: it is the best.
     pub backend_reason: Option<&'a str>,
     /// The end.
     #[serde(serialize_with = "rfc3339")]
@@ -51,14 +52,14 @@ pub struct SummaryView<'a> {
     pub duration_ns: u64,
     pub grace_ns: u64,
     pub created: u64,
-    /// Seen first after their birth; `created + adopted == live + removed + dying + freed`.
+    /// First seen after their creation; `created + adopted == live + removed + dying + freed`.
     pub adopted: u64,
     pub live: u64,
     pub removed: u64,
     pub dying: u64,
     /// Of those dying.
     pub leaked: u64,
-    /// Memcgs that outlive it alone (3.10): how many had their css freed, and how many of these are held all the same.
+    /// Only where memcgs outlive their csses (3.10): number of freed csses, and of those whose memcg is still pinned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub css_freed: Option<CssFreed>,
     pub freed: u64,
@@ -67,7 +68,7 @@ pub struct SummaryView<'a> {
     pub late_max_ns: Option<u64>,
     /// Of those dying: since before the start.
     pub dying_before_start: u64,
-    /// Dying since before the start, and not in the other counts unless an event told of them: nothing was walked.
+    /// Dying since before the start, without a walk: not in the other counts unless an event reported them.
     pub dying_unseen: Option<u64>,
     pub alloc_failed: u64,
     pub alloc_failed_by_errno: Vec<AllocFailure>,
@@ -75,38 +76,41 @@ pub struct SummaryView<'a> {
     pub ids_limit: u64,
     /// Of those used.
     pub ids_held_by_dying: Option<u64>,
-    /// At the present rate.
+    /// At the current rate.
     pub ids_exhausted_in_ns: Option<u64>,
     pub lost_events: u64,
     pub missed_firings: u64,
     pub unidentified_events: u64,
     pub undecodable_records: u64,
-    /// What walks made good for after a loss: memcgs that exist and whose birth went unseen (among `adopted`), and
-    /// memcgs whose end went unseen (among `freed`).
+    /// Reconciled by walks after a loss: memcgs whose creation was not seen (among `adopted`), and memcgs whose release
+    /// was not seen (among `freed`).
     pub reconciled_added: u64,
     pub reconciled_freed: u64,
-    /// Nothing was lost or missed, or a walk made good for it: the memcgs that are shown are those that exist.
+    /// Nothing was lost or missed, or a walk has reconciled it: the memcgs shown are exactly those that exist.
     pub conclusive: bool,
-    /// Memcgs that nobody found time to look up names of; absent: there are none.
+    /// Memcgs whose names were not looked up for lack of time; absent: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub names_missing: Option<NamesMissingView<'a>>,
-    /// What is not known because an optional hook is missing.
+    /// What is unknown because an optional hook is missing.
     pub unknown: Vec<Unknown<'a>>,
     pub leaked_by_parent: Vec<Group<'a>>,
     pub leaked_by_container: Vec<Group<'a>>,
-    /// Which slab caches hold how many of those leaked; absent: it is known of none.
+    /// Slab caches that pin leaked memcgs; absent: unknown for all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned_by: Option<Vec<Pin<'a>>>,
-    /// By whose they are, where that is asked for. In JSON, each is a line of its own before the summary.
+    /// What pins those leaked, by what refers to them; absent: nobody looked, or nobody could.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pins: Option<Vec<PinTotal>>,
+    /// Groups by owner, if requested. In JSON, each is a separate line before the summary.
     #[serde(skip)]
     pub rolled: Vec<Rolled>,
-    /// Only where slab caches were traced, too.
+    /// Only if slab caches were traced, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slab: Option<SlabSummary<'a>>,
-    /// In JSON, each is a line of its own before the summary.
+    /// In JSON, each is a separate line before the summary.
     #[serde(skip)]
     pub leaked_slab_caches: Vec<SlabCacheView<'a>>,
-    /// Longest dying first. In JSON, each is a line of its own before the summary.
+    /// Longest dying first. In JSON, each is a separate line before the summary.
     #[serde(skip)]
     pub survivors: Vec<Listed<'a>>,
     /// See [`Run::perf_pages`].
@@ -139,35 +143,38 @@ pub struct AllocFailure {
     pub errno: u32,
     pub error: String,
     pub count: u64,
-    /// All memcg IDs were in use; null: cannot be told.
+    /// Whether all memcg IDs were in use; null: unknown.
     pub ids_exhausted: Option<bool>,
     #[serde(skip)]
     pub meaning: &'static str,
 }
 
-/// Leaked memcgs with something in common.
+/// A group of leaked memcgs.
 #[derive(Clone, Debug, Serialize)]
 pub struct Group<'a> {
-    /// What they have in common; null: not known.
+    /// The common property; null: unknown.
     #[serde(flatten)]
     pub of: Common<'a>,
     pub leaked: u64,
-    /// Those that hold their memcg ID; null: not known of each.
+    /// Those that hold their memcg ID; null: not known for all.
     pub ids_held: Option<u64>,
-    /// A memcg below another one of the group is in that one's charge; null: not known of each.
+    /// Charges of descendants count only once; null: not known for all.
     pub charged_bytes: Option<u64>,
     /// The longest dying.
     pub oldest_ns: Option<u64>,
+    /// What pins them, most references first; absent: it is known of none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<PinTotal>,
 }
 
 impl Run {
-    /// Nothing is missing that the answer may depend on.
+    /// Whether nothing is missing that the result may depend on.
     pub fn conclusive(&self, tracker: &Tracker) -> bool {
         tracker.conclusive() && self.undecodable == 0 && !self.cut_off
     }
 }
 
-/// Memcgs whose css was freed, and those of them that wait for `__mem_cgroup_free`.
+/// Memcgs whose css was freed, and those of them that have not seen `__mem_cgroup_free`.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct CssFreed {
     pub memcgs: u64,
@@ -175,7 +182,7 @@ pub struct CssFreed {
 }
 
 impl<'a> SummaryView<'a> {
-    /// `container` finds what a memcg belongs to.
+    /// `container` looks up a memcg's container.
     pub fn new(
         run: &'a Run,
         tracker: &'a Tracker,
@@ -225,6 +232,7 @@ impl<'a> SummaryView<'a> {
             leaked_by_parent: leaked.by_parent(),
             leaked_by_container: leaked.by_container(),
             pinned_by: pins(tracker.leaked()),
+            pins: pins_of(tracker.leaked()),
             rolled: Vec::new(),
             slab: None,
             leaked_slab_caches: Vec::new(),
@@ -282,7 +290,7 @@ impl<'a> Leaked<'a> {
 
 impl<'a> Group<'a> {
     fn of_leaked(tally: Tally<Common<'a>>) -> Self {
-        let Tally { of, memcgs: leaked, ids_held, charged_bytes, oldest_ns, .. } = tally;
-        Self { of, leaked, ids_held, charged_bytes, oldest_ns }
+        let Tally { of, memcgs: leaked, ids_held, charged_bytes, oldest_ns, pins, .. } = tally;
+        Self { of, leaked, ids_held, charged_bytes, oldest_ns, pins }
     }
 }

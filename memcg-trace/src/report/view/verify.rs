@@ -1,4 +1,4 @@
-//! Verdicts of `verify`, and what they add up to.
+//! The view of `verify`: verdicts and their summary.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use crate::{
     verdict::{Baseline, Differs, Expectation, GoneAfter, Judgement, Outcome, ScenarioName, Verdict},
 };
 
-/// Where and how it was tried.
+/// The environment of the run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Ground {
     pub kernel: String,
@@ -25,32 +25,32 @@ pub struct Ground {
 pub struct VerdictView {
     pub scenario: ScenarioName,
     pub verdict: Verdict,
-    /// Why it was skipped, cannot be told, or is a leak that no memcg shows.
+    /// Why it was skipped or is inconclusive, or details of a leak.
     pub reason: Option<String>,
     pub expected: Verdict,
-    /// Null: it cannot be told.
+    /// Null: inconclusive.
     pub as_expected: Option<bool>,
     pub kernel: String,
     pub controller: String,
     pub backend: Backend,
-    /// Memcgs that should have gone, and those of them that stayed while what pins them was there.
+    /// Memcgs that should have been freed, and those that were not while the pins were in place.
     pub memcgs: Option<u64>,
     pub stayed: Option<u64>,
     /// Of those that stayed.
     pub ids_held: Option<u64>,
     pub charged_bytes: Option<u64>,
-    /// More than before.
+    /// Additional slab caches.
     pub slab_caches: Option<u64>,
     pub gone_after: Option<GoneAfter>,
-    /// What was taken away when it says `pin_removed`.
+    /// The pin that was removed, for `pin_removed`.
     pub pin: Option<&'static str>,
-    /// How long they took that all went by themselves.
+    /// Time until all were freed by themselves.
     pub took_ns: Option<u64>,
     #[serde(skip)]
     pub differs: Differs,
 }
 
-/// Something that an earlier run said otherwise.
+/// A difference to the baseline.
 #[derive(Clone, Debug, Serialize)]
 pub struct Changed {
     pub scenario: ScenarioName,
@@ -58,12 +58,12 @@ pub struct Changed {
     pub after: Option<Outcome>,
 }
 
-/// All of it.
+/// The whole view.
 #[derive(Clone, Debug, Serialize)]
 pub struct VerifyView {
     #[serde(skip)]
     pub verdicts: Vec<VerdictView>,
-    /// `None`: there is nothing to compare with.
+    /// `None`: no baseline.
     #[serde(skip)]
     pub changes: Option<Vec<Changed>>,
     #[serde(flatten)]
@@ -73,13 +73,13 @@ pub struct VerifyView {
     pub late: u64,
     pub inconclusive: u64,
     pub skipped: u64,
-    /// No verdict differs from what was expected. Null: none does, but some cannot be told.
+    /// Whether all verdicts are as expected. Null: none differs, but some are inconclusive.
     pub as_expected: Option<bool>,
     pub conclusive: bool,
 }
 
 impl VerdictView {
-    /// `wanted`: the scenario was asked for by name.
+    /// `wanted`: the scenario was requested by name.
     pub fn new(
         name: ScenarioName,
         wanted: bool,
@@ -152,7 +152,7 @@ impl VerifyView {
     }
 }
 
-/// What differs from the earlier run, and what only one of the two has.
+/// Differences to the baseline, including scenarios that only one of the two has.
 fn changes(verdicts: &[VerdictView], baseline: &Baseline) -> Vec<Changed> {
     let mut changes = Vec::new();
     for name in ScenarioName::all() {

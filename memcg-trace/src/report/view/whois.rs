@@ -1,4 +1,4 @@
-//! What a path, a process or a container id belongs to.
+//! The view of `whois`.
 
 use serde::Serialize;
 
@@ -7,26 +7,26 @@ use crate::{
     report::escape::Name,
 };
 
-/// The answer to one question.
+/// The answer to a query.
 #[derive(Debug, Serialize)]
 pub struct WhoisView<'a> {
-    /// As it was asked.
+    /// The query itself.
     pub query: Name<'a>,
-    /// `null` where there is none: `error` says why.
+    /// `null`: see `error`.
     pub path: Option<Name<'a>>,
     pub path_source: Option<PathSource>,
-    /// `null` where neither the path nor the node proves a container or a pod.
+    /// `null`: neither the path nor the node proves a container or pod.
     pub container: Option<Container>,
-    /// `null` where the path begins with no systemd unit.
+    /// `null`: the path does not start with a systemd unit.
     pub unit: Option<Unit>,
     pub error: Option<String>,
 }
 
-/// How the path is known.
+/// Source of the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PathSource {
-    /// It was the question.
+    /// The query was the path.
     Given,
     /// /proc/PID/cgroup.
     Proc,

@@ -1,6 +1,7 @@
-//! The OCI bundle: config.json, which the runtime writes before it makes the cgroup, and what each of them annotates.
+//! The OCI bundle: config.json, which the runtime writes before it creates the cgroup, and the annotations of each
+//! runtime.
 //!
-//! The bundle goes with the container: this works while it lives.
+//! The bundle is removed with the container: this only works while it exists.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::attribution::{FactSource, Facts, Role, Runtime};
 
-/// What is read of a config.json (opencontainers/runtime-spec, config.md).
+/// The fields read from a config.json (opencontainers/runtime-spec, config.md).
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Config {
@@ -35,11 +36,11 @@ impl Config {
         serde_json::from_slice(&content).ok()
     }
 
-    /// What the annotations say of a container.
+    /// The facts in the annotations of a container.
     pub fn facts(&self, id: &str, runtime: Option<Runtime>) -> Facts {
         let mut facts = Facts { id: Some(id.to_owned()), runtime, ..Facts::of(FactSource::Bundle) };
         let get = |key: &str| self.annotations.get(key).and_then(|value| text(value));
-        // Kubernetes' own, which CRI-O copies as they are.
+        // Kubernetes' own, which CRI-O copies unchanged.
         take_labels(&mut facts, &self.annotations);
         // containerd internal/cri/annotations/annotations.go
         let cri = |key: &str| get(&format!("io.kubernetes.cri.{key}"));
@@ -72,13 +73,13 @@ impl Config {
     }
 }
 
-/// Where a containerd keeps the bundles of its running containers, and its socket.
+/// Paths of a containerd: bundles of running containers, and socket.
 pub struct Containerd {
     pub state: &'static str,
     pub socket: &'static str,
 }
 
-/// containerd's own, those of k3s, k0s and microk8s, and the one that dockerd starts if there is no other.
+/// containerd itself, those of k3s, k0s and microk8s, and the one started by dockerd if there is no other.
 pub const CONTAINERDS: &[Containerd] = &[
     Containerd { state: "/run/containerd", socket: "/run/containerd/containerd.sock" },
     Containerd { state: "/run/k3s/containerd", socket: "/run/k3s/containerd/containerd.sock" },
@@ -97,7 +98,7 @@ impl Containerd {
     }
 }
 
-/// Who makes containers in a namespace of containerd.
+/// The runtime that uses a namespace of containerd.
 pub fn runtime_of_namespace(namespace: &str) -> Runtime {
     match namespace {
         "moby" => Runtime::Docker,

@@ -1,4 +1,4 @@
-//! What was read of a file or directory, for as long as that does not change.
+//! Caches the content of a file or directory until it changes.
 
 use std::{
     path::Path,
@@ -28,7 +28,7 @@ impl<T> Default for Cached<T> {
 }
 
 impl<T> Cached<T> {
-    /// As it is now; `None`: it is not there.
+    /// The current content; `None`: it does not exist.
     pub fn get(&mut self, root: &Root, path: &Path, read: impl FnOnce(&Root, &Path) -> T) -> Option<&T> {
         if self.looked.is_none_or(|looked| looked.elapsed() > FRESH) {
             // Before it is read: a change meanwhile is seen the next time.

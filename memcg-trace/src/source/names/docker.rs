@@ -1,4 +1,4 @@
-//! What docker keeps of a container, in its file and in the answer of its API.
+//! Docker's facts about a container, from its file or its API.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::attribution::{FactSource, Facts, Role, Runtime};
 
-/// Where docker and its snap keep containers (moby daemon/container/container.go, `configFileName`).
+/// Directories where docker and its snap keep containers (moby daemon/container/container.go, `configFileName`).
 const DATA: &[&str] = &["/var/lib/docker", "/var/snap/docker/common/var-lib-docker"];
 
 /// The fields that config.v2.json and `GET /containers/ID/json` have in common.
@@ -29,7 +29,7 @@ struct Settings {
     labels: Option<BTreeMap<String, String>>,
 }
 
-/// The file of a container: there from `docker create` to `docker rm`.
+/// Reads the file of a container, which exists from `docker create` to `docker rm`.
 pub fn config(root: &Root, id: &str) -> Option<Facts> {
     DATA.iter().find_map(|data| {
         let file = Path::new(data).join("containers").join(id).join("config.v2.json");
@@ -37,7 +37,7 @@ pub fn config(root: &Root, id: &str) -> Option<Facts> {
     })
 }
 
-/// What one of the two says.
+/// The facts from either.
 pub fn inspected(json: &[u8], id: &str, source: FactSource) -> Option<Facts> {
     let Inspected { name, config } = serde_json::from_slice(json).ok()?;
     let mut facts = Facts {

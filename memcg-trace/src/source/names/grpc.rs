@@ -1,20 +1,19 @@
-//! One gRPC call of one message over one connection: all that asking for a name takes
-//! (grpc doc/PROTOCOL-HTTP2.md).
+//! A unary gRPC call over a new connection, which is all that looking up a name needs (grpc doc/PROTOCOL-HTTP2.md).
 
 use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 use tokio::net::UnixStream;
 
-/// Compressed or not, and a length.
+/// Length of the prefix: compressed flag and message length.
 const PREFIX: usize = 5;
-/// Longest answer.
+/// Maximum length of an answer.
 const ANSWER_MAX: usize = 4 << 20;
 
-/// What is called.
+/// The method and its arguments.
 pub struct Call {
     /// `/package.Service/Method`
     pub path: &'static str,
-    /// Of containerd.
+    /// Namespace of containerd.
     pub namespace: Option<String>,
     pub message: Vec<u8>,
 }
@@ -27,14 +26,14 @@ pub enum GrpcError {
     Request(#[from] http::Error),
     #[error("HTTP status {0}")]
     Status(http::StatusCode),
-    #[error("a message of another length than it says")]
+    #[error("the message has a different length than it claims")]
     Length,
 }
 
-/// The answer; `None`: a status other than OK, for example because there is no such container or no such service.
+/// Returns the answer; `None`: a status other than OK, for example if there is no such container or service.
 pub async fn unary(stream: UnixStream, call: Call) -> Result<Option<Bytes>, GrpcError> {
     let (client, connection) = h2::client::handshake(stream).await?;
-    // It lives as long as the call.
+    // Runs as long as the call.
     let connection = tokio::spawn(connection);
     let answer = exchange(client, call).await;
     connection.abort();
@@ -70,7 +69,7 @@ async fn exchange(client: h2::client::SendRequest<Bytes>, call: Call) -> Result<
             return Err(GrpcError::Length);
         }
     }
-    // Without a message there is a status that says why.
+    // Without a message, there is a status with the reason.
     if answer.is_empty() {
         return Ok(None);
     }

@@ -1,4 +1,4 @@
-//! What kubelet leaves in the file system, some of it after the pod is gone.
+//! Kubelet's files and directories, some of which outlive the pod.
 
 use std::{collections::HashMap, path::Path};
 
@@ -20,7 +20,7 @@ pub struct Kubelet {
 }
 
 impl Kubelet {
-    /// By the link to the container's log.
+    /// Facts from the link to the container's log.
     pub fn container(&mut self, root: &Root, id: &str) -> Option<Facts> {
         let listing = |root: &Root, path: &Path| {
             let names = root.list(path).unwrap_or_default();
@@ -29,7 +29,7 @@ impl Kubelet {
         self.containers.get(root, Path::new(CONTAINERS), listing)?.get(id).cloned()
     }
 
-    /// By the directory of the pod's logs, or at least its namespace by the volume of its service account.
+    /// Facts from the directory of the pod's logs, or at least the namespace from the volume of its service account.
     pub fn pod(&mut self, root: &Root, uid: &str) -> Option<Facts> {
         let listing = |root: &Root, path: &Path| {
             let names = root.list(path).unwrap_or_default();

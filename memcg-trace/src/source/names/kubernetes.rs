@@ -1,13 +1,14 @@
-//! Names that kubelet hands to every runtime, and the labels that are kept.
+//! Names that kubelet passes to every runtime, and the labels that are kept.
 
 use std::collections::BTreeMap;
 
 use crate::attribution::{Facts, Role};
 
-/// Longest text that is taken over: names in Kubernetes have up to 253 bytes, references of images may have more.
+/// Maximum length of a value: names in Kubernetes have up to 253 bytes, image references may have more.
 const TEXT_MAX: usize = 512;
 
-/// Labels that say whose a container is: Kubernetes' recommended ones, their forerunners, and those of docker compose.
+/// Labels that identify the owner of a container: Kubernetes' recommended ones, their predecessors, and those of docker
+/// compose.
 const LABELS: &[&str] = &[
     "app",
     "app.kubernetes.io/component",
@@ -20,7 +21,7 @@ const LABELS: &[&str] = &[
     "k8s-app",
 ];
 
-/// Takes over what is labelled: kubernetes pkg/kubelet/types/labels.go, and the kind that containerd and cri-dockerd add.
+/// Takes facts from labels: kubernetes pkg/kubelet/types/labels.go, and the kind added by containerd and cri-dockerd.
 pub fn take_labels(facts: &mut Facts, labels: &BTreeMap<String, String>) {
     let label = |name: &str| labels.get(name).and_then(|value| text(value));
     facts.name = label("io.kubernetes.container.name").or(facts.name.take());
@@ -36,7 +37,7 @@ pub fn take_labels(facts: &mut Facts, labels: &BTreeMap<String, String>) {
     facts.labels = LABELS.iter().filter_map(|name| Some(((*name).to_owned(), label(name)?))).collect();
 }
 
-/// A value that is there and of a sane length.
+/// A value that is not empty and not too long.
 pub fn text(value: &str) -> Option<String> {
     (!value.is_empty() && value.len() <= TEXT_MAX).then(|| value.to_owned())
 }

@@ -1,7 +1,8 @@
-//! Names from the node: what runtimes and kubelet know of a container while it lives, and some of it after.
+//! Looks up names on the node: facts that runtimes and kubelet have about a container while it exists, and some
+//! afterwards.
 //!
-//! All of it is read by one thread. Files may be on a disk that hangs and sockets may be silent; the stream waits for
-//! neither. Answers come when they come, each for the memcg that was asked about.
+//! A separate thread does this. Disks may hang, and sockets may not answer; the stream waits for neither. Answers
+//! arrive asynchronously, each for the memcg of its question.
 
 mod bundle;
 mod cache;
@@ -37,18 +38,18 @@ use crate::{
 /// What was found out about a memcg.
 pub type Answer = (Key, Vec<Facts>);
 
-/// How a memcg came to be asked about.
+/// The reason for a question about a memcg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// It was made just now: first in the queue, tried again, and the runtime is asked, too.
+    /// It was just created: first in the queue, retried, and the runtime is queried, too.
     Born,
-    /// It lives: the runtime is asked, too.
+    /// It is live: the runtime is queried, too.
     Lives,
-    /// It is dying: files may remember.
+    /// It is dying: files may still have facts.
     Dying,
 }
 
-/// The thread that finds names. It ends with the process, not with this: it may hang.
+/// Handle of the thread that looks up names. The thread ends with the process, not with this, as it may hang.
 pub struct Resolver {
     shared: Arc<Shared>,
 }
@@ -61,7 +62,7 @@ struct Shared {
 }
 
 impl Resolver {
-    /// Starts the thread. It keeps the capability to read files that belong to others, and no other.
+    /// Starts the thread. It only keeps the capability to read other users' files.
     pub fn start(root: &Path) -> io::Result<Self> {
         let mut node = Node::open(root)?;
         let shared = Arc::new(Shared::default());
@@ -76,13 +77,13 @@ impl Resolver {
         Ok(Self { shared })
     }
 
-    /// The answer will be among [`Resolver::answers`], if there is one.
+    /// Asks a question. Its answer, if any, will be among [`Resolver::answers`].
     pub fn ask(&self, key: Key, question: Question, asked: Asked) {
         self.shared.queue().ask(Job { key, question, asked, step: Step::Files { attempt: 0 } });
         self.shared.asked.notify_one();
     }
 
-    /// What was found since the last call.
+    /// Answers since the last call.
     pub fn answers(&self) -> Vec<Answer> {
         std::mem::take(&mut self.shared.queue().answers)
     }
@@ -92,7 +93,7 @@ impl Resolver {
         self.wait(timeout, |queue| queue.born.contains(key))
     }
 
-    /// Waits until every question was looked into, be it in vain; false if that takes longer.
+    /// Waits until every question was processed, with or without an answer; false on timeout.
     pub fn wait_for_all(&self, timeout: Duration) -> bool {
         self.wait(timeout, |queue| queue.waiting() > 0)
     }
@@ -111,11 +112,11 @@ impl Resolver {
 
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        // Nothing panics while it holds the lock, and no name is worth a trace.
+        // Nothing panics while holding the lock, and no name is worth losing a trace.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next job; waits for it.
+    /// Waits for the next job.
     fn next(&self) -> Job {
         let mut queue = self.queue();
         loop {

@@ -1,4 +1,4 @@
-//! One question, all the places where an answer may be.
+//! Answers a question from all sources on the node.
 
 use std::{
     collections::HashMap,
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::attribution::{Facts, Question, Role, Runtime, unit_of_path};
 
-/// The node, as far as it knows names.
+/// The sources of names on the node.
 pub struct Node {
     root: Root,
     /// Namespaces of each containerd.
@@ -30,11 +30,11 @@ pub struct Node {
     accounts: Cached<HashMap<u32, PathBuf>>,
     kubelet: Kubelet,
     sockets: Sockets,
-    /// When it was last looked whether a runtime that takes any name is here, and whether it was.
+    /// Time of the last check for a runtime that accepts any name, and its result.
     any_name: Option<(Instant, bool)>,
 }
 
-/// A bundle, and whose it is.
+/// A bundle and its owner.
 struct Found {
     containerd: &'static Containerd,
     namespace: String,
@@ -42,7 +42,7 @@ struct Found {
 }
 
 impl Node {
-    /// The node whose root directory is mounted at `root`.
+    /// Opens the node whose root directory is mounted at `root`.
     pub fn open(root: &Path) -> io::Result<Self> {
         Ok(Self {
             root: Root::open(root)?,
@@ -56,7 +56,8 @@ impl Node {
         })
     }
 
-    /// There is a runtime whose containers can have any path: without one, a path that names no container needs no look.
+    /// Whether there is a runtime whose containers can have any path: otherwise a path without a container id can be
+    /// skipped.
     pub fn takes_any_name(&mut self) -> bool {
         const GOOD_FOR: Duration = Duration::from_millis(100);
         match self.any_name {
@@ -95,7 +96,7 @@ impl Node {
         facts
     }
 
-    /// What the runtime's socket says of a container that lives, where files did not say it.
+    /// Facts from the runtime's socket about an existing container, where files did not have them.
     pub fn sockets(&mut self, question: &Question, known: &[Facts]) -> Vec<Facts> {
         self.root.begin();
         let by_path = || known.iter().find_map(|facts| Some((facts.id.clone()?, facts.runtime)));
@@ -125,7 +126,7 @@ impl Node {
 
     fn container(&mut self, id: &str, runtime: Option<Runtime>, question: &Question, facts: &mut Vec<Facts>) {
         let from = facts.len();
-        // A path that names the runtime leaves the files of the others alone.
+        // If the path names the runtime, do not read the files of others.
         let may_be = |runtimes: &[Runtime]| runtime.is_none_or(|runtime| runtimes.contains(&runtime));
         let complete = |facts: &[Facts]| is_complete(&facts[from..].iter().collect::<Vec<_>>());
         if may_be(&[Runtime::Containerd, Runtime::Docker])
@@ -145,7 +146,7 @@ impl Node {
         }
     }
 
-    /// The bundle of a container. An id that two namespaces have is not told apart by it, but by the path.
+    /// The bundle of a container. If two namespaces have the same id, the path decides.
     fn bundle(&mut self, id: &str, question: &Question) -> Option<Found> {
         let mut found = None;
         for (containerd, namespaces) in CONTAINERDS.iter().zip(&mut self.namespaces) {
@@ -169,7 +170,7 @@ impl Node {
     }
 
     /// A container of any name in `/<namespace>/<name>`, where containerd puts those of ctr (pkg/oci/spec.go,
-    /// `CgroupsPath`): its bundle must say that this is its cgroup.
+    /// `CgroupsPath`): its bundle must have this cgroup path.
     fn by_path(&mut self, question: &Question) -> Option<Facts> {
         let mut components = question.components();
         let (namespace, id) = (components.next()?, components.next().filter(|id| !id.is_empty())?);
@@ -182,14 +183,14 @@ impl Node {
             let config = Config::read(&self.root, &tasks.join(namespace).join(id))?;
             (config.linux.cgroups_path == format!("/{namespace}/{id}")).then(|| {
                 let facts = config.facts(id, Some(runtime_of_namespace(namespace)));
-                // ctr has no other name for it.
+                // In ctr the id is the name.
                 let name = facts.name.or_else(|| Some(id.to_owned()));
                 Facts { name, role: facts.role.or(Some(Role::Workload)), ..facts }
             })
         })
     }
 
-    /// Where podman keeps the containers of the user whose cgroup it is (containers/storage
+    /// Directories of podman for the containers of the user who owns the cgroup (containers/storage
     /// docs/containers-storage.conf.5.md, rootless).
     fn homes(&mut self, question: &Question) -> Vec<Home> {
         let Some(uid) = unit_of_path(&question.path).and_then(|unit| unit.user) else { return Vec::new() };
@@ -223,10 +224,10 @@ fn list(root: &Root, path: &Path) -> Vec<String> {
     root.list(path).unwrap_or_default()
 }
 
-/// Nothing is left to find out about the container that these are about.
+/// Whether these facts about a container are complete.
 fn is_complete(facts: &[&Facts]) -> bool {
     let known = |fact: fn(&Facts) -> bool| facts.iter().any(|facts| fact(facts));
-    // A sandbox has neither a name of its own nor an image that anybody chose.
+    // A sandbox has no name of its own, and its image is not of interest.
     let sandbox = known(|facts| facts.role == Some(Role::Sandbox));
     let named = known(|facts| facts.name.is_some()) && known(|facts| facts.image.is_some());
     known(|facts| facts.runtime.is_some()) && (sandbox || named)

@@ -50,7 +50,7 @@ struct Budget {
     until: Cell<Instant>,
 }
 
-/// Tells whether a file or directory is still what it was when it was read.
+/// Identifies the version of a file or directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     pub modified: SystemTime,
@@ -111,7 +111,7 @@ impl Root {
         if content.len() as u64 > most { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(content) }
     }
 
-    /// The names in a directory; those that are not UTF-8 are no names of ours.
+    /// The names in a directory; ignores those that are not UTF-8.
     pub fn list(&self, path: &Path) -> io::Result<Vec<String>> {
         let directory = self.resolve(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
         let entries = std::fs::read_dir(by_handle(&directory))?;
@@ -122,7 +122,7 @@ impl Root {
             .collect())
     }
 
-    /// What to compare later.
+    /// The current version, to compare later.
     pub fn stamp(&self, path: &Path) -> io::Result<Stamp> {
         let metadata = File::from(self.handle(path)?).metadata()?;
         Ok(Stamp { modified: metadata.modified()?, length: metadata.len(), inode: metadata.ino() })
@@ -202,7 +202,7 @@ impl Budget {
     }
 }
 
-/// A path by which this process can reach what a handle is of.
+/// A path of a handle's file for this process.
 pub fn by_handle(handle: &OwnedFd) -> PathBuf {
     format!("/proc/self/fd/{}", handle.as_raw_fd()).into()
 }

@@ -1,4 +1,4 @@
-//! runc without anything above it: the state that it keeps of each container.
+//! Standalone runc: its state files of containers.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,10 +12,10 @@ use crate::attribution::{FactSource, Facts, Question, Runtime, unit_of_path};
 
 /// `--root` of root, as runc's manual says.
 pub const STATE: &str = "/run/runc";
-/// Those of others are below a directory of each user.
+/// Those of other users are below a directory per user.
 pub const USERS: &str = "/run/user";
 
-/// What is read of a state.json (runc libcontainer/container_linux.go, `State`).
+/// The fields read from a state.json (runc libcontainer/container_linux.go, `State`).
 #[derive(Debug, Deserialize)]
 struct State {
     #[serde(default)]
@@ -25,7 +25,7 @@ struct State {
 
 #[derive(Debug, Deserialize)]
 struct Settings {
-    /// The annotations of the bundle, and where it is.
+    /// The annotations of the bundle, and its path.
     #[serde(default)]
     labels: Vec<String>,
 }
@@ -57,7 +57,7 @@ fn of_state(root: &Root, states: &Path, id: &str, question: &Question) -> Option
     let content = root.read(&states.join(id).join("state.json")).ok()?;
     let state: State = serde_json::from_slice(&content).ok()?;
     let cgroup = |controller: &str, mount: &str| state.cgroup_paths.get(controller)?.strip_prefix(mount);
-    // v1 has a hierarchy for the memory controller, v2 has one for all.
+    // v1 has a hierarchy for the memory controller, v2 one for all controllers.
     let cgroup = cgroup("memory", "/sys/fs/cgroup/memory").or_else(|| cgroup("", "/sys/fs/cgroup"))?;
     if cgroup.as_bytes() != &*question.path {
         return None;
@@ -66,7 +66,7 @@ fn of_state(root: &Root, states: &Path, id: &str, question: &Question) -> Option
     let annotations = state.config.labels.iter().filter_map(|label| label.split_once('='));
     let annotations = annotations.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let annotated = Config { annotations, ..Config::default() }.facts(&id, Some(Runtime::Runc));
-    // The id is all the name there is, unless the annotations have a better one.
+    // The id is the name, unless the annotations have a better one.
     let name = Facts { name: Some(id.clone()), ..Facts::of(FactSource::RuncState) };
     Some(vec![Facts { source: FactSource::RuncState, ..annotated }, Facts { id: Some(id), ..name }])
 }

@@ -1,5 +1,6 @@
-//! The sockets of the runtimes: asked when files did not tell, for a bounded time, and left alone for a while when that
-//! fails. Only one whose runtime is known to have the container is asked: systemd would start the others for it.
+//! The sockets of the runtimes: queried if files did not have the facts, with a timeout, and not again for a while
+//! after a failure. Only the runtime that is known to have the container is queried: otherwise systemd would start
+//! others by socket activation.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -24,16 +25,16 @@ use super::{
 };
 use crate::attribution::{FactSource, Facts, Role, Runtime};
 
-/// For one question, from connecting to the last byte.
+/// Timeout of one query, from connect to the last byte.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// For how long a socket is left alone after it failed.
+/// Time before a failed socket is used again.
 const RESPITE: Duration = Duration::from_secs(60);
-/// Longest answer.
+/// Maximum length of an answer.
 const ANSWER_MAX: u64 = 4 << 20;
 
 const DOCKER: &str = "/run/docker.sock";
-/// kubelet's `--container-runtime-endpoint` of the usual distributions. Not cri-dockerd: systemd starts it when it is
-/// connected to, and its containers are docker's.
+/// kubelet's `--container-runtime-endpoint` of the usual distributions. Not cri-dockerd: systemd would start it on
+/// connect, and its containers are docker's.
 const CRI: &[&str] = &[
     "/run/containerd/containerd.sock",
     "/run/crio/crio.sock",
@@ -42,16 +43,16 @@ const CRI: &[&str] = &[
     "/var/snap/microk8s/common/run/containerd.sock",
 ];
 
-/// What became of asking.
+/// State of the sockets.
 #[derive(Default)]
 pub struct Sockets {
-    /// `None` until the first question.
+    /// `None` until the first query.
     tokio: Option<Tokio>,
     failed: HashMap<String, Instant>,
     told: HashSet<String>,
 }
 
-/// Why a socket gave no answer.
+/// The reason why a socket gave no answer.
 #[derive(Debug, Error)]
 enum SocketError {
     #[error("no answer within {PATIENCE:?}")]
@@ -60,12 +61,12 @@ enum SocketError {
     Io(#[from] std::io::Error),
     #[error("it does not speak gRPC: {0}")]
     Grpc(#[from] GrpcError),
-    #[error("its answer cannot be understood")]
+    #[error("its answer cannot be parsed")]
     Garbage,
 }
 
 impl Sockets {
-    /// `ContainerStatus` of the Container Runtime Interface, which containers and sandboxes answer in two ways.
+    /// `ContainerStatus` of the Container Runtime Interface.
     pub fn cri(&mut self, root: &Root, id: &str) -> Option<Facts> {
         CRI.iter().find_map(|socket| {
             let request = ContainerStatusRequest { container_id: id.to_owned() };
@@ -105,7 +106,7 @@ impl Sockets {
 
     /// `GET /containers/ID/json` of the Docker Engine API.
     pub fn docker(&mut self, root: &Root, id: &str) -> Option<Facts> {
-        // HTTP/1.0: the answer ends with the connection.
+        // HTTP/1.0: the connection is closed after the answer.
         let request = format!("GET /containers/{id}/json HTTP/1.0\r\nHost: docker\r\n\r\n");
         self.ask(root, DOCKER, |mut stream| async move {
             stream.write_all(request.as_bytes()).await?;
@@ -124,7 +125,7 @@ impl Sockets {
         })?
     }
 
-    /// `None`: there is no such socket, it failed, or it knows of no such container.
+    /// `None`: the socket does not exist, failed, or does not know the container.
     fn ask<T, F>(
         &mut self,
         root: &Root,
@@ -157,8 +158,7 @@ impl Sockets {
                 self.failed.insert(socket.to_owned(), Instant::now());
                 if self.told.insert(socket.to_owned()) {
                     eprintln!(
-                        "memcg-trace: cannot ask {socket} for names: {error}; it is asked again in {RESPITE:?}, and files \
-                         are read as before"
+                        "memcg-trace: cannot query {socket} for names: {error}; retrying in {RESPITE:?}, and files are still read"
                     );
                 }
                 None

@@ -1,4 +1,4 @@
-//! containers/storage, which podman and CRI-O keep their containers in.
+//! containers/storage, where podman and CRI-O keep their containers.
 
 use std::{
     collections::HashMap,
@@ -61,7 +61,7 @@ struct Entry {
     id: String,
     #[serde(default)]
     names: Vec<String>,
-    /// JSON once more (podman libpod/storage.go, `RuntimeContainerMetadata`).
+    /// Embedded JSON (podman libpod/storage.go, `RuntimeContainerMetadata`).
     #[serde(default)]
     metadata: String,
 }

@@ -1,8 +1,8 @@
-//! The container runtimes of Debian, each with a container that leaves a file behind: whose it was is told after the
+//! The container runtimes of Debian, each with a container that leaves a file behind: its owner is reported after the
 //! container and its bundle are gone.
 //!
-//! A runtime's files lie below a directory of the test's own, as they lie below the root of a node: --host-root. All are
-//! under one tracer, which is replayed at the end.
+//! A runtime's files are below a directory of the test, as below the root of a node: --host-root. One tracer follows
+//! all, and its recording is replayed at the end.
 
 mod sockets;
 
@@ -20,7 +20,7 @@ use crate::support::{
     tracer::Tracer,
 };
 
-/// The facts of a container that do not differ from run to run, with how the learned ones are known.
+/// The facts of a container that are the same in every run, with the sources of learned ones.
 fn facts(container: &Value) -> Value {
     let facts = ["runtime", "role", "namespace", "pod", "name", "image", "labels"];
     let facts = facts.into_iter().map(|fact| (fact.to_owned(), container[fact].clone()));
@@ -114,14 +114,14 @@ fn names_outlive_their_containers() {
     assert_eq!(replayed, outcome.lines, "a replay is the run");
 }
 
-/// Waits until the container at `path` has written its file, deletes it, and says what is known of it once it leaked.
+/// Waits until the container at `path` has written its file, deletes it, and returns the facts about it once it leaked.
 fn leak(node: &Node, tracer: &mut Tracer, path: &str, delete: impl FnOnce()) -> Value {
     let file = node.outlives().join("file");
     eventually("the container's file", || match fs::metadata(&file) {
         Ok(metadata) if metadata.len() == Node::FILE_BYTES => Ok(()),
         other => Err(format!("{other:?}")),
     });
-    // What is not there yet when the memcg comes online is looked for again within a second.
+    // Facts that do not exist yet when the memcg comes online are looked up again within a second.
     thread::sleep(Duration::from_secs(2));
     delete();
     let leaked = tracer.event("leaked", path);

@@ -1,4 +1,4 @@
-//! Sockets of runtimes that are dead, silent, or speak of something else: the stream goes on, and one line says so.
+//! Sockets of runtimes that are dead, silent, or speak another protocol: the stream continues, and one line reports it.
 
 use std::{
     fs,
@@ -12,20 +12,20 @@ use serde_json::json;
 
 use crate::support::{cgroup::Cgroup, machine, tracer::Tracer};
 
-/// Exists on this machine alone.
+/// Only exists on this machine.
 const UID: &str = "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f8";
 
-/// What somebody does who connects.
+/// Behaviour of the server.
 #[derive(Clone, Copy, Debug)]
 enum Socket {
     Dead,
     Silent,
     Garbage,
-    /// HTTP/2 that ends amidst a frame.
+    /// HTTP/2 that ends in the middle of a frame.
     CutOff,
 }
 
-/// A root directory with nothing in it but the socket of a runtime.
+/// A root directory that only contains the socket of a runtime.
 struct Root(PathBuf);
 
 impl Root {
@@ -49,7 +49,7 @@ impl Root {
                     }
                 };
                 let _ = stream.write_all(answer);
-                // It is read before it is closed, or the answer would be lost with it.
+                // Read the request before closing, otherwise the answer would be lost.
                 let _ = stream.read(&mut [0; 4096]);
             }
         });
@@ -75,7 +75,7 @@ fn sockets_that_fail() {
         let containers: Vec<_> = (0..6_u32)
             .map(|number| pod.child(format!("cri-containerd-{:064x}.scope", 0xabcd_0000 + number)))
             .collect();
-        // Each of them is asked about, and nobody waits: every step is told.
+        // Each of them is queried without blocking: every event is reported.
         for container in containers {
             let path = container.path().to_owned();
             let online = tracer.event("online", &path);

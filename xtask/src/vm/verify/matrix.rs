@@ -1,4 +1,4 @@
-//! The matrix: what `memcg-trace verify -o json` said on each kernel.
+//! The matrix of verdicts: results of `memcg-trace verify -o json` on each kernel.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ pub struct Matrix {
 
 /// One kernel with one hierarchy.
 pub struct Column {
-    /// Its release and the hierarchy.
+    /// Kernel release and hierarchy.
     kernel: String,
     hierarchy: String,
     verdicts: Vec<Verdict>,
@@ -74,14 +74,14 @@ impl Column {
 }
 
 impl Verdict {
-    /// In a word or two.
+    /// The verdict as a table cell.
     fn cell(&self) -> String {
         let mut cell = self.verdict.to_uppercase();
         if self.verdict == "leak" {
             if self.ids_held.is_some_and(|held| held > 0) {
                 cell += " +ID";
             }
-            // Part of them: how many is worth a look.
+            // Show the number if only some stayed.
             if let (Some(stayed), Some(memcgs)) = (self.stayed, self.memcgs)
                 && stayed < memcgs
             {
@@ -96,7 +96,7 @@ impl Verdict {
             "drop_caches" => "drop_caches",
             "pin_removed" => "pin removed",
             "pin_removed_and_drop_caches" => "pin removed, then drop_caches",
-            _ => "nothing that was tried",
+            _ => "none of the steps",
         })
     }
 }
@@ -106,7 +106,7 @@ impl Matrix {
         self.columns.iter().all(|column| column.summary.conclusive)
     }
 
-    /// In the order of the first column; others have the same.
+    /// The scenarios of the first column; the others have the same.
     fn scenarios(&self) -> impl Iterator<Item = &str> {
         self.columns
             .first()
@@ -114,7 +114,7 @@ impl Matrix {
             .flat_map(|column| column.verdicts.iter().map(|v| v.scenario.as_str()))
     }
 
-    /// Each scenario's cells, and after what it went, which is told by kernel only where kernels differ.
+    /// Cells of each scenario, and after which step it was freed; per kernel only where kernels differ.
     fn rows(&self) -> Vec<Vec<String>> {
         let row = |scenario: &str| {
             let verdicts: Vec<_> = self.columns.iter().map(|column| column.verdict(scenario)).collect();
@@ -149,7 +149,7 @@ impl Matrix {
         lines.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
-    /// The page that is kept.
+    /// The Markdown page.
     pub fn markdown(&self) -> String {
         let mut page = "# Which kernels leak what\n\n".to_owned();
         page +=
@@ -178,7 +178,7 @@ impl Matrix {
         page
     }
 
-    /// Why something was skipped or cannot be told; once for all kernels that say the same.
+    /// Reasons for skipped and inconclusive verdicts, grouped by kernels with the same reason.
     fn reasons(&self) -> Vec<String> {
         let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
         for column in &self.columns {

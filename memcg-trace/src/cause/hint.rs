@@ -1,15 +1,16 @@
-//! What keeps a dying memcg, as a hint: by its memcg ID, its references and the largest of its charges.
+//! What pins a dying memcg, as a hint: by its memcg ID, its references and the largest of its charges. Counters do not tell
+//! whose pages they count; where references can be looked at, [`super::Explanation`] is what counts.
 
 use memcg_trace_common::{Charges, Kind};
 use serde::Serialize;
 
 use crate::event::Event;
 
-/// What most likely keeps it.
+/// The most likely pin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Pin {
-    /// It still owns its memcg ID, which something else than its css holds: swapped-out pages.
+pub enum Hint {
+    /// It still owns its memcg ID, which is held by swapped-out pages.
     Swap,
     /// Slab caches of its own (3.10).
     SlabCaches,
@@ -17,30 +18,30 @@ pub enum Pin {
     Tmpfs,
     /// Pages of files.
     PageCache,
-    /// Memory of processes that moved on.
+    /// Memory of processes that were moved out.
     Processes,
     /// Buffers of sockets.
     Sockets,
     /// Kernel memory.
     Kernel,
-    /// A few references and no page for each: a process that nobody reaped, a namespace, a child, an inode's writeback, a
-    /// CPU's stock of charges.
+    /// A few references, with fewer pages: a zombie process, a namespace, a child, an inode's writeback, a CPU's stock
+    /// of charges.
     Reference,
-    /// Pages; of which kind is not known.
+    /// Pages of unknown kind.
     Pages,
     Unknown,
 }
 
-/// Processes, namespaces and children are that many references; more are pages.
+/// Processes, namespaces and children have up to this many references; more are pages.
 const FEW: u64 = 3;
 
-impl Pin {
-    /// `by_caches`: slab caches hold it.
+impl Hint {
+    /// `by_caches`: whether slab caches pin it.
     pub fn of(event: &Event, charges: Option<&Charges>, by_caches: bool, page_bytes: u64) -> Self {
         if by_caches {
             return Self::SlabCaches;
         }
-        // Where IDs have no references (before 4.7), each memcg owns one to its end.
+        // Where IDs have no refcount (before 4.7), each memcg owns one until it is freed.
         if event.memcg_id().is_some_and(|id| id != 0) && event.id_refs().is_some() {
             return Self::Swap;
         }
@@ -48,10 +49,10 @@ impl Pin {
             return Self::Unknown;
         }
         let few = event.css_refs().is_some_and(|refs| refs <= FEW);
-        // A folio that it holds is a reference. What else is in the counter is kernel memory and, since 7.2, pages: both
-        // moved to the parent and were not uncharged. Or it is a CPU's stock.
+        // Each folio is a reference. The rest of the counter is kernel memory and, since 7.1, pages: both were
+        // reparented without being uncharged. Or it is a CPU's stock.
         if let (true, Some((refs, charged))) = (few, event.css_refs().zip(event.charged_pages())) {
-            let kernel = charges.map_or(0, |charges| kernel_pages(charges, page_bytes));
+            let kernel = charges.map_or(0, kernel_pages);
             let pages = charged.saturating_sub(kernel);
             if pages == 0 || pages > refs {
                 return Self::Reference;
@@ -81,12 +82,12 @@ impl Pin {
         largest.map_or(if few { Self::Reference } else { Self::Pages }, |(_, pin)| pin)
     }
 
-    /// Charged by bytes, which are no pages of the memcg.
+    /// Whether it is charged by bytes, not by pages.
     fn is_bytes(self) -> bool {
         matches!(self, Self::Sockets | Self::Kernel)
     }
 
-    /// As people call it.
+    /// Name for people.
     pub fn name(self) -> &'static str {
         match self {
             Self::Swap => "swapped-out pages",
@@ -103,12 +104,13 @@ impl Pin {
     }
 }
 
-/// Kernel memory, by whichever counter this kernel has.
-fn kernel_pages(charges: &Charges, page_bytes: u64) -> u64 {
+/// Pages of kernel memory, by whichever counter this kernel has: `MEMCG_KMEM` counts pages, as `mem_cgroup.kmem` does
+/// (`mod_memcg_state(memcg, MEMCG_KMEM, nr_pages)`, mm/memcontrol.c).
+fn kernel_pages(charges: &Charges) -> u64 {
     let counter = if charges.known & Charges::KMEM != 0 { charges.kmem_pages } else { 0 };
     let known = charges.known & (1 << Kind::Kernel as u32) != 0;
-    let bytes = if known { u64::try_from(charges.kinds[Kind::Kernel as usize]).unwrap_or(0) } else { 0 };
-    counter.max(bytes / page_bytes)
+    let pages = if known { u64::try_from(charges.kinds[Kind::Kernel as usize]).unwrap_or(0) } else { 0 };
+    counter.max(pages)
 }
 
 #[cfg(test)]
@@ -142,32 +144,32 @@ mod tests {
 
     #[test]
     fn the_largest_charge_is_a_hint() {
-        type Row<'a> = (Event, &'a [(Kind, i64)], Pin);
+        type Row<'a> = (Event, &'a [(Kind, i64)], Hint);
         let table: &[Row<'_>] = &[
-            (dying(7, 6200, 54), &[(Kind::Anon, 54)], Pin::Swap),
-            (dying(0, 256, 256), &[(Kind::File, 256), (Kind::Shmem, 250)], Pin::Tmpfs),
-            (dying(0, 257, 257), &[(Kind::File, 256), (Kind::Shmem, 6)], Pin::PageCache),
-            (dying(0, 700, 700), &[(Kind::File, 2), (Kind::Sock, 650)], Pin::Sockets),
-            (dying(0, 90, 90), &[(Kind::SlabReclaimable, 300_000), (Kind::Anon, 1)], Pin::Kernel),
-            (dying(0, 1, 1), &[(Kind::File, 1), (Kind::Shmem, 1)], Pin::Tmpfs),
-            (dying(0, 1, 0), &[], Pin::Reference),
-            (dying(0, 1, 30), &[(Kind::Sock, 30)], Pin::Reference),
-            (dying(0, 1, 1), &[(Kind::File, 0)], Pin::Reference),
-            (dying(0, 1, 1), &[(Kind::SlabReclaimable, 600)], Pin::Reference),
-            // 7.2: the pages went to the parent, and stay in the counter.
-            (dying(0, 1, 286), &[(Kind::File, 286)], Pin::Reference),
-            // Kernel memory that moved to the parent, and one page.
-            (dying(0, 1, 7), &[(Kind::Kernel, 24_576), (Kind::File, 1)], Pin::PageCache),
+            (dying(7, 6200, 54), &[(Kind::Anon, 54)], Hint::Swap),
+            (dying(0, 256, 256), &[(Kind::File, 256), (Kind::Shmem, 250)], Hint::Tmpfs),
+            (dying(0, 257, 257), &[(Kind::File, 256), (Kind::Shmem, 6)], Hint::PageCache),
+            (dying(0, 700, 700), &[(Kind::File, 2), (Kind::Sock, 650)], Hint::Sockets),
+            (dying(0, 90, 90), &[(Kind::SlabReclaimable, 300_000), (Kind::Anon, 1)], Hint::Kernel),
+            (dying(0, 1, 1), &[(Kind::File, 1), (Kind::Shmem, 1)], Hint::Tmpfs),
+            (dying(0, 1, 0), &[], Hint::Reference),
+            (dying(0, 1, 30), &[(Kind::Sock, 30)], Hint::Reference),
+            (dying(0, 1, 1), &[(Kind::File, 0)], Hint::Reference),
+            (dying(0, 1, 1), &[(Kind::SlabReclaimable, 600)], Hint::Reference),
+            // Since 7.1: the pages were reparented, but stay in the counter.
+            (dying(0, 1, 286), &[(Kind::File, 286)], Hint::Reference),
+            // Reparented kernel memory, and one page.
+            (dying(0, 1, 7), &[(Kind::Kernel, 6), (Kind::File, 1)], Hint::PageCache),
             // Large folios.
-            (dying(0, 40, 900), &[(Kind::File, 880)], Pin::PageCache),
-            (dying(0, 90, 90), &[], Pin::Pages),
+            (dying(0, 40, 900), &[(Kind::File, 880)], Hint::PageCache),
+            (dying(0, 90, 90), &[], Hint::Pages),
         ];
         for (event, kinds, pin) in table {
-            assert_eq!(Pin::of(event, Some(&charges(kinds)), false, 4096), *pin, "{kinds:?}");
+            assert_eq!(Hint::of(event, Some(&charges(kinds)), false, 4096), *pin, "{kinds:?}");
         }
         let unknown = Event::new(EventHeader { hook: Hook::Walk as u16, ..EventHeader::new_zeroed() }, b"");
         let unknown = unknown.expect("an event");
-        assert_eq!(Pin::of(&unknown, None, false, 4096), Pin::Unknown);
-        assert_eq!(Pin::of(&unknown, Some(&Charges::UNKNOWN), true, 4096), Pin::SlabCaches);
+        assert_eq!(Hint::of(&unknown, None, false, 4096), Hint::Unknown);
+        assert_eq!(Hint::of(&unknown, Some(&Charges::UNKNOWN), true, 4096), Hint::SlabCaches);
     }
 }

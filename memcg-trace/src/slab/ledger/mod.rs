@@ -1,14 +1,16 @@
 //! The ledger of slab caches.
 
+mod looks;
+mod places;
+
 use std::collections::{BTreeMap, VecDeque};
 
-use foldhash::{HashMap, HashSet};
+use foldhash::HashMap;
 use memcg_trace_common::SlabHook;
 
 use super::{
-    Asked, Cache, Creator, Growing, Growth, Leak, Listed, Listing, Number, SlabEvent, SlabRecord, State,
+    Asked, Cache, Change, Creator, Growing, Growth, Leak, Number, SlabEvent, SlabRecord, State, Totals, What,
 };
-use crate::event::{Key, Task};
 
 /// More names than one module drops.
 const DROPPED: usize = 1024;
@@ -24,70 +26,6 @@ pub struct Config {
     pub tells_release: bool,
     /// How long a destroyed cache may stay before it counts as leaked, ns.
     pub grace_ns: u64,
-}
-
-/// Counts. `created + adopted == live + destroying + leaked + released`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    pub created: u64,
-    /// First seen after their birth, most often because they are older than the ledger.
-    pub adopted: u64,
-    pub live: u64,
-    pub destroying: u64,
-    pub leaked: u64,
-    pub released: u64,
-    /// Of those released: after they had counted as leaked.
-    pub late: u64,
-    /// Creations that were given a cache that existed, and names that were destroyed again.
-    pub aliased: u64,
-    pub unaliased: u64,
-    /// Creations that failed.
-    pub failed: u64,
-    /// New caches whose name did not read as the one that was asked for: the layout is not this kernel's.
-    pub misread: u64,
-    pub lost_events: u64,
-    pub missed_firings: u64,
-}
-
-/// Something that the ledger learnt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// `CLOCK_MONOTONIC`, ns.
-    pub t_ns: u64,
-    pub what: What,
-}
-
-/// What it learnt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
-    Created(Number),
-    /// A cache that exists was given out under another name: [`Cache::asked`] ends with it.
-    Aliased(Number),
-    /// One of its names was destroyed; which one may become known later.
-    Unaliased {
-        number: Number,
-        task: Option<Task>,
-    },
-    Destroying(Number),
-    Leaked(Number),
-    /// It is gone from the ledger.
-    Released {
-        cache: Box<Cache>,
-        late: bool,
-    },
-    Failed {
-        name: Box<[u8]>,
-        creator: Creator,
-    },
-    Lost {
-        hook: SlabHook,
-        cpu: u32,
-        events: u64,
-    },
-    Missed {
-        hook: SlabHook,
-        firings: u64,
-    },
 }
 
 /// All caches that exist, as far as is known.
@@ -132,9 +70,7 @@ impl Ledger {
                 self.totals.missed_firings += firings;
                 out.push(Change { t_ns, what: What::Missed { hook, firings } });
             }
-            SlabRecord::Caches { t_ns, of, .. } => self.memcgs_dead(*t_ns, of, out),
-            // Of memcgs.
-            SlabRecord::Names { .. } | SlabRecord::NamesMissing(_) => {}
+            SlabRecord::Learned(copies) => self.memcgs_dead(copies, out),
         }
     }
 
@@ -296,27 +232,6 @@ impl Ledger {
         }
     }
 
-    /// Caches of memcgs that are dying. Since when, only the hooks tell.
-    fn memcgs_dead(&mut self, t_ns: u64, of: &[(Key, Vec<Box<[u8]>>)], out: &mut Vec<Change>) {
-        let mut owners: HashMap<&[u8], Key> = HashMap::default();
-        for (key, names) in of {
-            owners.extend(names.iter().map(|name| (&**name, *key)));
-        }
-        let mut dead = Vec::new();
-        for cache in self.caches.values_mut().filter(|cache| cache.state == State::Live) {
-            let Some(Key { css, serial }) = owners.get(&*cache.name) else { continue };
-            cache.memcg.get_or_insert((*css, (*serial != 0).then_some(*serial)));
-            if self.config.hooked {
-                cache.memcg_offline_ns.get_or_insert(t_ns);
-            } else {
-                dead.push(cache.number);
-            }
-        }
-        for number in dead {
-            self.leak(number, Leak::MemcgDead, t_ns, out);
-        }
-    }
-
     /// The module's exit function, which ran in the same thread, has dropped the names that were its own.
     fn module_gone(&mut self, event: &SlabEvent, out: &mut Vec<Change>) {
         let (Some(module), pid) = (event.module(), event.task().pid) else { return };
@@ -335,68 +250,6 @@ impl Ledger {
         for number in leaked {
             self.leak(number, Leak::ModuleGone, event.t_ns(), out);
         }
-    }
-
-    /// The kernel's list: the first one is what there was before, later ones show what came and went unseen.
-    fn listed(&mut self, listing: &Listing, out: &mut Vec<Change>) {
-        let t_ns = listing.ended_ns;
-        let first = self.listed_ns.replace(t_ns).is_none();
-        let mut places = Places::of(self.caches.values());
-        let mut seen: HashSet<Number> = HashSet::default();
-        for listed in &listing.caches {
-            let number = match places.take(listed) {
-                Some(number) => number,
-                None => {
-                    let mut cache = Cache::new(self.next, &listed.name);
-                    if !first && !self.config.hooked {
-                        (cache.created_ns, cache.since_ns) = (Some(t_ns), Some(t_ns));
-                    }
-                    let number = self.add(cache, None);
-                    if first || self.config.hooked {
-                        self.totals.adopted += 1;
-                    } else {
-                        self.totals.created += 1;
-                        out.push(Change { t_ns, what: What::Created(number) });
-                    }
-                    number
-                }
-            };
-            seen.insert(number);
-            self.update(number, listed, t_ns, first, out);
-        }
-        // A leaked cache may be struck off the list. Without hooks there is no telling, and this is a release.
-        let gone = |cache: &&Cache| {
-            let struck = cache.state == State::Live || !self.config.hooked;
-            let older = cache.since_ns.is_none_or(|since_ns| since_ns < listing.began_ns);
-            !seen.contains(&cache.number) && struck && older
-        };
-        let gone: Vec<_> = self.caches.values().filter(gone).map(|cache| cache.number).collect();
-        for number in gone {
-            self.end(number, t_ns, out);
-        }
-    }
-
-    fn update(&mut self, number: Number, listed: &Listed, t_ns: u64, first: bool, out: &mut Vec<Change>) {
-        let Some(cache) = self.caches.get_mut(&number) else { return };
-        if !first && !self.config.hooked {
-            let new = listed.links.iter().filter(|link| !cache.links.contains(link)).count() as u64;
-            // Its own name is one of the links, and is no alias.
-            let own = u64::from(cache.dir.is_none() && !listed.links.is_empty());
-            self.totals.aliased += new - own.min(new);
-        }
-        cache.dir = Some(listed.dir.clone());
-        cache.links.clone_from(&listed.links);
-        cache.object_size = listed.object_size.or(cache.object_size);
-        cache.size = listed.size.or(cache.size);
-        cache.objects = listed.objects;
-        cache.ctor = listed.ctor.clone().or(cache.ctor.take());
-        cache.refs = cache.refs.or(listed.aliases.map(|aliases| aliases + 1));
-        let leak = match cache.state {
-            State::Live if listed.aliases == Some(-1) => Leak::NotReleased,
-            State::Live if listed.ctor_gone => Leak::ModuleGone,
-            _ => return,
-        };
-        self.leak(number, leak, t_ns, out);
     }
 
     /// The cache that an event is about; one that was not seen before is adopted. `None`: it was gone before the kernel's
@@ -485,47 +338,9 @@ impl Ledger {
 
     fn enter(&mut self, number: Number, state: State, t_ns: u64) {
         let Some(cache) = self.caches.get_mut(&number) else { return };
-        *count(&mut self.totals, cache.state) -= 1;
-        *count(&mut self.totals, state) += 1;
+        *self.totals.gauge(cache.state) -= 1;
+        *self.totals.gauge(state) += 1;
         cache.state = state;
         cache.since_ns = Some(t_ns);
-    }
-}
-
-fn count(totals: &mut Totals, state: State) -> &mut u64 {
-    match state {
-        State::Live => &mut totals.live,
-        State::Destroying => &mut totals.destroying,
-        State::Leaked => &mut totals.leaked,
-        State::Released => &mut totals.released,
-    }
-}
-
-/// Where caches are in the kernel's list, as far as is known: by directory, the others by their names.
-struct Places {
-    by_dir: HashMap<Box<[u8]>, Number>,
-    by_name: HashMap<Box<[u8]>, Vec<Number>>,
-}
-
-impl Places {
-    fn of<'a>(caches: impl Iterator<Item = &'a Cache>) -> Self {
-        let mut places = Self { by_dir: HashMap::default(), by_name: HashMap::default() };
-        for cache in caches {
-            match &cache.dir {
-                Some(dir) => {
-                    places.by_dir.insert(dir.clone(), cache.number);
-                }
-                None => places.by_name.entry(cache.name.clone()).or_default().push(cache.number),
-            }
-        }
-        places
-    }
-
-    /// The cache that the kernel lists here; each is taken once.
-    fn take(&mut self, listed: &Listed) -> Option<Number> {
-        self.by_dir.remove(&listed.dir).or_else(|| {
-            let mut names = [&listed.name].into_iter().chain(&listed.links);
-            names.find_map(|name| self.by_name.get_mut(name)?.pop())
-        })
     }
 }

@@ -1,0 +1,38 @@
+//! Address spaces, and what is mapped in them.
+
+use super::offsets;
+
+offsets! {
+    MmListLayout of "mem_cgroup" {
+        mms: "mm_list.fifo",
+    }
+}
+
+offsets! {
+    MmLayout of "mm_struct" {
+        /// The node in that list.
+        node: "lru_gen.list",
+        memcg: "lru_gen.memcg",
+    }
+}
+
+offsets! {
+    AreaLayout of "vm_area_struct" {
+        mm: "vm_mm",
+        /// The node in the tree of its file's areas.
+        of_file: "shared.rb",
+    }
+}
+
+offsets! {
+    AnonLayout of "anon_vma" {
+        links: "rb_root.rb_root.rb_node" | "rb_root.rb_node",
+    }
+}
+
+offsets! {
+    AnonLinkLayout of "anon_vma_chain" {
+        area: "vma",
+        node: "rb",
+    }
+}

@@ -1,0 +1,120 @@
+//! Mount points of file systems, by device: /proc/PID/mountinfo (proc_pid_mountinfo(5)).
+
+use std::fs;
+
+use foldhash::{HashMap, HashMapExt as _};
+
+use crate::cause::Mount;
+
+/// Mounts, of our own mount namespace first. Those of others are read when something is not mounted here.
+#[derive(Debug, Default)]
+pub(super) struct Mounts {
+    by_device: HashMap<(u32, u32), Vec<Mount>>,
+    /// A process of each mount namespace that was not read yet.
+    others: Vec<u32>,
+}
+
+impl Mounts {
+    /// Those of our own mount namespace; `others` are processes of all of them.
+    pub fn own(others: Vec<u32>) -> Self {
+        let mut mounts = Self { by_device: HashMap::new(), others };
+        mounts.read("/proc/self/mountinfo", None);
+        mounts
+    }
+
+    fn read(&mut self, path: &str, pid: Option<u32>) {
+        let lines = fs::read(path).unwrap_or_default();
+        for (device, mount) in lines.split(|byte| *byte == b'\n').filter_map(|line| parse(line, pid)) {
+            self.by_device.entry(device).or_default().push(mount);
+        }
+    }
+
+    /// Reads those of one more mount namespace, if there is one.
+    fn read_more(&mut self) -> bool {
+        let Some(pid) = self.others.pop() else { return false };
+        self.read(&format!("/proc/{pid}/mountinfo"), Some(pid));
+        true
+    }
+
+    /// The mount that shows `path` of that device: the whole file system before a part of it, the shortest mount point first.
+    pub fn find(&mut self, device: (u32, u32), path: Option<&[u8]>) -> Option<&Mount> {
+        while !self.by_device.contains_key(&device) && self.read_more() {}
+        let mounts = self.by_device.get(&device)?;
+        let shows = |mount: &&Mount| match (&*mount.root, path) {
+            (b"/", _) => true,
+            (root, Some(path)) => {
+                path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+            }
+            (_, None) => false,
+        };
+        mounts
+            .iter()
+            .filter(shows)
+            .min_by_key(|mount| (mount.pid.is_some(), *mount.root != *b"/", mount.point.len(), mount.pid))
+    }
+
+    /// The mounts whose root has this name, such as `net:[4026531840]`: bind mounts of namespaces.
+    pub fn of_root(&mut self, root: &[u8]) -> Vec<Mount> {
+        while self.read_more() {}
+        let mut mounts: Vec<Mount> =
+            self.by_device.values().flatten().filter(|mount| *mount.root == *root).cloned().collect();
+        mounts.sort_unstable();
+        mounts.dedup_by(|a, b| a.point == b.point);
+        mounts
+    }
+}
+
+/// `36 35 98:0 /root /mount/point rw,noatime master:1 - ext3 /dev/root rw`
+fn parse(line: &[u8], pid: Option<u32>) -> Option<((u32, u32), Mount)> {
+    let mut fields = line.split(|byte| *byte == b' ').skip(2);
+    let device = str::from_utf8(fields.next()?).ok()?;
+    let (major, minor) = device.split_once(':')?;
+    let (root, point) = (unescape(fields.next()?), unescape(fields.next()?));
+    Some(((major.parse().ok()?, minor.parse().ok()?), Mount { point, pid, root }))
+}
+
+/// Space, tab, newline and backslash are three octal digits (`mangle`, fs/proc_namespace.c).
+fn unescape(field: &[u8]) -> Box<[u8]> {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&byte, behind)) = rest.split_first() {
+        let octal = |digits: &[u8]| u8::from_str_radix(str::from_utf8(digits).ok()?, 8).ok();
+        let escaped = (byte == b'\\').then(|| behind.get(..3).and_then(octal)).flatten();
+        bytes.push(escaped.unwrap_or(byte));
+        rest = if escaped.is_some() { &behind[3..] } else { behind };
+    }
+    bytes.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mount_that_shows_a_path() {
+        let lines: &[&str] = &[
+            "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/root rw",
+            "23 22 254:0 /var/lib /srv/lib rw - ext4 /dev/root rw",
+            "24 22 0:20 / /a\\040b\\134c rw - tmpfs tmpfs rw",
+            "25 22 0:21 /pods /only/a/part rw - tmpfs tmpfs rw",
+            "broken",
+        ];
+        let mut mounts = Mounts::default();
+        for (device, mount) in lines.iter().filter_map(|line| parse(line.as_bytes(), None)) {
+            mounts.by_device.entry(device).or_default().push(mount);
+        }
+        let table: &[((u32, u32), Option<&str>, Option<&str>)] = &[
+            ((254, 0), Some("/var/lib/x"), Some("/")),
+            ((254, 0), None, Some("/")),
+            ((0, 20), Some("/x"), Some("/a b\\c")),
+            ((0, 21), Some("/pods/x"), Some("/only/a/part")),
+            ((0, 21), Some("/podsx"), None),
+            ((0, 21), None, None),
+            ((0, 22), None, None),
+        ];
+        for (device, path, expected) in table {
+            let found = mounts.find(*device, path.map(str::as_bytes)).map(|mount| &*mount.point);
+            assert_eq!(found, expected.map(str::as_bytes), "{device:?} {path:?}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Names for folios: files with the processes that have them open or mapped, anonymous memory with its processes.
+
+use foldhash::HashMap;
+
+use super::{
+    areas,
+    fds::OpenFiles,
+    files,
+    groups::{Groups, Whole},
+    mounts::Mounts,
+    pass::Pass,
+    tasks::Tasks,
+};
+use crate::{
+    cause::{FileKind, Folios, Holder, How, Thing},
+    kernel::memory::MemoryError,
+};
+
+/// Anonymous memory of the same processes is told as one.
+type Anon = HashMap<(usize, Vec<Holder>), Folios>;
+
+/// Tells all folios.
+pub(super) fn refer(
+    pass: &mut Pass<'_>,
+    mut groups: Groups,
+    tasks: &Tasks,
+    open: &OpenFiles<'_>,
+    mounts: &mut Mounts,
+) -> Result<(), MemoryError> {
+    let page = pass.layout.page;
+    for ((memcg, kind), folios) in groups.take_kernel() {
+        pass.refer(memcg, page.refs(&folios), Thing::KernelPages { kind, folios }, Vec::new());
+    }
+    let groups = groups.into_sorted();
+    let mappings: Vec<u64> = distinct(&groups, |whole| match whole {
+        Whole::Mapping(address) => Some(address),
+        _ => None,
+    });
+    let hosts = files::hosts(pass.memory, &pass.layout.mapping, &mappings)?;
+    let inodes: Vec<u64> = hosts.iter().map(|(inode, _)| *inode).collect();
+    let found = files::read(pass.memory, pass.layout, mounts, &inodes)?;
+    let mapped = areas::of_files(pass.memory, pass.layout, tasks, &mappings)?;
+    let mut files = HashMap::default();
+    for (((mapping, (inode, pages)), file), holders) in mappings.iter().zip(hosts).zip(found).zip(mapped) {
+        let Some(mut file) = file else { continue };
+        file.cached_pages = pages;
+        let attached = file.kind == FileKind::SysvShm;
+        let how = |holder: Holder| if attached { Holder { how: How::Attached, ..holder } } else { holder };
+        let mut holders: Vec<Holder> = holders.into_iter().map(how).collect();
+        holders.extend(open.of(inode).flat_map(|file| open.holders(tasks, file)));
+        holders.sort_unstable();
+        holders.dedup();
+        files.insert(*mapping, (file, holders));
+    }
+    let anons: Vec<u64> = distinct(&groups, |whole| match whole {
+        Whole::Anon(address) => Some(address),
+        _ => None,
+    });
+    let processes = areas::of_anon(pass.memory, pass.layout, tasks, &anons)?;
+    let processes: HashMap<u64, Vec<Holder>> = anons.into_iter().zip(processes).collect();
+    let mut anon = Anon::default();
+    for ((memcg, whole), folios) in groups {
+        match whole {
+            Whole::Mapping(mapping) => match files.get(&mapping) {
+                Some((file, holders)) => {
+                    let hugetlb = if file.kind == FileKind::Hugetlbfs { folios.folios } else { 0 };
+                    let folios = Folios { hugetlb, ..folios };
+                    let thing = Thing::File { file: file.clone(), folios };
+                    pass.refer(memcg, page.refs(&folios), thing, holders.clone());
+                }
+                None => pass.refer(memcg, page.refs(&folios), Thing::Detached { folios }, Vec::new()),
+            },
+            Whole::Anon(_) | Whole::Ksm => {
+                let holders = match whole {
+                    Whole::Anon(address) => processes.get(&address).cloned().unwrap_or_default(),
+                    _ => Vec::new(),
+                };
+                super::folio::add(anon.entry((memcg, holders)).or_default(), &folios);
+            }
+            Whole::Nothing => pass.refer(memcg, page.refs(&folios), Thing::Detached { folios }, Vec::new()),
+        }
+    }
+    let mut anon: Vec<_> = anon.into_iter().collect();
+    anon.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    for ((memcg, holders), folios) in anon {
+        pass.refer(memcg, page.refs(&folios), Thing::Anon { folios }, holders);
+    }
+    Ok(())
+}
+
+fn distinct(groups: &[((usize, Whole), Folios)], of: impl Fn(Whole) -> Option<u64>) -> Vec<u64> {
+    let mut addresses: Vec<u64> = groups.iter().filter_map(|((_, whole), _)| of(*whole)).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
+}

@@ -1,0 +1,60 @@
+//! Page cache that was given back: the sums, and with --dry-run the files.
+
+use std::io::{self, Write};
+
+use super::{
+    Color, GOOD, WARN, pinned,
+    table::{Columns, heading},
+    words::{many, or},
+};
+use crate::{
+    report::view::ReapView,
+    units::{Count, Size, UNKNOWN},
+};
+
+/// Longest lists of files.
+const FILES: usize = 20;
+const IN_JSON: &str = "-o json has all";
+
+pub fn reap(out: &mut impl Write, reap: &ReapView<'_>, color: Color) -> io::Result<()> {
+    if reap.dry_run && reap.files_dropped > 0 {
+        heading(out, "Page cache that would be dropped", color)?;
+        let mut table = Columns::new(["REFS>", "MEMCGS>", "SIZE>", "FILE"]);
+        for file in reap.files.iter().filter(|file| file.refused.is_none()).take(FILES) {
+            table.row([
+                Count(file.refs).to_string(),
+                Count(file.memcgs).to_string(),
+                Size { bytes: file.bytes }.to_string(),
+                or(file.path, UNKNOWN),
+            ]);
+        }
+        table.print(out, reap.files_dropped, IN_JSON)?;
+    }
+    if reap.files_refused > 0 {
+        heading(out, "Left alone", color)?;
+        let mut table = Columns::new(["REFS>", "FILE", "WHY"]);
+        for file in reap.files.iter().filter(|file| file.refused.is_some()).take(FILES) {
+            let why = file.refused.clone().unwrap_or_default();
+            table.row([Count(file.refs).to_string(), or(file.path, UNKNOWN), why]);
+        }
+        table.print(out, reap.files_refused, IN_JSON)?;
+    }
+    if !reap.pins.is_empty() {
+        heading(out, if reap.dry_run { "Pinned by" } else { "Still pinned by" }, color)?;
+        pinned::table(out, &reap.pins)?;
+    }
+    let (files, memcgs) = (many(reap.files_dropped, "file"), many(reap.dying, "memcg"));
+    writeln!(out)?;
+    let (style, verdict) = match (reap.freed, reap.refs_after) {
+        (Some(freed), Some(after)) => {
+            let refs = format!("{} of {} references are left", Count(after), Count(reap.refs_before));
+            let style = if freed > 0 || reap.dying == 0 { GOOD } else { WARN };
+            (style, format!("Dropped the page cache of {files}: {} of {memcgs} freed, {refs}.", Count(freed)))
+        }
+        _ => {
+            (WARN, format!("Dry run: the page cache of {files} pins some of {memcgs}; nothing was dropped."))
+        }
+    };
+    let style = color.style(style);
+    writeln!(out, "{style}{verdict}{style:#}")
+}

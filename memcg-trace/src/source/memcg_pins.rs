@@ -1,0 +1,65 @@
+//! What pins memcgs: looked for when somebody wants to know, as a record.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    cause::{Pinned, explain},
+    event::Key,
+    kernel::{
+        Kernel,
+        pins::{Options, Pins, PinsError, ScanMemory},
+    },
+    record,
+};
+
+/// A look is followed by a rest of so many times its length.
+const REST: u32 = 20;
+/// How long a look takes at most while a stream waits to be drained. The map of all pages takes longer, and is left alone.
+const BRIEF: Duration = Duration::from_millis(50);
+/// How long it takes at most where nothing waits.
+const LONG: Duration = Duration::from_secs(5);
+
+/// Looks for it.
+pub struct MemcgPins {
+    kernel: Pins,
+    rest_until: Option<Instant>,
+}
+
+impl MemcgPins {
+    pub fn open(kernel: &Kernel, btf: Option<&Path>) -> Result<Self, PinsError> {
+        Ok(Self { kernel: Pins::open(kernel, btf)?, rest_until: None })
+    }
+
+    /// How kernel memory is read, in a word.
+    pub fn means(&self) -> &'static str {
+        self.kernel.means()
+    }
+
+    /// A brief look at all of these memcgs in one pass, unless the last one was just now.
+    pub fn look_if_rested(&mut self, memcgs: &[Key]) -> Option<Result<record::Pins, PinsError>> {
+        let rested = self.rest_until.is_none_or(|until| until <= Instant::now());
+        let options = Options { scan_memory: ScanMemory::Never, budget: Some(BRIEF) };
+        rested.then(|| self.read(memcgs, &options))
+    }
+
+    /// A thorough look.
+    pub fn look(&mut self, memcgs: &[Key]) -> Result<record::Pins, PinsError> {
+        self.read(memcgs, &Options { budget: Some(LONG), ..Options::default() })
+    }
+
+    fn read(&mut self, memcgs: &[Key], options: &Options) -> Result<record::Pins, PinsError> {
+        let start = Instant::now();
+        let look = self.kernel.look(memcgs, options);
+        let took = start.elapsed();
+        self.rest_until = Some(Instant::now() + took * REST);
+        log::debug!("what pins {} memcgs was looked for in {took:?}", memcgs.len());
+        let look = look?;
+        let explanations = explain(&look).into_iter();
+        let of = explanations.filter(|explanation| !explanation.is_freed());
+        let of = of.map(|explanation| (explanation.key, Pinned::of(&explanation))).collect();
+        Ok(record::Pins { t_ns: look.ended_ns, of })
+    }
+}

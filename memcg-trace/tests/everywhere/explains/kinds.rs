@@ -1,0 +1,335 @@
+//! Ways to pin a memcg, and what must be said of each.
+
+use std::{
+    fs,
+    hint::black_box,
+    ops::RangeInclusive,
+    os::{
+        fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use nix::{
+    sched::{CloneFlags, unshare},
+    sys::{
+        memfd::{MFdFlags, memfd_create},
+        signal::{Signal, kill},
+        wait::{WaitStatus, waitpid},
+    },
+};
+
+use crate::support::{
+    cgroup::Cgroup,
+    forked::{Forked, ended, fork_in},
+    pins::PAGE,
+};
+
+/// What must be said.
+#[derive(Debug)]
+pub struct Expected {
+    pub pin: &'static str,
+    /// How many references of that kind.
+    pub refs: RangeInclusive<u64>,
+    pub what: Option<String>,
+    /// A process, by itself or as the parent of one.
+    pub holder: Option<u32>,
+}
+
+/// A pin, for as long as it is kept.
+pub struct Pinned {
+    pub expected: Expected,
+    /// Processes of the test, which may be ended.
+    pub pids: Vec<u32>,
+    _tasks: Vec<Forked>,
+    _removed: Option<Removed>,
+}
+
+/// A way to pin the memcg of a cgroup, with a directory on a disk to do it in.
+pub struct Kind {
+    pub name: &'static str,
+    /// Since 7.1 it pins nothing.
+    pub is_memory: bool,
+    pub pin: fn(&Cgroup, &Path) -> Pinned,
+}
+
+const fn memory(name: &'static str, pin: fn(&Cgroup, &Path) -> Pinned) -> Kind {
+    Kind { name, is_memory: true, pin }
+}
+
+const fn other(name: &'static str, pin: fn(&Cgroup, &Path) -> Pinned) -> Kind {
+    Kind { name, is_memory: false, pin }
+}
+
+pub const KINDS: &[Kind] = &[
+    memory("tmpfs", tmpfs),
+    memory("hostile", hostile),
+    memory("page-cache", page_cache),
+    memory("dirty", dirty),
+    memory("deleted", deleted),
+    memory("deleted-tmpfs", deleted_tmpfs),
+    memory("mapped", mapped),
+    memory("memfd", memfd),
+    memory("sysv-shm", sysv_shm),
+    memory("shared-anon", shared_anon),
+    memory("anon", anon),
+    memory("mlocked", mlocked),
+    other("unreaped", unreaped),
+    other("cgroup-namespace", cgroup_namespace),
+    other("namespace-fd", namespace_fd),
+    other("inotify", inotify),
+    other("perf-event", perf_event),
+];
+
+const PAGES: u64 = 16;
+
+/// A file that goes with the test.
+struct Removed(PathBuf);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        // What was printed may have removed it.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn pinned(pin: &'static str, refs: RangeInclusive<u64>) -> Pinned {
+    let expected = Expected { pin, refs, what: None, holder: None };
+    Pinned { expected, pids: Vec::new(), _tasks: Vec::new(), _removed: None }
+}
+
+impl Pinned {
+    fn named(mut self, what: impl AsRef<Path>) -> Self {
+        self.expected.what = Some(what.as_ref().to_string_lossy().into_owned());
+        self
+    }
+
+    fn held_by(mut self, task: Forked) -> Self {
+        self.expected.holder = Some(task.pid());
+        self.pids.push(task.pid());
+        self._tasks.push(task);
+        self
+    }
+
+    fn removing(mut self, file: &Path) -> Self {
+        self._removed = Some(Removed(file.to_owned()));
+        self
+    }
+}
+
+/// A path that no other test has.
+fn path_in(directory: impl AsRef<Path>, cgroup: &Cgroup, more: &str) -> PathBuf {
+    let name = cgroup.path().replace('/', "-");
+    directory.as_ref().join(format!("explain{name}{more}"))
+}
+
+/// Writes [`PAGES`] pages by a task of the cgroup that ends.
+fn write_in(cgroup: &Cgroup, file: &Path, more: &[&str]) {
+    let mut of = std::ffi::OsString::from("of=");
+    of.push(file);
+    let mut dd = Command::new("dd");
+    dd.args(["if=/dev/zero", &format!("bs={PAGE}"), &format!("count={PAGES}"), "conv=notrunc"]);
+    cgroup.run(dd.args(more).arg(of).stderr(Stdio::null()));
+}
+
+fn tmpfs(cgroup: &Cgroup, _: &Path) -> Pinned {
+    let file = path_in("/dev/shm", cgroup, "");
+    write_in(cgroup, &file, &[]);
+    pinned("tmpfs", PAGES..=PAGES).named(&file).removing(&file)
+}
+
+/// A name that would be a command, and that cannot be pasted at all.
+fn hostile(cgroup: &Cgroup, _: &Path) -> Pinned {
+    let file = path_in("/dev/shm", cgroup, " $(touch canary)'\n;touch canary");
+    write_in(cgroup, &file, &[]);
+    pinned("tmpfs", PAGES..=PAGES).named(&file).removing(&file)
+}
+
+/// In folios of whatever size the file system likes.
+fn page_cache(cgroup: &Cgroup, disk: &Path) -> Pinned {
+    let file = path_in(disk, cgroup, "");
+    write_in(cgroup, &file, &[]);
+    fs::File::open(&file).and_then(|file| file.sync_all()).expect("write it to the disk");
+    pinned("file", 1..=PAGES).named(&file).removing(&file)
+}
+
+/// Written, but not to the disk. The kernel may do that before anybody looks.
+fn dirty(cgroup: &Cgroup, disk: &Path) -> Pinned {
+    let file = path_in(disk, cgroup, "");
+    write_in(cgroup, &file, &[]);
+    pinned("file", 1..=PAGES).named(&file).removing(&file)
+}
+
+/// A process that has a file open, which is removed after a task of the cgroup wrote to it.
+fn opened(cgroup: &Cgroup, file: &Path) -> Forked {
+    let open = fs::File::create(file).expect("a file");
+    let holder = Forked::new(None, || ());
+    write_in(cgroup, file, &[]);
+    open.sync_all().expect("write it to the disk");
+    fs::remove_file(file).expect("remove the file");
+    holder
+}
+
+fn deleted(cgroup: &Cgroup, disk: &Path) -> Pinned {
+    pinned("file", 1..=PAGES).held_by(opened(cgroup, &path_in(disk, cgroup, "")))
+}
+
+fn deleted_tmpfs(cgroup: &Cgroup, _: &Path) -> Pinned {
+    pinned("tmpfs", PAGES..=PAGES).held_by(opened(cgroup, &path_in("/dev/shm", cgroup, "")))
+}
+
+/// Written in the cgroup, mapped by a process outside of it.
+fn mapped(cgroup: &Cgroup, disk: &Path) -> Pinned {
+    let file = path_in(disk, cgroup, "");
+    write_in(cgroup, &file, &[]);
+    let open = fs::File::open(&file).expect("the file");
+    open.sync_all().expect("write it to the disk");
+    let fd = open.as_raw_fd();
+    let holder = Forked::new(None, move || touch(map(libc::MAP_SHARED, libc::PROT_READ, fd)));
+    drop(open);
+    pinned("file", 1..=PAGES).named(&file).held_by(holder).removing(&file)
+}
+
+fn memfd(cgroup: &Cgroup, _: &Path) -> Pinned {
+    let memfd = memfd_create(c"explain", MFdFlags::empty()).expect("a memfd");
+    let holder = Forked::new(None, || ());
+    drop(memfd);
+    // The first descriptor that the kernel gave it.
+    let fds = fs::read_dir(format!("/proc/{}/fd", holder.pid())).expect("its descriptors").flatten();
+    let is_memfd = |fd: &fs::DirEntry| {
+        fs::read_link(fd.path()).is_ok_and(|link| link.as_os_str().as_bytes().starts_with(b"/memfd:explain"))
+    };
+    let fd = fds.into_iter().find(is_memfd).expect("the memfd");
+    write_in(cgroup, &fd.path(), &[]);
+    pinned("memfd", PAGES..=PAGES).held_by(holder).named("memfd:explain")
+}
+
+fn sysv_shm(cgroup: &Cgroup, _: &Path) -> Pinned {
+    let bytes = (PAGES * PAGE) as usize;
+    // SAFETY: the call takes no pointers.
+    let id = unsafe { libc::shmget(libc::IPC_PRIVATE, bytes, 0o600) };
+    assert!(id >= 0, "shmget: {}", std::io::Error::last_os_error());
+    ended_well(cgroup, || {
+        // SAFETY: the kernel picks an address; nobody else uses the segment.
+        let address = unsafe { libc::shmat(id, std::ptr::null(), 0) };
+        // SAFETY: it is `bytes` long, for shmat refuses what does not exist.
+        unsafe { libc::memset(address, 1, bytes) };
+    });
+    pinned("sysv_shm", PAGES..=PAGES).named("SYSV00000000")
+}
+
+/// Runs something in the cgroup, to its end.
+fn ended_well(cgroup: &Cgroup, work: impl FnOnce()) {
+    let pid = fork_in(Some(cgroup), work);
+    let status = waitpid(pid, None).expect("wait for a child");
+    assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}");
+}
+
+/// Maps [`PAGES`] pages.
+fn map(flags: i32, protection: i32, fd: i32) -> *mut u8 {
+    // SAFETY: the kernel picks an address.
+    let address =
+        unsafe { libc::mmap(std::ptr::null_mut(), (PAGES * PAGE) as usize, protection, flags, fd, 0) };
+    assert_ne!(address, libc::MAP_FAILED, "mmap");
+    address.cast()
+}
+
+/// Reads each page.
+fn touch(address: *mut u8) {
+    for page in 0..PAGES {
+        // SAFETY: `map` made it that long, and readable.
+        black_box(unsafe { address.add((page * PAGE) as usize).read_volatile() });
+    }
+}
+
+fn fill(address: *mut u8) {
+    // SAFETY: `map` made it that long, and writable.
+    unsafe { libc::memset(address.cast(), 1, (PAGES * PAGE) as usize) };
+}
+
+/// A task that did something in the cgroup and was moved out; its memory stays.
+fn moved(cgroup: &Cgroup, work: impl FnOnce()) -> Forked {
+    Forked::new(Some(cgroup), work).move_to_root()
+}
+
+const WRITABLE: i32 = libc::PROT_READ | libc::PROT_WRITE;
+
+fn shared_anon(cgroup: &Cgroup, _: &Path) -> Pinned {
+    let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
+    pinned("shared_anon", PAGES..=PAGES).held_by(moved(cgroup, || fill(map(flags, WRITABLE, -1))))
+}
+
+/// Beside pages of its stack and heap.
+fn anon(cgroup: &Cgroup, _: &Path) -> Pinned {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    pinned("anon", 1..=500).held_by(moved(cgroup, || fill(map(flags, WRITABLE, -1))))
+}
+
+fn mlocked(cgroup: &Cgroup, _: &Path) -> Pinned {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    let task = moved(cgroup, || {
+        let address = map(flags, WRITABLE, -1);
+        fill(address);
+        // SAFETY: `map` made it that long.
+        assert_eq!(unsafe { libc::mlock(address.cast(), (PAGES * PAGE) as usize) }, 0, "mlock");
+    });
+    pinned("anon", PAGES..=500).held_by(task)
+}
+
+fn unreaped(cgroup: &Cgroup, _: &Path) -> Pinned {
+    let parent = Forked::new(None, || {
+        ended(Some(cgroup), || ());
+    });
+    pinned("task", 1..=1).held_by(parent)
+}
+
+pub fn cgroup_namespace(cgroup: &Cgroup, _: &Path) -> Pinned {
+    let task = moved(cgroup, || unshare(CloneFlags::CLONE_NEWCGROUP).expect("a cgroup namespace"));
+    pinned("cgroup_namespace", 1..=1).held_by(task)
+}
+
+/// The namespace of a task that has ended.
+fn namespace_fd(cgroup: &Cgroup, _: &Path) -> Pinned {
+    let holder = Forked::new(None, || {
+        let (mut ready, tell) = std::io::pipe().expect("a pipe");
+        let pid = fork_in(Some(cgroup), || {
+            unshare(CloneFlags::CLONE_NEWCGROUP).expect("a cgroup namespace");
+            std::io::Write::write_all(&mut &tell, b"r").expect("write to a pipe");
+            nix::unistd::pause();
+        });
+        drop(tell);
+        std::io::Read::read_exact(&mut ready, &mut [0]).expect("a namespace");
+        let namespace = fs::File::open(format!("/proc/{pid}/ns/cgroup")).expect("its namespace");
+        kill(pid, Signal::SIGKILL).and_then(|()| waitpid(pid, None)).expect("end the task");
+        std::mem::forget(namespace);
+    });
+    pinned("cgroup_namespace", 1..=1).held_by(holder)
+}
+
+fn inotify(cgroup: &Cgroup, _: &Path) -> Pinned {
+    let task = moved(cgroup, || {
+        // SAFETY: the call takes no pointers.
+        assert!(unsafe { libc::inotify_init1(0) } >= 0, "inotify: {}", std::io::Error::last_os_error());
+    });
+    pinned("inotify", 1..=1).held_by(task)
+}
+
+/// Of a task that was reaped.
+fn perf_event(cgroup: &Cgroup, _: &Path) -> Pinned {
+    let holder = Forked::new(None, || {
+        let pid = fork_in(Some(cgroup), || {
+            nix::unistd::pause();
+        });
+        // perf_event_attr (linux/perf_event.h) of 64 bytes: PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK.
+        let attr: [u64; 8] = [1 | 64 << 32, 0, 0, 0, 0, 0, 0, 0];
+        // SAFETY: the attributes are as long as they say.
+        let fd = unsafe { libc::syscall(libc::SYS_perf_event_open, attr.as_ptr(), pid.as_raw(), -1, -1, 0) };
+        assert!(fd >= 0, "perf_event_open: {}", std::io::Error::last_os_error());
+        // SAFETY: it was just opened.
+        std::mem::forget(unsafe { OwnedFd::from_raw_fd(fd as i32) });
+        kill(pid, Signal::SIGKILL).and_then(|()| waitpid(pid, None)).expect("end the task");
+    });
+    pinned("perf_event", 1..=1).held_by(holder)
+}
