@@ -5,7 +5,7 @@ use std::{collections::HashMap, io::Write as _};
 
 use lz4_flex::frame::FrameEncoder;
 use memcg_trace::{
-    attribution::{FactSource, Facts, Role, Runtime},
+    attribution::{FactSource, Facts, NamesMissing, Role, Runtime},
     cause::{Pin, Pinned, PinnedBy, Process},
     event::{Event, Key},
     record::{
@@ -119,6 +119,10 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|((t_ns, firings), hook)| Step::Record(Record::Missed { t_ns, hook, firings })),
         1 => (any::<[u64; 2]>(), vec(facts(), 0..3)).prop_map(|([css, serial], facts)| {
             Step::Record(Record::Learned(Learned::Names { key: Key { css, serial }, facts }))
+        }),
+        1 => (any::<[u64; 2]>(), vec(any::<u8>(), 0..20)).prop_map(|([memcgs, of_slice], slice)| {
+            let missing = NamesMissing { memcgs, slice: slice.into(), of_slice };
+            Step::Record(Record::Learned(Learned::NamesMissing(missing)))
         }),
         1 => caches().prop_map(Step::Record),
         1 => pins().prop_map(Step::Record),

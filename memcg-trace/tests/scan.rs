@@ -62,6 +62,7 @@ impl Scan {
                 walks: 1,
                 moved: 0,
                 empty: HashMap::new(),
+                names_missing: None,
                 unknown: Vec::new(),
             },
             None,

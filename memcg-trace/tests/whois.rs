@@ -4,7 +4,7 @@ use std::{
     fs,
     io::Write as _,
     os::unix::fs::symlink,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
 
@@ -93,6 +93,22 @@ impl Node {
     }
 }
 
+/// A user whom this process can give files to: any other one as root, itself as nobody else.
+fn somebody() -> u32 {
+    match nix::unistd::geteuid() {
+        root if root.is_root() => 1000,
+        user => user.as_raw(),
+    }
+}
+
+/// Gives away what is there, from the home down.
+fn chown(path: &Path, uid: u32) {
+    std::os::unix::fs::chown(path, Some(uid), None).expect("a file of ours");
+    for entry in fs::read_dir(path).into_iter().flatten() {
+        chown(&entry.expect("a directory can be read").path(), uid);
+    }
+}
+
 impl Drop for Node {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
@@ -101,6 +117,7 @@ impl Drop for Node {
 
 #[test]
 fn what_the_node_remembers() {
+    let uid = somebody();
     const STORAGE: &str = ".local/share/containers/storage/overlay-containers/containers.json";
     let node = Node::with(&[
         // kubelet, of a pod that is gone, and of one without logs.
@@ -112,7 +129,7 @@ fn what_the_node_remembers() {
             "kube-system",
         ),
         // podman of a user.
-        ("etc/passwd", "root:x:0:0::/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n"),
+        ("etc/passwd", &format!("root:x:0:0::/root:/bin/sh\nann:x:{uid}:{uid}::/home/ann:/bin/sh\n")),
         (
             &format!("home/ann/{STORAGE}"),
             r#"[{"id":"{id}","names":["shop"],"metadata":"{\"image-name\":\"localhost/shop:1\"}"}]"#,
@@ -121,6 +138,11 @@ fn what_the_node_remembers() {
         ("data/docker/containers/{id}/config.v2.json", r#"{"Name":"/db","Config":{"Image":"mariadb:11"}}"#),
     ]);
     symlink("/data/docker", node.0.join("var/lib/docker")).expect("a link");
+    // A home that is not its user's is not read.
+    chown(&node.0.join("home/ann"), uid);
+    let of_user = |scope: &str| {
+        node.whois(&format!("/user.slice/user-{uid}.slice/user@{uid}.service/user.slice/{scope}"))
+    };
 
     let container = node.whois("/kubepods/burstable/pod{uid}/crio-{id}");
     let names = ["namespace", "pod", "name"].map(|fact| container[fact].as_str());
@@ -131,11 +153,10 @@ fn what_the_node_remembers() {
     let pod = node.whois("/kubepods/pod9729a196c4723b60ab401eaff722982d");
     assert_eq!((&pod["namespace"], &pod["pod"]), (&json!("kube-system"), &Value::Null), "{pod}");
 
-    let rootless = node.whois("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{id}.scope");
+    let rootless = of_user("libpod-{id}.scope");
     assert_eq!((&rootless["name"], &rootless["image"]), (&json!("shop"), &json!("localhost/shop:1")));
 
-    let monitor =
-        node.whois("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-conmon-{id}.scope");
+    let monitor = of_user("libpod-conmon-{id}.scope");
     let facts = ["id", "of_id", "role", "name", "image"].map(|fact| monitor[fact].as_str());
     assert_eq!(facts, [None, Some(ID), Some("monitor"), Some("shop"), None], "{monitor}");
 

@@ -33,7 +33,7 @@ mod workload;
 pub use container::{Container, Source, short_id};
 pub use facts::{Fact, FactSource, Facts};
 pub use family::unit_family;
-pub use names::Names;
+pub use names::{Names, NamesMissing};
 pub use owner::{ByOwner, Owner};
 pub use path::container_of_path;
 pub use question::Question;

@@ -5,6 +5,15 @@ use std::collections::{HashMap, VecDeque};
 use super::{Container, Facts};
 use crate::event::{ID_LIMIT, Key};
 
+/// Memcgs that nobody found time to ask the node about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamesMissing {
+    pub memcgs: u64,
+    /// The part of the hierarchy that most of them are from, and how many are.
+    pub slice: Box<[u8]>,
+    pub of_slice: u64,
+}
+
 /// Facts by memcg, not by container id, as ids may be reused.
 #[derive(Debug, Default)]
 pub struct Names {
@@ -14,6 +23,8 @@ pub struct Names {
     of_pod: HashMap<String, (Facts, usize)>,
     /// Pods without remaining containers, latest last: the pod's own memcg is freed after those of its containers.
     bereft: VecDeque<String>,
+    /// Memcgs that the node was not asked about.
+    pub missing: Option<NamesMissing>,
 }
 
 impl Names {

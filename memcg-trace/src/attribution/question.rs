@@ -2,6 +2,9 @@
 
 use super::{Container, Runtime, container_of_path};
 
+/// Containers in containers in containers that are asked about.
+const NESTED_MAX: usize = 4;
+
 /// A question: everything needed to find the container's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
@@ -24,11 +27,13 @@ impl Question {
         // kata runs the containers of others, who have the names.
         let runtime = |container: &Container| container.runtime.filter(|&runtime| runtime != Runtime::Kata);
         let id = |container: &Container| container.id.clone().or_else(|| container.of_id.clone());
-        let ids: Vec<_> =
+        let mut ids: Vec<_> =
             container.and_outer().filter_map(|one| id(one).map(|id| (id, runtime(one)))).collect();
         if ids.is_empty() && container.is_beside() && container.pod_uid.is_none() {
             return None;
         }
+        // Whoever is in a container may nest names as they like. The outermost one is what the node's runtime knows.
+        ids.drain(..ids.len().saturating_sub(NESTED_MAX));
         Some(Self { path: path.into(), ids, pod_uid: container.pod_uid.clone() })
     }
 

@@ -149,6 +149,7 @@ impl Args {
             empty.find_ages(&tracker, controller);
         }
         let page_bytes = kernel::page_bytes() as u64;
+        let names = resolver.map(|resolver| names_of_all(&resolver, &tracker)).unwrap_or_default();
         let scanned = Scanned {
             backend: walk.means(),
             snapshot: survey.snapshot,
@@ -162,10 +163,10 @@ impl Args {
             walks: survey.walks,
             moved: survey.moved,
             empty: empty.memcgs,
+            names_missing: names.missing.clone(),
             unknown,
         };
         let viewpoint = Viewpoint { clock: clock::offsets(), page_bytes, dying_unseen: Some(0) };
-        let names = resolver.map(|resolver| names_of_all(&resolver, &tracker)).unwrap_or_default();
         let container = |memcg: &Memcg| names.container_of(&memcg.key, memcg.path.as_deref());
         let view = ScanView::new(&scanned, &tracker, &viewpoint, self.request(), container);
         self.print(&view)?;

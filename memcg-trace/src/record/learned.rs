@@ -1,6 +1,10 @@
 //! Facts about memcgs from sources other than hooks and walks.
 
-use crate::{attribution::Facts, cause::Pinned, event::Key};
+use crate::{
+    attribution::{Facts, NamesMissing},
+    cause::Pinned,
+    event::Key,
+};
 
 /// One thing that was learned. It is not merged: what it is about is in the ledger when it is applied, or comes next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +14,8 @@ pub enum Learned {
         key: Key,
         facts: Vec<Facts>,
     },
+    /// Memcgs whose names were not looked up for lack of time. Nothing to the ledger.
+    NamesMissing(NamesMissing),
     Copies(CacheCopies),
     Pins(Pins),
 }

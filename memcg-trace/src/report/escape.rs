@@ -1,7 +1,8 @@
 //! Names from the kernel are untrusted: a cgroup's name may contain any byte but NUL and slash, a comm any but NUL.
 //!
 //! - Text: a name with bytes that could move the cursor, forge a line or hide text is written in the shell's `$'…'`, so
-//!   it can be pasted; every other name is unchanged.
+//!   it can be pasted; so is one that looks like several fields of a line, which are separated by `|` or two spaces. Every
+//!   other name is unchanged.
 //! - JSON: a name in UTF-8 is unchanged, so that it can be joined to a mount point (systemd's `\x2d` included). In any
 //!   other, backslashes are doubled and bytes that are not UTF-8 become `\xNN`; the field `…_escaped` is true then.
 
@@ -26,7 +27,7 @@ impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match str::from_utf8(self.0) {
             // A name that looks like an escaped one is escaped, too.
-            Ok(name) if !name.contains(is_deceptive) && !name.starts_with("$'") => f.write_str(name),
+            Ok(name) if !name.contains(is_deceptive) && !is_forged(name) => f.write_str(name),
             _ => quote(self.0, f),
         }
     }
@@ -78,6 +79,12 @@ fn hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
 }
 
+/// A name that looks like an escaped one, or like more than a name: fields of a line are separated by `|`, columns by two
+/// spaces.
+fn is_forged(name: &str) -> bool {
+    name.starts_with("$'") || name.contains('|') || name.contains("  ") || name.ends_with(' ')
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -95,6 +102,10 @@ mod tests {
             (b"/\xff\xfe", "$'/\\xff\\xfe'"),
             ("/\u{202e}cba".as_bytes(), "$'/\\xe2\\x80\\xaecba'"),
             (b"$'x'", "$'$\\'x\\''"),
+            (b"/x | pod prod_payments", "$'/x | pod prod_payments'"),
+            (b"/x  freed  12", "$'/x  freed  12'"),
+            (b"/x ", "$'/x '"),
+            (b"/a b", "/a b"),
         ];
         for (name, text) in table {
             assert_eq!(Name(name).to_string(), *text);

@@ -4,11 +4,13 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use serde_json::ser::Formatter;
 
 use super::view::{
     DoctorView, EventView, ExplainView, ListedMemcg, PinLine, ReapView, ScanView, SlabCacheView, SlabDelta,
     SlabEventView, SlabView, SummaryView, VerifyView, WhoisView,
 };
+use crate::deceptive::is_deceptive;
 
 /// Version of the schema. Fields may be added without changing it; renaming or removing any requires a new one.
 pub const SCHEMA: u32 = 1;
@@ -119,6 +121,42 @@ pub fn whois(out: &mut impl Write, view: &WhoisView<'_>) -> io::Result<()> {
 }
 
 fn line<T: Serialize>(out: &mut impl Write, kind: &'static str, view: &T) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &Line { schema: SCHEMA, kind, view })?;
+    let line = Line { schema: SCHEMA, kind, view };
+    line.serialize(&mut serde_json::Serializer::with_formatter(&mut *out, Harmless))?;
     out.write_all(b"\n")
+}
+
+/// Compact, and with every character escaped that a terminal could take for an order or that hides text: JSON itself asks
+/// for those below U+0020 alone.
+struct Harmless;
+
+impl Formatter for Harmless {
+    fn write_string_fragment<W: Write + ?Sized>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        let mut plain = 0;
+        for (at, deceptive) in fragment.char_indices().filter(|(_, c)| is_deceptive(*c)) {
+            out.write_all(&fragment.as_bytes()[plain..at])?;
+            for unit in deceptive.encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04x}")?;
+            }
+            plain = at + deceptive.len_utf8();
+        }
+        out.write_all(&fragment.as_bytes()[plain..])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_order_to_a_terminal_and_no_hidden_text() {
+        let text = "a\u{9b}2J \u{7f}\u{85}\u{202e}txt.exe\u{e0041} größe 日本\n";
+        let mut json = Vec::new();
+        line(&mut json, "test", &serde_json::json!({ "text": text })).expect("a Vec takes all");
+        let json = String::from_utf8(json).expect("JSON is UTF-8");
+        let expected = r#"{"schema":1,"type":"test","text":"a\u009b2J \u007f\u0085\u202etxt.exe\udb40\udc41 größe 日本\n"}"#;
+        assert_eq!(json.trim_end(), expected);
+        let read: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(read["text"], text);
+    }
 }

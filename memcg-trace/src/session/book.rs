@@ -7,7 +7,7 @@ use memcg_trace_common::ABSENT;
 
 use super::Rollup;
 use crate::{
-    attribution::{Container, Names, Question},
+    attribution::{Container, Names, NamesMissing, Question},
     event::{Event, Key},
     record::{Learned, Record, Start},
     tracker::{Change, Found, Memcg, State, Tracker, TrackerConfig, What},
@@ -43,6 +43,9 @@ impl Book {
     pub fn apply(&mut self, record: &Record) {
         self.turn_page();
         match record {
+            Record::Learned(Learned::NamesMissing(missing)) => {
+                return self.names.missing = Some(missing.clone());
+            }
             Record::Learned(Learned::Names { key, facts }) => return self.names.insert(*key, facts),
             Record::Event(event) => {
                 self.now_ns = self.now_ns.max(event.t_ns());
@@ -113,6 +116,11 @@ impl Book {
     /// The container of a memcg, if known.
     pub fn container_of(&self, memcg: &Memcg) -> Option<Container> {
         self.names.container_of(&memcg.key, memcg.path.as_deref())
+    }
+
+    /// Memcgs whose names were not looked up.
+    pub fn names_missing(&self) -> Option<&NamesMissing> {
+        self.names.missing.as_ref()
     }
 
     /// Whether any memcg leaked that died during the run.

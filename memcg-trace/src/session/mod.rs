@@ -194,8 +194,9 @@ impl<F: Feed> Session<F> {
             slab.finish(ended_ns, observer)?;
         }
         if let Some(names) = &self.names {
-            names.wait();
+            let missing = names.wait();
             self.enter_names(None, observer)?;
+            missing.iter().try_for_each(|record| self.enter(record, observer))?;
         }
         let end = End { ended_ns, clock: clock::offsets(), undecodable: self.feed.undecodable() };
         let recorded = self.recorder.is_none_or(|recorder| recorder.finish(&end));

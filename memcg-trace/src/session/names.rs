@@ -48,7 +48,7 @@ impl NameFinder {
             return None;
         }
         let start = Instant::now();
-        self.resolver.wait_for_born(*patience);
+        self.resolver.wait_for(&key, *patience);
         *patience = patience.saturating_sub(start.elapsed());
         Some(key)
     }
@@ -69,9 +69,10 @@ impl NameFinder {
         answers.map(|(key, facts)| Record::Learned(Learned::Names { key, facts })).collect()
     }
 
-    /// Waits for outstanding requests.
-    pub fn wait(&self) {
+    /// Waits for outstanding requests. Those without an answer then are missing.
+    pub fn wait(&self) -> Option<Record> {
         self.resolver.wait_for_all(LAST_WAIT);
+        self.resolver.missing().map(|missing| Record::Learned(Learned::NamesMissing(missing)))
     }
 }
 
@@ -83,10 +84,9 @@ pub fn names_of_all(resolver: &Resolver, tracker: &Tracker) -> Names {
             resolver.ask(memcg.key, question, asked);
         }
     }
-    if !resolver.wait_for_all(SCAN_WAIT) {
-        log::warn!("looking up names takes too long: some are missing");
-    }
+    resolver.wait_for_all(SCAN_WAIT);
     let mut names = Names::default();
+    names.missing = resolver.missing();
     for (key, facts) in resolver.answers() {
         names.insert(key, &facts);
     }

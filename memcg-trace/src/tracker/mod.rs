@@ -115,7 +115,7 @@ impl Tracker {
                 totals.missed_firings = totals.missed_firings.saturating_add(firings);
                 (t_ns, What::Missed { hook, firings })
             }
-            Record::Learned(Learned::Names { .. }) => return,
+            Record::Learned(Learned::Names { .. } | Learned::NamesMissing(_)) => return,
             Record::Learned(Learned::Copies(ref copies)) => return self.have_copies(copies),
             Record::Learned(Learned::Pins(ref pins)) => return self.are_pinned(pins),
         };

@@ -32,6 +32,9 @@ pub struct Node {
     podman: bool,
 }
 
+/// What a container does that lives for 200 ms.
+const SHORTLY: [&str; 3] = ["/bin/busybox", "sleep", "0.2"];
+
 /// Where podman keeps its locks, whatever directories it is given.
 const LOCKS: &str = "/dev/shm/libpod_lock";
 
@@ -171,13 +174,29 @@ impl Node {
 
     /// A container of runc alone.
     pub fn run_runc(&self, id: &str, cgroup: &str) {
+        let bundle = self.runc_bundle(cgroup, &self.script());
+        detached(
+            self.runc().args(["run", "--detach", "--bundle"]).arg(&bundle).arg(id),
+            &self.path("log/runc"),
+        );
+    }
+
+    /// From its start to its deletion.
+    pub fn run_runc_shortly(&self, id: &str, cgroup: &str) {
+        let bundle = self.runc_bundle(cgroup, &SHORTLY.map(str::to_owned));
+        detached(self.runc().args(["run", "--bundle"]).arg(&bundle).arg(id), &self.path("log/runc"));
+    }
+
+    fn runc_bundle(&self, cgroup: &str, args: &[String]) -> PathBuf {
         let bundle = self.path("bundle");
+        // runc does not overwrite one.
+        let _ = fs::remove_file(bundle.join("config.json"));
         check(Command::new("runc").arg("spec").current_dir(&bundle));
         let file = bundle.join("config.json");
         let mut config: Value =
             serde_json::from_slice(&fs::read(&file).expect("the configuration")).expect("JSON");
         config["process"]["terminal"] = json!(false);
-        config["process"]["args"] = json!(self.script());
+        config["process"]["args"] = json!(args);
         config["root"]["path"] = json!(self.path("rootfs"));
         config["linux"]["cgroupsPath"] = json!(cgroup);
         config["annotations"] = json!({"org.opencontainers.image.ref.name": "oci:busybox"});
@@ -186,10 +205,7 @@ impl Node {
             "destination": "/outlives", "type": "bind", "source": self.outlives(), "options": ["bind", "rw"],
         }));
         fs::write(&file, config.to_string()).expect("write the configuration");
-        detached(
-            self.runc().args(["run", "--detach", "--bundle"]).arg(&bundle).arg(id),
-            &self.path("log/runc"),
-        );
+        bundle
     }
 
     pub fn delete_runc(&self, id: &str) {
@@ -257,6 +273,12 @@ impl Containerd<'_> {
             format!("type=bind,src={},dst=/outlives,options=rbind:rw", self.node.outlives().display());
         let mut run = self.ctr("default", &["run", "--detach", "--snapshotter", "native", "--mount"]);
         detached(run.args([&mount, IMAGE, name]), &self.node.path("log/ctr"));
+    }
+
+    /// From its start to its deletion.
+    pub fn run_shortly(&self, name: &str) {
+        let mut run = self.ctr("default", &["run", "--rm", "--snapshotter", "native", IMAGE, name]);
+        check(run.args(SHORTLY));
     }
 
     pub fn delete(&self, name: &str) {

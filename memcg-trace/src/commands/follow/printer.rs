@@ -13,7 +13,8 @@ use crate::{
         json,
         text::{self, Page},
         view::{
-            EventView, Run, SlabEventView, SlabRequest, SlabView, SummaryView, Viewpoint, rolled, subject,
+            EventView, NamesMissingView, Run, SlabEventView, SlabRequest, SlabView, SummaryView, Viewpoint,
+            rolled, subject,
         },
     },
     session::{Book, Observer, SlabObserver, SlabWatcher},
@@ -89,6 +90,7 @@ impl<W: Write> Printer<W> {
         let tracker = book.tracker();
         let container = |memcg: &Memcg| book.container_of(memcg);
         let mut view = SummaryView::new(&self.run, tracker, &self.viewpoint, container);
+        view.names_missing = book.names_missing().map(NamesMissingView::new);
         if let Some(rollup) = book.rollup() {
             view.rolled = rolled(rollup, &self.run, tracker, &self.viewpoint, container);
         }

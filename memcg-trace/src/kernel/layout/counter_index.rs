@@ -1,4 +1,4 @@
-//! The place of each counter in a packed array, where no symbol says where the kernel keeps its index.
+//! The place of each counter in a packed array, by the kernel's index of it: where a symbol says, or else where it is found.
 //!
 //! Without CONFIG_KALLSYMS_ALL the kernel lists its functions alone. Its data lies behind them, and the index is known by what
 //! it is: a byte for each item, of which each place of the array is there exactly once and all others are none. Some 45 of
@@ -14,8 +14,21 @@ const ALIGNED: u64 = 8;
 /// Behind the code that is thrown away after boot: where arm64 has its data.
 const BEHIND_INIT: u64 = 32 << 20;
 
+impl Packed {
+    /// Byte offsets of the counters, from the running kernel's index.
+    pub fn offsets(&self) -> Result<[u32; KINDS], CountersError> {
+        let address = match symbol(INDEX) {
+            Err(SymbolError::Absent(_)) => return find(self),
+            address => address?,
+        };
+        let bytes = Reader::load()?.bytes_at(address)?;
+        let index = bytes.get(..self.all).ok_or(CountersError::Foreign)?;
+        self.offsets_by(index).ok_or(CountersError::Foreign)
+    }
+}
+
 /// Byte offsets of the counters, by an index that is looked for.
-pub fn find(packed: &Packed) -> Result<[u32; KINDS], CountersError> {
+fn find(packed: &Packed) -> Result<[u32; KINDS], CountersError> {
     let (code_end, init) = (symbol("_etext")?, symbol("_sinittext")?);
     let mut reader = Reader::load()?;
     let mut read = |address| reader.bytes_at(address).ok();

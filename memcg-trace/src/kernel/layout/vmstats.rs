@@ -12,11 +12,10 @@ use aya::{
 use memcg_trace_common::{ABSENT, BYTES_MAX, Bytes, KINDS, Kind};
 use thiserror::Error;
 
-use super::counter_index;
 use crate::kernel::{
     ability::Lack,
     hooks::objects::{self, RunError},
-    memory::symbols::{SymbolError, symbol},
+    memory::symbols::SymbolError,
 };
 
 /// The kernel's names for the counters, newest first.
@@ -79,17 +78,6 @@ pub fn unpacked(places: &[u32; KINDS]) -> [u32; KINDS] {
 }
 
 impl Packed {
-    /// Byte offsets of the counters, from the running kernel's index.
-    pub fn offsets(&self) -> Result<[u32; KINDS], CountersError> {
-        let address = match symbol(INDEX) {
-            Err(SymbolError::Absent(_)) => return counter_index::find(self),
-            address => address?,
-        };
-        let bytes = Reader::load()?.bytes_at(address)?;
-        let index = bytes.get(..self.all).ok_or(CountersError::Foreign)?;
-        self.offsets_by(index).ok_or(CountersError::Foreign)
-    }
-
     /// `index` has a byte per item: its place in the array. Places start at 0, and 255 means none; up to 6.11 they
     /// started at 1, and 0 meant none.
     pub(super) fn offsets_by(&self, index: &[u8]) -> Option<[u32; KINDS]> {

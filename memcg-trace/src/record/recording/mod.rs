@@ -13,6 +13,7 @@
 //!         CACHES     time (u64), hold (0 or 1), number (u64), each: css, serial (u64), number (u64), each: length (u32), bytes;
 //!                    since format 3
 //!         PINS       time (u64), number (u64), each: css, serial (u64), length (u32), JSON: what pins it; since format 4
+//!         MISSING    memcgs (u64), of the slice (u64), length (u32), bytes: names that are missing; since format 4
 //!         TIME       time (u64): time passed to the ledger
 //!         END        time (u64), clock offsets (i64, i64), undecodable (u64)
 //! ```
@@ -41,3 +42,4 @@ const END: u8 = 6;
 const NAMES: u8 = 7;
 const CACHES: u8 = 8;
 const PINS: u8 = 9;
+const MISSING: u8 = 10;

@@ -9,8 +9,11 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
-use super::{CACHES, END, EVENT, FORMAT, FORMAT_OLDEST, LOST, MAGIC, MISSED, NAMES, PINS, TIME, WALK};
+use super::{
+    CACHES, END, EVENT, FORMAT, FORMAT_OLDEST, LOST, MAGIC, MISSED, MISSING, NAMES, PINS, TIME, WALK,
+};
 use crate::{
+    attribution::NamesMissing,
     event::{DecodeError, Event, Key},
     record::{CacheCopies, Clock, End, Learned, Pins, Record, Snapshot, Start},
 };
@@ -105,6 +108,11 @@ impl<R: Read> Reader<R> {
                 facts: json(&bytes(file)?)?,
             })),
             CACHES => Entry::Record(Record::Learned(Learned::Copies(copies(file)?))),
+            MISSING => Entry::Record(Record::Learned(Learned::NamesMissing(NamesMissing {
+                memcgs: u64(file)?,
+                of_slice: u64(file)?,
+                slice: bytes(file)?.into(),
+            }))),
             PINS => Entry::Record(Record::Learned(Learned::Pins(pins(file)?))),
             TIME => Entry::Time(u64(file)?),
             END => Entry::End(End {

@@ -6,7 +6,7 @@ use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
 use memcg_trace_common::ABI;
 use zerocopy::IntoBytes as _;
 
-use super::{CACHES, END, EVENT, FORMAT, LOST, MAGIC, MISSED, NAMES, PINS, TIME, WALK};
+use super::{CACHES, END, EVENT, FORMAT, LOST, MAGIC, MISSED, MISSING, NAMES, PINS, TIME, WALK};
 use crate::{
     event::{Event, Key},
     record::{CacheCopies, End, Learned, Pins, Record, Snapshot, Start},
@@ -69,6 +69,13 @@ impl<W: Write> Writer<W> {
                 let json = serde_json::to_vec(facts)?;
                 u32(out, length(&json)?)?;
                 out.write_all(&json)
+            }
+            Record::Learned(Learned::NamesMissing(ref missing)) => {
+                tag(out, MISSING)?;
+                u64(out, missing.memcgs)?;
+                u64(out, missing.of_slice)?;
+                u32(out, length(&missing.slice)?)?;
+                out.write_all(&missing.slice)
             }
             Record::Learned(Learned::Copies(ref seen)) => copies(out, seen),
             Record::Learned(Learned::Pins(ref seen)) => pins(out, seen),

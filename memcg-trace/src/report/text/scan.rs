@@ -9,6 +9,7 @@ use anstyle::Style;
 
 use super::{
     BAD, GOOD, Page, WARN, memcg_caches, pinned,
+    summary::names_missing,
     table::{Columns, charged, common, heading, owner, size},
     words::{id, many, or},
 };
@@ -199,6 +200,9 @@ fn counts(out: &mut impl Write, page: Page, scan: &ScanView<'_>) -> io::Result<(
         )?;
     }
     row("kernel counts", kernel(scan))?;
+    if let Some(missing) = &scan.names_missing {
+        row("names", names_missing(missing))?;
+    }
     for unknown in &scan.unknown {
         row("unknown", format!("{}: {}", unknown.what, unknown.reason))?;
     }

@@ -11,7 +11,7 @@ use super::{
     words::{id, many, name_of, or},
 };
 use crate::{
-    report::view::{Common, Group, SlabSummary, SummaryView},
+    report::view::{Common, Group, NamesMissingView, SlabSummary, SummaryView},
     units::{Count, Time, UNKNOWN},
 };
 
@@ -37,6 +37,9 @@ pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, page: impl Into<
     }
     writeln!(out)?;
     counts(out, page, summary)?;
+    if let Some(missing) = &summary.names_missing {
+        writeln!(out, "  {:<14} {}", "names", names_missing(missing))?;
+    }
     loss(out, summary)?;
     if let Some(glob) = summary.listed_cgroups {
         let glob = name_of(glob);
@@ -159,6 +162,16 @@ fn ids(summary: &SummaryView<'_>) -> String {
         ids += &format!("; as they grew for the last {seen_for}, mkdir fails in {left}");
     }
     ids
+}
+
+/// For lack of time.
+pub fn names_missing(missing: &NamesMissingView<'_>) -> String {
+    let NamesMissingView { memcgs, slice, of_slice, .. } = missing;
+    let names = many(*memcgs, "name");
+    if of_slice == memcgs {
+        return format!("{names} missing, all of them from {slice}");
+    }
+    format!("{names} missing, most of them from {slice} ({})", Count(*of_slice))
 }
 
 fn loss(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {

@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Accounting, CachePin, ChargesView, Common, ListedMemcg, MemcgView, Tally, Unknown, Viewpoint,
+    Accounting, CachePin, ChargesView, Common, ListedMemcg, MemcgView, NamesMissingView, Tally, Unknown,
+    Viewpoint,
     group::{parent, tally},
     pins, pins_of, rfc3339,
 };
 use crate::{
-    attribution::{ByOwner, Container},
+    attribution::{ByOwner, Container, NamesMissing},
     cause::PinTotal,
     event::{ID_LIMIT, Key},
     kernel::cgroupfs::cgroup_stat::KernelCounts,
@@ -87,6 +88,7 @@ pub struct Scanned {
     pub moved: u64,
     /// Live memcgs that are empty, but not by design, with their minimum age, ns.
     pub empty: HashMap<Key, Option<u64>>,
+    pub names_missing: Option<NamesMissing>,
     /// What is unknown, and the reason.
     pub unknown: Vec<(String, String)>,
 }
@@ -127,6 +129,9 @@ pub struct ScanView<'a> {
     pub walks: u64,
     pub moved: u64,
     pub conclusive: bool,
+    /// See [`super::SummaryView::names_missing`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names_missing: Option<NamesMissingView<'a>>,
     pub unknown: Vec<Unknown<'a>>,
     /// Slab caches that pin dying memcgs; absent: unknown for all.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -226,6 +231,7 @@ impl<'a> ScanView<'a> {
             walks: *walks,
             moved: *moved,
             conclusive: *agrees != Some(false),
+            names_missing: scanned.names_missing.as_ref().map(NamesMissingView::new),
             unknown: scanned.unknown.iter().map(|(what, reason)| Unknown { what, reason }).collect(),
             pinned_by: pins(tracker.dying()),
             version: scanned.accounting.version,

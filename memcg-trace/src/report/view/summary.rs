@@ -6,39 +6,18 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    CachePin, Common, ListedMemcg, MemcgView, Rolled, SlabCacheView, SlabSummary, Tally, Unknown, Viewpoint,
+    CachePin, Common, ListedMemcg, MemcgView, Rolled, Run, SlabCacheView, SlabSummary, Tally, Unknown,
+    Viewpoint,
     group::{parent, tally},
     pins, pins_of, rfc3339,
 };
 use crate::{
-    attribution::Container,
+    attribution::{Container, NamesMissing},
     cause::PinTotal,
-    record::Backend,
+    report::escape::Name,
     session::CgroupGlob,
     tracker::{AllocError, Ids, Memcg, Tracker},
 };
-
-/// Facts for the summary that are not in the ledger.
-#[derive(Clone, Debug)]
-pub struct Run {
-    pub backend: Backend,
-    /// The reason for using this backend and not a better one.
-    pub backend_reason: Option<String>,
-    /// What is unknown, and the reason, usually a missing optional hook.
-    pub unknown: Vec<(String, String)>,
-    /// `CLOCK_MONOTONIC`, ns.
-    pub started_ns: u64,
-    pub ended_ns: u64,
-    pub grace_ns: u64,
-    /// Records that were not events of this ABI.
-    pub undecodable: u64,
-    /// Pages per CPU's perf buffer.
-    pub perf_pages: Option<u64>,
-    /// Whether this is a truncated recording.
-    pub cut_off: bool,
-    /// `--cgroup`: the paths of the memcgs that are listed; counts are of all.
-    pub cgroup: Option<CgroupGlob>,
-}
 
 /// Serializes as the last line of the JSON output.
 #[derive(Clone, Debug, Serialize)]
@@ -93,6 +72,9 @@ pub struct SummaryView<'a> {
     pub reconciled_freed: u64,
     /// Nothing was lost or missed, or a walk has reconciled it: the memcgs shown are exactly those that exist.
     pub conclusive: bool,
+    /// Memcgs whose names were not looked up for lack of time; absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names_missing: Option<NamesMissingView<'a>>,
     /// What is unknown because an optional hook is missing.
     pub unknown: Vec<Unknown<'a>>,
     /// The glob that the paths of all memcgs match that are listed below, or in lines before this one; the counts above are of
@@ -124,6 +106,25 @@ pub struct SummaryView<'a> {
     pub perf_pages: Option<u64>,
 }
 
+/// How many memcgs have no name for lack of time, and whose they are for the most part.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct NamesMissingView<'a> {
+    pub memcgs: u64,
+    /// Most of them are below it.
+    pub slice: Name<'a>,
+    pub slice_escaped: bool,
+    /// As many are.
+    pub of_slice: u64,
+}
+
+impl<'a> NamesMissingView<'a> {
+    pub fn new(missing: &'a NamesMissing) -> Self {
+        let slice = Name(&missing.slice);
+        let (memcgs, of_slice) = (missing.memcgs, missing.of_slice);
+        Self { memcgs, slice, slice_escaped: slice.is_escaped_in_json(), of_slice }
+    }
+}
+
 /// Failed allocations of one errno.
 #[derive(Clone, Debug, Serialize)]
 pub struct AllocFailure {
@@ -152,18 +153,6 @@ pub struct Group<'a> {
     /// What pins them, most references first; absent: it is known of none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pins: Vec<PinTotal>,
-}
-
-impl Run {
-    /// Whether `--cgroup` lists it.
-    pub fn lists(&self, memcg: &Memcg) -> bool {
-        self.cgroup.as_ref().is_none_or(|glob| glob.matches(memcg))
-    }
-
-    /// Whether nothing is missing that the result may depend on.
-    pub fn conclusive(&self, tracker: &Tracker) -> bool {
-        tracker.conclusive() && self.undecodable == 0 && !self.cut_off
-    }
 }
 
 /// Memcgs whose css was freed, and those of them that have not seen `__mem_cgroup_free`.
@@ -221,6 +210,7 @@ impl<'a> SummaryView<'a> {
             reconciled_added: totals.reconciled_added,
             reconciled_freed: totals.reconciled_freed,
             conclusive: run.conclusive(tracker),
+            names_missing: None,
             unknown: run.unknown.iter().map(|(what, reason)| Unknown { what, reason }).collect(),
             listed_cgroups: run.cgroup.as_ref().map(CgroupGlob::text),
             leaked_by_parent: leaked.by_parent(),

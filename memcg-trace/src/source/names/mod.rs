@@ -7,17 +7,18 @@
 mod bundle;
 mod cached;
 mod docker;
+mod fair;
 pub mod grpc;
 mod kubelet;
 mod kubernetes;
 mod name_sources;
 mod node_root;
+mod queue;
 mod runc;
 mod sockets;
 mod storage;
 
 use std::{
-    collections::VecDeque,
     io,
     path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -27,19 +28,14 @@ use std::{
 
 pub use name_sources::NameSources;
 
+use self::queue::{Job, Queue, Step};
 use crate::{
-    attribution::{Facts, Question},
-    event::{ID_LIMIT, Key},
+    attribution::{Facts, NamesMissing, Question},
+    event::Key,
     kernel::privileges,
 };
 
-/// Delays before retrying a question without an answer: runc writes its state after creating the cgroup.
-const AGAIN: [Duration; 3] =
-    [Duration::from_millis(30), Duration::from_millis(120), Duration::from_millis(850)];
-/// Maximum number of pending questions.
-const WAITING_MAX: usize = 2 * ID_LIMIT as usize;
-
-/// Facts found about a memcg.
+/// What was found out about a memcg.
 pub type NameAnswer = (Key, Vec<Facts>);
 
 /// The reason for a question about a memcg.
@@ -65,32 +61,6 @@ struct Shared {
     answered: Condvar,
 }
 
-#[derive(Default)]
-struct Queue {
-    urgent: VecDeque<Job>,
-    patient: VecDeque<Job>,
-    /// Sorted by due time.
-    later: VecDeque<(Instant, Job)>,
-    /// Number of urgent questions for which files have not been read, and of all open questions.
-    urgent_open: usize,
-    open: usize,
-    answers: Vec<NameAnswer>,
-    full: bool,
-}
-
-struct Job {
-    key: Key,
-    question: Question,
-    asked: Occasion,
-    step: Step,
-}
-
-/// The next step of a job.
-enum Step {
-    Files { attempt: usize },
-    Sockets { known: Vec<Facts> },
-}
-
 impl Resolver {
     /// Starts the thread. It only keeps the capability to read other users' files.
     pub fn start(root: &Path) -> io::Result<Self> {
@@ -109,22 +79,7 @@ impl Resolver {
 
     /// Asks a question. Its answer, if any, will be among [`Resolver::answers`].
     pub fn ask(&self, key: Key, question: Question, asked: Occasion) {
-        let mut queue = self.shared.queue();
-        if queue.open >= WAITING_MAX {
-            if !std::mem::replace(&mut queue.full, true) {
-                log::warn!("looking up names takes too long: some will be missing");
-            }
-            return;
-        }
-        queue.open += 1;
-        let job = Job { key, question, asked, step: Step::Files { attempt: 0 } };
-        if asked == Occasion::Born && job.question.is_promising() {
-            queue.urgent_open += 1;
-            queue.urgent.push_back(job);
-        } else {
-            queue.patient.push_back(job);
-        }
-        drop(queue);
+        self.shared.queue().ask(Job { key, question, asked, step: Step::Files { attempt: 0 } });
         self.shared.asked.notify_one();
     }
 
@@ -133,19 +88,24 @@ impl Resolver {
         std::mem::take(&mut self.shared.queue().answers)
     }
 
-    /// Waits until files were read for all new memcgs; false on timeout.
-    pub fn wait_for_born(&self, timeout: Duration) -> bool {
-        self.wait(timeout, |queue| queue.urgent_open)
+    /// Waits until files were read for a memcg that was born; false if that takes longer.
+    pub fn wait_for(&self, key: &Key, timeout: Duration) -> bool {
+        self.wait(timeout, |queue| queue.born.contains(key))
     }
 
     /// Waits until every question was processed, with or without an answer; false on timeout.
     pub fn wait_for_all(&self, timeout: Duration) -> bool {
-        self.wait(timeout, |queue| queue.open - queue.later.len())
+        self.wait(timeout, |queue| queue.waiting() > 0)
     }
 
-    fn wait(&self, timeout: Duration, open: impl Fn(&Queue) -> usize) -> bool {
+    /// What was not looked into so far, or given up; `None`: everything was.
+    pub fn missing(&self) -> Option<NamesMissing> {
+        self.shared.queue().missing()
+    }
+
+    fn wait(&self, timeout: Duration, open: impl Fn(&Queue) -> bool) -> bool {
         let queue = self.shared.queue();
-        let waited = self.shared.answered.wait_timeout_while(queue, timeout, |queue| open(queue) > 0);
+        let waited = self.shared.answered.wait_timeout_while(queue, timeout, |queue| open(queue));
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 }
@@ -161,71 +121,57 @@ impl Shared {
         let mut queue = self.queue();
         loop {
             let now = Instant::now();
-            let due = queue.later.front().map(|(due, _)| *due);
-            if let Some(job) = queue.urgent.pop_front() {
-                return job;
-            }
-            if due.is_some_and(|due| due <= now)
-                && let Some((_, job)) = queue.later.pop_front()
-            {
-                return job;
-            }
-            if let Some(job) = queue.patient.pop_front() {
-                return job;
-            }
-            queue = match due {
-                Some(due) => {
-                    let woken = self.asked.wait_timeout(queue, due - now);
+            queue = match queue.next(now) {
+                Ok(job) => return job,
+                Err(Some(due)) => {
+                    let woken = self.asked.wait_timeout(queue, due.saturating_duration_since(now));
                     woken.unwrap_or_else(PoisonError::into_inner).0
                 }
-                None => self.asked.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                Err(None) => self.asked.wait(queue).unwrap_or_else(PoisonError::into_inner),
             };
         }
     }
 
-    fn work(&self, node: &mut NameSources, job: Job) {
-        let Job { key, question, asked, step } = job;
-        let promising = question.is_promising();
+    fn work(&self, node: &mut NameSources, mut job: Job) {
+        let start = Instant::now();
+        let urgent = job.is_urgent();
+        let promising = job.question.is_promising();
         let hopeless = !promising && !node.takes_any_name();
-        let facts = match &step {
+        let facts = match &job.step {
             _ if hopeless => Vec::new(),
-            Step::Files { .. } => node.files(&question),
-            Step::Sockets { known } => node.sockets(&question, known),
+            Step::Files { .. } => node.files(&job.question),
+            Step::Sockets { known } => node.sockets(&job.question, known),
         };
+        let given_up = !hopeless && facts.is_empty() && node.ran_out_of_time();
+        let now = Instant::now();
         let mut queue = self.queue();
-        if !facts.is_empty() {
-            queue.answers.push((key, facts.clone()));
+        queue.charge(&job.question.path, urgent, now - start);
+        if given_up {
+            queue.give_up(&job.question.path);
         }
-        let (attempt, known) = match step {
-            Step::Files { attempt } => {
-                queue.urgent_open -= usize::from(attempt == 0 && promising && asked == Occasion::Born);
-                let asks = attempt == 0 && asked != Occasion::Dying && (promising || !facts.is_empty());
-                if asks {
-                    // The runtime may know facts that files did not have, while the container exists.
-                    let step = Step::Sockets { known: facts };
-                    queue.patient.push_back(Job { key, question, asked, step });
-                    return self.answered.notify_all();
-                }
-                (attempt, !facts.is_empty())
+        queue.born.remove(&job.key);
+        let found = !facts.is_empty();
+        if found {
+            queue.answers.push((job.key, facts.clone()));
+        }
+        match &job.step {
+            _ if given_up => queue.done(&job),
+            // While the container is there: what files did not say, its runtime may.
+            Step::Files { attempt }
+                if job.asked != Occasion::Dying && (found || promising && *attempt == 0) =>
+            {
+                job.step = Step::Sockets { known: facts };
+                queue.push(job);
             }
-            Step::Sockets { known } => (0, !facts.is_empty() || !known.is_empty()),
-        };
-        match AGAIN.get(attempt) {
-            // Also those without candidates: their runtime may be about to start.
-            Some(pause) if !known && asked == Occasion::Born => {
-                let step = Step::Files { attempt: attempt + 1 };
-                queue.postpone(Instant::now() + *pause, Job { key, question, asked, step });
+            Step::Files { attempt } if !found => {
+                let attempt = *attempt;
+                // Hopeless ones, too: their runtime may be about to start.
+                queue.try_again(now, job, attempt);
             }
-            _ => queue.open -= 1,
+            Step::Sockets { known } if !found && known.is_empty() => queue.try_again(now, job, 0),
+            _ => queue.done(&job),
         }
         drop(queue);
         self.answered.notify_all();
-    }
-}
-
-impl Queue {
-    fn postpone(&mut self, due: Instant, job: Job) {
-        let place = self.later.partition_point(|(other, _)| *other <= due);
-        self.later.insert(place, (due, job));
     }
 }

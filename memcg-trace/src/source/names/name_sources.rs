@@ -1,6 +1,7 @@
 //! Answers a question from all sources on the node.
 
 use std::{
+    collections::HashMap,
     io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -14,7 +15,7 @@ use super::{
     node_root::Root,
     runc,
     sockets::Sockets,
-    storage::Storage,
+    storage::{Home, Storage},
 };
 use crate::attribution::{Facts, Question, Role, Runtime, unit_of_path};
 
@@ -24,6 +25,9 @@ pub struct NameSources {
     /// Namespaces of each containerd.
     namespaces: [Cached<Vec<String>>; CONTAINERDS.len()],
     storage: Storage,
+    runc: runc::States,
+    /// Homes of the node's users, by uid.
+    accounts: Cached<HashMap<u32, PathBuf>>,
     kubelet: Kubelet,
     sockets: Sockets,
     /// Time of the last check for a runtime that accepts any name, and its result.
@@ -44,6 +48,8 @@ impl NameSources {
             root: Root::open(root)?,
             namespaces: Default::default(),
             storage: Storage::default(),
+            runc: runc::States::default(),
+            accounts: Cached::default(),
             kubelet: Kubelet::default(),
             sockets: Sockets::default(),
             any_name: None,
@@ -67,8 +73,14 @@ impl NameSources {
         }
     }
 
-    /// Facts from files, best first.
+    /// The last question took too long: there may be more to find.
+    pub fn ran_out_of_time(&self) -> bool {
+        self.root.ran_out_of_time()
+    }
+
+    /// What files say, best first.
     pub fn files(&mut self, question: &Question) -> Vec<Facts> {
+        self.root.begin();
         let mut facts = Vec::new();
         for (id, runtime) in &question.ids {
             self.container(id, *runtime, question, &mut facts);
@@ -77,7 +89,7 @@ impl NameSources {
             facts.extend(self.by_path(question));
         }
         if facts.is_empty() {
-            facts.extend(runc::facts(&self.root, question));
+            facts.extend(runc::facts(&self.root, &mut self.runc, question));
         }
         let uid = question.pod_uid.as_deref().filter(|_| !facts.iter().any(|facts| facts.pod.is_some()));
         facts.extend(uid.and_then(|uid| self.kubelet.pod(&self.root, uid)));
@@ -86,6 +98,7 @@ impl NameSources {
 
     /// Facts from the runtime's socket about an existing container, where files did not have them.
     pub fn sockets(&mut self, question: &Question, known: &[Facts]) -> Vec<Facts> {
+        self.root.begin();
         let by_path = || known.iter().find_map(|facts| Some((facts.id.clone()?, facts.runtime)));
         let ids =
             if question.ids.is_empty() { by_path().into_iter().collect() } else { question.ids.clone() };
@@ -179,18 +192,32 @@ impl NameSources {
 
     /// Directories of podman for the containers of the user who owns the cgroup (containers/storage
     /// docs/containers-storage.conf.5.md, rootless).
-    fn homes(&self, question: &Question) -> Vec<PathBuf> {
+    fn homes(&mut self, question: &Question) -> Vec<Home> {
         let Some(uid) = unit_of_path(&question.path).and_then(|unit| unit.user) else { return Vec::new() };
-        let accounts = self.root.read(Path::new("/etc/passwd")).unwrap_or_default();
-        let accounts = String::from_utf8_lossy(&accounts);
-        let home = accounts.lines().find_map(|line| {
-            let fields: Vec<&str> = line.split(':').collect();
-            let [_, _, number, _, _, home, ..] = fields.as_slice() else { return None };
-            (number.parse() == Ok(uid)).then(|| Path::new(home).join(".local/share/containers/storage"))
-        });
-        let runtime = Path::new("/run/user").join(uid.to_string()).join("containers");
-        home.into_iter().chain([runtime]).collect()
+        let accounts = self.accounts.get(&self.root, Path::new("/etc/passwd"), accounts);
+        let home = accounts.and_then(|accounts| accounts.get(&uid).cloned());
+        let runtime = Path::new(runc::USERS).join(uid.to_string());
+        let places = [
+            home.map(|home| (home, Path::new(".local/share/containers/storage"))),
+            Some((runtime, Path::new("containers"))),
+        ];
+        let open = |(directory, storage): (PathBuf, &Path)| {
+            Some(Home { root: self.root.of_user(&directory, uid).ok()?, uid, storage: storage.to_owned() })
+        };
+        places.into_iter().flatten().filter_map(open).collect()
     }
+}
+
+/// Homes by uid (passwd(5)).
+fn accounts(root: &Root, path: &Path) -> HashMap<u32, PathBuf> {
+    let accounts = root.read(path).unwrap_or_default();
+    let account = |line: &str| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let [_, _, uid, _, _, home, ..] = fields.as_slice() else { return None };
+        Some((uid.parse().ok()?, PathBuf::from(home)))
+    };
+    // The first of a uid counts: it is inserted last.
+    String::from_utf8_lossy(&accounts).lines().rev().filter_map(account).collect()
 }
 
 fn list(root: &Root, path: &Path) -> Vec<String> {

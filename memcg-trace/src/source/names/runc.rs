@@ -1,13 +1,13 @@
 //! Standalone runc: its state files of containers.
 
 use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
+    collections::{HashMap, HashSet},
+    path::Path,
 };
 
 use serde::Deserialize;
 
-use super::{bundle::BundleConfig, node_root::Root};
+use super::{bundle::BundleConfig, cached::Cached, node_root::Root};
 use crate::attribution::{FactSource, Facts, Question, Runtime, unit_of_path};
 
 /// `--root` of root, as runc's manual says.
@@ -30,19 +30,27 @@ struct RuncSettings {
     labels: Vec<String>,
 }
 
-/// Facts about the container whose state has exactly this cgroup. runc accepts any name for a container; by default the
+/// Which containers root's runc has.
+pub type States = Cached<HashSet<String>>;
+
+/// The container whose state says that this very cgroup is its own. runc takes any name for a container; by default the
 /// cgroup is named after it, with systemd `<prefix>-<name>.scope`.
-pub fn facts(root: &Root, question: &Question) -> Vec<Facts> {
+pub fn facts(root: &Root, states: &mut States, question: &Question) -> Vec<Facts> {
     let Some(last) = question.components().next_back().filter(|name| !name.is_empty()) else {
         return Vec::new();
     };
-    let user = unit_of_path(&question.path).and_then(|unit| unit.user);
-    let of_user = user.map(|uid| Path::new(USERS).join(uid.to_string()).join("runc"));
     let scope = last.strip_suffix(".scope").and_then(|scope| scope.split_once('-')).map(|(_, name)| name);
     let names = || [Some(last), scope].into_iter().flatten();
-    let mut states = [PathBuf::from(STATE)].into_iter().chain(of_user);
-    let found = states.find_map(|states| names().find_map(|id| of_state(root, &states, id, question)));
-    found.unwrap_or_default()
+    let listing = |root: &Root, path: &Path| root.list(path).unwrap_or_default().into_iter().collect();
+    let states = states.get(root, Path::new(STATE), listing);
+    let known = |id: &&str| states.is_some_and(|states| states.contains(*id));
+    let of_root = || names().filter(known).find_map(|id| of_state(root, Path::new(STATE), id, question));
+    let of_user = || {
+        let uid = unit_of_path(&question.path).and_then(|unit| unit.user)?;
+        let user = root.of_user(&Path::new(USERS).join(uid.to_string()), uid).ok()?;
+        names().find_map(|id| of_state(&user, Path::new("runc"), id, question))
+    };
+    of_root().or_else(of_user).unwrap_or_default()
 }
 
 fn of_state(root: &Root, states: &Path, id: &str, question: &Question) -> Option<Vec<Facts>> {

@@ -138,7 +138,7 @@ impl Sockets {
         if self.failed.get(socket).is_some_and(|failed| failed.elapsed() < RESPITE) {
             return None;
         }
-        let handle = root.handle(Path::new(socket)).ok()?;
+        let handle = root.socket(Path::new(socket)).ok()?;
         let tokio = match &self.tokio {
             Some(tokio) => tokio,
             None => self.tokio.insert(Builder::new_current_thread().enable_all().build().ok()?),

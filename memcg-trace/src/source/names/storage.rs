@@ -2,25 +2,60 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{SeqAccess, Visitor},
+};
 
 use super::{bundle::BundleConfig, cached::Cached, kubernetes::text, node_root::Root};
 use crate::attribution::{FactSource, Facts};
 
-/// Directories of root: volatile and persistent. containers/storage docs/containers-storage.conf.5.md.
-const OF_ROOT: &[&str] = &["/run/containers/storage", "/var/lib/containers/storage"];
+/// Of root: what outlives a boot, and what does not. containers/storage docs/containers-storage.conf.5.md.
+const OF_ROOT: [&str; 2] = ["/run/containers/storage", "/var/lib/containers/storage"];
+/// Directories are called after the driver (containers/storage drivers/driver.go, `Priority`).
+const DRIVERS: &[&str] = &["overlay", "vfs", "btrfs", "zfs", "aufs", "devicemapper"];
+/// A driver has them under these names.
+const LISTS: &[&str] = &["containers.json", "volatile-containers.json"];
 
-/// The cached lists.
-#[derive(Debug, Default)]
-pub struct Storage {
-    drivers: HashMap<PathBuf, Cached<Vec<String>>>,
-    lists: HashMap<PathBuf, Cached<HashMap<String, ListedContainer>>>,
+/// Of a container's id: SHA-256 in hexadecimal digits (containers/storage pkg/stringid).
+const ID_LENGTH: usize = 64;
+
+/// As many lists are kept, each with so many containers, for so long after they were last of use.
+const LISTS_MAX: usize = 24;
+const CONTAINERS_MAX: usize = 20_000;
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// Where containers/storage keeps the containers of somebody.
+#[derive(Debug)]
+pub struct Home {
+    /// For its owner's eyes.
+    pub root: Root,
+    pub uid: u32,
+    /// Below that.
+    pub storage: PathBuf,
 }
 
-/// A container in a containers.json (containers/storage containers.go, `Container`).
+/// The lists that have been read, the latest last.
+#[derive(Debug, Default)]
+pub struct Storage {
+    /// Of each of the node's own, the drivers that are in use.
+    drivers: [Cached<Vec<&'static str>>; OF_ROOT.len()],
+    lists: Vec<(Place, Cached<List>)>,
+}
+
+/// A list, and whose it is; `None`: the node's.
+type Place = (Option<u32>, PathBuf);
+
+/// Containers by their ids. It is read entry by entry: what was left out takes no memory.
+#[derive(Debug, Default)]
+struct List(HashMap<String, ListedContainer>);
+
+/// A container as a containers.json lists it (containers/storage containers.go, `Container`).
 #[derive(Debug, Deserialize)]
 struct StoredContainer {
     id: String,
@@ -45,42 +80,125 @@ struct ListedContainer {
 }
 
 impl Storage {
-    /// Facts from the bundle and the lists; `homes`: directories of the user who owns the container.
-    pub fn facts(&mut self, root: &Root, id: &str, homes: &[PathBuf]) -> Vec<Facts> {
+    /// What the bundle and the lists of a container say; `homes`: of the user whose it is.
+    pub fn facts(&mut self, root: &Root, id: &str, homes: &[Home]) -> Vec<Facts> {
         let mut facts = Vec::new();
-        for storage in OF_ROOT.iter().map(Path::new).chain(homes.iter().map(PathBuf::as_path)) {
-            let drivers = self.drivers.entry(storage.to_owned()).or_default();
-            let drivers = drivers.get(root, storage, |root, path| {
-                let names = root.list(path).unwrap_or_default();
-                names.into_iter().filter(|name| name.ends_with("-containers")).collect()
-            });
-            for driver in drivers.into_iter().flatten() {
-                let containers = storage.join(driver);
-                let userdata = containers.join(id).join("userdata");
-                facts.extend(BundleConfig::read(root, &userdata).map(|config| config.facts(id, None)));
-                for list in ["containers.json", "volatile-containers.json"] {
-                    let list = containers.join(list);
-                    let listed = self.lists.entry(list.clone()).or_default().get(root, &list, read_list);
-                    let listed = listed.and_then(|listed| listed.get(id)).cloned();
-                    facts.extend(listed.map(|ListedContainer { name, image }| {
-                        let id = Some(id.to_owned());
-                        Facts { id, name, image, ..Facts::of(FactSource::ContainersStorage) }
-                    }));
-                }
-            }
+        for (number, storage) in OF_ROOT.iter().map(Path::new).enumerate() {
+            let drivers = self.drivers[number].get(root, storage, drivers).cloned();
+            self.of_drivers(root, (None, storage), &drivers.unwrap_or_default(), id, &mut facts);
+        }
+        for Home { root, uid, storage } in homes {
+            self.of_drivers(root, (Some(*uid), storage), &drivers(root, storage), id, &mut facts);
         }
         facts
     }
+
+    fn of_drivers(
+        &mut self,
+        root: &Root,
+        (user, storage): (Option<u32>, &Path),
+        drivers: &[&str],
+        id: &str,
+        facts: &mut Vec<Facts>,
+    ) {
+        for containers in drivers.iter().map(|driver| storage.join(of_driver(driver))) {
+            let userdata = containers.join(id).join("userdata");
+            facts.extend(BundleConfig::read(root, &userdata).map(|config| config.facts(id, None)));
+            for list in LISTS.iter().map(|list| containers.join(list)) {
+                let listed = self.list((user, list.clone())).get(root, &list, List::read);
+                let listed = listed.and_then(|List(listed)| listed.get(id)).cloned();
+                facts.extend(listed.map(|ListedContainer { name, image }| {
+                    let id = Some(id.to_owned());
+                    Facts { id, name, image, ..Facts::of(FactSource::ContainersStorage) }
+                }));
+            }
+        }
+    }
+
+    /// One of the lists, in place of the one that has been of no use for longest.
+    fn list(&mut self, place: Place) -> &mut Cached<List> {
+        let found = self.lists.iter().position(|(kept, _)| *kept == place);
+        let list = found.map(|found| self.lists.remove(found)).unwrap_or_else(|| (place, Cached::default()));
+        let now = Instant::now();
+        let of_use = |cached: &Cached<List>| cached.looked().is_some_and(|looked| now - looked < IDLE_MAX);
+        self.lists.retain(|(_, cached)| of_use(cached));
+        if self.lists.len() >= LISTS_MAX {
+            self.lists.remove(0);
+        }
+        &mut self.lists.push_mut(list).1
+    }
 }
 
-fn read_list(root: &Root, path: &Path) -> HashMap<String, ListedContainer> {
-    let content = root.read(path).unwrap_or_default();
-    let entries: Vec<StoredContainer> = serde_json::from_slice(&content).unwrap_or_default();
-    let listed = |entry: StoredContainer| {
-        let metadata: Option<Metadata> = serde_json::from_str(&entry.metadata).ok();
-        let name = entry.names.first().and_then(|name| text(name));
-        let image = metadata.and_then(|metadata| text(&metadata.image_name));
-        (entry.id, ListedContainer { name, image })
-    };
-    entries.into_iter().map(listed).collect()
+/// Those that have a directory.
+fn drivers(root: &Root, storage: &Path) -> Vec<&'static str> {
+    let used = |driver: &&str| root.stamp(&storage.join(of_driver(driver))).is_ok();
+    DRIVERS.iter().copied().filter(used).collect()
+}
+
+fn of_driver(driver: &str) -> String {
+    format!("{driver}-containers")
+}
+
+impl List {
+    fn read(root: &Root, path: &Path) -> Self {
+        let content = root.read(path).unwrap_or_default();
+        serde_json::from_slice(&content).unwrap_or_default()
+    }
+}
+
+impl<'de> Deserialize<'de> for List {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Entries)
+    }
+}
+
+struct Entries;
+
+impl<'de> Visitor<'de> for Entries {
+    type Value = List;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list of containers")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<List, A::Error> {
+        let mut list = HashMap::new();
+        while let Some(StoredContainer { id, names, metadata }) = entries.next_element()? {
+            if id.len() == ID_LENGTH && list.len() < CONTAINERS_MAX {
+                let metadata: Option<Metadata> = serde_json::from_str(&metadata).ok();
+                let name = names.first().and_then(|name| text(name));
+                let image = metadata.and_then(|metadata| text(&metadata.image_name));
+                list.insert(id, ListedContainer { name, image });
+            }
+        }
+        Ok(List(list))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_keeps_what_may_be_asked_for() {
+        let id = "a".repeat(ID_LENGTH);
+        let list = format!(
+            r#"[{{"id":"{id}","names":["web"],"metadata":"{{\"image-name\":\"busybox:1\"}}"}},{{"id":"x"}}]"#
+        );
+        let List(list) = serde_json::from_str(&list).expect("a list");
+        assert_eq!(list.len(), 1);
+        let ListedContainer { name, image } = &list[&id];
+        assert_eq!((name.as_deref(), image.as_deref()), (Some("web"), Some("busybox:1")));
+    }
+
+    #[test]
+    fn lists_are_bounded_and_age() {
+        let mut storage = Storage::default();
+        for number in 0..LISTS_MAX as u32 * 2 {
+            let place = (Some(number), PathBuf::from("containers.json"));
+            storage.list(place).get(&Root::open(Path::new("/")).expect("a root"), Path::new("/"), List::read);
+        }
+        assert_eq!(storage.lists.len(), LISTS_MAX);
+        assert_eq!(storage.lists[0].0.0, Some(LISTS_MAX as u32));
+    }
 }

@@ -1,0 +1,41 @@
+//! Facts about a run that the ledger does not have.
+
+use crate::{
+    record::Backend,
+    session::CgroupGlob,
+    tracker::{Memcg, Tracker},
+};
+
+/// Facts for the summary that are not in the ledger.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub backend: Backend,
+    /// The reason for using this backend and not a better one.
+    pub backend_reason: Option<String>,
+    /// What is unknown, and the reason, usually a missing optional hook.
+    pub unknown: Vec<(String, String)>,
+    /// `CLOCK_MONOTONIC`, ns.
+    pub started_ns: u64,
+    pub ended_ns: u64,
+    pub grace_ns: u64,
+    /// Records that were not events of this ABI.
+    pub undecodable: u64,
+    /// Pages per CPU's perf buffer.
+    pub perf_pages: Option<u64>,
+    /// Whether this is a truncated recording.
+    pub cut_off: bool,
+    /// `--cgroup`: the paths of the memcgs that are listed; counts are of all.
+    pub cgroup: Option<CgroupGlob>,
+}
+
+impl Run {
+    /// Whether `--cgroup` lists it.
+    pub fn lists(&self, memcg: &Memcg) -> bool {
+        self.cgroup.as_ref().is_none_or(|glob| glob.matches(memcg))
+    }
+
+    /// Whether nothing is missing that the result may depend on.
+    pub fn conclusive(&self, tracker: &Tracker) -> bool {
+        tracker.conclusive() && self.undecodable == 0 && !self.cut_off
+    }
+}
