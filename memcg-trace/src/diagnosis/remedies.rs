@@ -18,7 +18,7 @@ use super::{
 pub struct Remedy {
     pub remedy: RemedyKind,
     pub action: String,
-    /// FindingKind it helps against, and what not.
+    /// What it helps against, and what not.
     pub helps: &'static str,
     pub cost: &'static str,
 }
