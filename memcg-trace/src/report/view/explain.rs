@@ -71,7 +71,7 @@ pub struct ExplainView<'a> {
     /// Instead of the list, where groups are asked for; in JSON as above.
     #[serde(skip)]
     pub groups: Option<Vec<PinGroup<'a>>>,
-    /// ListedMemcg or grouped, if nothing cut it short.
+    /// Listed or grouped, if nothing cut it short.
     #[serde(skip)]
     pub selected: u64,
 }
