@@ -208,7 +208,7 @@ impl Firing {
         const HEADER: usize = size_of::<EventHeader>();
         match usize::from(self.event.header.name_len) {
             0 => self.output(ctx, HEADER),
-            ..=NAME_SHORT => self.output(ctx, HEADER + NAME_SHORT),
+            1..=NAME_SHORT => self.output(ctx, HEADER + NAME_SHORT),
             _ => self.output(ctx, size_of::<RawEvent>()),
         }
     }
