@@ -18,7 +18,7 @@ use memcg_trace::{
     report::{
         json,
         text::{self, Color},
-        view::{Accounting, By, Request, ScanView, Scanned, Selection, Sort, Viewpoint},
+        view::{Accounting, By, ScanRequest, ScanView, Scanned, Selection, Sort, Viewpoint},
     },
     tracker::{Memcg, Tracker, TrackerConfig},
 };
@@ -38,7 +38,7 @@ const VIEWPOINT: Viewpoint = Viewpoint {
     dying_unseen: Some(0),
 };
 
-const DYING: Request = Request { selection: Selection::Dying, by: None, sort: Sort::Age, top: None };
+const DYING: ScanRequest = ScanRequest { selection: Selection::Dying, by: None, sort: Sort::Age, top: None };
 
 /// A walk, and what is said beside it.
 struct Scan(Scanned, Option<Record>);
@@ -69,7 +69,7 @@ impl Scan {
     }
 
     /// Both formats of one request.
-    fn compare(&self, name: &str, request: Request) {
+    fn compare(&self, name: &str, request: ScanRequest) {
         let config = TrackerConfig {
             backend: Backend::Kprobe,
             grace_ns: u64::MAX,
@@ -164,17 +164,17 @@ fn node() -> Scan {
 #[test]
 fn dying() {
     node().compare("dying", DYING);
-    node().compare("charged", Request { sort: Sort::Charged, top: Some(2), ..DYING });
+    node().compare("charged", ScanRequest { sort: Sort::Charged, top: Some(2), ..DYING });
 }
 
 #[test]
 fn all() {
-    node().compare("all", Request { selection: Selection::All, sort: Sort::Path, ..DYING });
+    node().compare("all", ScanRequest { selection: Selection::All, sort: Sort::Path, ..DYING });
 }
 
 #[test]
 fn empty() {
-    node().compare("empty", Request { selection: Selection::Empty, ..DYING });
+    node().compare("empty", ScanRequest { selection: Selection::Empty, ..DYING });
 }
 
 #[test]
@@ -190,7 +190,8 @@ fn groups() {
         ("runtime", By::Runtime),
         ("unit", By::Unit),
     ] {
-        node().compare(&format!("by-{name}"), Request { by: Some(by), selection: Selection::All, ..DYING });
+        node()
+            .compare(&format!("by-{name}"), ScanRequest { by: Some(by), selection: Selection::All, ..DYING });
     }
 }
 

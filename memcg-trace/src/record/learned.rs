@@ -11,7 +11,7 @@ pub enum Learned {
         facts: Vec<Facts>,
     },
     Copies(CacheCopies),
-    Pins(Pins),
+    Pins(PinsRead),
 }
 
 /// The copies of slab caches that some dying memcgs had at one instant, as the kernel listed them.
@@ -27,7 +27,7 @@ pub struct CacheCopies {
 
 /// The pins of some dying memcgs at one instant, as their references were explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pins {
+pub struct PinsRead {
     /// `CLOCK_MONOTONIC`, ns.
     pub t_ns: u64,
     pub of: Vec<(Key, Pinned)>,

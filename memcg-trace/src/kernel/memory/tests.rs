@@ -32,7 +32,8 @@ fn list(entries: &[u64], end: u64) -> Vec<(u64, u64)> {
 fn lists_end_where_they_began_or_are_incomplete() {
     const POISON: u64 = 0xdead_0000_0000_0100;
     let lists = Lists { node: 8, limit: 1000 };
-    let table: &[(&str, Vec<(u64, u64)>, &[u64], bool)] = &[
+    type Row<'a> = (&'a str, Vec<(u64, u64)>, &'a [u64], bool);
+    let table: &[Row<'_>] = &[
         ("empty", list(&[], BASE), &[], true),
         ("no list", vec![], &[], false),
         ("three", list(&[256, 512, 1024], BASE), &[256, 512, 1024], true),

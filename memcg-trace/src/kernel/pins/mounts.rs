@@ -103,7 +103,8 @@ mod tests {
         for (device, mount) in lines.iter().filter_map(|line| parse(line.as_bytes(), None)) {
             mounts.by_device.entry(device).or_default().push(mount);
         }
-        let table: &[((u32, u32), Option<&str>, Option<&str>)] = &[
+        type Row<'a> = ((u32, u32), Option<&'a str>, Option<&'a str>);
+        let table: &[Row<'_>] = &[
             ((254, 0), Some("/var/lib/x"), Some("/")),
             ((254, 0), None, Some("/")),
             ((0, 20), Some("/x"), Some("/a b\\c")),
