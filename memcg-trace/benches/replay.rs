@@ -90,7 +90,7 @@ fn replay(recording: &[u8], count: Option<u64>) {
     let shown = Shown::from_arg_matches(&shown).expect("options of replay");
     let mut reader = Reader::open(recording).expect("a recording");
     let out = io::BufWriter::new(io::sink());
-    let mut book = Book::new(reader.start().clone(), shown.by);
+    let mut book = Book::new(reader.start().clone(), shown.rollup());
     let mut printer = Printer::new(book.start(), &shown, count, out).expect("a sink takes all");
     let Replayed::Whole(end) =
         session::replay(&mut reader, &mut book, &mut printer).expect("a sink takes all")

@@ -7,7 +7,7 @@ mod golden;
 
 use std::collections::BTreeMap;
 
-use golden::{check_json, check_text, compare};
+use golden::{WIDTHS, check_json, check_text, check_width, compare};
 use memcg_trace::{
     cause::{Hint, Pin, Pinned, PinnedBy},
     diagnosis::{Diagnosis, FindingKind, Limits, Memcgs, Node, RemedyKind, Severity, Trend, diagnose},
@@ -19,7 +19,7 @@ use memcg_trace::{
     record::{Backend, Kmem, Version},
     report::{
         json,
-        text::{self, Color},
+        text::{self, Color, Page},
         view::{DoctorView, NodeVerdict},
     },
 };
@@ -40,6 +40,7 @@ fn healthy() -> Node {
             ids_used: Some(121),
             ids_held_by_dying: Some(0),
             held_bytes: Some(0),
+            held_bytes_max: Some(0),
             agrees: Some(true),
             ..Memcgs::default()
         },
@@ -85,6 +86,7 @@ fn exhausted() -> Node {
         ids_used: Some(60_900),
         ids_held_by_dying: Some(60_500),
         held_bytes: Some(1 << 30),
+        held_bytes_max: Some(1 << 30),
         hints: BTreeMap::from([(Hint::Swap, 60_500), (Hint::Tmpfs, 12)]),
         ..node.memcgs
     };
@@ -109,6 +111,7 @@ fn usual() -> Node {
         dying: Some(310),
         staying: Some(301),
         held_bytes: Some(300 << 20),
+        held_bytes_max: Some(420 << 20),
         hints: BTreeMap::from([(Hint::PageCache, 290), (Hint::Reference, 11)]),
         ..node.memcgs
     };
@@ -149,6 +152,8 @@ fn who_is_sick() {
         ),
         (with(|node| node.memcgs.held_bytes = Some(700 << 20)), FindingKind::HeldMemory, Severity::Good),
         (with(|node| node.memcgs.held_bytes = Some(900 << 20)), FindingKind::HeldMemory, Severity::Sick),
+        // As many references, and each may be one of a huge page.
+        (with(|node| node.memcgs.held_bytes_max = Some(900 << 20)), FindingKind::HeldMemory, Severity::Note),
         (with(|node| node.memcgs.empty = Some(6_000)), FindingKind::Empty, Severity::Note),
         (with(|node| node.slab_caches = Some(9_000)), FindingKind::SlabCaches, Severity::Note),
         (not_memory(), FindingKind::OtherControllers, Severity::Sick),
@@ -170,6 +175,91 @@ fn memory_is_to_blame_where_it_is() {
     let mut node = usual();
     node.dying_by_controller = BTreeMap::from([("io".to_owned(), 301), ("memory".to_owned(), 301)]);
     assert_eq!(severity(&diagnose(&node, &LIMITS), FindingKind::OtherControllers), None);
+}
+
+/// Every line of cgroup.stat counts: cgroups that no controller keeps, and those of a controller that is named.
+#[test]
+fn what_keeps_cgroups_is_named() {
+    let by = |counts: &[(&str, u64)], staying| {
+        let mut node = healthy();
+        node.dying_by_controller = counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        (node.memcgs.dying, node.memcgs.staying) = (Some(staying), Some(staying));
+        let diagnosis = diagnose(&node, &LIMITS);
+        let finding =
+            diagnosis.findings.into_iter().find(|finding| finding.what == FindingKind::OtherControllers);
+        finding.map(|finding| (finding.severity, finding.text))
+    };
+    type Case<'a> = (&'a [(&'a str, u64)], u64, Option<(Severity, &'a str)>);
+    let cases: [Case<'_>; 6] = [
+        (
+            &[("cgroup", 1_100), ("memory", 0), ("pids", 0)],
+            0,
+            Some((
+                Severity::Sick,
+                "not memory: 1,100 cgroups are dying without any controller in them, and only 0 memcgs",
+            )),
+        ),
+        (
+            &[("cgroup", 140), ("io", 40), ("memory", 4)],
+            4,
+            Some((
+                Severity::Note,
+                "not memory: 100 cgroups are dying without any controller in them, and only 4 memcgs (by controller: io 40)",
+            )),
+        ),
+        (
+            &[("cgroup", 5_000), ("io", 5_000), ("pids", 30), ("memory", 4)],
+            4,
+            Some((
+                Severity::Sick,
+                "not memory: 5,000 cgroups are dying by io, and only 4 memcgs (by controller: io 5,000, pids 30)",
+            )),
+        ),
+        (
+            &[("cgroup", 50)],
+            0,
+            Some((
+                Severity::Note,
+                "not memory: 50 cgroups are dying by an unknown controller, and only 0 memcgs",
+            )),
+        ),
+        (&[("cgroup", 301), ("memory", 301), ("io", 301)], 301, None),
+        (&[("cgroup", 9), ("memory", 0)], 0, None),
+    ];
+    for (counts, staying, expected) in cases {
+        let expected = expected.map(|(severity, text)| (severity, text.to_owned()));
+        assert_eq!(by(counts, staying), expected, "{counts:?}");
+    }
+}
+
+/// Nothing is dying: the first step is about what there is.
+#[test]
+fn a_remedy_follows_from_what_was_found() {
+    let first = |change: fn(&mut Node)| {
+        let mut node = healthy();
+        change(&mut node);
+        diagnose(&node, &LIMITS).remedies.first().map(|remedy| remedy.action.clone()).unwrap_or_default()
+    };
+    assert!(first(|node| node.memcgs.ids_used = Some(60_000)).contains("scan --all"));
+    assert!(first(|node| node.slab_caches = Some(9_000)).contains("slab --watch"));
+    assert!(
+        first(|node| (node.memcgs.dying, node.memcgs.staying) = (Some(9), Some(9)))
+            .contains("scan --by container")
+    );
+    assert!(first(|node| (node.memcgs.dying, node.memcgs.staying) = (None, None)).is_empty());
+}
+
+/// A handful of IDs more at the second look than at the first is no forecast.
+#[test]
+fn two_looks_and_a_few_ids_are_no_trend() {
+    let forecast = |ids| {
+        let mut node = healthy();
+        node.trend =
+            Some(Trend { span_ns: 10_000_000_000, dying: Some(0), ids: Some(ids), slab_caches: None });
+        let findings = diagnose(&node, &LIMITS).findings;
+        findings.iter().any(|finding| finding.text.contains("mkdir fails"))
+    };
+    assert_eq!([-5, 0, 1, 9, 10, 500].map(forecast), [false, false, false, false, true, true]);
 }
 
 #[test]
@@ -255,6 +345,12 @@ fn print(name: &str, controller: Option<&str>, abilities: &[Ability], node: Opti
     check_text(&text, Color::Off);
     compare(&format!("doctor-{name}.txt"), &text);
     compare(&format!("doctor-{name}.jsonl"), &json);
+    for width in WIDTHS.into_iter().filter(|_| name == "exhausted") {
+        let mut text = Vec::new();
+        text::doctor(&mut text, &view, Page::terminal(Color::Off, width)).expect("a Vec takes all");
+        check_width(&text, width);
+        compare(&format!("doctor-{name}-{width}.txt"), &text);
+    }
     view.verdict
 }
 

@@ -9,14 +9,14 @@ mod golden;
 use std::{collections::HashMap, time::Instant};
 
 use events::{Css, Fired, MS, css, key};
-use golden::{check_json, check_text, compare};
+use golden::{WIDTHS, check_json, check_text, check_width, compare};
 use memcg_trace::{
     attribution::{ByOwner, FactSource, Facts, Names, Role, Runtime, container_of_path},
     cause::{Pin, Pinned, PinnedBy, Process},
-    record::{Backend, CacheCopies, Clock, Learned, PinsRead, Record},
+    record::{Backend, CacheCopies, Clock, Learned, PinsRead, Record, Snapshot},
     report::{
         json,
-        text::{self, Color},
+        text::{self, Color, Page},
         view::{EventView, Run, SummaryView, Viewpoint, rolled, subject},
     },
     session::Rollup,
@@ -47,6 +47,8 @@ struct Session {
     names: Names,
     rollup: Option<Rollup>,
     color: Color,
+    /// By width.
+    terminals: Vec<(usize, Vec<u8>)>,
     text: Vec<u8>,
     json: Vec<u8>,
 }
@@ -69,13 +71,25 @@ impl Session {
             undecodable: 0,
             perf_pages: Some(64),
             cut_off: false,
+            cgroup: None,
         };
         let mut text = Vec::new();
-        text::header(&mut text).expect("a Vec takes all");
+        text::header(&mut text, Color::Off).expect("a Vec takes all");
         let tracker = Tracker::new(config);
         let (names, color) = (Names::default(), Color::Off);
         let (viewpoint, json) = (VIEWPOINT, Vec::new());
-        Self { name, tracker, viewpoint, run, names, rollup: None, color, text, json }
+        let terminals = Vec::new();
+        Self { name, tracker, viewpoint, run, names, rollup: None, color, text, terminals, json }
+    }
+
+    /// On terminals of all widths, too.
+    fn on_terminals(mut self) -> Self {
+        for width in WIDTHS {
+            let mut text = Vec::new();
+            text::header(&mut text, Page::terminal(Color::Off, width)).expect("a Vec takes all");
+            self.terminals.push((width, text));
+        }
+        self
     }
 
     fn record(&mut self, record: Record) {
@@ -101,6 +115,9 @@ impl Session {
                 .and_then(|memcg| self.names.container_of(&memcg.key, memcg.path.as_deref()));
             let view = EventView::new(change, &self.tracker, container.as_ref(), &self.viewpoint);
             text::event(&mut self.text, &view, self.color).expect("a Vec takes all");
+            for (width, text) in &mut self.terminals {
+                text::event(text, &view, Page::terminal(self.color, *width)).expect("a Vec takes all");
+            }
             json::event(&mut self.json, &view).expect("a Vec takes all");
             if let (What::Freed { memcg, .. }, Some(rollup)) = (&change.what, &mut self.rollup) {
                 rollup.forget(memcg, container.as_ref());
@@ -115,9 +132,15 @@ impl Session {
         let container = |memcg: &Memcg| self.names.container_of(&memcg.key, memcg.path.as_deref());
         let mut view = SummaryView::new(&self.run, &self.tracker, &self.viewpoint, container);
         if let Some(rollup) = &self.rollup {
-            view.rolled = rolled(rollup, &self.tracker, self.run.ended_ns, &self.viewpoint, container);
+            view.rolled = rolled(rollup, &self.run, &self.tracker, &self.viewpoint, container);
         }
         text::summary(&mut self.text, &view, self.color).expect("a Vec takes all");
+        for (width, mut text) in self.terminals {
+            text::summary(&mut text, &view, Page::terminal(self.color, width)).expect("a Vec takes all");
+            check_text(&text, self.color);
+            check_width(&text, width);
+            compare(&format!("{}-{width}.txt", self.name), &text);
+        }
         json::summary(&mut self.json, &view).expect("a Vec takes all");
         check_json(&self.json);
         check_text(&self.text, self.color);
@@ -174,7 +197,7 @@ fn clean() {
 
 #[test]
 fn container_leaks() {
-    let mut session = Session::new("container");
+    let mut session = Session::new("container").on_terminals();
     let pod = pod(&mut session);
     let container = child(20, ID, &pod);
     let below = child(21, "init.scope", &container);
@@ -208,7 +231,7 @@ fn annotated(id: &str, pod: &str, name: &str, role: Role) -> Facts {
 
 #[test]
 fn names_are_known() {
-    let mut session = Session::new("named");
+    let mut session = Session::new("named").on_terminals();
     session.rollup = Some(Rollup::new(ByOwner::Workload));
     let pod = pod(&mut session);
     for serial in 20..26 {
@@ -419,9 +442,44 @@ fn tracepoint_backend() {
     session.end(61_000);
 }
 
+/// What a walk found dying is told in one way, before and after the grace time.
+#[test]
+fn dying_before_the_start() {
+    for (name, ms) in [("before", 10_000), ("before_grace", 61_000), ("before_leaked", 62_000)] {
+        let mut session = Session::new(name);
+        let events = (2..5).map(|serial| css(serial, "old").walked_dying().at(1_000)).collect();
+        let (began_ns, ended_ns) = (1_000 * MS, 1_000 * MS);
+        session.record(Record::Walk(Snapshot { began_ns, ended_ns, events, ..Snapshot::default() }));
+        if name == "before_leaked" {
+            let new = css(20, "new");
+            session.at(2_000, new.online());
+            remove(&mut session, 3_000, &new);
+        }
+        session.end(ms);
+    }
+}
+
+/// `--cgroup`: lists follow it, counts do not.
+#[test]
+fn lists_follow_the_filter() {
+    let mut session = Session::new("filtered");
+    session.run.cgroup = Some("/wanted/*".parse().expect("a glob"));
+    session.rollup = Some(Rollup::new(ByOwner::Unit));
+    for (serial, parent) in [(10, "wanted"), (11, "other")] {
+        let parent = css(serial, parent);
+        session.at(1_500, parent.online());
+        for child in [10 * serial, 10 * serial + 1] {
+            let css = self::child(child, format!("job{child}.scope"), &parent);
+            session.at(2_000 + child, css.online());
+            remove(&mut session, 3_000 + child, &css);
+        }
+    }
+    session.end(61_000);
+}
+
 #[test]
 fn many_leak() {
-    let mut session = Session::new("many");
+    let mut session = Session::new("many").on_terminals();
     let pod = pod(&mut session);
     for serial in 100..130 {
         let css = child(serial, format!("{:064x}", serial % 3), &pod);

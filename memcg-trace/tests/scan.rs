@@ -9,7 +9,7 @@ mod golden;
 use std::collections::HashMap;
 
 use events::{Css, Fired, MS, css, key};
-use golden::{check_json, check_text, compare};
+use golden::{WIDTHS, check_json, check_text, check_width, compare};
 use memcg_trace::{
     attribution::{Container, container_of_path},
     event::Key,
@@ -17,7 +17,7 @@ use memcg_trace::{
     record::{Backend, CacheCopies, Clock, Learned, Record, Snapshot, Version, WalkMeans},
     report::{
         json,
-        text::{self, Color},
+        text::{self, Color, Page},
         view::{Accounting, By, ScanRequest, ScanView, Scanned, Selection, Sort, Viewpoint},
     },
     tracker::{Memcg, Tracker, TrackerConfig},
@@ -87,6 +87,12 @@ impl Scan {
         check_text(&text, Color::Off);
         compare(&format!("scan-{name}.txt"), &text);
         compare(&format!("scan-{name}.jsonl"), &json);
+        for width in WIDTHS.into_iter().filter(|_| ["dying", "many"].contains(&name)) {
+            let mut text = Vec::new();
+            text::scan(&mut text, &view, Page::terminal(Color::Off, width)).expect("a Vec takes all");
+            check_width(&text, width);
+            compare(&format!("scan-{name}-{width}.txt"), &text);
+        }
     }
 }
 
@@ -172,9 +178,40 @@ fn all() {
     node().compare("all", ScanRequest { selection: Selection::All, sort: Sort::Path, ..DYING });
 }
 
+/// A person gets 20 rows, a pipe all.
+#[test]
+fn many() {
+    let above = css(10, "docker");
+    let dying = (100..125).map(|serial| {
+        let container = css(serial, format!("{serial:064x}")).below(&above);
+        measured(container.walked_dying(), 3, Some(2))
+    });
+    Scan::of(Version::V1, [above.walked()].into_iter().chain(dying)).compare("many", DYING);
+}
+
+/// From 7.1 on: the pages of a removed file went to the parent, and stay in the counter of the dead.
+#[test]
+fn charged_is_not_held() {
+    let tmpfs = css(20, "tmpfs");
+    let thp = css(21, "thp");
+    let small = css(22, "small");
+    let scan = [
+        measured(tmpfs.walked_dying(), 51_302, Some(1)),
+        measured(thp.walked_dying(), 5_120, Some(10)),
+        measured(small.walked_dying(), 256, Some(256)),
+    ];
+    Scan::of(Version::V2, scan).compare("stale", DYING);
+}
+
 #[test]
 fn empty() {
     node().compare("empty", ScanRequest { selection: Selection::Empty, ..DYING });
+    // On v1, with page cache that would make a zombie of each; nobody looked at these directories before.
+    let cached = (20..23).map(|serial| (key(serial), css(serial, format!("job{serial}"))));
+    let walked = cached.clone().map(|(_, css)| measured(css.walked(), 256, None));
+    let mut scan = Scan::of(Version::V1, walked);
+    scan.0.empty = cached.map(|(key, _)| (key, None)).collect();
+    scan.compare("empty-charged", ScanRequest { selection: Selection::Empty, ..DYING });
 }
 
 #[test]

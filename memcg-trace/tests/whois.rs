@@ -134,6 +134,11 @@ fn what_the_node_remembers() {
     let rootless = node.whois("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{id}.scope");
     assert_eq!((&rootless["name"], &rootless["image"]), (&json!("shop"), &json!("localhost/shop:1")));
 
+    let monitor =
+        node.whois("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-conmon-{id}.scope");
+    let facts = ["id", "of_id", "role", "name", "image"].map(|fact| monitor[fact].as_str());
+    assert_eq!(facts, [None, Some(ID), Some("monitor"), Some("shop"), None], "{monitor}");
+
     let docker = node.whois("/system.slice/docker-{id}.scope");
     assert_eq!((&docker["name"], &docker["image"]), (&json!("db"), &json!("mariadb:11")), "{docker}");
     assert_eq!(docker["learned"]["image"], "docker-config");

@@ -1,6 +1,6 @@
 //! Merges facts from the node into those from the path.
 
-use super::{Container, Fact, Facts, Role, container_of_path};
+use super::{Container, Fact, Facts, container_of_path};
 
 impl Container {
     /// Combines a path with the answers to [`super::Question::about`] it.
@@ -24,31 +24,34 @@ impl Container {
     }
 
     /// Facts without a container id are about the pod. A cgroup without an id was looked up by its path, and the answer
-    /// has the id.
+    /// has the id. Facts of a container are also about what stands beside it.
     fn is_meant_by(&self, facts: &Facts) -> bool {
         let same_pod = self.pod_uid.is_none() || facts.pod_uid.is_none() || self.pod_uid == facts.pod_uid;
-        let monitor = self.role == Some(Role::Monitor);
-        match (&self.id, &facts.id) {
+        match (self.id.as_ref().or(self.of_id.as_ref()), &facts.id) {
             (Some(own), Some(other)) => own == other,
             (_, None) => same_pod,
-            (None, Some(_)) => !monitor && self.pod_uid.is_none() && self.outer.is_none(),
+            (None, Some(_)) => !self.is_beside() && self.pod_uid.is_none() && self.outer.is_none(),
         }
     }
 
+    /// What stands beside a container has its names, but is not run from its image.
     fn complete(&mut self, facts: &Facts) {
+        let beside = self.is_beside();
         let Self { id, pod_uid, runtime, pod, namespace, name, image, role, labels, learned, .. } = self;
         let mut learned_now = |fact, new| {
             if new {
                 learned.get_or_insert_default().entry(fact).or_insert(facts.source);
             }
         };
-        learned_now(Fact::Id, fill(id, &facts.id));
+        if !beside {
+            learned_now(Fact::Id, fill(id, &facts.id));
+            learned_now(Fact::Image, fill(image, &facts.image));
+        }
         learned_now(Fact::PodUid, fill(pod_uid, &facts.pod_uid));
         learned_now(Fact::Runtime, fill(runtime, &facts.runtime));
         learned_now(Fact::Pod, fill(pod, &facts.pod));
         learned_now(Fact::Namespace, fill(namespace, &facts.namespace));
         learned_now(Fact::Name, fill(name, &facts.name));
-        learned_now(Fact::Image, fill(image, &facts.image));
         learned_now(Fact::Role, fill(role, &facts.role));
         let some_labels = Some(&facts.labels).filter(|labels| !labels.is_empty()).cloned();
         learned_now(Fact::Labels, fill(labels, &some_labels));
@@ -98,6 +101,17 @@ mod tests {
         assert_eq!(container.name, None);
         let names: Vec<_> = container.and_outer().map(|container| container.name.as_deref()).collect();
         assert_eq!(names, [None, Some("node")]);
+    }
+
+    #[test]
+    fn a_monitor_has_the_names_of_what_it_watches() {
+        let path = format!("/machine.slice/libpod-conmon-{ID}.scope");
+        let mut monitor = container_of_path(path.as_bytes()).expect("a monitor");
+        let image = Some("busybox:1".to_owned());
+        monitor.learn(&facts(FactSource::ContainersStorage, IN, "other"));
+        monitor.learn(&Facts { image, ..facts(FactSource::ContainersStorage, ID, "web") });
+        assert_eq!((monitor.name.as_deref(), &monitor.id, &monitor.image), (Some("web"), &None, &None));
+        assert_eq!(monitor.title().as_deref(), Some("monitor of web"));
     }
 
     #[test]

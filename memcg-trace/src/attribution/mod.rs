@@ -15,23 +15,28 @@ macro_rules! display_as_serialized {
     };
 }
 
+mod cgroup_name;
 mod container;
 mod facts;
+mod family;
 mod learn;
+mod lxc;
 mod names;
 mod owner;
 mod path;
 mod question;
 mod runtime;
+mod runtime_path;
 mod unit;
 mod workload;
 
-pub use container::{Container, Source};
+pub use container::{Container, Source, short_id};
 pub use facts::{Fact, FactSource, Facts};
+pub use family::unit_family;
 pub use names::Names;
 pub use owner::{ByOwner, Owner};
 pub use path::container_of_path;
 pub use question::Question;
 pub use runtime::{Driver, Qos, Role, Runtime};
 pub use unit::{Unit, unit_of_path};
-pub use workload::{Part, Workload, owner_of_pod, unit_family};
+pub use workload::{Part, Workload, owner_of_pod};

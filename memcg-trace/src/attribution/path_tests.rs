@@ -2,7 +2,7 @@ use super::super::{Container, Driver, Qos, Role, Runtime};
 use super::container_of_path;
 use Driver::{Cgroupfs, Systemd};
 use Qos::{BestEffort, Burstable, Guaranteed};
-use Runtime::{BuildKit, Containerd, CriO, Docker, Lxc, Podman};
+use Runtime::{BuildKit, Containerd, CriO, Docker, Kata, Lxc, Nomad, Podman};
 use proptest::prelude::*;
 
 /// A container id as a runtime makes one, and another.
@@ -101,6 +101,19 @@ fn without_kubernetes() {
             "/lxc.payload.first/system.slice/systemd-logind.service",
             (Some("first"), None, Some(Lxc), Some(Cgroupfs), None),
         ),
+        ("/lxc.payload/first", (Some("first"), None, Some(Lxc), Some(Cgroupfs), None)),
+        ("/lxc/103/ns/system.slice/cron.service", (Some("103"), None, Some(Lxc), Some(Cgroupfs), None)),
+        (
+            "/user.slice/user-1000.slice/session-3.scope/lxc.payload.own",
+            (Some("own"), None, Some(Lxc), Some(Cgroupfs), None),
+        ),
+        (
+            "/system.slice/docker-vy53ljgivqn5q9axwrx1mf40l.scope",
+            (Some("vy53ljgivqn5q9axwrx1mf40l"), None, Some(BuildKit), Some(Systemd), None),
+        ),
+        ("/nomad.slice/share.slice/{uid}.web.scope", (Some(UID), None, Some(Nomad), Some(Systemd), None)),
+        ("/nomad.slice/{uid}.web.scope", (Some(UID), None, Some(Nomad), Some(Systemd), None)),
+        ("/nomad/reserve/{uid}.web-2", (Some(UID), None, Some(Nomad), Some(Cgroupfs), None)),
     ];
     for (path, facts) in table {
         expect(path, *facts);
@@ -133,6 +146,11 @@ fn a_container_in_a_container_knows_the_outer_one() {
     let in_minikube = format!("{minikube}/docker-{{in}}.scope/init.scope");
     assert_eq!(nesting(&in_minikube), [(inner.clone(), None), (id.clone(), None)]);
     assert_eq!(nesting("/docker/{id}/docker/{in}"), [(inner, None), (id.clone(), None)]);
+    let in_proxmox = "/lxc/103/ns/system.slice/docker-{id}.scope";
+    assert_eq!(nesting(in_proxmox), [(id.clone(), None), (Some("103".to_owned()), None)]);
+    let in_lxc = "/lxc/103/ns/lxc.payload.inner";
+    let name = |name: &str| Some(name.to_owned());
+    assert_eq!(nesting(in_lxc), [(name("inner"), None), (name("103"), None)]);
     assert_eq!(nesting("/kubepods/pod{uid}/{id}"), [(id, None)], "a pod is not a container");
 }
 
@@ -155,8 +173,35 @@ fn a_monitor_is_not_the_workload() {
         expect(path, *facts);
         assert_eq!(read(path).and_then(|container| container.role), Some(Role::Monitor), "{path}");
     }
+    let of = [
+        ("/machine.slice/libpod-conmon-{id}.scope", Some(ID)),
+        ("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-conmon-{id}.scope", Some(ID)),
+        ("/kubepods/burstable/pod{uid}/crio-conmon-{id}", Some(ID)),
+        ("/lxc.monitor/101", Some("101")),
+        ("/lxc.monitor.hermes", Some("hermes")),
+        ("/libpod_parent/conmon", None),
+    ];
+    for (path, id) in of {
+        assert_eq!(read(path).and_then(|container| container.of_id).as_deref(), id, "{path}");
+    }
     let in_docker = "/docker/{id}/machine.slice/libpod-conmon-{in}.scope";
     assert_eq!(nesting(in_docker), [(None, Some(Role::Monitor)), (Some(ID.to_owned()), None)]);
+}
+
+#[test]
+fn kata_has_a_sandbox_and_its_overhead() {
+    let path = "/kubepods/besteffort/pod{uid}/kata_{id}";
+    expect(path, (Some(ID), Some(UID), Some(Kata), Some(Cgroupfs), Some(BestEffort)));
+    assert_eq!(read(path).and_then(|container| container.role), Some(Role::Sandbox));
+    for path in ["/kata_overhead/{id}", "/kata.slice/kata-overhead.slice/runtime-rs-{id}.scope"] {
+        let overhead = read(path).unwrap_or_else(|| panic!("{path}"));
+        assert_eq!(
+            (facts(&overhead), overhead.role),
+            ((None, None, Some(Kata), None, None), Some(Role::Overhead))
+        );
+        assert_eq!(overhead.title().as_deref(), Some("overhead of 17db96a24ae1"));
+        assert_eq!(overhead.of_id.as_deref(), Some(ID));
+    }
 }
 
 #[test]
@@ -191,6 +236,14 @@ fn unknown_stays_unknown() {
         "/machine.slice/machine-libpod_pod_{id}.slice",
         "/user.slice/lxc.monitor.a",
         "/docker-{id}0.scope",
+        "/kata_overhead",
+        "/kata_overhead/name",
+        "/kata_{id}0",
+        "/lxc.monitor",
+        "/nomad.slice/share.slice",
+        "/nomad.slice/share.slice/{uid}.scope",
+        "/somewhere.slice/{uid}.web.scope",
+        "/system.slice/docker-VY53LJGIVQN5Q9AXWRX1MF40L.scope",
         "/somebody-{id}.scope",
     ] {
         assert_eq!(read(path), None, "{path}");
@@ -209,6 +262,9 @@ fn path() -> impl Strategy<Value = Vec<u8>> {
         Just(b".slice".to_vec()),
         Just(b"lxc".to_vec()),
         Just(b"/libpod-conmon-".to_vec()),
+        Just(b"/lxc.monitor/".to_vec()),
+        Just(b"/kata_overhead/".to_vec()),
+        Just(b"/nomad.slice/".to_vec()),
         proptest::collection::vec(any::<u8>(), 0..40),
     ];
     proptest::collection::vec(word, 0..12).prop_map(|words| words.concat())
@@ -233,7 +289,8 @@ proptest! {
     #[test]
     fn nesting_is_sound(path in path()) {
         for container in container_of_path(&path).iter().flat_map(Container::and_outer) {
-            prop_assert!(container.role.is_none() || container.id.is_none());
+            prop_assert!(!container.is_beside() || container.id.is_none());
+            prop_assert!(container.is_beside() || container.of_id.is_none());
             prop_assert!(container.outer.as_ref().is_none_or(|outer| outer.id.is_some()));
         }
     }

@@ -1,6 +1,6 @@
 //! Questions about a memcg to the node.
 
-use super::{Container, Role, Runtime, container_of_path};
+use super::{Container, Runtime, container_of_path};
 
 /// A question: everything needed to find the container's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,11 +21,14 @@ impl Question {
             let asks = !name.is_empty() && !silent.iter().any(|suffix| name.ends_with(suffix));
             return asks.then(|| Self { path: path.into(), ids: Vec::new(), pod_uid: None });
         };
-        if container.role == Some(Role::Monitor) && container.pod_uid.is_none() && container.outer.is_none() {
+        // kata runs the containers of others, who have the names.
+        let runtime = |container: &Container| container.runtime.filter(|&runtime| runtime != Runtime::Kata);
+        let id = |container: &Container| container.id.clone().or_else(|| container.of_id.clone());
+        let ids: Vec<_> =
+            container.and_outer().filter_map(|one| id(one).map(|id| (id, runtime(one)))).collect();
+        if ids.is_empty() && container.is_beside() && container.pod_uid.is_none() {
             return None;
         }
-        let ids = |container: &Container| container.id.clone().map(|id| (id, container.runtime));
-        let ids = container.and_outer().filter_map(ids).collect();
         Some(Self { path: path.into(), ids, pod_uid: container.pod_uid.clone() })
     }
 
@@ -53,7 +56,15 @@ mod tests {
         let ask = |path: &str| Question::about(path.as_bytes());
         assert_eq!(ask("/").map(|question| question.is_promising()), None);
         assert_eq!(ask("/system.slice/nginx.service"), None);
-        assert_eq!(ask(&format!("/machine.slice/libpod-conmon-{id}.scope")), None);
+        assert_eq!(ask("/libpod_parent/conmon"), None, "of no container in particular");
+        let ids = |path: &str| ask(&path.replace("{id}", id)).map(|question| question.ids);
+        let conmon = Some(vec![(id.to_owned(), Some(Runtime::Podman))]);
+        assert_eq!(
+            ids("/machine.slice/libpod-conmon-{id}.scope"),
+            conmon,
+            "of the container that it watches"
+        );
+        assert_eq!(ids("/kata_overhead/{id}"), Some(vec![(id.to_owned(), None)]));
         assert_eq!(ask("/default/ct1").map(|question| question.is_promising()), Some(false));
         let nested = ask(&format!("/docker/{id}/kubepods/pod{uid}/crio-{id}")).expect("a question");
         let ids: Vec<_> = nested.ids.iter().map(|(_, runtime)| *runtime).collect();

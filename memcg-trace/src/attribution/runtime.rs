@@ -14,6 +14,9 @@ pub enum Runtime {
     Podman,
     BuildKit,
     Lxc,
+    /// Kata Containers: the sandbox is a virtual machine.
+    Kata,
+    Nomad,
     /// Standalone runc, without a manager that has names.
     Runc,
 }
@@ -28,6 +31,8 @@ pub enum Role {
     Sandbox,
     /// The process that monitors a container: conmon, a shim, lxc.monitor. It has no container id of its own.
     Monitor,
+    /// What the virtual machine of a sandbox costs beside what its containers may have. It has no id of its own.
+    Overhead,
 }
 
 /// The cgroup driver of kubelet or the runtime: `mkdir`, or a slice or scope requested from systemd.

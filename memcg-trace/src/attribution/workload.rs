@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Container, Role, Unit};
+use super::{Container, Role, Runtime, Unit, family, unit_family};
 
 /// Something that repeatedly creates containers or units: a Deployment, a CronJob, a service of a compose project, a
 /// unit.
@@ -23,6 +23,8 @@ pub enum Part {
     Pod,
     Sandbox,
     Monitor,
+    /// What a sandbox costs beside its containers.
+    Overhead,
     Unit,
 }
 
@@ -38,6 +40,7 @@ impl Workload {
         let part = match (container.role, &container.id) {
             (Some(Role::Sandbox), _) => Part::Sandbox,
             (Some(Role::Monitor), _) => Part::Monitor,
+            (Some(Role::Overhead), _) => Part::Overhead,
             (_, None) => Part::Pod,
             (_, Some(_)) => Part::Container,
         };
@@ -47,8 +50,11 @@ impl Workload {
         };
         let label = |name: &str| container.labels.as_ref()?.get(name).map(String::as_str);
         let of_compose = || Some(format!("{}/{}", label(COMPOSE[0])?, label(COMPOSE[1])?));
-        let name = of_pod().or_else(of_compose).or_else(|| container.name.clone());
-        Self { name: name.or_else(|| container.image.clone()), part: Some(part) }
+        let named = || container.name.as_deref().map(family::of_name);
+        // The steps of all builds: their ids are all that the node knows of them.
+        let of_builds = || (container.runtime == Some(Runtime::BuildKit)).then(|| "buildkit".to_owned());
+        let name = of_pod().or_else(of_compose).or_else(named).or_else(|| container.image.clone());
+        Self { name: name.or_else(of_builds), part: Some(part) }
     }
 }
 
@@ -90,28 +96,6 @@ fn without(name: &str, end_is: impl Fn(&str) -> bool) -> Option<&str> {
     (!owner.is_empty() && end_is(end)).then_some(owner)
 }
 
-/// The unit, with `*` instead of numbers and ids of transient units and containers' scopes: digits of a session or
-/// `systemd-run`, and 12 or more hex digits.
-pub fn unit_family(unit: &str) -> String {
-    const NUMBERED: &[&str] = &["session-", "run-u", "run-r", "run-p"];
-    let (stem, suffix) = unit.rsplit_once('.').unwrap_or((unit, ""));
-    if let Some(prefix) = NUMBERED.iter().find(|prefix| {
-        stem.strip_prefix(**prefix).is_some_and(|rest| {
-            rest.starts_with(|c: char| c.is_ascii_hexdigit())
-                && rest.bytes().all(|byte| byte.is_ascii_hexdigit() || b"-i".contains(&byte))
-        })
-    }) {
-        return format!("{prefix}*.{suffix}");
-    }
-    let hex = |byte: &u8| byte.is_ascii_hexdigit();
-    match stem.rsplit_once(['-', '@']) {
-        Some((kind, id)) if id.len() >= 12 && id.as_bytes().iter().all(hex) => {
-            format!("{}*.{suffix}", &stem[..=kind.len()])
-        }
-        _ => unit.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,19 +123,29 @@ mod tests {
     }
 
     #[test]
-    fn families_of_units() {
+    fn workloads_of_paths() {
+        let id = "17db96a24ae1e9f0c2b3a4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f70819";
+        let uuid = "6a4ce4a0-ba47-11ea-b2a7-0cc47ac5979e";
         let table = [
-            ("nginx.service", "nginx.service"),
-            ("postgresql@9.4-main.service", "postgresql@9.4-main.service"),
-            ("session-12.scope", "session-*.scope"),
-            ("run-u123.service", "run-u*.service"),
-            ("run-rb7c7a2bf0d5c4f4e8a9b0c1d2e3f4a5b.scope", "run-r*.scope"),
-            ("run-docker.mount", "run-docker.mount"),
-            ("docker-17db96a24ae1e9f0.scope", "docker-*.scope"),
-            ("user@1000.service", "user@1000.service"),
+            ("/lxc.payload.db", Some("db"), Part::Container),
+            ("/lxc.payload.shop_db", Some("shop_db"), Part::Container),
+            ("/lxc/103/ns/system.slice/cron.service", Some("103"), Part::Container),
+            ("/lxc.monitor/101", Some("101"), Part::Monitor),
+            ("/machine.slice/libpod-conmon-{id}.scope", None, Part::Monitor),
+            ("/kata_overhead/{id}", None, Part::Overhead),
+            ("/system.slice/docker-vy53ljgivqn5q9axwrx1mf40l.scope", Some("buildkit"), Part::Container),
+            ("/nomad.slice/share.slice/{uuid}.web.scope", Some("web"), Part::Container),
+            (
+                "/user.slice/user-0.slice/snap.firefox.firefox-{uuid}.scope",
+                Some("snap.firefox.firefox-*.scope"),
+                Part::Unit,
+            ),
         ];
-        for (unit, family) in table {
-            assert_eq!(unit_family(unit), family);
+        for (path, name, part) in table {
+            let path = path.replace("{id}", id).replace("{uuid}", uuid);
+            let (container, unit) = (container_of_path(path.as_bytes()), unit_of_path(path.as_bytes()));
+            let workload = Workload::of(container.as_ref(), unit.as_ref());
+            assert_eq!((workload.name.as_deref(), workload.part), (name, Some(part)), "{path}");
         }
     }
 

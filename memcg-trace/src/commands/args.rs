@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context as _, Result};
 
 use crate::{
-    report::text::Color,
+    report::text::{Color, Page, ROWS},
     source::names::{NameSources, Resolver},
 };
 
@@ -28,12 +28,16 @@ impl BtfArg {
     }
 }
 
-/// `--output` and `--color`
+/// `--output`, `--wide` and `--color`
 #[derive(Clone, Debug, clap::Args)]
 pub struct OutputArgs {
     /// Output format; json is one object a line
     #[arg(short = 'o', long = "output", value_enum, value_name = "OUTPUT", default_value_t = Format::Text)]
     pub format: Format,
+
+    /// Do not cut lines to the width of the terminal; a pipe always gets whole lines
+    #[arg(long)]
+    wide: bool,
 
     #[command(flatten)]
     color: ColorArg,
@@ -47,8 +51,10 @@ pub enum Format {
 }
 
 impl OutputArgs {
-    pub fn color(&self) -> Color {
-        self.color.color()
+    /// What the text is written on.
+    pub fn page(&self) -> Page {
+        let page = self.color.page();
+        Page { width: page.width.filter(|_| !self.wide), ..page }
     }
 }
 
@@ -61,8 +67,14 @@ pub struct ColorArg {
 }
 
 impl ColorArg {
+    /// A person sees as much as the terminal is wide, a pipe gets everything.
+    pub fn page(&self) -> Page {
+        let columns = terminal_columns();
+        Page { color: self.color(), width: columns, rows: columns.map(|_| ROWS) }
+    }
+
     /// The usual rules: NO_COLOR (no-color.org) wins over a terminal, `--color` over both.
-    pub fn color(&self) -> Color {
+    fn color(&self) -> Color {
         let on = match self.color {
             clap::ColorChoice::Always => true,
             clap::ColorChoice::Never => false,
@@ -73,6 +85,14 @@ impl ColorArg {
         };
         if on { Color::On } else { Color::Off }
     }
+}
+
+/// `None`: standard output is no terminal, or has no known width.
+fn terminal_columns() -> Option<usize> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: TIOCGWINSZ writes a struct winsize, and `size` is one that lives.
+    let answer = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCGWINSZ, &mut size) };
+    (answer == 0 && size.ws_col > 0).then_some(size.ws_col.into())
 }
 
 /// `--host-root` and `--no-names`

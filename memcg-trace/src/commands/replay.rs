@@ -47,7 +47,7 @@ impl Args {
         if let Some(grace) = self.grace {
             start.grace_ns = u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX);
         }
-        let mut book = Book::new(start, self.shown.by);
+        let mut book = Book::new(start, self.shown.rollup());
         let out = io::BufWriter::new(io::stdout());
         let mut printer = Printer::new(book.start(), &self.shown, self.count, out)?;
         match replay(&mut reader, &mut book, &mut printer)? {

@@ -40,7 +40,8 @@ pub struct Args {
     /// List live memcgs with no processes and no children: forgotten directories, not the leak
     ///
     /// Without systemd's slices, mounts and the like, which are empty by design. The age is the directory's mtime, or
-    /// that of a directory created later: the real age may be higher, as the kernel loses mtimes under memory pressure.
+    /// that of a directory created later: the real age may be higher, as the kernel loses mtimes under memory pressure,
+    /// and has none for a directory that nobody looked at.
     #[arg(long, conflicts_with = "all")]
     pub empty: bool,
 
@@ -65,6 +66,10 @@ pub struct Args {
 
     #[command(flatten)]
     pub btf: BtfArg,
+
+    /// Show all rows also on a terminal, where lists end after 20; a pipe always gets all
+    #[arg(long)]
+    pub all_rows: bool,
 
     #[command(flatten)]
     pub output: OutputArgs,
@@ -95,11 +100,13 @@ How to read it:
   ID             the memcg ID while the memcg owns it (65,535 exist); a dying one only keeps it for swapped-out pages,
                  before Linux 4.7 until it is freed
   REFS           references that pin a dying memcg; before Linux 7.1, one per charged folio (one or more pages)
-  CHARGED        its counter, descendants included; since 7.1 pages are reparented when a memcg dies, and may
-                 stay in its counter: charged does not mean held
+  CHARGED        its counter, descendants included; since 7.1 pages are reparented when a memcg dies, and stay in
+                 its counter: `holds` is the most that it can still hold by its references
   CHARGED FOR    the largest kinds, as in memory.stat
   PINNED BY      what these references come from; memcg-trace explain shows all of them, and what frees them
-  empty          `rmdir` removes these directories; dying memcgs have none
+  empty          directories without processes, but pages may be charged to them: empty them first (v1: echo 0 >
+                 memory.force_empty; v2 since 5.19: echo 1T > memory.reclaim), then rmdir; a memcg that is still
+                 charged when it is removed stays as a dying one
 
 A memcg that was just removed is dying for about 100 ms: scan twice, or use `trace`, which knows ages.
 
@@ -183,7 +190,10 @@ impl Args {
     fn print(&self, view: &ScanView<'_>) -> Result<()> {
         let mut out = BufWriter::new(io::stdout());
         match self.output.format {
-            Format::Text => text::scan(&mut out, view, self.output.color())?,
+            Format::Text => {
+                let page = self.output.page().all_rows(self.all_rows || self.top.is_some());
+                text::scan(&mut out, view, page)?
+            }
             Format::Json => json::scan(&mut out, view)?,
         }
         Ok(out.flush()?)

@@ -30,7 +30,7 @@ use crate::{
 /// memcg is freed. "memcg-trace whois" shows what is known about a path, and from where.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Time after which a removed memcg that is not freed counts as leaked
+    /// Time after which a removed memcg that is not freed, or a destroyed slab cache that is not released, counts as leaked
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     pub grace: Duration,
 
@@ -57,8 +57,8 @@ pub struct Args {
     /// Also follow slab caches: one line per cache that is created, destroyed, released or leaked, and a section in the
     /// summary
     ///
-    /// A cache counts as leaked if it is not released within 5 seconds of being destroyed. See `slab` for details, and
-    /// for caches only. They are not part of a recording.
+    /// A destroyed cache that is not released within --grace counts as leaked. See `slab` for details, and for caches only.
+    /// They are not part of a recording.
     #[arg(long)]
     pub slab: bool,
 
@@ -121,7 +121,7 @@ impl Args {
             },
             btf: self.btf.file(),
             slab: self.slab,
-            by: self.shown.by,
+            by: self.shown.rollup(),
             record: self.record.as_deref(),
             names: self.names.resolver()?,
         })?;

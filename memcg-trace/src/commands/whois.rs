@@ -78,7 +78,7 @@ impl Args {
             error,
         };
         match self.output.format {
-            Format::Text => text::whois(out, &view, self.output.color())?,
+            Format::Text => text::whois(out, &view, self.output.page())?,
             Format::Json => json::whois(out, &view)?,
         }
         Ok(exit)

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use serde::Serialize;
 
-use super::node::{Memcgs, Node, Trend};
+use super::node::{CGROUP, Memcgs, Node, Trend};
 use crate::{
     cause::pin_totals,
     event::ID_LIMIT,
@@ -67,7 +67,9 @@ impl Limits {
 
 /// Percentage from which it is worth a look.
 const IDS_NOTE_PERCENT: u64 = 50;
-const SLAB_CACHES_NOTE: u64 = 2_000;
+pub(super) const SLAB_CACHES_NOTE: u64 = 2_000;
+/// Minimum growth of IDs between the looks for a forecast; fewer come and go.
+const LEAST_GROWTH: i64 = 10;
 /// Factor by which dying cgroups of another controller exceed memcgs if the problem is not memory.
 const ELSEWHERE: u64 = 2;
 
@@ -77,7 +79,7 @@ pub(super) fn of(node: &Node, limits: &Limits) -> Vec<Finding> {
     let findings = [
         Some(live(memcgs)),
         Some(dying(node, limits)),
-        memcgs.held_bytes.map(|held| memory(held, node.memory_bytes)),
+        memcgs.held_bytes.map(|held| memory(held, memcgs.held_bytes_max, node.memory_bytes)),
         Some(ids(node)),
         memcgs.empty.map(|empty| forgotten(empty, limits)),
         elsewhere(node, limits),
@@ -152,12 +154,17 @@ fn pinned_by(memcgs: &Memcgs) -> String {
     format!("; {by} {}", pins.collect::<Vec<_>>().join(", "))
 }
 
-fn memory(held: u64, machine: Option<u64>) -> Finding {
-    let sick = machine.is_some_and(|machine| held >= machine / 100 * Limits::MEMORY_PERCENT && held > 0);
-    let mut text = match held {
-        0 => Size { bytes: 0 }.to_string(),
-        // One page per reference; folios are larger.
-        _ => format!("at least {}", Size { bytes: held }),
+/// Between one page and one huge page for each reference.
+fn memory(held: u64, most: Option<u64>, machine: Option<u64>) -> Finding {
+    let much = |bytes: u64| {
+        machine.is_some_and(|machine| bytes >= machine / 100 * Limits::MEMORY_PERCENT && bytes > 0)
+    };
+    let sick = much(held);
+    let mut text = match most {
+        _ if held == 0 => Size { bytes: 0 }.to_string(),
+        Some(most) if most == held => Size { bytes: held }.to_string(),
+        Some(most) => format!("{} to {}, by their references", Size { bytes: held }, Size { bytes: most }),
+        None => format!("at least {}", Size { bytes: held }),
     };
     if let Some(machine) = machine {
         text += &format!(" of {}", Size { bytes: machine });
@@ -165,7 +172,12 @@ fn memory(held: u64, machine: Option<u64>) -> Finding {
     if sick {
         text += &format!(" (sick from {} % on)", Limits::MEMORY_PERCENT);
     }
-    finding(FindingKind::HeldMemory, if sick { Severity::Sick } else { Severity::Good }, text)
+    let severity = match (sick, most.is_some_and(much)) {
+        (true, _) => Severity::Sick,
+        (false, true) => Severity::Note,
+        (false, false) => Severity::Good,
+    };
+    finding(FindingKind::HeldMemory, severity, text)
 }
 
 fn ids(node: &Node) -> Finding {
@@ -194,13 +206,16 @@ fn ids(node: &Node) -> Finding {
         text += &format!(" (sick from {} % on)", Limits::IDS_PERCENT);
     }
     text += &growth(node.trend, |trend| trend.ids);
+    // Two looks are no trend: what came in between may go again.
     if let (Some(used), Some(trend)) = (ids_used, node.trend)
-        && let Some(grown @ 1..) = trend.ids
+        && let Some(grown @ LEAST_GROWTH..) = trend.ids
     {
         let left = u128::from(ID_LIMIT.saturating_sub(used));
         let ns = left * u128::from(trend.span_ns) / u128::from(grown.unsigned_abs());
-        text +=
-            &format!("; at this rate mkdir fails in {}", Time { ns: u64::try_from(ns).unwrap_or(u64::MAX) });
+        text += &format!(
+            "; if it goes on like this, mkdir fails in {}",
+            Time { ns: u64::try_from(ns).unwrap_or(u64::MAX) }
+        );
     }
     finding(FindingKind::MemcgIds, severity, text)
 }
@@ -210,21 +225,67 @@ fn forgotten(empty: u64, limits: &Limits) -> Finding {
     finding(FindingKind::Empty, severity, format!("{} live, with no processes and no children", Count(empty)))
 }
 
+/// What keeps cgroups that no memcg keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Keeper {
+    Controller(String),
+    /// This kernel counts cgroups only.
+    Unnamed,
+    /// The kernel counts by controller, and of these cgroups by none: they are referred to themselves.
+    None,
+}
+
+/// Many more dying cgroups than memcgs.
+pub(super) struct Elsewhere {
+    count: u64,
+    pub keeper: Keeper,
+}
+
+impl Elsewhere {
+    /// `None`: it is the memcgs, or nothing at all.
+    pub fn of(node: &Node) -> Option<Self> {
+        let by = &node.dying_by_controller;
+        let memory = node.memcgs.staying.unwrap_or(0);
+        let many = |count: u64, than: u64| count >= 10 && count > than.saturating_mul(ELSEWHERE);
+        let controllers = by.iter().filter(|(name, _)| *name != CGROUP);
+        let named =
+            controllers.clone().filter(|(name, _)| *name != "memory").max_by_key(|(_, count)| **count);
+        let most = controllers.map(|(_, count)| *count).max();
+        let all = by.get(CGROUP).copied().unwrap_or(0);
+        // A cgroup that several controllers keep is in the count of each: at least so many are in none.
+        let none = all.saturating_sub(most.unwrap_or(0));
+        if most.is_none() {
+            return many(all, memory).then_some(Self { count: all, keeper: Keeper::Unnamed });
+        }
+        match named {
+            Some((name, &count)) if many(count, memory) && count >= none => {
+                Some(Self { count, keeper: Keeper::Controller(name.clone()) })
+            }
+            _ => many(none, memory).then_some(Self { count: none, keeper: Keeper::None }),
+        }
+    }
+}
+
 /// Zombies of another controller.
 fn elsewhere(node: &Node, limits: &Limits) -> Option<Finding> {
-    let others = node.dying_by_controller.iter().filter(|(name, _)| *name != "memory");
-    let (name, &count) = others.max_by_key(|(_, count)| **count)?;
-    let memory = node.memcgs.staying.unwrap_or(0);
-    if count <= memory.saturating_mul(ELSEWHERE) || count < 10 {
-        return None;
-    }
+    let Elsewhere { count, keeper } = Elsewhere::of(node)?;
     let severity = if count >= limits.max_dying { Severity::Sick } else { Severity::Note };
-    let name = if name == "cgroup" { "an unknown controller" } else { name };
-    let text = format!(
-        "not memory: {} cgroups are dying by {name}, and only {} memcgs",
-        Count(count),
-        Count(memory)
-    );
+    let by = match &keeper {
+        Keeper::Controller(name) => format!("{} cgroups are dying by {name}", Count(count)),
+        Keeper::Unnamed => {
+            format!("{} cgroups are dying by an unknown controller", Count(count))
+        }
+        Keeper::None => format!("{} cgroups are dying without any controller in them", Count(count)),
+    };
+    let mut others: Vec<_> = node.dying_by_controller.iter().filter(|(name, _)| *name != CGROUP).collect();
+    others.sort_by_key(|(_, count)| Reverse(**count));
+    let others = others.iter().filter(|(name, count)| **count > 0 && *name != "memory");
+    let others = others.map(|(name, count)| format!("{name} {}", Count(**count))).collect::<Vec<_>>();
+    let memory = Count(node.memcgs.staying.unwrap_or(0));
+    let mut text = format!("not memory: {by}, and only {memory} memcgs");
+    if others.len() > 1 || keeper == Keeper::None && !others.is_empty() {
+        text += &format!(" (by controller: {})", others.join(", "));
+    }
     Some(finding(FindingKind::OtherControllers, severity, text))
 }
 
@@ -263,7 +324,7 @@ fn kmem(node: &Node) -> Finding {
 
 fn mkdir(errno: u32, memcgs: &Memcgs) -> Finding {
     let (used, held_by_dying) = (memcgs.ids_used, memcgs.ids_held_by_dying);
-    let ids = Ids { used, limit: ID_LIMIT, held_by_dying, exhausted_in_ns: None };
+    let ids = Ids { used, limit: ID_LIMIT, held_by_dying, exhaustion: None };
     let AllocError { name, meaning, .. } = AllocError::decode(errno, &ids, memcgs.dying);
     finding(FindingKind::Mkdir, Severity::Sick, format!("no cgroup can be created, {name}: {meaning}"))
 }

@@ -7,6 +7,9 @@ use crate::{
     record::{Kmem, Version},
 };
 
+/// Stands for all cgroups of a v2 hierarchy among the controllers of [`Node::dying_by_controller`].
+pub const CGROUP: &str = "cgroup";
+
 /// A node, examined twice.
 #[derive(Clone, Debug, Default)]
 pub struct Node {
@@ -44,6 +47,8 @@ pub struct Memcgs {
     pub ids_held_by_dying: Option<u64>,
     /// Minimum memory held by dying memcgs: pages charged to them, but not more than they have references.
     pub held_bytes: Option<u64>,
+    /// The most that it can be: each reference may be one of a huge page.
+    pub held_bytes_max: Option<u64>,
     /// What pins each of those that stay, by what refers to them; `None`: that could not be looked at.
     pub pinned: Option<Vec<Pinned>>,
     /// What pins those that stay, as counters make likely.

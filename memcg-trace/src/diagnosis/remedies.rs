@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::cause::{Hint, Pin, pin_totals};
 
 use super::{
-    findings::{Finding, FindingKind, Severity},
+    findings::{Elsewhere, Finding, FindingKind, Keeper, SLAB_CACHES_NOTE, Severity},
     known_bugs::{Known, KnownBug},
     node::{Memcgs, Node},
     remedy_kind::RemedyKind,
@@ -18,7 +18,7 @@ use super::{
 pub struct Remedy {
     pub remedy: RemedyKind,
     pub action: String,
-    /// What it helps against, and what not.
+    /// FindingKind it helps against, and what not.
     pub helps: &'static str,
     pub cost: &'static str,
 }
@@ -103,24 +103,20 @@ fn against_hint(hint: Hint) -> &'static [RemedyKind] {
 
 fn remedy(kind: RemedyKind, node: &Node, causes: &[&KnownBug]) -> Remedy {
     let (action, helps, cost): (String, _, _) = match kind {
-        RemedyKind::Find => (
-            "memcg-trace scan --by container; --by parent; --sort charged --top 20".into(),
-            "shows who owns the dying memcgs: first stop creating more",
-            "none, it only reads",
-        ),
+        RemedyKind::Find => find(node),
         RemedyKind::Explain => (
             "memcg-trace explain; --by file; --by holder".into(),
             "names what pins each of them, who has it, and the command that frees it",
             "none, it only reads",
         ),
         RemedyKind::LookElsewhere => (
-            format!("look at the controller \"{}\": the memory controller is not what pins cgroups", elsewhere(node)),
+            elsewhere(node),
             "the remedies below that concern memory do not help",
             "none, it only reads",
         ),
         RemedyKind::RemoveEmpty => (
-            "rmdir what memcg-trace scan --empty lists".into(),
-            "frees memcg IDs; does not help against dying memcgs",
+            "empty what memcg-trace scan --empty lists (v1: memory.force_empty, v2: memory.reclaim), then rmdir it".into(),
+            "frees memcg IDs; does not help against dying memcgs, and creates more where pages are still charged",
             "a runtime may want one of them later; rmdir fails for those in use",
         ),
         RemedyKind::RemoveFiles => (
@@ -189,9 +185,37 @@ fn remedy(kind: RemedyKind, node: &Node, causes: &[&KnownBug]) -> Remedy {
     Remedy { remedy: kind, action, helps, cost }
 }
 
-fn elsewhere(node: &Node) -> &str {
-    let others = node.dying_by_controller.iter().filter(|(name, _)| *name != "memory");
-    others.max_by_key(|(_, count)| **count).map_or("?", |(name, _)| name)
+/// By what there is to find.
+fn find(node: &Node) -> (String, &'static str, &'static str) {
+    let (action, helps) = if node.memcgs.dying != Some(0) {
+        (
+            "memcg-trace scan --by container; --by parent; --sort charged --top 20",
+            "shows who owns the dying memcgs: first stop creating more",
+        )
+    } else if node.slab_caches.is_some_and(|caches| caches >= SLAB_CACHES_NOTE) {
+        ("memcg-trace slab; slab --watch 60", "says which slab caches there are many of, and who makes them")
+    } else {
+        (
+            "memcg-trace scan --all --by parent; --all --by workload; --empty",
+            "says whose the live memcgs are: no memcg is dying",
+        )
+    };
+    (action.to_owned(), helps, "none, it only reads")
+}
+
+fn elsewhere(node: &Node) -> String {
+    match Elsewhere::of(node).map(|elsewhere| elsewhere.keeper) {
+        Some(Keeper::Controller(name)) => {
+            format!("look at the controller \"{name}\": the memory controller is not what pins cgroups")
+        }
+        Some(Keeper::Unnamed) => {
+            "find the controller that keeps cgroups: this kernel counts them, and not by controller".to_owned()
+        }
+        Some(Keeper::None) | None => "find what refers to the cgroups themselves: tasks in a removed cgroup (grep -l deleted \
+             /proc/*/cgroup), cgroup namespaces (lsns -t cgroup), sockets that outlive who made them (ss -ae), eBPF programs \
+             attached to cgroups (bpftool cgroup tree)"
+            .to_owned(),
+    }
 }
 
 /// The release to upgrade to, for each bug that it fixes.

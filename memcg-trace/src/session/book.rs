@@ -7,7 +7,7 @@ use memcg_trace_common::ABSENT;
 
 use super::Rollup;
 use crate::{
-    attribution::{ByOwner, Container, Names, Question},
+    attribution::{Container, Names, Question},
     event::{Event, Key},
     record::{Learned, Record, Start},
     tracker::{Change, Found, Memcg, State, Tracker, TrackerConfig, What},
@@ -26,8 +26,8 @@ pub struct Book {
 }
 
 impl Book {
-    /// Creates it. `by`: count freed memcgs by owner.
-    pub fn new(mut start: Start, by: Option<ByOwner>) -> Self {
+    /// Creates it. `rollup` counts freed memcgs by owner.
+    pub fn new(mut start: Start, rollup: Option<Rollup>) -> Self {
         let tracker = Tracker::new(TrackerConfig {
             backend: start.backend,
             grace_ns: start.grace_ns,
@@ -35,7 +35,7 @@ impl Book {
             live_at_start: start.live.filter(|_| start.layout.layout.memcg_id != ABSENT),
             paths: mem::take(&mut start.paths),
         });
-        let (now_ns, rollup) = (start.started_ns, by.map(Rollup::new));
+        let now_ns = start.started_ns;
         Self { start, tracker, names: Names::default(), rollup, now_ns, changes: Vec::new() }
     }
 

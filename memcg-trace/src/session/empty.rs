@@ -6,7 +6,7 @@ use std::{
     fs,
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::Path,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use crate::{
@@ -20,6 +20,9 @@ use crate::{
 /// start with a process and are removed with the last one, unless forgotten.
 const EMPTY_UNITS: &[&[u8]] =
     &[b".slice", b".mount", b".automount", b".socket", b".swap", b".path", b".timer"];
+
+/// Times of inodes are those of the last tick of the clock: 10 ms at CONFIG_HZ=100.
+const CLOCK_TICK: Duration = Duration::from_millis(20);
 
 /// Empty memcgs.
 pub struct Empty {
@@ -40,8 +43,10 @@ impl Empty {
     }
 
     /// Determines ages from the mtimes of directories. kernfs keeps an mtime only while the inode is cached, so a
-    /// directory may be older; but it is at least as old as any directory created after it.
+    /// directory may be older; but it is at least as old as any directory created after it. An inode that is created by
+    /// this very lookup has the time of the lookup, which says nothing.
     pub fn find_ages(&mut self, tracker: &Tracker, controller: &Controller) {
+        let looked = SystemTime::now() - CLOCK_TICK;
         let mut keys: Vec<Key> = self.memcgs.keys().copied().collect();
         keys.sort_unstable_by_key(|key| key.serial);
         let mut oldest_ns = None;
@@ -52,6 +57,7 @@ impl Empty {
                 (Some(metadata.ino()) == memcg.cgroup_id).then_some(metadata)
             });
             let mtime = directory.and_then(|directory| directory.modified().ok());
+            let mtime = mtime.filter(|&mtime| mtime < looked);
             let age = mtime.and_then(|mtime| SystemTime::now().duration_since(mtime).ok());
             oldest_ns = oldest_ns.max(age.and_then(|age| u64::try_from(age.as_nanos()).ok()));
             self.memcgs.insert(key, oldest_ns);

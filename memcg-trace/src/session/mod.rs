@@ -4,6 +4,7 @@
 //! everything that shows, counts or serves changes is an [`Observer`].
 
 mod book;
+mod cgroup_glob;
 mod empty;
 mod evidence;
 mod names;
@@ -22,6 +23,7 @@ use anyhow::Result;
 use tokio::time::{Instant, sleep};
 
 pub use book::Book;
+pub use cgroup_glob::CgroupGlob;
 pub use empty::Empty;
 pub use names::names_of_all;
 pub use observer::{Observer, SlabObserver};
@@ -34,7 +36,6 @@ pub use survey::Survey;
 
 use self::{evidence::LeakEvidence, names::NameFinder, observer::tell, recorder::Recorder};
 use crate::{
-    attribution::ByOwner,
     event::Key,
     kernel::{Kernel, clock, privileges},
     record::{End, Record, Snapshot, Start},
@@ -47,8 +48,7 @@ const POLL_PRESSED: Duration = Duration::from_millis(1);
 /// Total time that a drain waits for the names of new containers: files take less than a millisecond. Names that take
 /// longer are added with a later event.
 const NAMES_WAIT: Duration = Duration::from_millis(5);
-/// Time after which a destroyed slab cache counts as leaked, ns, and interval for checking families that grow.
-const SLAB_GRACE_NS: u64 = 5_000_000_000;
+/// Interval for checking families of slab caches that grow.
 const SLAB_LOOK: Duration = Duration::from_secs(10);
 
 /// Configuration of a run.
@@ -58,7 +58,7 @@ pub struct Setup<'a> {
     /// Also follow slab caches.
     pub slab: bool,
     /// Count by owner; see [`Book::new`].
-    pub by: Option<ByOwner>,
+    pub by: Option<Rollup>,
     /// File for the recording.
     pub record: Option<&'a Path>,
     /// `None`: do not look up names.
@@ -94,7 +94,8 @@ impl Session {
         let kernel = Kernel::probe(setup.btf)?;
         let (feed, mut start) = Stream::open(&kernel, &setup.wanted)?;
         let evidence = LeakEvidence::open(&kernel, setup.btf, &mut start.unknown);
-        let slab = setup.slab.then(|| SlabWatcher::start(SLAB_GRACE_NS, setup.btf, false)).transpose()?;
+        let slab =
+            setup.slab.then(|| SlabWatcher::start(setup.wanted.grace_ns, setup.btf, false)).transpose()?;
         let recorder = setup.record.map(|path| Recorder::start(path, &start)).transpose()?;
         privileges::drop_unneeded();
         release_memory();

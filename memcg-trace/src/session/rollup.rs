@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::CgroupGlob;
 use crate::{
     attribution::{ByOwner, Container, Owner},
     tracker::Memcg,
@@ -14,17 +15,24 @@ const OWNERS_MAX: usize = 10_000;
 #[derive(Clone, Debug)]
 pub struct Rollup {
     by: ByOwner,
+    /// Only these are counted.
+    only: Option<CgroupGlob>,
     freed: HashMap<Owner, u64>,
 }
 
 impl Rollup {
     pub fn new(by: ByOwner) -> Self {
-        Self { by, freed: HashMap::new() }
+        Self { by, only: None, freed: HashMap::new() }
+    }
+
+    /// The same for the memcgs whose paths match.
+    pub fn only(self, cgroups: Option<CgroupGlob>) -> Self {
+        Self { only: cgroups, ..self }
     }
 
     /// Counts a memcg that is removed from the ledger.
     pub fn forget(&mut self, memcg: &Memcg, container: Option<&Container>) {
-        if memcg.online_ns.is_none() {
+        if memcg.online_ns.is_none() || !self.only.as_ref().is_none_or(|glob| glob.matches(memcg)) {
             return;
         }
         let owner = self.owner(memcg, container);

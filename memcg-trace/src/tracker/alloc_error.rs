@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     fn exhausted(errno: Errno, used: Option<u64>, dying_unseen: Option<u64>) -> Option<bool> {
-        let ids = Ids { used, limit: 65_535, held_by_dying: None, exhausted_in_ns: None };
+        let ids = Ids { used, limit: 65_535, held_by_dying: None, exhaustion: None };
         AllocError::decode(errno as u32, &ids, dying_unseen).exhausted.known()
     }
 

@@ -18,6 +18,7 @@
 //! when the cgroup is removed; until then, such a memcg without a successor counts as live.
 
 mod alloc_error;
+mod forecast;
 mod ids;
 mod ledger;
 mod life;
@@ -30,11 +31,12 @@ mod walk;
 use std::collections::HashMap;
 
 pub use alloc_error::AllocError;
+pub use forecast::Exhaustion;
 pub use ids::Ids;
 pub use memcg::{Change, Found, Id, Memcg, SlabCopies, State, What};
 pub use totals::Totals;
 
-use self::{ids::Forecast, ledger::Ledger, path::Paths, recent::Recent, walk::Loss};
+use self::{forecast::Forecast, ledger::Ledger, path::Paths, recent::Recent, walk::Loss};
 use crate::{
     event::{Event, ID_LIMIT, Key},
     record::{Backend, CacheCopies, Learned, PinsRead, Record, Snapshot},
@@ -168,7 +170,8 @@ impl Tracker {
             }
         }
         self.reconcile(now_ns, out);
-        if let Some(used) = self.ids_used() {
+        // What was lost may have come or gone.
+        if let Some(used) = self.ids_used().filter(|_| !self.loss.is_open()) {
             self.forecast.sample(now_ns, used);
         }
     }
@@ -220,7 +223,7 @@ impl Tracker {
                 Backend::Kprobe if !self.ids_hidden => Some(self.ledger.held_by_dying()),
                 _ => None,
             },
-            exhausted_in_ns: self.forecast.exhausted_in_ns(),
+            exhaustion: self.forecast.exhaustion(),
         }
     }
 

@@ -55,6 +55,7 @@ impl Tracker {
     pub fn walked(&mut self, snapshot: &Snapshot, out: &mut Vec<Change>) {
         let mut seen = HashSet::with_capacity(snapshot.events.len());
         let first = self.first_serial.is_none();
+        self.forecast.restart();
         for event in &snapshot.events {
             let Some(key) = Key::of(event) else { continue };
             seen.insert(key);
@@ -123,6 +124,7 @@ impl Tracker {
             return;
         }
         self.loss.open_ns = None;
+        self.forecast.restart();
         for key in std::mem::take(&mut self.loss.absent) {
             let Some(memcg) = self.ledger.remove(&key) else { continue };
             self.freed.remember(key, memcg.online_ns.is_none());

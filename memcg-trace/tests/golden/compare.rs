@@ -21,6 +21,19 @@ pub fn check_text(text: &[u8], color: Color) {
     assert!(text.chars().all(harmless));
 }
 
+/// Terminals that people have.
+#[allow(dead_code, reason = "each test crate uses its part")]
+pub const WIDTHS: [usize; 3] = [80, 120, 200];
+
+/// No line is longer than the terminal is wide, but for a word that is.
+#[allow(dead_code, reason = "each test crate uses its part")]
+pub fn check_width(text: &[u8], width: usize) {
+    for line in str::from_utf8(text).expect("text is UTF-8").lines() {
+        let fits = line.chars().count() <= width || line.split(' ').any(|word| word.chars().count() > width);
+        assert!(fits, "longer than {width} columns: {line}");
+    }
+}
+
 /// With the file of this name beside this one.
 pub fn compare(file: &str, output: &[u8]) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);

@@ -5,6 +5,7 @@ mod everywhere;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod charges;
 mod container;
 mod doctor;
 mod interruptions;

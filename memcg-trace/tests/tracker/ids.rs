@@ -48,7 +48,10 @@ fn time_until_the_ids_are_exhausted() {
         live_at_start: Some(65_535 - 1_000),
         paths: HashMap::new(),
     });
-    let forecast = |ledger: &Ledger| ledger.tracker.ids().exhausted_in_ns.map(|ns| ns / MS);
+    let forecast = |ledger: &Ledger| {
+        let exhaustion = ledger.tracker.ids().exhaustion;
+        exhaustion.map(|exhaustion| (exhaustion.in_ns / MS, exhaustion.seen_for_ns / MS))
+    };
     let mut serial = 1;
     for second in 0..=20 {
         ledger = ledger.time(1_000 * second);
@@ -59,9 +62,40 @@ fn time_until_the_ids_are_exhausted() {
         }
     }
     // 200 of the 1,000 were used in 20 s.
-    assert_eq!(forecast(&ledger), Some(80_000));
+    assert_eq!(forecast(&ledger), Some((80_000, 20_000)));
     for second in 21..=400 {
         ledger = ledger.time(1_000 * second);
     }
     assert_eq!(forecast(&ledger), None, "no growth in the last five minutes");
+}
+
+/// A node with 300 memcgs, of which the walk tells when the trace has begun already, and something that makes and removes
+/// a cgroup all the time.
+#[test]
+fn what_a_walk_finds_is_no_growth() {
+    let mut ledger = Ledger::with(TrackerConfig {
+        backend: Backend::Kprobe,
+        grace_ns: GRACE_MS * MS,
+        live_at_start: Some(0),
+        paths: HashMap::new(),
+    });
+    let churn = |second: u64| {
+        let job = css(1_000 + second, "job");
+        [
+            job.online().at(1_000 * second + 100),
+            job.rmdir().at(1_000 * second + 200),
+            job.offline_enter().at(1_000 * second + 200),
+            job.offline_id_released().at(1_000 * second + 300),
+            job.free().at(1_000 * second + 1_400),
+        ]
+    };
+    for second in 0..60 {
+        ledger = ledger.time(1_000 * second);
+        if second == 2 {
+            ledger = ledger.walk(2_000, (2..302).map(|serial| css(serial, "old").walked()));
+        }
+        ledger = ledger.events(churn(second));
+        assert_eq!(ledger.tracker.ids().exhaustion, None, "after {second} s");
+    }
+    assert_eq!(ledger.tracker.ids().used, Some(300));
 }

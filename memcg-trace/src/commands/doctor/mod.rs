@@ -113,7 +113,7 @@ impl Args {
     fn print(&self, view: &DoctorView<'_>) -> Result<()> {
         let mut out = BufWriter::new(io::stdout());
         match self.output.format {
-            Format::Text => text::doctor(&mut out, view, self.output.color())?,
+            Format::Text => text::doctor(&mut out, view, self.output.page())?,
             Format::Json => json::doctor(&mut out, view)?,
         }
         Ok(out.flush()?)

@@ -23,6 +23,7 @@ use crate::{
         walk::Walk,
     },
     record::{CacheCopies, Version},
+    report::view::MemcgView,
     session::{Empty, Survey},
     source::Caches,
     tracker::Tracker,
@@ -172,6 +173,9 @@ fn walked(survey: &Survey) -> Memcgs {
             .snapshot
             .dying()
             .try_fold(0, |sum: u64, event| Some(sum.saturating_add(held(event)?))),
+        held_bytes_max: tracker.dying().try_fold(0_u64, |sum, memcg| {
+            Some(sum.saturating_add(MemcgView::held_bytes_max(memcg, page_bytes() as u64)?))
+        }),
         agrees: survey.agrees,
         ..Memcgs::default()
     }

@@ -200,7 +200,7 @@ impl Args {
         let view = ExplainView::new(explained, tracker, &viewpoint, request, container);
         let mut out = BufWriter::new(io::stdout());
         match self.output.format {
-            Format::Text => text::explain(&mut out, &view, most, self.output.color())?,
+            Format::Text => text::explain(&mut out, &view, most, self.output.page())?,
             Format::Json => json::explain(&mut out, &view)?,
         }
         out.flush()?;

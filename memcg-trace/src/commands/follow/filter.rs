@@ -1,20 +1,16 @@
 //! Filters the changes that are shown. The ledger follows all of them.
 
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
-
-use globset::GlobMatcher;
-
 use super::Shown;
 use crate::{
     report::view::EventKind,
+    session::CgroupGlob,
     tracker::{Change, Memcg, What},
 };
 
 /// The filter of `--cgroup`, `--min-age` and `--events`.
 #[derive(Clone, Debug)]
 pub struct Filter {
-    /// Matches the whole path.
-    cgroup: Option<GlobMatcher>,
+    cgroup: Option<CgroupGlob>,
     /// Minimum time that the memcg has been dying, ns.
     min_age_ns: u64,
     /// Empty: all.
@@ -54,8 +50,6 @@ impl Filter {
     }
 
     fn shows_path(&self, memcg: Option<&Memcg>) -> bool {
-        let Some(glob) = &self.cgroup else { return true };
-        let path = memcg.and_then(|memcg| memcg.path.as_deref());
-        path.is_some_and(|path| glob.is_match(OsStr::from_bytes(path)))
+        self.cgroup.as_ref().is_none_or(|glob| memcg.is_some_and(|memcg| glob.matches(memcg)))
     }
 }

@@ -5,18 +5,20 @@ mod printer;
 
 use std::time::Duration;
 
-use globset::{GlobBuilder, GlobMatcher};
-
 pub use self::printer::Printer;
 use super::args::OutputArgs;
-use crate::{attribution::ByOwner, report::view::EventKind};
+use crate::{
+    attribution::ByOwner,
+    report::view::EventKind,
+    session::{CgroupGlob, Rollup},
+};
 
 /// Selection and format of the output.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Shown {
-    /// Show only memcgs whose path matches, for example '/kubepods/**' (the counts cover all)
-    #[arg(long, value_name = "GLOB", value_parser = glob)]
-    pub cgroup: Option<GlobMatcher>,
+    /// Show and list only memcgs whose path matches, for example '/kubepods/**' (the counts cover all)
+    #[arg(long, value_name = "GLOB")]
+    pub cgroup: Option<CgroupGlob>,
 
     /// Show only events of memcgs that have been dying for at least this time
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
@@ -38,7 +40,9 @@ pub struct Shown {
     pub output: OutputArgs,
 }
 
-fn glob(text: &str) -> Result<GlobMatcher, globset::Error> {
-    // A single star does not match slashes, as in a shell.
-    Ok(GlobBuilder::new(text).literal_separator(true).build()?.compile_matcher())
+impl Shown {
+    /// `--by`, of the memcgs that `--cgroup` leaves.
+    pub fn rollup(&self) -> Option<Rollup> {
+        self.by.map(|by| Rollup::new(by).only(self.cgroup.clone()))
+    }
 }

@@ -11,7 +11,7 @@ use crate::{
     record::{End, Start},
     report::{
         json,
-        text::{self, Color},
+        text::{self, Page},
         view::{
             EventView, Run, SlabEventView, SlabRequest, SlabView, SummaryView, Viewpoint, rolled, subject,
         },
@@ -25,7 +25,7 @@ use crate::{
 pub struct Printer<W> {
     out: W,
     format: Format,
-    color: Color,
+    page: Page,
     filter: Filter,
     fail_on_leak: bool,
     viewpoint: Viewpoint,
@@ -37,14 +37,15 @@ pub struct Printer<W> {
 impl<W: Write> Printer<W> {
     /// Prints the header; at most `count` lines before the summary.
     pub fn new(start: &Start, shown: &Shown, count: Option<u64>, mut out: W) -> Result<Self> {
+        let page = shown.output.page();
         if shown.output.format == Format::Text {
-            text::header(&mut out)?;
+            text::header(&mut out, page)?;
         }
         out.flush()?;
         Ok(Self {
             out,
             format: shown.output.format,
-            color: shown.output.color(),
+            page,
             filter: Filter::new(shown),
             fail_on_leak: shown.fail_on_leak,
             viewpoint: Viewpoint {
@@ -62,6 +63,7 @@ impl<W: Write> Printer<W> {
                 undecodable: 0,
                 perf_pages: Some(start.perf_pages),
                 cut_off: false,
+                cgroup: shown.cgroup.clone(),
             },
             lines_left: count.unwrap_or(u64::MAX),
         })
@@ -88,7 +90,7 @@ impl<W: Write> Printer<W> {
         let container = |memcg: &Memcg| book.container_of(memcg);
         let mut view = SummaryView::new(&self.run, tracker, &self.viewpoint, container);
         if let Some(rollup) = book.rollup() {
-            view.rolled = rolled(rollup, tracker, self.run.ended_ns, &self.viewpoint, container);
+            view.rolled = rolled(rollup, &self.run, tracker, &self.viewpoint, container);
         }
         if let Some(SlabWatcher { run, ledger, .. }) = slab {
             let SlabView { caches, summary, .. } = SlabView::new(run, ledger, SlabRequest::leaked());
@@ -96,7 +98,7 @@ impl<W: Write> Printer<W> {
             (view.leaked_slab_caches, view.slab) = (caches, Some(summary));
         }
         match self.format {
-            Format::Text => text::summary(&mut self.out, &view, self.color)?,
+            Format::Text => text::summary(&mut self.out, &view, self.page)?,
             Format::Json => json::summary(&mut self.out, &view)?,
         }
         self.out.flush()?;
@@ -126,7 +128,7 @@ impl<W: Write> Observer for Printer<W> {
             let container = memcg.and_then(|memcg| book.container_of(memcg));
             let view = EventView::new(change, book.tracker(), container.as_ref(), &self.viewpoint);
             match self.format {
-                Format::Text => text::event(&mut self.out, &view, self.color)?,
+                Format::Text => text::event(&mut self.out, &view, self.page)?,
                 Format::Json => json::event(&mut self.out, &view)?,
             }
             self.lines_left -= 1;
@@ -149,7 +151,7 @@ impl<W: Write> SlabObserver for Printer<W> {
         }
         let event = SlabEventView::new(change, ledger, &self.viewpoint.clock);
         match self.format {
-            Format::Text => text::slab_event(&mut self.out, &event, self.color)?,
+            Format::Text => text::slab_event(&mut self.out, &event, self.page)?,
             Format::Json => json::slab_event(&mut self.out, &event)?,
         }
         self.lines_left -= 1;

@@ -154,7 +154,7 @@ impl Args {
         };
         let mut out = BufWriter::new(io::stdout());
         match self.output.format {
-            Format::Text => text::reap(&mut out, &view, self.output.color())?,
+            Format::Text => text::reap(&mut out, &view, self.output.page())?,
             Format::Json => json::reap(&mut out, &view)?,
         }
         Ok(out.flush()?)

@@ -14,7 +14,8 @@ use crate::{
     exit::Exit,
     kernel::{clock, hooks::slab_plan, privileges, slab::listing},
     report::{
-        json, text,
+        json,
+        text::{self, Page},
         view::{SlabBy, SlabRequest, SlabView},
     },
     session::{MEMCGS_UNKNOWN, OwnerWalk},
@@ -60,6 +61,10 @@ pub struct Args {
 
     #[command(flatten)]
     pub btf: BtfArg,
+
+    /// Show all rows also on a terminal, where lists end after 20; a pipe always gets all
+    #[arg(long)]
+    pub all_rows: bool,
 
     #[command(flatten)]
     pub output: OutputArgs,
@@ -136,12 +141,16 @@ impl Args {
         u64::try_from(self.grace.as_nanos()).unwrap_or(u64::MAX)
     }
 
+    fn page(&self) -> Page {
+        self.output.page().all_rows(self.all_rows || self.top.is_some())
+    }
+
     /// Prints the list or the groups, and the summary.
     fn sum_up(&self, out: &mut impl io::Write, run: &SlabRun, ledger: &SlabLedger) -> Result<Exit> {
         let request = SlabRequest { leaked: self.leaked, by: self.by, top: self.top };
         let view = SlabView::new(run, ledger, request);
         match self.output.format {
-            Format::Text => text::slab(out, &view, self.output.color())?,
+            Format::Text => text::slab(out, &view, self.page())?,
             Format::Json => json::slab(out, &view)?,
         }
         out.flush()?;

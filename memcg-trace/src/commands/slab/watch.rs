@@ -15,7 +15,7 @@ use crate::{
     record::Clock,
     report::{
         json,
-        text::{self, Color},
+        text::{self, Page},
         view::{SlabBy, SlabDelta, SlabEventView},
     },
     session::{SlabObserver, SlabWatcher, Stop},
@@ -33,7 +33,7 @@ pub async fn watch(args: &Args, interval: Duration) -> Result<Exit> {
     let mut lines = Lines {
         out: BufWriter::new(io::stdout()),
         format: args.output.format,
-        color: args.output.color(),
+        page: args.page(),
         clock: watcher.run.clock,
         before: *watcher.ledger.totals(),
     };
@@ -45,7 +45,7 @@ pub async fn watch(args: &Args, interval: Duration) -> Result<Exit> {
 struct Lines {
     out: BufWriter<Stdout>,
     format: Format,
-    color: Color,
+    page: Page,
     clock: Clock,
     /// The totals at the previous report.
     before: SlabTotals,
@@ -55,7 +55,7 @@ impl SlabObserver for Lines {
     fn slab_changed(&mut self, ledger: &SlabLedger, change: &SlabChange) -> Result<()> {
         let event = SlabEventView::new(change, ledger, &self.clock);
         match self.format {
-            Format::Text => text::slab_event(&mut self.out, &event, self.color)?,
+            Format::Text => text::slab_event(&mut self.out, &event, self.page)?,
             Format::Json => json::slab_event(&mut self.out, &event)?,
         }
         Ok(())

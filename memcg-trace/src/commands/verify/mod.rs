@@ -306,7 +306,7 @@ impl Args {
     fn print(&self, view: &VerifyView) -> Result<()> {
         let mut out = BufWriter::new(io::stdout());
         match self.output {
-            VerifyFormat::Text => text::verify(&mut out, view, self.color.color())?,
+            VerifyFormat::Text => text::verify(&mut out, view, self.color.page())?,
             VerifyFormat::Json => json::verify(&mut out, view)?,
             VerifyFormat::Junit => junit::verify(&mut out, view)?,
             VerifyFormat::Tap => tap::verify(&mut out, view)?,

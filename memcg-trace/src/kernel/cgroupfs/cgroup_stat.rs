@@ -74,8 +74,8 @@ impl KernelCounts {
 }
 
 /// Dying cgroups by controller, where the kernel counts them: v2 since 6.12 (cgroup.stat, ab0312526867), and every
-/// mounted v1 hierarchy (/proc/cgroups minus the directories). A v2 hierarchy without counts by controller is named
-/// `cgroup`.
+/// mounted v1 hierarchy (/proc/cgroups minus the directories). `cgroup` is the number of all dying
+/// cgroups of a v2 hierarchy, with or without a controller.
 pub fn dying_by_controller() -> BTreeMap<String, u64> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let (mounts, cgroups) = (read("/proc/self/mountinfo"), read("/proc/cgroups"));
@@ -100,13 +100,9 @@ fn dying_in(stat: &str) -> BTreeMap<String, u64> {
         let (key, value) = line.split_once(' ')?;
         Some((key.strip_prefix(name)?.to_owned(), value.parse().ok()?))
     };
-    let by_controller: BTreeMap<_, _> =
-        stat.lines().filter_map(|line| counter("nr_dying_subsys_", line)).collect();
-    if !by_controller.is_empty() {
-        return by_controller;
-    }
+    let by_controller = stat.lines().filter_map(|line| counter("nr_dying_subsys_", line));
     let all = stat.lines().find_map(|line| counter("nr_dying_descendants", line));
-    all.map(|(_, all)| ("cgroup".to_owned(), all)).into_iter().collect()
+    by_controller.chain(all.map(|(_, all)| ("cgroup".to_owned(), all))).collect()
 }
 
 /// The v1 controllers in /proc/cgroups, with the number of cgroups in their hierarchy.
@@ -147,7 +143,7 @@ mod tests {
     fn counts_by_controller_where_the_kernel_does() {
         let by_controller =
             dying_in("nr_descendants 9\nnr_dying_descendants 3\nnr_dying_subsys_io 3\nnr_subsys_io 8\n");
-        assert_eq!(by_controller, BTreeMap::from([("io".to_owned(), 3)]));
+        assert_eq!(by_controller, BTreeMap::from([("io".to_owned(), 3), ("cgroup".to_owned(), 3)]));
         let older = dying_in("nr_descendants 9\nnr_dying_descendants 3\n");
         assert_eq!(older, BTreeMap::from([("cgroup".to_owned(), 3)]));
         assert_eq!(dying_in(""), BTreeMap::new());

@@ -14,7 +14,7 @@ use memcg_trace_common::{DentryLayout, Layout, NAME_MAX};
 use super::{own_cgroup::own_path, proof::ProofError};
 use crate::kernel::{
     cgroupfs::hierarchy::Controller,
-    memory::{kcore::Kcore, symbols::address_of},
+    memory::{kcore::Kcore, symbols::symbol},
 };
 
 /// `cgroup_subsys_state.cgroup`
@@ -104,8 +104,7 @@ impl Tree {
     /// Opens the tree at the root memcg.
     pub fn open() -> io::Result<Self> {
         let kcore = Kcore::open().map_err(io::Error::other)?;
-        let unknown = || io::Error::other(format!("/proc/kallsyms has no address for {ROOT_MEMCG}"));
-        let symbol = address_of(ROOT_MEMCG)?.ok_or_else(unknown)?;
+        let symbol = symbol(ROOT_MEMCG).map_err(io::Error::other)?;
         let foreign = || io::Error::other(format!("{ROOT_MEMCG} is not the root memcg of a known layout"));
         Self::at(kcore, symbol).ok_or_else(foreign)
     }

@@ -1,6 +1,7 @@
 //! Offsets of kernel structs, resolved from BTF.
 
 pub mod btf_file;
+mod counter_index;
 pub mod el7;
 mod own_cgroup;
 pub mod proof;

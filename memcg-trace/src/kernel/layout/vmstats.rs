@@ -1,23 +1,22 @@
 //! Offsets of a memcg's counters, by [`Kind`].
 //!
 //! Up to 6.9 the array has one counter per item. Since then it only has those that memcgs use, indexed by
-//! `mem_cgroup_stats_index`, which is filled at boot. That variable has no type in BTF: it is found by its symbol, and
-//! used only if it is a valid index, with each place of the array exactly once.
-
-use std::io;
+//! `mem_cgroup_stats_index`, which is filled at boot. That variable has no type in BTF: it is found by its symbol, else by
+//! its content ([`counter_index`]), and used only if it is a valid index, with each place of the array exactly once.
 
 use aya::{
     Ebpf,
     maps::Array,
-    programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _},
+    programs::{Program, RawTracePoint, RawTracePointRunOptions, TestRun as _},
 };
 use memcg_trace_common::{ABSENT, BYTES_MAX, Bytes, KINDS, Kind};
 use thiserror::Error;
 
+use super::counter_index;
 use crate::kernel::{
     ability::Lack,
     hooks::objects::{self, RunError},
-    memory::symbols::address_of,
+    memory::symbols::{SymbolError, symbol},
 };
 
 /// The kernel's names for the counters, newest first.
@@ -37,34 +36,29 @@ pub const KIND_ITEMS: &[(Kind, &str)] = &[
     (Kind::Kernel, "MEMCG_KMEM"),
 ];
 
-const SYMBOLS: &str = "/proc/kallsyms";
-const INDEX: &str = "mem_cgroup_stats_index";
+pub(super) const INDEX: &str = "mem_cgroup_stats_index";
 
 /// The reason why it is unknown what memcgs are charged for.
 #[derive(Debug, Error)]
 pub enum CountersError {
-    #[error("cannot read {SYMBOLS}: {0}")]
-    Unreadable(#[from] io::Error),
-    #[error(
-        "{SYMBOLS} does not show {INDEX} (kernel.kptr_restrict, or a kernel without CONFIG_KALLSYMS_ALL)"
-    )]
-    NoSymbol,
+    #[error(transparent)]
+    Symbol(#[from] SymbolError),
     #[error("cannot read {INDEX}: {0}")]
     Run(#[from] RunError),
     #[error("{INDEX} is not an index of this kernel's counters")]
     Foreign,
+    #[error("what is at {0:#x} and at {1:#x} in the kernel's data both look like {INDEX}")]
+    Ambiguous(u64, u64),
 }
 
 impl Lack for CountersError {
     fn next_step(&self) -> String {
         match self {
-            Self::Unreadable(_) => "mount /proc",
-            Self::NoSymbol => "sysctl kernel.kptr_restrict=1, or a kernel with CONFIG_KALLSYMS_ALL=y",
-            Self::Run(_) | Self::Foreign => {
-                "none needed: memcgs are listed without what they are charged for"
+            Self::Symbol(error) => error.next_step(),
+            Self::Run(_) | Self::Foreign | Self::Ambiguous(..) => {
+                "none needed: memcgs are listed without what they are charged for".to_owned()
             }
         }
-        .to_owned()
     }
 }
 
@@ -87,15 +81,18 @@ pub fn unpacked(places: &[u32; KINDS]) -> [u32; KINDS] {
 impl Packed {
     /// Byte offsets of the counters, from the running kernel's index.
     pub fn offsets(&self) -> Result<[u32; KINDS], CountersError> {
-        let address = address_of(INDEX)?.ok_or(CountersError::NoSymbol)?;
-        let bytes = bytes_at(address)?;
+        let address = match symbol(INDEX) {
+            Err(SymbolError::Absent(_)) => return counter_index::find(self),
+            address => address?,
+        };
+        let bytes = Reader::load()?.bytes_at(address)?;
         let index = bytes.get(..self.all).ok_or(CountersError::Foreign)?;
         self.offsets_by(index).ok_or(CountersError::Foreign)
     }
 
     /// `index` has a byte per item: its place in the array. Places start at 0, and 255 means none; up to 6.11 they
     /// started at 1, and 0 meant none.
-    fn offsets_by(&self, index: &[u8]) -> Option<[u32; KINDS]> {
+    pub(super) fn offsets_by(&self, index: &[u8]) -> Option<[u32; KINDS]> {
         let none = if index.contains(&u8::MAX) { u8::MAX } else { 0 };
         let first = u8::from(none == 0);
         let mut places: Vec<u8> = index.iter().copied().filter(|&place| place != none).collect();
@@ -111,19 +108,31 @@ impl Packed {
     }
 }
 
-/// Runs the program `bytes_at`.
-fn bytes_at(address: u64) -> Result<[u8; BYTES_MAX], RunError> {
-    let mut ebpf = Ebpf::load(objects::WALK)?;
-    let program = ebpf.program_mut("bytes_at").ok_or(RunError::Absent("bytes_at"))?;
-    let program: &mut RawTracePoint = program.try_into()?;
-    program.load()?;
-    let mut options = RawTracePointRunOptions::new();
-    options.args[0] = address;
-    if program.test_run(options)?.return_value != 0 {
-        return Err(RunError::Unreadable(address));
+/// Reads the kernel's memory through the program `bytes_at`.
+pub struct Reader(Ebpf);
+
+impl Reader {
+    pub fn load() -> Result<Self, RunError> {
+        let mut ebpf = Ebpf::load(objects::WALK)?;
+        let program: &mut RawTracePoint = program(&mut ebpf)?.try_into()?;
+        program.load()?;
+        Ok(Self(ebpf))
     }
-    let values = ebpf.map("BYTES").ok_or(RunError::Absent("BYTES"))?;
-    Ok(Array::<_, Bytes>::try_from(values)?.get(&0, 0)?.bytes)
+
+    pub fn bytes_at(&mut self, address: u64) -> Result<[u8; BYTES_MAX], RunError> {
+        let program: &mut RawTracePoint = program(&mut self.0)?.try_into()?;
+        let mut options = RawTracePointRunOptions::new();
+        options.args[0] = address;
+        if program.test_run(options)?.return_value != 0 {
+            return Err(RunError::Unreadable(address));
+        }
+        let values = self.0.map("BYTES").ok_or(RunError::Absent("BYTES"))?;
+        Ok(Array::<_, Bytes>::try_from(values)?.get(&0, 0)?.bytes)
+    }
+}
+
+fn program(ebpf: &mut Ebpf) -> Result<&mut Program, RunError> {
+    ebpf.program_mut("bytes_at").ok_or(RunError::Absent("bytes_at"))
 }
 
 #[cfg(test)]

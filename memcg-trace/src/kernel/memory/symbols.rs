@@ -2,12 +2,63 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufRead as _, BufReader, Read as _, Seek as _},
+    io::{self, BufRead, BufReader, Read as _, Seek as _},
 };
 
-use crate::slab::Symbol;
+use thiserror::Error;
+
+use crate::{kernel::ability::Lack, slab::Symbol};
 
 const SYMBOLS: &str = "/proc/kallsyms";
+
+/// Why an address is not known.
+#[derive(Debug, Error)]
+pub enum SymbolError {
+    #[error("cannot read {SYMBOLS}: {0}")]
+    Unreadable(#[from] io::Error),
+    #[error("{SYMBOLS} hides all addresses (kernel.kptr_restrict, or CAP_SYSLOG is missing)")]
+    Hidden,
+    #[error(
+        "{SYMBOLS} does not list {0}: this kernel lists functions alone (no CONFIG_KALLSYMS_ALL), or has none"
+    )]
+    Absent(&'static str),
+}
+
+/// Address of a function or variable of the kernel itself.
+pub fn symbol(name: &'static str) -> Result<u64, SymbolError> {
+    lookup(BufReader::new(File::open(SYMBOLS)?), name)
+}
+
+fn lookup(list: impl BufRead, name: &'static str) -> Result<u64, SymbolError> {
+    let mut hidden = true;
+    for line in list.lines() {
+        let line = line?;
+        let mut columns = line.split_whitespace();
+        let (Some(address), Some(_), Some(symbol)) = (columns.next(), columns.next(), columns.next()) else {
+            continue;
+        };
+        let address = u64::from_str_radix(address, 16).ok().filter(|&address| address != 0);
+        hidden &= address.is_none();
+        match address {
+            Some(address) if symbol == name => return Ok(address),
+            None if symbol == name => return Err(SymbolError::Hidden),
+            _ => {}
+        }
+    }
+    Err(if hidden { SymbolError::Hidden } else { SymbolError::Absent(name) })
+}
+
+impl Lack for SymbolError {
+    fn next_step(&self) -> String {
+        match self {
+            Self::Unreadable(_) => "mount /proc",
+            Self::Hidden => "sysctl kernel.kptr_restrict=1, and run it as root",
+            Self::Absent(_) => "a kernel with CONFIG_KALLSYMS_ALL=y",
+        }
+        .to_owned()
+    }
+}
+
 /// Assumed size of the last function of a module or of the kernel, as the list has no sizes. There is an empty page
 /// between modules.
 const LAST_FUNCTION: u64 = 4096;
@@ -82,20 +133,6 @@ fn at(functions: &[Function<'_>], address: u64) -> Option<Symbol> {
     inside.then(|| Symbol { function: name.into(), offset, module: module.map(Into::into) })
 }
 
-/// Address of a symbol; `None`: does not exist, or hidden.
-pub fn address_of(name: &str) -> io::Result<Option<u64>> {
-    for line in BufReader::new(File::open(SYMBOLS)?).lines() {
-        let line = line?;
-        let mut columns = line.split_whitespace();
-        if let (Some(address), Some(_), Some(symbol)) = (columns.next(), columns.next(), columns.next())
-            && symbol == name
-        {
-            return Ok(u64::from_str_radix(address, 16).ok().filter(|&address| address != 0));
-        }
-    }
-    Ok(None)
-}
-
 /// Names of the loaded modules; empty if they cannot be read.
 pub fn modules() -> Vec<Box<[u8]>> {
     let text = fs::read("/proc/modules").unwrap_or_default();
@@ -143,6 +180,20 @@ mod tests {
         for address in [0xffff_ffff_c000_5000, 0xffff_ffff_c000_a000, 0xffff_ffff_8000_0000] {
             assert_eq!(named(address), None, "{address:#x}");
         }
+    }
+
+    #[test]
+    fn why_a_symbol_has_no_address() {
+        let why = |list: &str, name| match lookup(list.as_bytes(), name) {
+            Ok(address) => format!("{address:x}"),
+            Err(error) => error.to_string(),
+        };
+        let list = "0000000000000000 A per_cpu_start\nffffffff81000000 T _stext\nffffffff82000000 D data\n";
+        assert_eq!(why(list, "data"), "ffffffff82000000");
+        assert!(why(list, "other").contains("CONFIG_KALLSYMS_ALL"));
+        let hidden = "0000000000000000 T _stext\n0000000000000000 D data\n";
+        assert!(why(hidden, "data").contains("kptr_restrict"));
+        assert!(why(hidden, "other").contains("kptr_restrict"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use foldhash::{HashSet, HashSetExt as _};
 use memcg_trace_common::{ABSENT, READ_MAX};
 
 use super::{pass::Pass, tasks::Tasks};
-use crate::kernel::memory::{Lists, Members, MemoryError, symbols::address_of};
+use crate::kernel::memory::{Lists, Members, MemoryError, symbols::symbol};
 
 /// More namespaces than there can be (`user.max_net_namespaces` is a limit for each user).
 const NETS_MAX: usize = 1 << 20;
@@ -105,7 +105,7 @@ pub(super) fn own_sockets(pass: &mut Pass<'_>, nets: &Nets) -> Result<Vec<u64>, 
 
 /// Address of `__per_cpu_offset` by /proc/kallsyms, which has it with CONFIG_KALLSYMS_ALL. `None`: hidden, or not there.
 pub(super) fn cpu_offsets_by_symbol() -> Option<u64> {
-    address_of("__per_cpu_offset").ok().flatten()
+    symbol("__per_cpu_offset").ok()
 }
 
 /// The sockets of ICMP: one for each CPU and namespace, until 5.18.

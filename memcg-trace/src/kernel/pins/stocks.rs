@@ -8,14 +8,14 @@ use memcg_trace_common::ABSENT;
 use super::{pass::Pass, tasks::Tasks};
 use crate::{
     cause::Thing,
-    kernel::memory::{Members, MemoryError, symbols::address_of},
+    kernel::memory::{Members, MemoryError, symbols::symbol},
 };
 
 const WHAT: &str = "charge stocks";
 
 /// The distance by /proc/kallsyms, which has per-CPU variables with CONFIG_KALLSYMS_ALL. `None`: hidden, or not there.
 pub(super) fn distance_by_symbols() -> Option<i64> {
-    let address = |name| address_of(name).ok().flatten().map(|address| address as i64);
+    let address = |name| symbol(name).ok().map(|address| address as i64);
     Some(address("memcg_stock")?.wrapping_sub(address("runqueues")?))
 }
 

@@ -17,10 +17,9 @@ use thiserror::Error;
 use super::listing;
 use crate::kernel::{
     ability::Lack,
-    layout::vmstats::CountersError,
     memory::{
         kcore::{Kcore, KcoreError, Struct},
-        symbols::address_of,
+        symbols::{SymbolError, symbol},
     },
 };
 
@@ -68,10 +67,8 @@ pub const BY_CGROUP: CacheLayout = CacheLayout {
 pub enum CachesError {
     #[error(transparent)]
     Kcore(#[from] KcoreError),
-    #[error("cannot read /proc/kallsyms: {0}")]
-    Symbols(io::Error),
-    #[error("/proc/kallsyms has no address for {LIST} (kernel.kptr_restrict, or no CONFIG_KALLSYMS_ALL)")]
-    NoSymbol,
+    #[error(transparent)]
+    Symbol(#[from] SymbolError),
     #[error("the list of slab caches changes faster than it can be read, or is invalid")]
     Broken,
     #[error("cannot read /proc/slabinfo: {0}")]
@@ -86,8 +83,8 @@ impl Lack for CachesError {
     fn next_step(&self) -> String {
         match self {
             Self::Kcore(error) => error.next_step(),
-            Self::Symbols(_) | Self::SlabInfo(_) => "mount /proc".to_owned(),
-            Self::NoSymbol => CountersError::NoSymbol.next_step(),
+            Self::Symbol(error) => error.next_step(),
+            Self::SlabInfo(_) => "mount /proc".to_owned(),
             Self::Broken | Self::Refuted => "none needed: the caches that pin memcgs stay unknown".to_owned(),
         }
     }
@@ -121,7 +118,7 @@ enum CacheKind {
 
 impl MemcgCaches {
     pub fn open(layout: CacheLayout) -> Result<Self, CachesError> {
-        let head = address_of(LIST).map_err(CachesError::Symbols)?.ok_or(CachesError::NoSymbol)?;
+        let head = symbol(LIST)?;
         Ok(Self { kcore: Kcore::open()?, layout, head, proven: false })
     }
 

@@ -15,7 +15,7 @@ use super::{LeafRead, WalkError, decode::Walked};
 use crate::kernel::{
     clock,
     layout::el7::{FoundCgroup, MEMCG_ID, MEMCG_USAGE, Tree},
-    memory::symbols::address_of,
+    memory::symbols::symbol,
 };
 
 /// Symbol of the table of memcg IDs, a `struct idr`.
@@ -44,8 +44,7 @@ impl IdTable {
     /// `dentry` is proven.
     pub fn open(dentry: &DentryLayout) -> Result<Self, WalkError> {
         let tree = Tree::open().map_err(|error| WalkError::NoIds(error.to_string()))?;
-        let idr = address_of(IDS).ok().flatten();
-        let idr = idr.ok_or_else(|| WalkError::NoIds(format!("/proc/kallsyms has no address for {IDS}")))?;
+        let idr = symbol(IDS).map_err(|error| WalkError::NoIds(error.to_string()))?;
         Ok(Self { tree, dentry: *dentry, idr })
     }
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use super::{
-    BAD, Color, GOOD, WARN,
+    BAD, GOOD, Page, WARN,
     table::heading,
     words::{many, or},
 };
@@ -14,17 +14,20 @@ use crate::{
     report::view::{AbilityView, AnswerKind, DoctorView, KnownView, NodeVerdict},
 };
 
+/// Where a line goes on that is too long.
+const HANGING: usize = 8;
 /// Width of the column of names.
 const NAME: usize = 40;
 
 /// The page.
-pub fn doctor(out: &mut impl Write, view: &DoctorView<'_>, color: Color) -> io::Result<()> {
+pub fn doctor(out: &mut impl Write, view: &DoctorView<'_>, page: impl Into<Page>) -> io::Result<()> {
+    let page = page.into();
     let controller = or(view.controller.as_deref(), "no memory controller");
     writeln!(out, "Linux {}, {controller}", view.kernel)?;
-    heading(out, "What the tool can do here", color)?;
-    view.abilities.iter().try_for_each(|ability| self::ability(out, ability, color))?;
+    heading(out, "What the tool can do here", page)?;
+    view.abilities.iter().try_for_each(|ability| self::ability(out, ability, page))?;
     if !view.findings.is_empty() {
-        heading(out, "What this node suffers from", color)?;
+        heading(out, "What this node suffers from", page)?;
         for finding in view.findings {
             let (word, style) = match finding.severity {
                 Severity::Good => ("good", GOOD),
@@ -32,36 +35,36 @@ pub fn doctor(out: &mut impl Write, view: &DoctorView<'_>, color: Color) -> io::
                 Severity::Sick => ("SICK", BAD),
                 Severity::Unknown => ("?", WARN),
             };
-            row(out, (word, style), finding.what.name(), &finding.text, color)?;
+            row(out, (word, style), finding.what.name(), &finding.text, page)?;
         }
     }
     if !view.known.is_empty() {
-        heading(out, "Known for this release", color)?;
-        view.known.iter().try_for_each(|known| self::known(out, known))?;
+        heading(out, "Known for this release", page)?;
+        view.known.iter().try_for_each(|known| self::known(out, page, known))?;
     }
     if !view.remedies.is_empty() {
-        heading(out, "What to do, least risk first (none of this is done for you)", color)?;
+        heading(out, "What to do, least risk first (none of this is done for you)", page)?;
         for (remedy, number) in view.remedies.iter().zip(1..) {
-            writeln!(out, "  {number:>2}. {}", remedy.action)?;
-            writeln!(out, "      {}", remedy.helps)?;
-            writeln!(out, "      costs: {}", remedy.cost)?;
+            page.line(out, &format!("  {number:>2}. {}", remedy.action), HANGING)?;
+            page.line(out, &format!("      {}", remedy.helps), HANGING)?;
+            page.line(out, &format!("      costs: {}", remedy.cost), HANGING)?;
         }
     }
     writeln!(out)?;
     let (style, verdict) = verdict(view);
-    let style = color.style(style);
+    let style = page.style(style);
     writeln!(out, "{style}{verdict}{style:#}")
 }
 
-fn ability(out: &mut impl Write, ability: &AbilityView<'_>, color: Color) -> io::Result<()> {
+fn ability(out: &mut impl Write, ability: &AbilityView<'_>, page: Page) -> io::Result<()> {
     let (answer, text) = match ability.answer {
         AnswerKind::Yes => (("yes", GOOD), ability.detail.unwrap_or_default().to_owned()),
         AnswerKind::No => (("no", BAD), or(ability.reason, "")),
         AnswerKind::Unknown => (("?", WARN), format!("could not tell: {}", or(ability.reason, ""))),
     };
-    row(out, answer, &ability.what, &text, color)?;
+    row(out, answer, &ability.what, &text, page)?;
     if let Some(next) = ability.next {
-        writeln!(out, "  {:4}  {:NAME$}  next: {next}", "", "")?;
+        page.line(out, &format!("  {:4}  {:NAME$}  next: {next}", "", ""), HANGING)?;
     }
     Ok(())
 }
@@ -71,24 +74,25 @@ fn row(
     (word, style): (&str, Style),
     name: &str,
     text: &str,
-    color: Color,
+    page: Page,
 ) -> io::Result<()> {
-    let style = color.style(style);
+    let style = page.style(style);
     let line = format!("  {style}{word:<4}{style:#}  {name:NAME$}  {text}");
-    writeln!(out, "{}", line.trim_end())
+    page.line(out, line.trim_end(), HANGING)
 }
 
-fn known(out: &mut impl Write, known: &KnownView<'_>) -> io::Result<()> {
+fn known(out: &mut impl Write, page: Page, known: &KnownView<'_>) -> io::Result<()> {
     let may = if known.certain { "" } else { "may already be fixed in this release: " };
-    writeln!(out, "  {}: {may}{}", known.id, known.bug)?;
-    writeln!(out, "      symptom: {}", known.symptom)?;
-    writeln!(out, "      fixed in: {} ({})", or(known.fixed_in, "no known release"), known.fixed_note)?;
+    page.line(out, &format!("  {}: {may}{}", known.id, known.bug), HANGING)?;
+    page.line(out, &format!("      symptom: {}", known.symptom), HANGING)?;
+    let fixed_in = or(known.fixed_in, "no known release");
+    page.line(out, &format!("      fixed in: {fixed_in} ({})", known.fixed_note), HANGING)?;
     let evidence = match known.evidence {
         KnownBy::Seen => "reproduced",
         KnownBy::Source => "found in the source",
         KnownBy::Reported => "reported by others",
     };
-    writeln!(out, "      known by: {evidence}; {}", known.sources.join(", "))?;
+    page.line(out, &format!("      known by: {evidence}; {}", known.sources.join(", ")), HANGING)?;
     match known.here {
         Some(0) => writeln!(out, "      here: it pins no memcg")?,
         Some(memcgs) => writeln!(out, "      here: what it pins with pins {}", many(memcgs, "memcg"))?,
@@ -97,7 +101,7 @@ fn known(out: &mut impl Write, known: &KnownView<'_>) -> io::Result<()> {
     if known.confirm.is_empty() {
         return Ok(());
     }
-    writeln!(out, "      confirm by: memcg-trace verify {}", known.confirm.join(" "))
+    page.line(out, &format!("      confirm by: memcg-trace verify {}", known.confirm.join(" ")), HANGING)
 }
 
 fn verdict(view: &DoctorView<'_>) -> (Style, String) {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use super::{
-    BAD, Color, WARN, memcg_caches, pinned,
+    BAD, Page, WARN, fit, memcg_caches, pinned,
     words::{id, many, name_of, or, pod},
 };
 use crate::{
@@ -20,54 +20,104 @@ const NONE: &str = "-";
 ///
 /// ID is the memcg ID while the memcg owns it, then `released`. AGE is the time the memcg spent in the state that the
 /// event ended; for `released` and `LEAKED`, the time it has been dying.
-pub fn header(out: &mut impl Write) -> io::Result<()> {
-    columns(out, ["TIME(UTC)", "EVENT", "STATE", "ID", "AGE", "CONTAINER", "POD", "PATH"])
+pub fn header(out: &mut impl Write, page: impl Into<Page>) -> io::Result<()> {
+    match Lines::of(page.into()) {
+        Lines::Whole { .. } => {
+            columns(out, ["TIME(UTC)", "EVENT", "STATE", "ID", "AGE", "CONTAINER", "POD"])?
+        }
+        Lines::Short { .. } => short_columns(out, ["TIME(UTC)", "EVENT", "ID", "AGE"])?,
+    }
+    writeln!(out, "PATH")
+}
+
+/// Where a line goes on that is too long: below the event.
+const INDENT: usize = 13;
+
+/// How much of a memcg's line there is room for; `path`: columns of the path.
+enum Lines {
+    Whole {
+        path: usize,
+    },
+    /// Without what the event or the path says, too.
+    Short {
+        path: usize,
+    },
+}
+
+impl Lines {
+    /// What is before the path.
+    const WHOLE: usize = 12 + 1 + 12 + 1 + 7 + 1 + 8 + 1 + 7 + 2 + 12 + 1 + 8 + 1;
+    const SHORT: usize = 12 + 1 + 12 + 1 + 8 + 1 + 7 + 2;
+    /// A path of which less is left says less than the columns before it.
+    const PATH: usize = 60;
+
+    fn of(page: Page) -> Self {
+        match page.width {
+            None => Self::Whole { path: usize::MAX },
+            Some(width) if width < Self::WHOLE + Self::PATH => {
+                Self::Short { path: width.saturating_sub(Self::SHORT) }
+            }
+            Some(width) => Self::Whole { path: width - Self::WHOLE },
+        }
+    }
+
+    fn path(&self, path: &str) -> String {
+        let (Self::Whole { path: width } | Self::Short { path: width }) = self;
+        fit::path(path, *width)
+    }
 }
 
 /// One line; for a leak, with all known facts.
-pub fn event(out: &mut impl Write, event: &EventView<'_>, color: Color) -> io::Result<()> {
-    let style = color.style(style(event.event));
-    write!(out, "{style}")?;
+pub fn event(out: &mut impl Write, event: &EventView<'_>, page: impl Into<Page>) -> io::Result<()> {
+    let page = page.into();
+    let mut line = Vec::new();
     match &event.detail {
         Some(Detail::Lost { hook, cpu, events }) => {
-            write!(out, "{:<12} {:<12} ", time(event), name(event.event))?;
-            write!(out, "{} of {hook} on CPU {cpu} did not fit in the buffer", many(*events, "event"))?;
+            write!(line, "{:<12} {:<12} ", time(event), name(event.event))?;
+            write!(line, "{} of {hook} on CPU {cpu} did not fit in the buffer", many(*events, "event"))?;
         }
         Some(Detail::Missed { hook, firings }) => {
-            write!(out, "{:<12} {:<12} ", time(event), name(event.event))?;
-            write!(out, "{} of {hook} missed: the kernel skipped the hook", many(*firings, "firing"))?;
+            write!(line, "{:<12} {:<12} ", time(event), name(event.event))?;
+            write!(line, "{} of {hook} missed: the kernel skipped the hook", many(*firings, "firing"))?;
         }
-        _ => step(out, event)?,
+        _ => step(&mut line, event, page)?,
     }
-    writeln!(out, "{style:#}")
+    let style = page.style(style(event.event));
+    page.line(out, &format!("{style}{}{style:#}", String::from_utf8_lossy(&line)), INDENT)
 }
 
 /// An event of a memcg.
-fn step(out: &mut impl Write, event: &EventView<'_>) -> io::Result<()> {
+fn step(out: &mut impl Write, event: &EventView<'_>, page: Page) -> io::Result<()> {
     let memcg = event.memcg.as_ref();
     let container = event.container;
-    let age = event.elapsed_ns.map(|ns| Time { ns });
-    write!(
-        out,
-        "{:<12} {:<12} {:<7} {:>8} {:>7}  {:<12} {:<8} ",
-        time(event),
-        name(event.event),
-        memcg.map_or(NONE, |memcg| state_name(memcg.state)),
-        memcg.map_or_else(|| NONE.to_owned(), id),
-        or(
-            age,
-            if matches!(event.event, EventKind::Online | EventKind::AllocFailed) { NONE } else { UNKNOWN }
-        ),
-        or(container.and_then(|container| container.title()).map(name_of), NONE),
-        or(container.and_then(|container| container.pod_title()).map(name_of), NONE),
-    )?;
+    let lines = Lines::of(page);
+    let unknown =
+        if matches!(event.event, EventKind::Online | EventKind::AllocFailed) { NONE } else { UNKNOWN };
+    let age = or(event.elapsed_ns.map(|ns| Time { ns }), unknown);
+    let id = memcg.map_or_else(|| NONE.to_owned(), id);
+    let (time, name) = (time(event), name(event.event));
+    match lines {
+        Lines::Whole { .. } => columns(
+            out,
+            [
+                &time,
+                name,
+                memcg.map_or(NONE, |memcg| state_name(memcg.state)),
+                &id,
+                &age,
+                &or(container.and_then(|container| container.title()).as_deref().map(name_of), NONE),
+                &or(container.and_then(|container| container.pod_title()).map(name_of), NONE),
+            ],
+        )?,
+        Lines::Short { .. } => short_columns(out, [&time, name, &id, &age])?,
+    }
     match &event.detail {
         Some(Detail::AllocFailed { error, meaning, parent, .. }) => {
             let parent = parent.as_ref().and_then(|parent| parent.path);
-            write!(out, "below {}: {error}, {meaning}", or(parent, UNKNOWN))
+            write!(out, "below {}: {error}, {meaning}", lines.path(&or(parent, UNKNOWN)))
         }
         _ => {
-            write!(out, "{}", or(memcg.and_then(|memcg| memcg.path), UNKNOWN))?;
+            write!(out, "{}", lines.path(&or(memcg.and_then(|memcg| memcg.path), UNKNOWN)))?;
             match memcg {
                 Some(memcg) if event.event == EventKind::Leaked => leak(out, event, memcg),
                 _ => Ok(()),
@@ -99,6 +149,9 @@ fn leak(out: &mut impl Write, event: &EventView<'_>, memcg: &MemcgView<'_>) -> i
     }
     if let Some(bytes) = memcg.charged_bytes {
         write!(out, " | {} charged", Size { bytes })?;
+        if let Some(bytes) = memcg.held_bytes_max.filter(|_| memcg.is_stale()) {
+            write!(out, ", of which it holds {} at most", Size { bytes })?;
+        }
     }
     if let Some(refs) = memcg.css_refs {
         write!(out, " | {}", many(refs, "css ref"))?;
@@ -121,11 +174,13 @@ fn leak(out: &mut impl Write, event: &EventView<'_>, memcg: &MemcgView<'_>) -> i
     Ok(())
 }
 
-fn columns(
-    out: &mut impl Write,
-    [time, event, state, id, age, container, pod, path]: [&str; 8],
-) -> io::Result<()> {
-    writeln!(out, "{time:<12} {event:<12} {state:<7} {id:>8} {age:>7}  {container:<12} {pod:<8} {path}")
+fn columns(out: &mut impl Write, columns: [&str; 7]) -> io::Result<()> {
+    let [time, event, state, id, age, container, pod] = columns;
+    write!(out, "{time:<12} {event:<12} {state:<7} {id:>8} {age:>7}  {container:<12} {pod:<8} ")
+}
+
+fn short_columns(out: &mut impl Write, [time, event, id, age]: [&str; 4]) -> io::Result<()> {
+    write!(out, "{time:<12} {event:<12} {id:>8} {age:>7}  ")
 }
 
 fn time(event: &EventView<'_>) -> String {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use super::{
-    BAD, Color, GOOD, HEADING, WARN, pin, pinned,
+    BAD, GOOD, HEADING, Page, WARN, pin, pinned,
     table::{Columns, heading, owner_name},
     words::{id, many, name_of, or, pod},
 };
@@ -23,27 +23,28 @@ pub fn explain(
     out: &mut impl Write,
     explain: &ExplainView<'_>,
     parts: Option<usize>,
-    color: Color,
+    page: impl Into<Page>,
 ) -> io::Result<()> {
+    let page = page.into();
     match &explain.groups {
         None => {
             for memcg in &explain.explained {
-                block(out, memcg, parts, color)?;
+                block(out, memcg, parts, page)?;
             }
             more(out, "memcg", explain.selected.saturating_sub(explain.explained.len() as u64), "")?;
         }
         Some(groups) if groups.is_empty() => {}
-        Some(_) => grouped(out, explain)?,
+        Some(_) => grouped(out, page, explain)?,
     }
     if !explain.pins.is_empty() {
-        heading(out, "Pinned by", color)?;
-        pinned::table(out, &explain.pins)?;
+        heading(out, "Pinned by", page)?;
+        pinned::table(out, &explain.pins, page)?;
     }
     writeln!(out)?;
     counts(out, explain)?;
     writeln!(out)?;
     let (style, verdict) = verdict(explain);
-    let style = color.style(style);
+    let style = page.style(style);
     writeln!(out, "{style}{verdict}{style:#}")
 }
 
@@ -51,10 +52,10 @@ fn block(
     out: &mut impl Write,
     memcg: &ExplainedMemcg<'_>,
     most: Option<usize>,
-    color: Color,
+    page: Page,
 ) -> io::Result<()> {
     let ExplainedMemcg { listed, explanation, parts } = memcg;
-    let style = color.style(HEADING);
+    let style = page.style(HEADING);
     let path = or(listed.memcg.path, "a memcg whose name is not known");
     writeln!(out, "\n{style}{path}{style:#}")?;
     let facts = [
@@ -76,17 +77,17 @@ fn block(
         Some(_) if explanation.moved => " (moved: some went while it was read)".to_owned(),
         _ => String::new(),
     };
-    let style = color.style(style);
+    let style = page.style(style);
     writeln!(out, "  {}, {style}{sum}{style:#}{moved}", many(explanation.refs, "reference"))?;
     let most = most.unwrap_or(usize::MAX);
-    parts.iter().take(most).try_for_each(|part| row(out, part, color))?;
+    parts.iter().take(most).try_for_each(|part| row(out, part, page))?;
     let rest = parts.get(most..).unwrap_or_default();
     let refs: u64 = rest.iter().map(|part| part.refs).sum();
     more(out, "thing", rest.len() as u64, &format!(" with {}", many(refs, "reference")))
 }
 
-fn row(out: &mut impl Write, part: &PartView<'_>, color: Color) -> io::Result<()> {
-    let style = color.style(if part.pin == Pin::Unexplained { BAD } else { Style::new() });
+fn row(out: &mut impl Write, part: &PartView<'_>, page: Page) -> io::Result<()> {
+    let style = page.style(if part.pin == Pin::Unexplained { BAD } else { Style::new() });
     writeln!(out, "  {:>9}  {style}{}{style:#}", Count(part.refs).to_string(), pin::what(part))?;
     let held = pin::holders(&part.holders);
     let held = (!held.is_empty()).then_some(("held by", held));
@@ -101,7 +102,7 @@ fn row(out: &mut impl Write, part: &PartView<'_>, color: Color) -> io::Result<()
 }
 
 fn container(container: &Container) -> String {
-    let name = or(container.title().map(name_of), "");
+    let name = or(container.title().as_deref().map(name_of), "");
     let pod = pod(container).map(|pod| format!("({pod})")).unwrap_or_default();
     format!("container {name} {pod}").trim_end().to_owned()
 }
@@ -113,9 +114,9 @@ fn more(out: &mut impl Write, noun: &str, count: u64, what: &str) -> io::Result<
     }
 }
 
-fn grouped(out: &mut impl Write, explain: &ExplainView<'_>) -> io::Result<()> {
+fn grouped(out: &mut impl Write, page: Page, explain: &ExplainView<'_>) -> io::Result<()> {
     writeln!(out)?;
-    let mut table = Columns::new(["REFS>", "MEMCGS>", "OF", "FREE BY"]);
+    let mut table = Columns::new(["REFS>", "MEMCGS>", "OF~", "FREE BY<"]);
     let groups = explain.groups.as_deref().unwrap_or_default();
     for group in groups {
         let act = group.act.filter(|_| group.act_is_command);
@@ -126,7 +127,7 @@ fn grouped(out: &mut impl Write, explain: &ExplainView<'_>) -> io::Result<()> {
             or(act, "-"),
         ]);
     }
-    table.print(out, explain.selected, ALL)
+    table.print(out, page, explain.selected, ALL)
 }
 
 fn in_common(of: &InCommon<'_>) -> String {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{
-    Color,
+    Page,
     table::{Columns, heading},
     words::or,
 };
@@ -46,18 +46,13 @@ pub fn cell(memcg: &MemcgView<'_>) -> String {
     }
 }
 
-/// Which caches hold how many memcgs.
-pub fn pinned(
-    out: &mut impl Write,
-    pins: Option<&[CachePin<'_>]>,
-    how: &str,
-    color: Color,
-) -> io::Result<()> {
+/// Table of caches with the number of memcgs they pin.
+pub fn pinned(out: &mut impl Write, pins: Option<&[CachePin<'_>]>, how: &str, page: Page) -> io::Result<()> {
     let Some(pins @ [_, ..]) = pins else { return Ok(()) };
-    heading(out, "Pinned by", color)?;
-    let mut table = Columns::new(["MEMCGS>", "CACHE"]);
+    heading(out, "Pinned by", page)?;
+    let mut table = Columns::new(["MEMCGS>", "CACHE<"]);
     for pin in pins.iter().take(ROWS) {
         table.row([Count(pin.memcgs).to_string(), pin.cache.to_string()]);
     }
-    table.print(out, pins.len() as u64, how)
+    table.print(out, page, pins.len() as u64, how)
 }

@@ -3,7 +3,9 @@
 mod doctor;
 mod event;
 mod explain;
+mod fit;
 mod memcg_caches;
+mod page;
 mod pin;
 mod pinned;
 mod reap;
@@ -18,6 +20,7 @@ mod words;
 pub use doctor::doctor;
 pub use event::{event, header};
 pub use explain::explain;
+pub use page::{Color, Page, ROWS};
 pub use reap::reap;
 pub use scan::{counted, scan};
 pub use slab::{slab, slab_delta, slab_event};
@@ -27,23 +30,7 @@ pub use whois::whois;
 
 use anstyle::{AnsiColor, Style};
 
-/// Whether to use escape sequences for colours; names from the kernel are always escaped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Color {
-    On,
-    Off,
-}
-
 const BAD: Style = AnsiColor::Red.on_default().bold();
 const WARN: Style = AnsiColor::Yellow.on_default();
 const GOOD: Style = AnsiColor::Green.on_default();
 const HEADING: Style = Style::new().bold();
-
-impl Color {
-    fn style(self, style: Style) -> Style {
-        match self {
-            Self::On => style,
-            Self::Off => Style::new(),
-        }
-    }
-}

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{table::Columns, words::or};
+use super::{Page, table::Columns, words::or};
 use crate::{
     cause::{Pin, PinTotal},
     report::view::{MemcgView, PinnedByView, PinnedView},
@@ -23,7 +23,7 @@ pub fn pinned(pinned: &PinnedView<'_>) -> String {
 
 /// Name of a column for what pins these memcgs; `None`: it is known of none.
 pub fn column<'a>(mut memcgs: impl Iterator<Item = &'a MemcgView<'a>>) -> Option<&'static str> {
-    memcgs.any(|memcg| memcg.pinned.is_some()).then_some("PINNED BY")
+    memcgs.any(|memcg| memcg.pinned.is_some()).then_some("PINNED BY<")
 }
 
 /// A cell of that column.
@@ -33,7 +33,7 @@ pub fn cell(memcg: &MemcgView<'_>) -> String {
 
 /// The same for groups: `file (290), task (3)`, how many memcgs each kind pins.
 pub fn group_column<'a>(mut pins: impl Iterator<Item = &'a Vec<PinTotal>>) -> Option<&'static str> {
-    pins.any(|pins| !pins.is_empty()).then_some("PINNED BY")
+    pins.any(|pins| !pins.is_empty()).then_some("PINNED BY<")
 }
 
 pub fn group_cell(pins: &[PinTotal]) -> String {
@@ -46,12 +46,12 @@ pub fn group_cell(pins: &[PinTotal]) -> String {
 }
 
 /// Kinds of pins, with their sums.
-pub fn table(out: &mut impl Write, pins: &[PinTotal]) -> io::Result<()> {
+pub fn table(out: &mut impl Write, pins: &[PinTotal], page: Page) -> io::Result<()> {
     let mut table = Columns::new(["REFS>", "MEMCGS>", "BY"]);
     for PinTotal { pin, refs, memcgs } in pins {
         table.row([Count(*refs).to_string(), Count(*memcgs).to_string(), pin.name().to_owned()]);
     }
-    table.print(out, 0, "")
+    table.print(out, page, 0, "")
 }
 
 fn by(by: &PinnedByView<'_>) -> String {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{
-    Color, GOOD, WARN, pinned,
+    GOOD, Page, WARN, pinned,
     table::{Columns, heading},
     words::{many, or},
 };
@@ -16,10 +16,11 @@ use crate::{
 const FILES: usize = 20;
 const IN_JSON: &str = "-o json has all";
 
-pub fn reap(out: &mut impl Write, reap: &ReapView<'_>, color: Color) -> io::Result<()> {
+pub fn reap(out: &mut impl Write, reap: &ReapView<'_>, page: impl Into<Page>) -> io::Result<()> {
+    let page = page.into();
     if reap.dry_run && reap.files_dropped > 0 {
-        heading(out, "Page cache that would be dropped", color)?;
-        let mut table = Columns::new(["REFS>", "MEMCGS>", "SIZE>", "FILE"]);
+        heading(out, "Page cache that would be dropped", page)?;
+        let mut table = Columns::new(["REFS>", "MEMCGS>", "SIZE>", "FILE~"]);
         for file in reap.files.iter().filter(|file| file.refused.is_none()).take(FILES) {
             table.row([
                 Count(file.refs).to_string(),
@@ -28,20 +29,20 @@ pub fn reap(out: &mut impl Write, reap: &ReapView<'_>, color: Color) -> io::Resu
                 or(file.path, UNKNOWN),
             ]);
         }
-        table.print(out, reap.files_dropped, IN_JSON)?;
+        table.print(out, page, reap.files_dropped, IN_JSON)?;
     }
     if reap.files_refused > 0 {
-        heading(out, "Left alone", color)?;
-        let mut table = Columns::new(["REFS>", "FILE", "WHY"]);
+        heading(out, "Left alone", page)?;
+        let mut table = Columns::new(["REFS>", "FILE~", "WHY<"]);
         for file in reap.files.iter().filter(|file| file.refused.is_some()).take(FILES) {
             let why = file.refused.clone().unwrap_or_default();
             table.row([Count(file.refs).to_string(), or(file.path, UNKNOWN), why]);
         }
-        table.print(out, reap.files_refused, IN_JSON)?;
+        table.print(out, page, reap.files_refused, IN_JSON)?;
     }
     if !reap.pins.is_empty() {
-        heading(out, if reap.dry_run { "Pinned by" } else { "Still pinned by" }, color)?;
-        pinned::table(out, &reap.pins)?;
+        heading(out, if reap.dry_run { "Pinned by" } else { "Still pinned by" }, page)?;
+        pinned::table(out, &reap.pins, page)?;
     }
     let (files, memcgs) = (many(reap.files_dropped, "file"), many(reap.dying, "memcg"));
     writeln!(out)?;
@@ -55,6 +56,6 @@ pub fn reap(out: &mut impl Write, reap: &ReapView<'_>, color: Color) -> io::Resu
             (WARN, format!("Dry run: the page cache of {files} pins some of {memcgs}; nothing was dropped."))
         }
     };
-    let style = color.style(style);
+    let style = page.style(style);
     writeln!(out, "{style}{verdict}{style:#}")
 }

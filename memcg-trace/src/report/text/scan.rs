@@ -8,23 +8,28 @@ use std::{
 use anstyle::Style;
 
 use super::{
-    BAD, Color, GOOD, WARN, memcg_caches, pinned,
-    table::{Columns, common, heading, owner, size},
+    BAD, GOOD, Page, WARN, memcg_caches, pinned,
+    table::{Columns, charged, common, heading, owner, size},
     words::{id, many, or},
 };
 use crate::{
     kernel::cgroupfs::cgroup_stat::KernelCounts,
+    record::Version,
     report::view::{ChargesView, ScanGroup, ScanView, Selection, state_name},
     units::{Count, Size, Time, UNKNOWN},
 };
 
 /// Maximum number of kinds of charges per row; the largest are shown.
 const KINDS: usize = 3;
+/// Where the values of the counts begin.
+const INDENT: usize = 17;
 const IN_JSON: &str = "-o json has all";
-const NO_TOP: &str = "without --top: all";
+/// A list is cut short by --top, or because a person reads it.
+const HOW: &str = "--all-rows, or -o json";
 
 /// List or groups, counts, and the verdict.
-pub fn scan(out: &mut impl Write, scan: &ScanView<'_>, color: Color) -> io::Result<()> {
+pub fn scan(out: &mut impl Write, scan: &ScanView<'_>, page: impl Into<Page>) -> io::Result<()> {
+    let page = page.into();
     let what = match scan.selection {
         Selection::Dying => "Dying",
         Selection::All => "All memcgs",
@@ -33,28 +38,32 @@ pub fn scan(out: &mut impl Write, scan: &ScanView<'_>, color: Color) -> io::Resu
     match &scan.groups {
         _ if scan.selected == 0 => {}
         Some(groups) => {
-            heading(out, what, color)?;
-            grouped(out, scan, groups)?;
+            heading(out, what, page)?;
+            grouped(out, page, scan, groups)?;
         }
         None => {
-            heading(out, what, color)?;
-            listed(out, scan)?;
+            heading(out, what, page)?;
+            listed(out, page, scan)?;
         }
     }
-    memcg_caches::pinned(out, scan.pinned_by.as_deref(), IN_JSON, color)?;
+    if scan.selection == Selection::Empty && scan.empty > 0 {
+        writeln!(out)?;
+        page.line(out, &before_rmdir(scan), 0)?;
+    }
+    memcg_caches::pinned(out, scan.pinned_by.as_deref(), IN_JSON, page)?;
     if let Some(pins) = &scan.pins {
-        heading(out, "Pinned by", color)?;
-        pinned::table(out, pins)?;
+        heading(out, "Pinned by", page)?;
+        pinned::table(out, pins, page)?;
     }
     writeln!(out)?;
-    counts(out, scan)?;
+    counts(out, page, scan)?;
     writeln!(out)?;
     let (style, verdict) = verdict(scan);
-    let style = color.style(style);
-    writeln!(out, "{style}{verdict}{style:#}")
+    let style = page.style(style);
+    page.line(out, &format!("{style}{verdict}{style:#}"), 0)
 }
 
-fn listed(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
+fn listed(out: &mut impl Write, page: Page, scan: &ScanView<'_>) -> io::Result<()> {
     let second = match scan.selection {
         Selection::Dying => "REFS>",
         Selection::All => "STATE",
@@ -62,9 +71,9 @@ fn listed(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
     };
     let caches = memcg_caches::column(scan.listed.iter().map(|listed| &listed.memcg));
     let pins = pinned::column(scan.listed.iter().map(|listed| &listed.memcg)).filter(|_| caches.is_none());
-    let names = ["ID>", second, "CHARGED>", "CONTAINER", "POD", "PATH", "CHARGED FOR"];
+    let names = ["ID>", second, "CHARGED>", "CONTAINER<", "POD<", "PATH~", "CHARGED FOR<"];
     let mut table = Columns::new(names.into_iter().chain(caches).chain(pins));
-    for listed in &scan.listed {
+    for listed in scan.listed.iter().take(page.rows.unwrap_or(usize::MAX)) {
         let memcg = &listed.memcg;
         let (container, pod) = owner(listed.container.as_ref());
         let cells = [
@@ -74,7 +83,7 @@ fn listed(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
                 Selection::All => state_name(memcg.state).to_owned(),
                 Selection::Empty => or(memcg.age_min_ns.map(|ns| format!("≥ {}", Time { ns })), UNKNOWN),
             },
-            size(memcg.charged_bytes),
+            charged(memcg),
             container,
             pod,
             or(memcg.path, UNKNOWN),
@@ -83,7 +92,23 @@ fn listed(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
         let more = caches.map(|_| memcg_caches::cell(memcg)).or(pins.map(|_| pinned::cell(memcg)));
         table.row(cells.into_iter().chain(more));
     }
-    table.print(out, scan.selected, NO_TOP)
+    table.print(out, page, scan.selected, HOW)
+}
+
+/// How to remove the empty ones without making zombies of them.
+fn before_rmdir(scan: &ScanView<'_>) -> String {
+    let how = match scan.version {
+        Version::V1 => "echo 0 > memory.force_empty",
+        Version::V2 => "echo 1T > memory.reclaim, since 5.19",
+    };
+    match scan.charged_to_empty_bytes {
+        Some(0) => "Nothing is charged to them: rmdir removes them for good.".to_owned(),
+        charged => format!(
+            "{} are charged to them. Empty each one first ({how}), then rmdir: what is still charged to one when it is \
+             removed stays as a dying memcg.",
+            size(charged)
+        ),
+    }
 }
 
 /// The largest kinds; kernel memory by kind where known.
@@ -120,11 +145,16 @@ fn kinds(charges: &ChargesView) -> String {
     kinds.collect::<Vec<_>>().join(", ")
 }
 
-fn grouped(out: &mut impl Write, scan: &ScanView<'_>, groups: &[ScanGroup<'_>]) -> io::Result<()> {
+fn grouped(
+    out: &mut impl Write,
+    page: Page,
+    scan: &ScanView<'_>,
+    groups: &[ScanGroup<'_>],
+) -> io::Result<()> {
     let pins = pinned::group_column(groups.iter().map(|group| &group.pins));
     let mut table =
-        Columns::new(["MEMCGS>", "DYING>", "IDS HELD>", "CHARGED>", "OF"].into_iter().chain(pins));
-    for group in groups {
+        Columns::new(["MEMCGS>", "DYING>", "IDS HELD>", "CHARGED>", "OF~"].into_iter().chain(pins));
+    for group in groups.iter().take(page.rows.unwrap_or(usize::MAX)) {
         let cells = [
             Count(group.memcgs).to_string(),
             Count(group.dying).to_string(),
@@ -134,11 +164,11 @@ fn grouped(out: &mut impl Write, scan: &ScanView<'_>, groups: &[ScanGroup<'_>]) 
         ];
         table.row(cells.into_iter().chain(pins.map(|_| pinned::group_cell(&group.pins))));
     }
-    table.print(out, scan.selected, NO_TOP)
+    table.print(out, page, scan.selected, HOW)
 }
 
-fn counts(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
-    let mut row = |name: &str, value: String| writeln!(out, "  {name:<14} {value}");
+fn counts(out: &mut impl Write, page: Page, scan: &ScanView<'_>) -> io::Result<()> {
+    let mut row = |name: &str, value: String| page.line(out, &format!("  {name:<14} {value}"), INDENT);
     row("live", Count(scan.live).to_string())?;
     if scan.removed > 0 {
         row("removed", format!("{}, not offline yet", Count(scan.removed)))?;
@@ -146,13 +176,27 @@ fn counts(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
     let mut dying = Count(scan.dying).to_string();
     if scan.dying > 0 {
         dying += &format!(", {} charged to them", size(scan.charged_to_dying_bytes));
+        if scan.held_by_dying_bytes_max < scan.charged_to_dying_bytes
+            && let Some(bytes) = scan.held_by_dying_bytes_max
+        {
+            let held = Size { bytes };
+            dying +=
+                &format!("; by their references they hold {held} at most: their pages went to the parent");
+        }
     }
     row("dying", dying)?;
     let used = or(scan.ids_used.map(Count), "an unknown number");
     let held = or(scan.ids_held_by_dying.map(Count), UNKNOWN);
     row("memcg IDs", format!("{used} of {} in use, {held} held by dying memcgs", Count(scan.ids_limit)))?;
     if scan.empty > 0 && scan.selection != Selection::Empty {
-        row("empty", format!("{}, live but with no processes and no children (--empty)", Count(scan.empty)))?;
+        row(
+            "empty",
+            format!(
+                "{}, live but with no processes and no children, {} charged to them (--empty)",
+                Count(scan.empty),
+                size(scan.charged_to_empty_bytes)
+            ),
+        )?;
     }
     row("kernel counts", kernel(scan))?;
     for unknown in &scan.unknown {

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use super::{
-    BAD, Color, GOOD, WARN,
+    BAD, GOOD, Page, WARN,
     table::{Columns, heading, size, time},
     words::{many, or},
 };
@@ -18,13 +18,16 @@ use crate::{
     units::{Count, Size, Time, TimeOfDay, UNKNOWN},
 };
 
-const NO_TOP: &str = "without --top: all";
+/// Where the values of the counts begin.
+const INDENT: usize = 17;
+const HOW: &str = "--all-rows, or -o json";
 /// Maximum number of leaked caches in a summary of `trace`; JSON has all.
 const ROWS: usize = 20;
 
 /// One line.
-pub fn slab_event(out: &mut impl Write, event: &SlabEventView<'_>, color: Color) -> io::Result<()> {
-    let style = color.style(style(event.event));
+pub fn slab_event(out: &mut impl Write, event: &SlabEventView<'_>, page: impl Into<Page>) -> io::Result<()> {
+    let page = page.into();
+    let style = page.style(style(event.event));
     let when = TimeOfDay { ns: event.time.as_nanosecond() };
     write!(out, "{style}{when} {:<12} ", word(event.event))?;
     match (&event.loss, &event.slab_cache, event.asked) {
@@ -91,28 +94,29 @@ pub fn slab_delta(out: &mut impl Write, delta: &SlabDelta) -> io::Result<()> {
 }
 
 /// List or groups, counts, and the verdict.
-pub fn slab(out: &mut impl Write, slab: &SlabView<'_>, color: Color) -> io::Result<()> {
+pub fn slab(out: &mut impl Write, slab: &SlabView<'_>, page: impl Into<Page>) -> io::Result<()> {
+    let page = page.into();
     match &slab.groups {
         _ if slab.selected == 0 => {}
         Some(groups) => {
-            heading(out, "Slab caches", color)?;
-            grouped(out, slab, groups)?;
+            heading(out, "Slab caches", page)?;
+            grouped(out, page, slab, groups)?;
         }
         None if slab.request.leaked => {
-            heading(out, "Leaked slab caches", color)?;
-            leaked(out, &slab.caches, slab.selected, NO_TOP)?;
+            heading(out, "Leaked slab caches", page)?;
+            leaked(out, page, &slab.caches, slab.selected, HOW)?;
         }
         None => {
-            heading(out, "Slab caches", color)?;
-            listed(out, slab)?;
+            heading(out, "Slab caches", page)?;
+            listed(out, page, slab)?;
         }
     }
     writeln!(out)?;
-    counts(out, &slab.summary)?;
+    counts(out, page, &slab.summary)?;
     writeln!(out)?;
     let (style, verdict) = verdict(&slab.summary);
-    let style = color.style(style);
-    writeln!(out, "{style}{verdict}{style:#}")
+    let style = page.style(style);
+    page.line(out, &format!("{style}{verdict}{style:#}"), 0)
 }
 
 /// The section about slab caches in a trace's summary.
@@ -120,22 +124,22 @@ pub fn slab_section(
     out: &mut impl Write,
     summary: &SlabSummary<'_>,
     survivors: &[SlabCacheView<'_>],
-    color: Color,
+    page: Page,
 ) -> io::Result<()> {
-    heading(out, "Slab caches", color)?;
-    counts(out, summary)?;
+    heading(out, "Slab caches", page)?;
+    counts(out, page, summary)?;
     if !survivors.is_empty() {
-        heading(out, "Leaked slab caches", color)?;
+        heading(out, "Leaked slab caches", page)?;
         let some = &survivors[..survivors.len().min(ROWS)];
-        leaked(out, some, survivors.len() as u64, "-o json has all")?;
+        leaked(out, page, some, survivors.len() as u64, "-o json has all")?;
     }
     Ok(())
 }
 
-fn listed(out: &mut impl Write, slab: &SlabView<'_>) -> io::Result<()> {
+fn listed(out: &mut impl Write, page: Page, slab: &SlabView<'_>) -> io::Result<()> {
     let mut table =
-        Columns::new(["OBJECTS>", "SIZE>", "MEMORY>", "LINKS>", "STATE", "NAME", "MODULE", "CREATOR"]);
-    for cache in &slab.caches {
+        Columns::new(["OBJECTS>", "SIZE>", "MEMORY>", "LINKS>", "STATE", "NAME~", "MODULE", "CREATOR<"]);
+    for cache in slab.caches.iter().take(page.rows.unwrap_or(usize::MAX)) {
         table.row([
             or(cache.objects.map(Count), UNKNOWN),
             size(cache.size.map(u64::from)),
@@ -152,7 +156,7 @@ fn listed(out: &mut impl Write, slab: &SlabView<'_>) -> io::Result<()> {
             },
         ]);
     }
-    table.print(out, slab.selected, NO_TOP)
+    table.print(out, page, slab.selected, HOW)
 }
 
 /// The name, with the names merged into it.
@@ -165,9 +169,15 @@ fn name(cache: &SlabCacheView<'_>) -> String {
     format!("{name} (also {})", aliases.join(", "))
 }
 
-fn leaked(out: &mut impl Write, caches: &[SlabCacheView<'_>], all: u64, how: &str) -> io::Result<()> {
-    let mut table = Columns::new(["AGE>", "SIZE>", "NAME", "MODULE", "CREATOR", "WHY"]);
-    for cache in caches {
+fn leaked(
+    out: &mut impl Write,
+    page: Page,
+    caches: &[SlabCacheView<'_>],
+    all: u64,
+    how: &str,
+) -> io::Result<()> {
+    let mut table = Columns::new(["AGE>", "SIZE>", "NAME~", "MODULE", "CREATOR<", "WHY<"]);
+    for cache in caches.iter().take(page.rows.unwrap_or(usize::MAX)) {
         table.row([
             if cache.before_start && cache.age_ns.is_none() {
                 "before start".to_owned()
@@ -184,12 +194,12 @@ fn leaked(out: &mut impl Write, caches: &[SlabCacheView<'_>], all: u64, how: &st
             },
         ]);
     }
-    table.print(out, all, how)
+    table.print(out, page, all, how)
 }
 
-fn grouped(out: &mut impl Write, slab: &SlabView<'_>, groups: &[SlabGroup]) -> io::Result<()> {
-    let mut table = Columns::new(["CACHES>", "CREATED>", "LEAKED>", "MEMORY>", "OF"]);
-    for group in groups {
+fn grouped(out: &mut impl Write, page: Page, slab: &SlabView<'_>, groups: &[SlabGroup]) -> io::Result<()> {
+    let mut table = Columns::new(["CACHES>", "CREATED>", "LEAKED>", "MEMORY>", "OF~"]);
+    for group in groups.iter().take(page.rows.unwrap_or(usize::MAX)) {
         table.row([
             Count(group.caches).to_string(),
             Count(group.created).to_string(),
@@ -198,11 +208,11 @@ fn grouped(out: &mut impl Write, slab: &SlabView<'_>, groups: &[SlabGroup]) -> i
             or(group.of.as_ref(), "unknown"),
         ]);
     }
-    table.print(out, slab.selected, NO_TOP)
+    table.print(out, page, slab.selected, HOW)
 }
 
-fn counts(out: &mut impl Write, summary: &SlabSummary<'_>) -> io::Result<()> {
-    let mut row = |name: &str, value: String| writeln!(out, "  {name:<14} {value}");
+fn counts(out: &mut impl Write, page: Page, summary: &SlabSummary<'_>) -> io::Result<()> {
+    let mut row = |name: &str, value: String| page.line(out, &format!("  {name:<14} {value}"), INDENT);
     let grace = Time { ns: summary.grace_ns };
     let watched = summary.duration_ns.is_some();
     row("live", Count(summary.live).to_string())?;

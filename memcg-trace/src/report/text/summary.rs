@@ -5,24 +5,29 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use super::{
-    BAD, Color, GOOD, WARN, memcg_caches, pinned,
+    BAD, GOOD, Page, WARN, memcg_caches, pinned,
     slab::slab_section,
-    table::{Columns, common, heading, owner, owner_name, size, time},
-    words::{id, many, or},
+    table::{Columns, charged, common, heading, owner, owner_name, size, time},
+    words::{id, many, name_of, or},
 };
 use crate::{
     report::view::{Common, Group, SlabSummary, SummaryView},
     units::{Count, Time, UNKNOWN},
 };
 
+/// Where the values of the counts begin.
+const INDENT: usize = 17;
 /// Maximum number of rows of a table; JSON has all.
 const ROWS: usize = 20;
 const IN_JSON: &str = "-o json has all";
+/// Heading of lists with nothing else in them.
+const LEAKED: &str = "Leaked";
 /// Factor for suggesting a larger perf buffer.
 const LARGER: u64 = 4;
 
 /// Counts, leaked memcgs, and the verdict.
-pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, color: Color) -> io::Result<()> {
+pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, page: impl Into<Page>) -> io::Result<()> {
+    let page = page.into();
     let reason = summary.backend_reason.map(|reason| format!(": {reason}")).unwrap_or_default();
     let duration = Time { ns: summary.duration_ns };
     writeln!(out)?;
@@ -31,39 +36,44 @@ pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, color: Color) ->
         writeln!(out, "Unknown: {} ({})", unknown.what, unknown.reason)?;
     }
     writeln!(out)?;
-    counts(out, summary)?;
+    counts(out, page, summary)?;
     loss(out, summary)?;
+    if let Some(glob) = summary.listed_cgroups {
+        let glob = name_of(glob);
+        writeln!(out, "  {:<14} counts are of all memcgs, lists of those that match {glob}", "--cgroup")?;
+    }
     if !summary.survivors.is_empty() {
-        heading(out, "Leaked, longest dying first", color)?;
-        survivors(out, summary)?;
-        memcg_caches::pinned(out, summary.pinned_by.as_deref(), IN_JSON, color)?;
+        let what = listed(summary);
+        heading(out, &format!("{what}, longest dying first"), page)?;
+        survivors(out, page, summary)?;
+        memcg_caches::pinned(out, summary.pinned_by.as_deref(), IN_JSON, page)?;
         if let Some(pins) = &summary.pins {
-            heading(out, "Pinned by", color)?;
-            pinned::table(out, pins)?;
+            heading(out, "Pinned by", page)?;
+            pinned::table(out, pins, page)?;
         }
-        heading(out, "Leaked, by parent", color)?;
-        groups(out, "PARENT", &summary.leaked_by_parent)?;
+        heading(out, &format!("{what}, by parent"), page)?;
+        groups(out, page, what, "PARENT~", &summary.leaked_by_parent)?;
         let some = |group: &Group<'_>| !matches!(group.of, Common::Container(None));
         if summary.leaked_by_container.iter().any(some) {
-            heading(out, "Leaked, by container", color)?;
-            groups(out, "CONTAINER", &summary.leaked_by_container)?;
+            heading(out, &format!("{what}, by container"), page)?;
+            groups(out, page, what, "CONTAINER~", &summary.leaked_by_container)?;
         }
     }
     if !summary.rolled.is_empty() {
-        heading(out, "Created and still dying", color)?;
-        rolled(out, summary)?;
+        heading(out, "Created and still dying", page)?;
+        rolled(out, page, summary)?;
     }
     if let Some(slab) = &summary.slab {
-        slab_section(out, slab, &summary.leaked_slab_caches, color)?;
+        slab_section(out, slab, &summary.leaked_slab_caches, page)?;
     }
     writeln!(out)?;
     let (style, verdict) = verdict(summary);
-    let style = color.style(style);
-    writeln!(out, "{style}{verdict}{style:#}")
+    let style = page.style(style);
+    page.line(out, &format!("{style}{verdict}{style:#}"), 0)
 }
 
-fn counts(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
-    let mut row = |name: &str, value: String| writeln!(out, "  {name:<14} {value}");
+fn counts(out: &mut impl Write, page: Page, summary: &SummaryView<'_>) -> io::Result<()> {
+    let mut row = |name: &str, value: String| page.line(out, &format!("  {name:<14} {value}"), INDENT);
     row("created", Count(summary.created).to_string())?;
     if summary.adopted > 0 {
         row("older", format!("{}, created before the start or not seen", Count(summary.adopted)))?;
@@ -82,13 +92,14 @@ fn counts(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
     if summary.removed > 0 {
         row("removed", format!("{}, not offline yet", Count(summary.removed)))?;
     }
+    let Deaths { pending, leaked, before } = Deaths::of(summary);
     let grace = Time { ns: summary.grace_ns };
-    row("dying", some(summary.dying.saturating_sub(summary.leaked), &format!(", not yet for {grace}")))?;
-    let mut leaked = some(summary.leaked, &format!(", dying for {grace} and longer"));
-    if summary.leaked > 0 && summary.dying_before_start > 0 {
-        leaked += &format!(", of them {} since before the start", Count(summary.dying_before_start));
+    row("dying", some(pending, &format!(", not yet for {grace}")))?;
+    row("leaked", some(leaked, &format!(", dying for {grace} and longer")))?;
+    if before > 0 {
+        let (was, is) = if before == 1 { ("was", "is") } else { ("were", "are") };
+        row("before start", format!("{} {was} dying already and still {is}, age unknown", Count(before)))?;
     }
-    row("leaked", leaked)?;
     if let Some(before @ 1..) = summary.dying_unseen {
         row(
             "before start",
@@ -99,6 +110,34 @@ fn counts(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
         row("alloc failed", format!("{} with {}: {}", Count(failure.count), failure.error, failure.meaning))?;
     }
     row("memcg IDs", ids(summary))
+}
+
+/// What the lists are of, in one way for all of them.
+fn listed(summary: &SummaryView<'_>) -> &'static str {
+    let before = summary.survivors.iter().filter(|survivor| survivor.memcg.died_before_start).count();
+    match before {
+        0 => LEAKED,
+        _ if before == summary.survivors.len() => "Dying since before the start",
+        _ => "Leaked, or dying since before the start",
+    }
+}
+
+/// The dying memcgs, each in one of them.
+struct Deaths {
+    /// They died since the start, and not for long enough to be leaked.
+    pending: u64,
+    /// They died since the start.
+    leaked: u64,
+    /// They were found dying: who knows since when.
+    before: u64,
+}
+
+impl Deaths {
+    fn of(summary: &SummaryView<'_>) -> Self {
+        let before = summary.dying_before_start;
+        let leaked = summary.leaked.saturating_sub(summary.leaked_before_start);
+        Self { pending: summary.dying.saturating_sub(before + leaked), leaked, before }
+    }
 }
 
 /// A count, with details if it is not zero.
@@ -115,8 +154,9 @@ fn ids(summary: &SummaryView<'_>) -> String {
     if let Some(held) = summary.ids_held_by_dying {
         ids += &format!(", {} held by dying memcgs", Count(held));
     }
-    if let Some(ns) = summary.ids_exhausted_in_ns {
-        ids += &format!("; at this rate mkdir fails in {}", Time { ns });
+    if let Some((ns, seen_for_ns)) = summary.ids_exhausted_in_ns.zip(summary.ids_trend_ns) {
+        let (left, seen_for) = (Time { ns }, Time { ns: seen_for_ns });
+        ids += &format!("; as they grew for the last {seen_for}, mkdir fails in {left}");
     }
     ids
 }
@@ -164,17 +204,19 @@ fn verdict(summary: &SummaryView<'_>) -> (Style, String) {
         return (WARN, verdict);
     }
     // Memcgs that died before the start are mentioned, but do not count as leaks of this run.
-    let before = summary.dying_before_start;
-    let leaks = summary.leaked.saturating_sub(before);
-    let pending = (summary.dying - before.min(summary.dying)).saturating_sub(leaks) + summary.removed;
-    let (style, mut verdict) = match (leaks, pending, summary.late) {
-        (1.., ..) => (BAD, format!("{} leaked.", many(leaks, "memcg"))),
-        (0, 1.., _) => (WARN, format!("No leak yet, but {} still dying.", were(pending))),
-        (0, 0, 1..) => (GOOD, format!("No leak, but {} late.", were(summary.late))),
-        (0, 0, 0) => (GOOD, "No leak: every memcg removed since the start was freed in time.".to_owned()),
+    let Deaths { pending, leaked, before } = Deaths::of(summary);
+    let pending = pending + summary.removed;
+    let (style, mut verdict) = match (leaked, before, pending, summary.late) {
+        (1.., ..) => (BAD, format!("{} leaked.", many(leaked, "memcg"))),
+        (0, _, 1.., _) => (WARN, format!("No leak yet, but {} still dying.", were(pending))),
+        (0, 1.., 0, 0) => (WARN, "Every memcg removed since the start was freed in time.".to_owned()),
+        (0, 1.., 0, 1..) => (WARN, format!("{} late.", were(summary.late))),
+        (0, 0, 0, 1..) => (GOOD, format!("No leak, but {} late.", were(summary.late))),
+        (0, 0, 0, 0) => (GOOD, "No leak: every memcg removed since the start was freed in time.".to_owned()),
     };
     if before > 0 {
-        verdict += &format!(" {} dying since before the start.", were(before));
+        let still = if before == 1 { "is" } else { "are" };
+        verdict += &format!(" {} dying before the start and still {still}.", were(before));
     }
     if let Some(slab @ SlabSummary { leaked: 1.., .. }) = &summary.slab {
         verdict += &format!(" {} leaked.", many(slab.leaked, "slab cache"));
@@ -192,11 +234,11 @@ fn were(count: u64) -> String {
     format!("{} {}", many(count, "memcg"), if count == 1 { "was" } else { "were" })
 }
 
-fn survivors(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
+fn survivors(out: &mut impl Write, page: Page, summary: &SummaryView<'_>) -> io::Result<()> {
     let caches = memcg_caches::column(summary.survivors.iter().map(|survivor| &survivor.memcg));
     let pins = pinned::column(summary.survivors.iter().map(|survivor| &survivor.memcg));
     let pins = pins.filter(|_| caches.is_none());
-    let names = ["AGE>", "ID>", "CHARGED>", "REFS>", "CONTAINER", "POD", "PATH"];
+    let names = ["AGE>", "ID>", "CHARGED>", "REFS>", "CONTAINER<", "POD<", "PATH~"];
     let mut table = Columns::new(names.into_iter().chain(caches).chain(pins));
     for survivor in summary.survivors.iter().take(ROWS) {
         let memcg = &survivor.memcg;
@@ -207,7 +249,7 @@ fn survivors(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> 
                 age_ns => time(age_ns),
             },
             id(memcg),
-            size(memcg.charged_bytes),
+            charged(memcg),
             or(memcg.css_refs.map(Count), UNKNOWN),
             container,
             pod,
@@ -216,12 +258,12 @@ fn survivors(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> 
         let more = caches.map(|_| memcg_caches::cell(memcg)).or(pins.map(|_| pinned::cell(memcg)));
         table.row(cells.into_iter().chain(more));
     }
-    table.print(out, summary.survivors.len() as u64, IN_JSON)
+    table.print(out, page, summary.survivors.len() as u64, IN_JSON)
 }
 
-fn rolled(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
+fn rolled(out: &mut impl Write, page: Page, summary: &SummaryView<'_>) -> io::Result<()> {
     let pins = pinned::group_column(summary.rolled.iter().map(|group| &group.pins));
-    let names = ["CREATED>", "DYING>", "SURVIVAL>", "IDS HELD>", "CHARGED>", "OLDEST>", "OF"];
+    let names = ["CREATED>", "DYING>", "SURVIVAL>", "IDS HELD>", "CHARGED>", "OLDEST>", "OF~"];
     let mut table = Columns::new(names.into_iter().chain(pins));
     for group in summary.rolled.iter().take(ROWS) {
         let cells = [
@@ -235,11 +277,12 @@ fn rolled(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
         ];
         table.row(cells.into_iter().chain(pins.map(|_| pinned::group_cell(&group.pins))));
     }
-    table.print(out, summary.rolled.len() as u64, IN_JSON)
+    table.print(out, page, summary.rolled.len() as u64, IN_JSON)
 }
 
-fn groups(out: &mut impl Write, of: &str, groups: &[Group<'_>]) -> io::Result<()> {
-    let mut table = Columns::new(["LEAKED>", "IDS HELD>", "CHARGED>", "OLDEST>", of]);
+fn groups(out: &mut impl Write, page: Page, what: &str, of: &str, groups: &[Group<'_>]) -> io::Result<()> {
+    let count = if what == LEAKED { "LEAKED>" } else { "DYING>" };
+    let mut table = Columns::new([count, "IDS HELD>", "CHARGED>", "OLDEST>", of]);
     for group in groups.iter().take(ROWS) {
         table.row([
             Count(group.leaked).to_string(),
@@ -249,5 +292,5 @@ fn groups(out: &mut impl Write, of: &str, groups: &[Group<'_>]) -> io::Result<()
             common(&group.of),
         ]);
     }
-    table.print(out, groups.len() as u64, IN_JSON)
+    table.print(out, page, groups.len() as u64, IN_JSON)
 }

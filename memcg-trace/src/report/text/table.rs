@@ -5,12 +5,13 @@ use std::io::{self, Write};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::{
-    Color, HEADING,
+    HEADING, Page,
+    fit::{Elastic, fit},
     words::{name_of, or, pod},
 };
 use crate::{
     attribution::{Container, Owner, Part, Workload},
-    report::view::{Common, state_name},
+    report::view::{Common, MemcgView, state_name},
     units::{Count, Size, Time, UNKNOWN},
 };
 
@@ -18,7 +19,7 @@ use crate::{
 pub fn owner(container: Option<&Container>) -> (String, String) {
     let title = container.and_then(|container| container.title());
     let pod = container.and_then(|container| container.pod_title());
-    (or(title.map(name_of), "-"), or(pod.map(name_of), "-"))
+    (or(title.as_deref().map(name_of), "-"), or(pod.map(name_of), "-"))
 }
 
 /// The name of a group of memcgs.
@@ -27,8 +28,15 @@ pub fn common(of: &Common<'_>) -> String {
         Common::ParentPath(path) => or(path.as_ref(), UNKNOWN),
         Common::Container(None) | Common::PodUid(None) => "not in the path".to_owned(),
         Common::Container(Some(container)) => {
-            let Container { id, name, image, .. } = container;
+            let Container { id, of_id, name, image, .. } = &**container;
             let text = |name: &String| name_of(name).to_string();
+            if container.is_beside() {
+                let title = container.title().map(|title| name_of(&title).to_string());
+                let of_id = of_id.as_ref().filter(|_| name.is_some() && name != of_id).map(text);
+                let runtime = container.runtime.map(|runtime| format!("({runtime})"));
+                let parts = [pod(container), title, of_id, runtime];
+                return parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
+            }
             let name = name.as_ref().filter(|_| name != id).map(text);
             let image = image.as_ref().map(|image| format!("({})", name_of(image)));
             let parts = [pod(container), name, id.as_ref().map(text), image];
@@ -51,6 +59,7 @@ pub fn owner_name(owner: &Owner) -> String {
                 Some(Part::Pod) => format!("{name}, the pods' own"),
                 Some(Part::Sandbox) => format!("{name}, sandboxes"),
                 Some(Part::Monitor) => format!("{name}, monitors"),
+                Some(Part::Overhead) => format!("{name}, overhead of sandboxes"),
             }
         }
         Owner::Namespace(name) | Owner::Image(name) | Owner::Unit(name) => {
@@ -64,47 +73,77 @@ pub fn time(ns: Option<u64>) -> String {
     or(ns.map(|ns| Time { ns }), UNKNOWN)
 }
 
+/// What a memcg's counter says; where that is more than it can hold by its references, that, too.
+pub fn charged(memcg: &MemcgView<'_>) -> String {
+    let held = memcg.held_bytes_max.filter(|_| memcg.is_stale());
+    let held = held.map(|bytes| format!(", holds ≤ {}", Size { bytes })).unwrap_or_default();
+    size(memcg.charged_bytes) + &held
+}
+
 pub fn size(bytes: Option<u64>) -> String {
     or(bytes.map(|bytes| Size { bytes }), UNKNOWN)
 }
 
-pub fn heading(out: &mut impl Write, text: &str, color: Color) -> io::Result<()> {
-    let style = color.style(HEADING);
+pub fn heading(out: &mut impl Write, text: &str, page: Page) -> io::Result<()> {
+    let style = page.style(HEADING);
     writeln!(out, "\n{style}{text}{style:#}")
 }
 
-/// A table without rulings, with columns as wide as needed.
+/// Columns without lines between them, as wide as they need to be and the page allows.
 pub struct Columns {
-    table: Table,
-    rows: u64,
+    /// The names of the columns first.
+    rows: Vec<Vec<String>>,
+    numbers: Vec<bool>,
+    elastic: Vec<Elastic>,
 }
 
+/// Between two columns.
+const GAP: usize = 2;
+
 impl Columns {
-    /// `>` after a name: right-aligned.
-    pub fn new<'n>(names: impl IntoIterator<Item = &'n str, IntoIter: Clone>) -> Self {
-        let names = names.into_iter();
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        table.set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(names.clone().map(|name| name.trim_end_matches('>')));
-        for (column, name) in table.column_iter_mut().zip(names) {
-            column.set_padding((2, 0));
-            if name.ends_with('>') {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
+    /// Behind a name: `>` a column of numbers, `~` paths, which are cut in their middle where the line is too short, `<` text,
+    /// whose end is cut.
+    pub fn new<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+        let mut columns = Self { rows: Vec::new(), numbers: Vec::new(), elastic: Vec::new() };
+        let mut header = Vec::new();
+        for name in names {
+            let elastic = match name.chars().last() {
+                Some('~') => Elastic::Path,
+                Some('<') => Elastic::Text,
+                _ => Elastic::No,
+            };
+            columns.numbers.push(name.ends_with('>'));
+            columns.elastic.push(elastic);
+            header.push(name.trim_end_matches(['>', '~', '<']).to_owned());
         }
-        Self { table, rows: 0 }
+        columns.rows.push(header);
+        columns
     }
 
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.table.add_row(cells);
-        self.rows += 1;
+        self.rows.push(cells.into_iter().collect());
     }
 
-    /// `all`: total number of rows; `how`: how to get them.
-    pub fn print(&self, out: &mut impl Write, all: u64, how: &str) -> io::Result<()> {
-        writeln!(out, "{}", self.table.trim_fmt())?;
-        match all.saturating_sub(self.rows) {
+    /// `all`: how many rows there would be, and `how` to get them.
+    pub fn print(mut self, out: &mut impl Write, page: Page, all: u64, how: &str) -> io::Result<()> {
+        if let Some(width) = page.width {
+            fit(&self.elastic, &mut self.rows, width, GAP);
+        }
+        let shown = self.rows.len() as u64 - 1;
+        let mut rows = self.rows.into_iter();
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_content_arrangement(ContentArrangement::Disabled);
+        table.set_header(rows.next().unwrap_or_default());
+        table.add_rows(rows);
+        for (column, is_number) in table.column_iter_mut().zip(self.numbers) {
+            column.set_padding((GAP as u16, 0));
+            if is_number {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        writeln!(out, "{}", table.trim_fmt())?;
+        match all.saturating_sub(shown) {
             0 => Ok(()),
             more => writeln!(out, "  and {} more ({how})", Count(more)),
         }

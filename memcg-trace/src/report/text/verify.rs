@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use super::{
-    BAD, Color, GOOD, WARN,
+    BAD, GOOD, Page, WARN,
     table::{Columns, heading, size},
     words::or,
 };
@@ -18,7 +18,8 @@ use crate::{
     verdict::{GoneAfter, Outcome, Verdict},
 };
 
-pub fn verify(out: &mut impl Write, view: &VerifyView, color: Color) -> io::Result<()> {
+pub fn verify(out: &mut impl Write, view: &VerifyView, page: impl Into<Page>) -> io::Result<()> {
+    let page = page.into();
     let ground = &view.ground;
     let reason = ground.backend_reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     writeln!(out, "Linux {}, {}, {} backend{reason}", ground.kernel, ground.controller, ground.backend)?;
@@ -29,7 +30,7 @@ pub fn verify(out: &mut impl Write, view: &VerifyView, color: Color) -> io::Resu
         Time { ns: ground.settle_ns }
     )?;
     let mut table =
-        Columns::new(["SCENARIO", "VERDICT", "STAYED>", "OF>", "IDS HELD>", "CHARGED>", "GONE AFTER"]);
+        Columns::new(["SCENARIO", "VERDICT", "STAYED>", "OF>", "IDS HELD>", "CHARGED>", "GONE AFTER<"]);
     for verdict in &view.verdicts {
         let leak = verdict.verdict == Verdict::Leak;
         let only = |text: String| if leak { text } else { String::new() };
@@ -43,11 +44,11 @@ pub fn verify(out: &mut impl Write, view: &VerifyView, color: Color) -> io::Resu
             verdict.gone_after.map(|after| gone(after, verdict.pin)).unwrap_or_default(),
         ]);
     }
-    table.print(out, view.verdicts.len() as u64, "")?;
-    reasons(out, view, color)?;
-    changes(out, view, color)?;
+    table.print(out, page, view.verdicts.len() as u64, "")?;
+    reasons(out, view, page)?;
+    changes(out, view, page)?;
     let (style, sentence) = sentence(view);
-    let style = color.style(style);
+    let style = page.style(style);
     writeln!(out, "\n{style}{sentence}{style:#}")
 }
 
@@ -62,13 +63,13 @@ fn gone(after: GoneAfter, pin: Option<&str>) -> String {
     }
 }
 
-fn reasons(out: &mut impl Write, view: &VerifyView, color: Color) -> io::Result<()> {
+fn reasons(out: &mut impl Write, view: &VerifyView, page: Page) -> io::Result<()> {
     let with_reason: Vec<(&VerdictView, &str)> =
         view.verdicts.iter().filter_map(|verdict| Some((verdict, verdict.reason.as_deref()?))).collect();
     if with_reason.is_empty() {
         return Ok(());
     }
-    heading(out, "Why", color)?;
+    heading(out, "Why", page)?;
     for (verdict, reason) in with_reason {
         let reason = Name(reason.as_bytes());
         writeln!(out, "  {} {}: {reason}", verdict.scenario, verdict.verdict)?;
@@ -76,9 +77,9 @@ fn reasons(out: &mut impl Write, view: &VerifyView, color: Color) -> io::Result<
     Ok(())
 }
 
-fn changes(out: &mut impl Write, view: &VerifyView, color: Color) -> io::Result<()> {
+fn changes(out: &mut impl Write, view: &VerifyView, page: Page) -> io::Result<()> {
     let Some(changes) = &view.changes else { return Ok(()) };
-    heading(out, "Changed since the baseline", color)?;
+    heading(out, "Changed since the baseline", page)?;
     if changes.is_empty() {
         return writeln!(out, "  nothing");
     }
@@ -94,7 +95,7 @@ fn changes(out: &mut impl Write, view: &VerifyView, color: Color) -> io::Result<
     for change in changes {
         table.row([change.scenario.to_string(), outcome(&change.before), outcome(&change.after)]);
     }
-    table.print(out, changes.len() as u64, "")
+    table.print(out, page, changes.len() as u64, "")
 }
 
 fn sentence(view: &VerifyView) -> (Style, String) {

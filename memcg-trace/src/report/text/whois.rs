@@ -2,18 +2,19 @@
 
 use std::io::{self, Write};
 
-use super::{BAD, Color, HEADING, words::name_of};
+use super::{BAD, HEADING, Page, words::name_of};
 use crate::{
     attribution::{Container, Fact},
     report::view::{PathSource, WhoisView},
 };
 
 /// One answer.
-pub fn whois(out: &mut impl Write, view: &WhoisView<'_>, color: Color) -> io::Result<()> {
-    let heading = color.style(HEADING);
+pub fn whois(out: &mut impl Write, view: &WhoisView<'_>, page: impl Into<Page>) -> io::Result<()> {
+    let page = page.into();
+    let heading = page.style(HEADING);
     writeln!(out, "{heading}{}{heading:#}", view.query)?;
     if let Some(error) = &view.error {
-        let bad = color.style(BAD);
+        let bad = page.style(BAD);
         return writeln!(out, "  {bad}{error}{bad:#}");
     }
     let source = match view.path_source {
@@ -58,6 +59,7 @@ fn container(out: &mut impl Write, container: &Container) -> io::Result<()> {
     });
     let facts = [
         ("container", Some(Fact::Id), text(&container.id)),
+        ("of", None, text(&container.of_id)),
         ("pod UID", Some(Fact::PodUid), text(&container.pod_uid)),
         ("runtime", Some(Fact::Runtime), container.runtime.map(|runtime| runtime.to_string())),
         ("driver", None, container.driver.map(|driver| driver.to_string())),

@@ -61,7 +61,10 @@ pub struct NodeView<'a> {
     pub ids_used: Option<u64>,
     pub ids_limit: u64,
     pub ids_held_by_dying: Option<u64>,
+    /// At least.
     pub held_bytes: Option<u64>,
+    /// At most.
+    pub held_bytes_max: Option<u64>,
     pub memory_bytes: Option<u64>,
     pub slab_caches: Option<u64>,
     pub kmem: Kmem,
@@ -153,6 +156,7 @@ impl<'a> NodeView<'a> {
             ids_limit: ID_LIMIT,
             ids_held_by_dying: memcgs.ids_held_by_dying,
             held_bytes: memcgs.held_bytes,
+            held_bytes_max: memcgs.held_bytes_max,
             memory_bytes: *memory_bytes,
             slab_caches: *slab_caches,
             kmem: *kmem,

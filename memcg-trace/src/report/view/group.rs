@@ -18,7 +18,8 @@ use crate::{
 #[serde(rename_all = "snake_case")]
 pub enum Common<'a> {
     ParentPath(Option<Name<'a>>),
-    Container(Option<Container>),
+    /// Boxed: it is much larger than the others.
+    Container(Option<Box<Container>>),
     PodUid(Option<String>),
     #[serde(serialize_with = "state")]
     State(State),

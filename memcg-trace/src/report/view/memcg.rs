@@ -38,8 +38,12 @@ pub struct MemcgView<'a> {
     pub leaked: bool,
     /// Known while dying, as of its last event.
     pub css_refs: Option<u64>,
-    /// Including descendants, as of its last event.
+    /// Its counter, including descendants, as of its last event. Since 7.1 pages are reparented when a memcg dies, and stay in
+    /// this counter: see `held_bytes_max`.
     pub charged_bytes: Option<u64>,
+    /// Known while dying: the most that it can still hold by its references, one for each folio of at most 2 MiB. Never more
+    /// than it is charged.
+    pub held_bytes_max: Option<u64>,
     /// Its own slab caches at the last read; absent: unknown, or memcgs do not have their own (since 5.9). A name that
     /// is not UTF-8 is escaped like a path.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,6 +61,9 @@ pub struct MemcgView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_min_ns: Option<u64>,
     pub before_start: bool,
+    /// It was dying then.
+    #[serde(skip)]
+    pub died_before_start: bool,
     /// Time since its css was freed; something else pins it. Only on kernels where memcgs outlive their csses (3.10).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub css_freed_ns: Option<u64>,
@@ -123,16 +130,35 @@ impl<'a> MemcgView<'a> {
             leaked: memcg.leaked,
             css_refs: memcg.css_refs,
             charged_bytes: memcg.charged_pages.map(|pages| pages.saturating_mul(viewpoint.page_bytes)),
+            held_bytes_max: Self::held_bytes_max(memcg, viewpoint.page_bytes),
             slab_caches: caches.map(|caches| caches.names.iter().map(|name| Name(name)).collect()),
             held_by_caches: caches.is_some_and(|caches| caches.hold),
             pinned: memcg.pinned.as_deref().map(PinnedView::new),
             charges: None,
             age_min_ns: None,
             before_start: memcg.before_start,
+            died_before_start: memcg.died_before_start(),
             css_freed_ns: memcg.css_freed_ns.map(|freed_ns| now_ns.saturating_sub(freed_ns)),
             creator: memcg.creator.as_ref().map(TaskView::new),
             remover: memcg.remover.as_ref().map(TaskView::new),
         }
+    }
+}
+
+/// Folios are no larger (`HPAGE_PMD_SIZE` with pages of 4 KiB).
+const FOLIO_BYTES_MAX: u64 = 2 << 20;
+
+impl MemcgView<'_> {
+    /// See the field; `None`: not dying, or not known.
+    pub fn held_bytes_max(memcg: &Memcg, page_bytes: u64) -> Option<u64> {
+        let refs = memcg.css_refs.filter(|_| memcg.state == State::Dying)?;
+        let charged = memcg.charged_pages?.saturating_mul(page_bytes);
+        Some(charged.min(refs.saturating_mul(FOLIO_BYTES_MAX.max(page_bytes))))
+    }
+
+    /// Its counter says more than it can hold.
+    pub fn is_stale(&self) -> bool {
+        self.held_bytes_max.zip(self.charged_bytes).is_some_and(|(held, charged)| held < charged)
     }
 }
 

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::HashMap};
 
 use serde::Serialize;
 
-use super::{ListedMemcg, MemcgView, Viewpoint, group::tally};
+use super::{ListedMemcg, MemcgView, Run, Viewpoint, group::tally};
 use crate::{
     attribution::{Container, Owner},
     cause::PinTotal,
@@ -40,8 +40,8 @@ pub struct Rolled {
 /// The groups, most dying memcgs first.
 pub fn rolled(
     rollup: &Rollup,
+    run: &Run,
     tracker: &Tracker,
-    now_ns: u64,
     viewpoint: &Viewpoint,
     container: impl Fn(&Memcg) -> Option<Container>,
 ) -> Vec<Rolled> {
@@ -50,14 +50,14 @@ pub fn rolled(
         Rolled::of(&mut groups, of).created += freed;
     }
     let mut dying = Vec::new();
-    for memcg in tracker.memcgs() {
+    for memcg in tracker.memcgs().filter(|memcg| run.lists(memcg)) {
         let container = container(memcg);
         let rolled = Rolled::of(&mut groups, &rollup.owner(memcg, container.as_ref()));
         let (was_created, is_dying) = (memcg.online_ns.is_some(), memcg.state == State::Dying);
         rolled.created += u64::from(was_created);
         rolled.survived += u64::from(was_created && is_dying);
         if is_dying {
-            dying.push((memcg, ListedMemcg::new(MemcgView::new(memcg, now_ns, viewpoint), container)));
+            dying.push((memcg, ListedMemcg::new(MemcgView::new(memcg, run.ended_ns, viewpoint), container)));
         }
     }
     let group = |listed: &ListedMemcg<'_>| {

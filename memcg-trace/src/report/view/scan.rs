@@ -15,7 +15,7 @@ use crate::{
     cause::PinTotal,
     event::{ID_LIMIT, Key},
     kernel::cgroupfs::cgroup_stat::KernelCounts,
-    record::{Snapshot, WalkMeans},
+    record::{Snapshot, Version, WalkMeans},
     report::escape::Name,
     tracker::{Memcg, State, Tracker},
 };
@@ -109,12 +109,16 @@ pub struct ScanView<'a> {
     pub dying: u64,
     /// Live ones with no processes and no children; see `--empty`.
     pub empty: u64,
+    /// What those are charged with: removed as they are, they would stay as dying memcgs.
+    pub charged_to_empty_bytes: Option<u64>,
     pub ids_used: Option<u64>,
     pub ids_limit: u64,
     /// Of those used.
     pub ids_held_by_dying: Option<u64>,
     /// Charges of dying memcgs; those of a dying parent include its children.
     pub charged_to_dying_bytes: Option<u64>,
+    /// What they can hold of it at most, by their references; null: not known of each.
+    pub held_by_dying_bytes_max: Option<u64>,
     /// The kernel's own counts.
     pub kernel: KernelCounts,
     /// Whether they agree with the walk; null: this kernel does not count memcgs.
@@ -127,6 +131,9 @@ pub struct ScanView<'a> {
     /// Slab caches that pin dying memcgs; absent: unknown for all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pinned_by: Option<Vec<CachePin<'a>>>,
+    /// Of the cgroup hierarchy.
+    #[serde(skip)]
+    pub version: Version,
     /// What pins those dying, by what refers to them; absent: nobody looked, or nobody could.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pins: Option<Vec<PinTotal>>,
@@ -180,6 +187,9 @@ impl<'a> ScanView<'a> {
         let view = |memcg: &'a Memcg| (memcg, scanned.listed(memcg, viewpoint, container(memcg)));
         let totals = tracker.totals();
         let dying: Vec<_> = tracker.dying().map(view).collect();
+        let held = dying.iter().map(|(_, listed)| listed.memcg.held_bytes_max);
+        let held =
+            held.reduce(|sum, held| sum.zip(held).map(|(sum, held): (u64, u64)| sum.saturating_add(held)));
         let dead = tally(&dying, |_| Common::State(State::Dying)).pop();
         let mut listed = match request.selection {
             Selection::Dying => dying,
@@ -205,9 +215,11 @@ impl<'a> ScanView<'a> {
             removed: totals.removed,
             dying: totals.dying,
             empty: scanned.empty.len() as u64,
+            charged_to_empty_bytes: scanned.charged_to_empty(tracker),
             ids_used: ids_used(snapshot),
             ids_limit: ID_LIMIT,
             ids_held_by_dying: dead.as_ref().map_or(Some(0), |dead| dead.ids_held),
+            held_by_dying_bytes_max: held.unwrap_or(Some(0)),
             charged_to_dying_bytes: dead.map_or(Some(0), |dead| dead.charged_bytes),
             kernel: *counted,
             kernel_agrees: *agrees,
@@ -216,6 +228,7 @@ impl<'a> ScanView<'a> {
             conclusive: *agrees != Some(false),
             unknown: scanned.unknown.iter().map(|(what, reason)| Unknown { what, reason }).collect(),
             pinned_by: pins(tracker.dying()),
+            version: scanned.accounting.version,
             pins: pins_of(tracker.dying()),
             selection: request.selection,
             selected,
@@ -226,6 +239,12 @@ impl<'a> ScanView<'a> {
 }
 
 impl Scanned {
+    /// They have nothing below them, so none is in another one's charge.
+    fn charged_to_empty(&self, tracker: &Tracker) -> Option<u64> {
+        let charged = |key| Some(tracker.get(key)?.charged_pages? * self.accounting.page_bytes);
+        self.empty.keys().try_fold(0_u64, |sum, key| Some(sum.saturating_add(charged(key)?)))
+    }
+
     fn listed<'a>(
         &self,
         memcg: &'a Memcg,
@@ -236,7 +255,11 @@ impl Scanned {
         let charges = charges.map(|charges| ChargesView::new(charges, memcg.charged_pages, self.accounting));
         let age_min_ns = self.empty.get(&memcg.key).copied().flatten();
         let view = MemcgView::new(memcg, self.snapshot.ended_ns, viewpoint);
-        ListedMemcg::new(MemcgView { charges, age_min_ns, ..view }, container)
+        // One reference of a socket stands for all of its buffers.
+        let sock = charges.as_ref().and_then(|charges: &ChargesView| charges.sock).unwrap_or(0);
+        let held_bytes_max = view.held_bytes_max.zip(view.charged_bytes);
+        let held_bytes_max = held_bytes_max.map(|(held, charged)| held.saturating_add(sock).min(charged));
+        ListedMemcg::new(MemcgView { charges, age_min_ns, held_bytes_max, ..view }, container)
     }
 }
 
@@ -262,7 +285,7 @@ fn grouped<'a>(listed: &[(&'a Memcg, ListedMemcg<'a>)], by: By) -> Vec<ScanGroup
         Common::Owner(by.owner(listed.container.as_ref(), listed.memcg.path.map(|Name(path)| path)))
     };
     let tallies = tally(listed, |listed| match by {
-        By::Container => Common::Container(listed.container.clone()),
+        By::Container => Common::Container(listed.container.clone().map(Box::new)),
         By::Pod => Common::PodUid(listed.container.as_ref().and_then(|container| container.pod_uid.clone())),
         By::Parent => Common::ParentPath(listed.memcg.path.map(parent)),
         By::State => Common::State(listed.memcg.state),

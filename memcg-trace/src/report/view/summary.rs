@@ -14,6 +14,7 @@ use crate::{
     attribution::Container,
     cause::PinTotal,
     record::Backend,
+    session::CgroupGlob,
     tracker::{AllocError, Ids, Memcg, Tracker},
 };
 
@@ -35,6 +36,8 @@ pub struct Run {
     pub perf_pages: Option<u64>,
     /// Whether this is a truncated recording.
     pub cut_off: bool,
+    /// `--cgroup`: the paths of the memcgs that are listed; counts are of all.
+    pub cgroup: Option<CgroupGlob>,
 }
 
 /// Serializes as the last line of the JSON output.
@@ -67,6 +70,8 @@ pub struct SummaryView<'a> {
     pub late_max_ns: Option<u64>,
     /// Of those dying: since before the start.
     pub dying_before_start: u64,
+    /// Of these: observed for the grace time, and among those leaked.
+    pub leaked_before_start: u64,
     /// Dying since before the start, without a walk: not in the other counts unless an event reported them.
     pub dying_unseen: Option<u64>,
     pub alloc_failed: u64,
@@ -75,8 +80,9 @@ pub struct SummaryView<'a> {
     pub ids_limit: u64,
     /// Of those used.
     pub ids_held_by_dying: Option<u64>,
-    /// At the current rate.
+    /// If the trend of `ids_trend_ns` goes on; null: there is none.
     pub ids_exhausted_in_ns: Option<u64>,
+    pub ids_trend_ns: Option<u64>,
     pub lost_events: u64,
     pub missed_firings: u64,
     pub unidentified_events: u64,
@@ -89,6 +95,10 @@ pub struct SummaryView<'a> {
     pub conclusive: bool,
     /// What is unknown because an optional hook is missing.
     pub unknown: Vec<Unknown<'a>>,
+    /// The glob that the paths of all memcgs match that are listed below, or in lines before this one; the counts above are of
+    /// all memcgs. Absent: nothing is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listed_cgroups: Option<&'a str>,
     pub leaked_by_parent: Vec<Group<'a>>,
     pub leaked_by_container: Vec<Group<'a>>,
     /// Slab caches that pin leaked memcgs; absent: unknown for all.
@@ -145,6 +155,11 @@ pub struct Group<'a> {
 }
 
 impl Run {
+    /// Whether `--cgroup` lists it.
+    pub fn lists(&self, memcg: &Memcg) -> bool {
+        self.cgroup.as_ref().is_none_or(|glob| glob.matches(memcg))
+    }
+
     /// Whether nothing is missing that the result may depend on.
     pub fn conclusive(&self, tracker: &Tracker) -> bool {
         tracker.conclusive() && self.undecodable == 0 && !self.cut_off
@@ -168,7 +183,7 @@ impl<'a> SummaryView<'a> {
     ) -> Self {
         let totals = tracker.totals();
         let ids = tracker.ids();
-        let leaked = Leaked::new(tracker, run.ended_ns, viewpoint, container);
+        let leaked = Leaked::new(run, tracker, viewpoint, container);
         Self {
             backend: run.backend.to_string(),
             backend_reason: run.backend_reason.as_deref(),
@@ -190,13 +205,15 @@ impl<'a> SummaryView<'a> {
             late: totals.late,
             late_max_ns: totals.late_max_ns,
             dying_before_start: tracker.dying().filter(|memcg| memcg.died_before_start()).count() as u64,
+            leaked_before_start: tracker.leaked().filter(|memcg| memcg.died_before_start()).count() as u64,
             dying_unseen: viewpoint.dying_unseen,
             alloc_failed: totals.alloc_failed.values().sum(),
             alloc_failed_by_errno: alloc_failures(tracker, &ids, viewpoint),
             ids_used: ids.used,
             ids_limit: ids.limit,
             ids_held_by_dying: ids.held_by_dying,
-            ids_exhausted_in_ns: ids.exhausted_in_ns,
+            ids_exhausted_in_ns: ids.exhaustion.map(|exhaustion| exhaustion.in_ns),
+            ids_trend_ns: ids.exhaustion.map(|exhaustion| exhaustion.seen_for_ns),
             lost_events: totals.lost_events,
             missed_firings: totals.missed_firings,
             unidentified_events: totals.unidentified,
@@ -205,10 +222,11 @@ impl<'a> SummaryView<'a> {
             reconciled_freed: totals.reconciled_freed,
             conclusive: run.conclusive(tracker),
             unknown: run.unknown.iter().map(|(what, reason)| Unknown { what, reason }).collect(),
+            listed_cgroups: run.cgroup.as_ref().map(CgroupGlob::text),
             leaked_by_parent: leaked.by_parent(),
             leaked_by_container: leaked.by_container(),
-            pinned_by: pins(tracker.leaked()),
-            pins: pins_of(tracker.leaked()),
+            pinned_by: pins(tracker.leaked().filter(|memcg| run.lists(memcg))),
+            pins: pins_of(tracker.leaked().filter(|memcg| run.lists(memcg))),
             rolled: Vec::new(),
             slab: None,
             leaked_slab_caches: Vec::new(),
@@ -235,14 +253,15 @@ struct Leaked<'a> {
 
 impl<'a> Leaked<'a> {
     fn new(
+        run: &Run,
         tracker: &'a Tracker,
-        now_ns: u64,
         viewpoint: &Viewpoint,
         container: impl Fn(&Memcg) -> Option<Container>,
     ) -> Self {
-        let survivor =
-            |memcg| (memcg, ListedMemcg::new(MemcgView::new(memcg, now_ns, viewpoint), container(memcg)));
-        let mut memcgs: Vec<_> = tracker.leaked().map(survivor).collect();
+        let survivor = |memcg| {
+            (memcg, ListedMemcg::new(MemcgView::new(memcg, run.ended_ns, viewpoint), container(memcg)))
+        };
+        let mut memcgs: Vec<_> = tracker.leaked().filter(|memcg| run.lists(memcg)).map(survivor).collect();
         memcgs.sort_by_key(|(memcg, survivor)| (Reverse(survivor.memcg.age_ns), memcg.key));
         Self { memcgs }
     }
@@ -252,7 +271,7 @@ impl<'a> Leaked<'a> {
     }
 
     fn by_container(&self) -> Vec<Group<'a>> {
-        self.groups(|survivor| Common::Container(survivor.container.clone()))
+        self.groups(|survivor| Common::Container(survivor.container.clone().map(Box::new)))
     }
 
     fn groups(&self, common: impl Fn(&ListedMemcg<'a>) -> Common<'a>) -> Vec<Group<'a>> {

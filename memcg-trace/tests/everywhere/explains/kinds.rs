@@ -45,6 +45,7 @@ pub struct Pinned {
     pub pids: Vec<u32>,
     _tasks: Vec<Forked>,
     _removed: Option<Removed>,
+    _segment: Option<Segment>,
 }
 
 /// A way to pin the memcg of a cgroup, with a directory on a disk to do it in.
@@ -95,9 +96,20 @@ impl Drop for Removed {
     }
 }
 
+/// A System V segment that goes with the test.
+struct Segment(i32);
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        // Fails where what was printed has removed it.
+        // SAFETY: IPC_RMID takes no pointer.
+        unsafe { libc::shmctl(self.0, libc::IPC_RMID, std::ptr::null_mut()) };
+    }
+}
+
 fn pinned(pin: &'static str, refs: RangeInclusive<u64>) -> Pinned {
     let expected = Expected { pin, refs, what: None, holder: None };
-    Pinned { expected, pids: Vec::new(), _tasks: Vec::new(), _removed: None }
+    Pinned { expected, pids: Vec::new(), _tasks: Vec::new(), _removed: None, _segment: None }
 }
 
 impl Pinned {
@@ -211,13 +223,15 @@ fn sysv_shm(cgroup: &Cgroup, _: &Path) -> Pinned {
     // SAFETY: the call takes no pointers.
     let id = unsafe { libc::shmget(libc::IPC_PRIVATE, bytes, 0o600) };
     assert!(id >= 0, "shmget: {}", std::io::Error::last_os_error());
+    let segment = Segment(id);
     ended_well(cgroup, || {
         // SAFETY: the kernel picks an address; nobody else uses the segment.
         let address = unsafe { libc::shmat(id, std::ptr::null(), 0) };
         // SAFETY: it is `bytes` long, for shmat refuses what does not exist.
         unsafe { libc::memset(address, 1, bytes) };
     });
-    pinned("sysv_shm", PAGES..=PAGES).named("SYSV00000000")
+    let pinned = pinned("sysv_shm", PAGES..=PAGES).named("SYSV00000000");
+    Pinned { _segment: Some(segment), ..pinned }
 }
 
 /// Runs something in the cgroup, to its end.
