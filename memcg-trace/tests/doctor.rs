@@ -189,7 +189,8 @@ fn what_keeps_cgroups_is_named() {
             diagnosis.findings.into_iter().find(|finding| finding.what == FindingKind::OtherControllers);
         finding.map(|finding| (finding.severity, finding.text))
     };
-    let cases: [(&[(&str, u64)], u64, Option<(Severity, &str)>); 6] = [
+    type Case<'a> = (&'a [(&'a str, u64)], u64, Option<(Severity, &'a str)>);
+    let cases: [Case<'_>; 6] = [
         (
             &[("cgroup", 1_100), ("memory", 0), ("pids", 0)],
             0,

@@ -13,7 +13,7 @@ use golden::{WIDTHS, check_json, check_text, check_width, compare};
 use memcg_trace::{
     attribution::{ByOwner, FactSource, Facts, Names, Role, Runtime, container_of_path},
     cause::{Pin, Pinned, PinnedBy, Process},
-    record::{Backend, CacheCopies, Clock, Learned, Pins, Record, Snapshot},
+    record::{Backend, CacheCopies, Clock, Learned, PinsRead, Record, Snapshot},
     report::{
         json,
         text::{self, Color, Page},
@@ -298,10 +298,12 @@ fn pinned_by_what_refers_to_it() {
     let web = pinned(301, 301, vec![files, namespace.clone()]);
     let batch = pinned(3, 1, vec![namespace, by(Pin::Unexplained, 2, 1, None, None)]);
     let of = vec![(memcgs[0].key, web), (memcgs[1].key, batch.clone())];
-    session.record(Record::Learned(Learned::Pins(Pins { t_ns: 32_000 * MS, of })));
+    session.record(Record::Learned(Learned::Pins(PinsRead { t_ns: 32_000 * MS, of })));
     session.time(33_000);
-    session
-        .record(Record::Learned(Learned::Pins(Pins { t_ns: 40_000 * MS, of: vec![(memcgs[2].key, batch)] })));
+    session.record(Record::Learned(Learned::Pins(PinsRead {
+        t_ns: 40_000 * MS,
+        of: vec![(memcgs[2].key, batch)],
+    })));
     session.end(45_000);
 }
 

@@ -9,7 +9,7 @@ use memcg_trace::{
     cause::{Pin, Pinned, PinnedBy, Process},
     event::{Event, Key},
     record::{
-        Backend, CacheCopies, Clock, End, Learned, Pins, Record, Snapshot, Start,
+        Backend, CacheCopies, Clock, End, Learned, PinsRead, Record, Snapshot, Start,
         recording::{Damage, Entry, OpenError, Reader, Writer},
     },
 };
@@ -106,7 +106,7 @@ fn pins() -> impl Strategy<Value = Record> {
     let pinned = (any::<(u64, u64, bool)>(), vec(by, 0..4))
         .prop_map(|((refs, explained, complete), by)| Pinned { refs, explained, complete, by });
     let of = (any::<[u64; 2]>(), pinned).prop_map(|([css, serial], pinned)| (Key { css, serial }, pinned));
-    (any::<u64>(), vec(of, 0..5)).prop_map(|(t_ns, of)| Record::Learned(Learned::Pins(Pins { t_ns, of })))
+    (any::<u64>(), vec(of, 0..5)).prop_map(|(t_ns, of)| Record::Learned(Learned::Pins(PinsRead { t_ns, of })))
 }
 
 fn step() -> impl Strategy<Value = Step> {

@@ -18,7 +18,7 @@ use memcg_trace::{
     report::{
         json,
         text::{self, Color, Page},
-        view::{Accounting, By, Request, ScanView, Scanned, Selection, Sort, Viewpoint},
+        view::{Accounting, By, ScanRequest, ScanView, Scanned, Selection, Sort, Viewpoint},
     },
     tracker::{Memcg, Tracker, TrackerConfig},
 };
@@ -38,7 +38,7 @@ const VIEWPOINT: Viewpoint = Viewpoint {
     dying_unseen: Some(0),
 };
 
-const DYING: Request = Request { selection: Selection::Dying, by: None, sort: Sort::Age, top: None };
+const DYING: ScanRequest = ScanRequest { selection: Selection::Dying, by: None, sort: Sort::Age, top: None };
 
 /// A walk, and what is said beside it.
 struct Scan(Scanned, Option<Record>);
@@ -70,7 +70,7 @@ impl Scan {
     }
 
     /// Both formats of one request.
-    fn compare(&self, name: &str, request: Request) {
+    fn compare(&self, name: &str, request: ScanRequest) {
         let config = TrackerConfig {
             backend: Backend::Kprobe,
             grace_ns: u64::MAX,
@@ -171,12 +171,12 @@ fn node() -> Scan {
 #[test]
 fn dying() {
     node().compare("dying", DYING);
-    node().compare("charged", Request { sort: Sort::Charged, top: Some(2), ..DYING });
+    node().compare("charged", ScanRequest { sort: Sort::Charged, top: Some(2), ..DYING });
 }
 
 #[test]
 fn all() {
-    node().compare("all", Request { selection: Selection::All, sort: Sort::Path, ..DYING });
+    node().compare("all", ScanRequest { selection: Selection::All, sort: Sort::Path, ..DYING });
 }
 
 /// A person gets 20 rows, a pipe all.
@@ -206,13 +206,13 @@ fn charged_is_not_held() {
 
 #[test]
 fn empty() {
-    node().compare("empty", Request { selection: Selection::Empty, ..DYING });
+    node().compare("empty", ScanRequest { selection: Selection::Empty, ..DYING });
     // On v1, with page cache that would make a zombie of each; nobody looked at these directories before.
     let cached = (20..23).map(|serial| (key(serial), css(serial, format!("job{serial}"))));
     let walked = cached.clone().map(|(_, css)| measured(css.walked(), 256, None));
     let mut scan = Scan::of(Version::V1, walked);
     scan.0.empty = cached.map(|(key, _)| (key, None)).collect();
-    scan.compare("empty-charged", Request { selection: Selection::Empty, ..DYING });
+    scan.compare("empty-charged", ScanRequest { selection: Selection::Empty, ..DYING });
 }
 
 #[test]
@@ -228,7 +228,8 @@ fn groups() {
         ("runtime", By::Runtime),
         ("unit", By::Unit),
     ] {
-        node().compare(&format!("by-{name}"), Request { by: Some(by), selection: Selection::All, ..DYING });
+        node()
+            .compare(&format!("by-{name}"), ScanRequest { by: Some(by), selection: Selection::All, ..DYING });
     }
 }
 

@@ -19,25 +19,25 @@ const ESCAPE: usize = "\\x2d".len();
 /// The unit, with `*` for what is generated in its name. Names that people number by hand (`worker@2`, `redis-6379`) stay.
 pub fn unit_family(unit: &str) -> String {
     let (stem, kind) = unit.rsplit_once('.').unwrap_or((unit, ""));
-    let family = known(stem, kind).unwrap_or_else(|| generated(stem, Counters::of(kind)));
+    let family = known(stem, kind).unwrap_or_else(|| generated(stem, Numbering::of(kind)));
     if kind.is_empty() { family } else { format!("{family}.{kind}") }
 }
 
 /// The same for the name of a container: `redis-<allocation>` of Nomad, `shop_web_run_4f1c9a02be77` of compose.
 pub fn of_name(name: &str) -> String {
-    generated(name, Counters::Long)
+    generated(name, Numbering::Long)
 }
 
 /// Which numbers count something.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Counters {
+enum Numbering {
     /// Only those that nobody would give by hand.
     Long,
     /// Any behind a dash, with up to one letter in front: no file names a scope, it was numbered by who made it.
     AfterDash,
 }
 
-impl Counters {
+impl Numbering {
     fn of(kind: &str) -> Self {
         if kind == "scope" { Self::AfterDash } else { Self::Long }
     }
@@ -72,7 +72,7 @@ fn known(stem: &str, kind: &str) -> Option<String> {
 }
 
 /// With `*` for each word that was generated.
-fn generated(name: &str, counters: Counters) -> String {
+fn generated(name: &str, counters: Numbering) -> String {
     let mut family = String::with_capacity(name.len());
     let mut rest = name;
     while let Some(first) = rest.chars().next() {
@@ -87,7 +87,7 @@ fn generated(name: &str, counters: Counters) -> String {
             let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
             // A UUID may stand behind letters: `pod<uid>`.
             let end = (1..end).find(|&at| uuid(&rest[at..]).is_some()).unwrap_or(end);
-            let counts = counters == Counters::AfterDash && family.ends_with('-');
+            let counts = counters == Numbering::AfterDash && family.ends_with('-');
             let kept = kept(&rest[..end], counts);
             family.push_str(&rest[..kept]);
             if kept < end {

@@ -14,14 +14,14 @@ use super::{
 
 /// Where a component of a path stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum LxcPlace {
     /// Below the root of the hierarchy, a container, or a service or scope: LXC may have put directories here.
     Base,
     /// Anywhere else; a directory that is called `lxc` is somebody's own.
     Elsewhere,
 }
 
-impl Place {
+impl LxcPlace {
     /// The place below a component of this one.
     pub fn below(self, component: &[u8], is_container: bool) -> Self {
         let delegated = component.ends_with(b".service") || component.ends_with(b".scope");

@@ -19,7 +19,7 @@ use super::{
 pub fn container_of_path(path: &[u8]) -> Option<Container> {
     let mut found: Option<Container> = None;
     let mut parent: &[u8] = b"";
-    let mut place = lxc::Place::Base;
+    let mut place = lxc::LxcPlace::Base;
 
     for component in path.split(|&byte| byte == b'/').filter(|part| !matches!(*part, b"" | b"." | b"..")) {
         if let Some(pod) = pod(component, parent) {

@@ -16,27 +16,27 @@ use crate::event::Key;
 pub struct Explanation {
     pub key: Key,
     /// References as counted while its parts were read; `None`: this kernel's count cannot be read.
-    pub counted: Option<Counted>,
+    pub counted: Option<RefCount>,
     /// What the parts sum up to; a count that moved lets it be anything between its ends.
     pub refs: u64,
     /// Of these, references with a thing behind them.
     pub explained: u64,
     /// Most references first, what is unexplained last.
-    pub parts: Vec<Part>,
+    pub parts: Vec<ExplainedPart>,
     /// The count changed meanwhile, or more was found than was counted: some of it came or went.
     pub moved: bool,
 }
 
 /// The count of references, before and after the look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counted {
+pub struct RefCount {
     pub low: u64,
     pub high: u64,
 }
 
 /// References of one memcg with one thing behind them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct ExplainedPart {
     pub pin: Pin,
     pub refs: u64,
     /// Path, address or name; `None`: it has none.
@@ -56,20 +56,20 @@ impl Explanation {
     pub fn of(referenced: &Referenced) -> Self {
         let Referenced { key, before, after, references } = referenced;
         let ends = before.zip(*after).or(before.or(*after).map(|count| (count, count)));
-        let counted = ends.map(|(one, other)| Counted { low: one.min(other), high: one.max(other) });
+        let counted = ends.map(|(one, other)| RefCount { low: one.min(other), high: one.max(other) });
         let mut parts = parts(references);
         parts.sort_by(|one, other| (other.refs, one.pin, &one.what).cmp(&(one.refs, other.pin, &other.what)));
         let found = parts.iter().map(|part| part.refs).fold(0, u64::saturating_add);
-        let refs = counted.map_or(found, |Counted { low, high }| found.clamp(low, high));
+        let refs = counted.map_or(found, |RefCount { low, high }| found.clamp(low, high));
         let explained = found.min(refs);
         clip(&mut parts, found - explained);
         for part in &mut parts {
             part.act = Act::on(&part.behind, part.refs, &part.holders);
         }
         if refs > explained {
-            parts.push(Part::unexplained(refs - explained));
+            parts.push(ExplainedPart::unexplained(refs - explained));
         }
-        let moved = counted.is_some_and(|Counted { low, high }| low != high || found > high);
+        let moved = counted.is_some_and(|RefCount { low, high }| low != high || found > high);
         Self { key: *key, counted, refs, explained, parts, moved }
     }
 
@@ -88,13 +88,13 @@ impl Explanation {
     }
 
     /// The part with the most references that has a thing behind it.
-    pub fn main(&self) -> Option<&Part> {
+    pub fn main(&self) -> Option<&ExplainedPart> {
         self.parts.iter().max_by_key(|part| (part.pin != Pin::Unexplained, part.refs))
     }
 }
 
 /// Takes what was found in excess of the count from the largest parts: folios come and go, tasks and sockets hardly do.
-fn clip(parts: &mut Vec<Part>, mut excess: u64) {
+fn clip(parts: &mut Vec<ExplainedPart>, mut excess: u64) {
     for part in parts.iter_mut() {
         let clipped = part.refs.min(excess);
         part.refs -= clipped;
@@ -104,16 +104,16 @@ fn clip(parts: &mut Vec<Part>, mut excess: u64) {
 }
 
 /// One part for each thing; what only makes sense together is one.
-fn parts(references: &[Reference]) -> Vec<Part> {
+fn parts(references: &[Reference]) -> Vec<ExplainedPart> {
     let mut parts = Vec::with_capacity(references.len());
-    let mut namespaces: BTreeMap<u64, Part> = BTreeMap::new();
-    let mut stocks: Option<Part> = None;
+    let mut namespaces: BTreeMap<u64, ExplainedPart> = BTreeMap::new();
+    let mut stocks: Option<ExplainedPart> = None;
     for reference in references.iter().filter(|reference| reference.refs > 0) {
         let Reference { refs, thing, holders } = reference;
         match thing {
             Thing::Socket(socket) if let Some(net) = whose(socket, holders) => {
                 let part = namespaces.entry(net.inode).or_insert_with(|| {
-                    Part::new(
+                    ExplainedPart::new(
                         Pin::NetNamespace,
                         0,
                         Behind::NetNamespace(net.clone()),
@@ -124,7 +124,8 @@ fn parts(references: &[Reference]) -> Vec<Part> {
             }
             Thing::ChargeStock { cpu, pages } => {
                 let empty = Behind::ChargeStocks { cpus: Vec::new(), pages: Some(0) };
-                let part = stocks.get_or_insert_with(|| Part::new(Pin::ChargeStock, 0, empty, Vec::new()));
+                let part =
+                    stocks.get_or_insert_with(|| ExplainedPart::new(Pin::ChargeStock, 0, empty, Vec::new()));
                 part.refs = part.refs.saturating_add(*refs);
                 if let Behind::ChargeStocks { cpus, pages: sum } = &mut part.behind {
                     cpus.push(*cpu);
@@ -135,7 +136,12 @@ fn parts(references: &[Reference]) -> Vec<Part> {
             }
             thing => {
                 let pin = pin_of(thing, holders);
-                parts.push(Part::new(pin, *refs, Behind::Thing(thing.clone()), sorted(holders.clone())));
+                parts.push(ExplainedPart::new(
+                    pin,
+                    *refs,
+                    Behind::Thing(thing.clone()),
+                    sorted(holders.clone()),
+                ));
             }
         }
     }
@@ -196,7 +202,7 @@ fn pin_of(thing: &Thing, holders: &[Holder]) -> Pin {
     }
 }
 
-impl Part {
+impl ExplainedPart {
     fn new(pin: Pin, refs: u64, behind: Behind, holders: Vec<Holder>) -> Self {
         Self { pin, refs, what: what::name_of(&behind), behind, holders, act: Act::NONE }
     }

@@ -17,7 +17,7 @@ mod what;
 
 pub use act::{Act, ActKind};
 pub use behind::Behind;
-pub use explanation::{Counted, Explanation, Part, explain};
+pub use explanation::{ExplainedPart, Explanation, RefCount, explain};
 pub use facts::{
     File, FileKind, Folios, Holder, How, KernelPages, Look, Mount, NetNamespace, Notify, Process, Reference,
     Referenced, Socket, SwapDevice, Thing, Unread,

@@ -5,7 +5,7 @@ use std::{borrow::Borrow, cmp::Reverse};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    explanation::{Explanation, Part},
+    explanation::{ExplainedPart, Explanation},
     facts::{Holder, How, Process},
     pin::Pin,
 };
@@ -67,7 +67,7 @@ impl Pinned {
 }
 
 impl PinnedBy {
-    fn first(part: &Part) -> Self {
+    fn first(part: &ExplainedPart) -> Self {
         let mut processes: Vec<Process> = part.holders.iter().filter_map(who).collect();
         processes.sort();
         processes.dedup();

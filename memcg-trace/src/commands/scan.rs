@@ -18,7 +18,7 @@ use crate::{
     record::{Learned, Record},
     report::{
         json, text,
-        view::{Accounting, By, Request, ScanView, Scanned, Selection, Sort, Viewpoint},
+        view::{Accounting, By, ScanRequest, ScanView, Scanned, Selection, Sort, Viewpoint},
     },
     session::{Empty, Survey, names_of_all},
     source::{Caches, MemcgPins},
@@ -179,13 +179,13 @@ impl Args {
         })
     }
 
-    fn request(&self) -> Request {
+    fn request(&self) -> ScanRequest {
         let selection = match (self.all, self.empty) {
             (_, true) => Selection::Empty,
             (true, false) => Selection::All,
             (false, false) => Selection::Dying,
         };
-        Request { selection, by: self.by, sort: self.sort, top: self.top }
+        ScanRequest { selection, by: self.by, sort: self.sort, top: self.top }
     }
 
     fn print(&self, view: &ScanView<'_>) -> Result<()> {

@@ -17,7 +17,7 @@ pub enum Learned {
     /// Memcgs whose names were not looked up for lack of time. Nothing to the ledger.
     NamesMissing(NamesMissing),
     Copies(CacheCopies),
-    Pins(Pins),
+    Pins(PinsRead),
 }
 
 /// The copies of slab caches that some dying memcgs had at one instant, as the kernel listed them.
@@ -33,7 +33,7 @@ pub struct CacheCopies {
 
 /// The pins of some dying memcgs at one instant, as their references were explained.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pins {
+pub struct PinsRead {
     /// `CLOCK_MONOTONIC`, ns.
     pub t_ns: u64,
     pub of: Vec<(Key, Pinned)>,

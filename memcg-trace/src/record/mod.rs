@@ -13,7 +13,7 @@ mod snapshot;
 pub use backend::{Backend, WalkMeans};
 pub use clock::Clock;
 pub use hook_event::HookEvent;
-pub use learned::{CacheCopies, Learned, Pins};
+pub use learned::{CacheCopies, Learned, PinsRead};
 pub use merge::Merge;
 pub use node::{Kmem, Version};
 pub use run::{End, Start};

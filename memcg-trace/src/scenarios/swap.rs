@@ -22,14 +22,14 @@ const PAUSE: Duration = Duration::from_millis(10);
 #[derive(Default)]
 pub struct Swap {
     tasks: Vec<ForkedTask>,
-    device: Option<stage::SwapDevice>,
+    device: Option<stage::StageSwap>,
 }
 
 impl Scenario for Swap {
     fn set_up(&mut self, stage: &Stage, cgroups: u64) -> Result<()> {
         ensure!(stage.home().accounts_swap(), "this kernel does not account swap; boot with swapaccount=1");
         let bytes = 2 * cgroups * BYTES as u64;
-        self.device = Some(stage::SwapDevice::on_zram(bytes.max(16 << 20))?);
+        self.device = Some(stage::StageSwap::on_zram(bytes.max(16 << 20))?);
         Ok(())
     }
 
@@ -56,7 +56,7 @@ impl Scenario for Swap {
 
     fn unpin(&mut self, _: Pump<'_>) -> Result<()> {
         self.tasks.clear();
-        self.device.as_mut().map_or(Ok(()), stage::SwapDevice::off)
+        self.device.as_mut().map_or(Ok(()), stage::StageSwap::off)
     }
 
     fn pin(&self) -> Option<&'static str> {

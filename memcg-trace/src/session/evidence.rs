@@ -51,7 +51,7 @@ impl LeakEvidence {
     }
 
     /// An error of these is permanent.
-    fn pins_read(&mut self, looked: Option<Result<record::Pins, PinsError>>) -> Vec<Record> {
+    fn pins_read(&mut self, looked: Option<Result<record::PinsRead, PinsError>>) -> Vec<Record> {
         match looked {
             None => Vec::new(),
             Some(Ok(pins)) => vec![Record::Learned(Learned::Pins(pins))],

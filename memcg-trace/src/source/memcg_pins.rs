@@ -10,7 +10,7 @@ use crate::{
     event::Key,
     kernel::{
         Kernel,
-        pins::{Options, Pins, PinsError, ScanMemory},
+        pins::{LookOptions, Pins, PinsError, ScanMemory},
     },
     record,
 };
@@ -39,18 +39,18 @@ impl MemcgPins {
     }
 
     /// A brief look at all of these memcgs in one pass, unless the last one was just now.
-    pub fn look_if_rested(&mut self, memcgs: &[Key]) -> Option<Result<record::Pins, PinsError>> {
+    pub fn look_if_rested(&mut self, memcgs: &[Key]) -> Option<Result<record::PinsRead, PinsError>> {
         let rested = self.rest_until.is_none_or(|until| until <= Instant::now());
-        let options = Options { scan_memory: ScanMemory::Never, budget: Some(BRIEF) };
+        let options = LookOptions { scan_memory: ScanMemory::Never, budget: Some(BRIEF) };
         rested.then(|| self.read(memcgs, &options))
     }
 
     /// A thorough look.
-    pub fn look(&mut self, memcgs: &[Key]) -> Result<record::Pins, PinsError> {
-        self.read(memcgs, &Options { budget: Some(LONG), ..Options::default() })
+    pub fn look(&mut self, memcgs: &[Key]) -> Result<record::PinsRead, PinsError> {
+        self.read(memcgs, &LookOptions { budget: Some(LONG), ..LookOptions::default() })
     }
 
-    fn read(&mut self, memcgs: &[Key], options: &Options) -> Result<record::Pins, PinsError> {
+    fn read(&mut self, memcgs: &[Key], options: &LookOptions) -> Result<record::PinsRead, PinsError> {
         let start = Instant::now();
         let look = self.kernel.look(memcgs, options);
         let took = start.elapsed();
@@ -60,6 +60,6 @@ impl MemcgPins {
         let explanations = explain(&look).into_iter();
         let of = explanations.filter(|explanation| !explanation.is_freed());
         let of = of.map(|explanation| (explanation.key, Pinned::of(&explanation))).collect();
-        Ok(record::Pins { t_ns: look.ended_ns, of })
+        Ok(record::PinsRead { t_ns: look.ended_ns, of })
     }
 }

@@ -36,7 +36,7 @@ pub(super) struct Forecast {
 }
 
 /// What a part of the samples shows.
-struct Part {
+struct Usage {
     fewest: u64,
     most: u64,
 }
@@ -66,7 +66,7 @@ impl Forecast {
         }
         let start = |part: u64| first_ns + seen_for_ns * part / PARTS;
         let parts = (0..PARTS).map(|part| self.part(start(part)..start(part + 1)));
-        let parts: Vec<Part> = parts.collect::<Option<_>>()?;
+        let parts: Vec<Usage> = parts.collect::<Option<_>>()?;
         let rises = parts.windows(2).all(|pair| pair[0].fewest < pair[1].fewest);
         let growth = parts.last()?.fewest.checked_sub(parts.first()?.fewest)?;
         let steps = PARTS - 1;
@@ -81,9 +81,9 @@ impl Forecast {
     }
 
     /// `None`: not one sample.
-    fn part(&self, time_ns: Range<u64>) -> Option<Part> {
+    fn part(&self, time_ns: Range<u64>) -> Option<Usage> {
         let of_part = self.samples.iter().filter(|(t_ns, _)| time_ns.contains(t_ns)).map(|&(_, used)| used);
-        Some(Part { fewest: of_part.clone().min()?, most: of_part.max()? })
+        Some(Usage { fewest: of_part.clone().min()?, most: of_part.max()? })
     }
 }
 

@@ -39,7 +39,7 @@ pub use totals::Totals;
 use self::{forecast::Forecast, ledger::Ledger, path::Paths, recent::Recent, walk::Loss};
 use crate::{
     event::{Event, ID_LIMIT, Key},
-    record::{Backend, CacheCopies, Learned, Pins, Record, Snapshot},
+    record::{Backend, CacheCopies, Learned, PinsRead, Record, Snapshot},
 };
 
 /// The tracker's configuration, and facts from before the first event.
@@ -136,7 +136,7 @@ impl Tracker {
     }
 
     /// Stores the pins of dying memcgs; memcgs freed meanwhile are ignored.
-    fn are_pinned(&mut self, pins: &Pins) {
+    fn are_pinned(&mut self, pins: &PinsRead) {
         for (key, pinned) in &pins.of {
             self.ledger.edit(key, |memcg| {
                 if memcg.state == State::Dying {

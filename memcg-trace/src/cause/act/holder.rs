@@ -15,7 +15,7 @@ const INIT: u32 = 1;
 
 /// Everyone who holds it lets go.
 #[derive(Default)]
-struct End {
+struct LettingGo {
     pids: BTreeSet<u32>,
     /// Mount points of namespaces, which only an umount releases.
     mounts: BTreeSet<String>,
@@ -26,7 +26,7 @@ struct End {
 
 /// Ends or unmounts what holds it.
 pub(super) fn end(holders: &[Holder], refs: u64) -> Act {
-    let mut end = End::default();
+    let mut end = LettingGo::default();
     holders.iter().for_each(|holder| end.add(holder));
     if holders.is_empty() {
         return Act::unknown("nobody was found who has it");
@@ -61,7 +61,7 @@ pub(super) fn end(holders: &[Holder], refs: u64) -> Act {
     }
 }
 
-impl End {
+impl LettingGo {
     fn add(&mut self, holder: &Holder) {
         let pid = holder.process.as_ref().map(|process| process.pid);
         match (&holder.how, pid) {

@@ -83,7 +83,7 @@ impl Args {
             let mut node = node::examine(
                 controller,
                 &mut abilities.walk,
-                node::Means { caches: abilities.caches.as_mut(), pins: abilities.pins.as_mut() },
+                node::PinSources { caches: abilities.caches.as_mut(), pins: abilities.pins.as_mut() },
                 &release,
                 self.watch,
             );

@@ -19,7 +19,7 @@ use crate::{
             kmem,
         },
         page_bytes,
-        pins::{Options, Pins},
+        pins::{LookOptions, Pins},
         walk::Walk,
     },
     record::{CacheCopies, Version},
@@ -33,7 +33,7 @@ use crate::{
 const TREND: Duration = Duration::from_secs(10);
 
 /// Result of one examination.
-struct Look {
+struct NodeLook {
     memcgs: Memcgs,
     /// The dying memcgs, if walked.
     dying: Option<HashSet<Key>>,
@@ -43,7 +43,7 @@ struct Look {
 }
 
 /// What finds out what pins memcgs.
-pub struct Means<'a> {
+pub struct PinSources<'a> {
     pub caches: Option<&'a mut Caches>,
     pub pins: Option<&'a mut Pins>,
 }
@@ -55,18 +55,18 @@ const LOOKING: Duration = Duration::from_secs(5);
 pub fn examine(
     controller: &Controller,
     walk: &mut Option<Walk>,
-    means: Means<'_>,
+    means: PinSources<'_>,
     release: &str,
     watch: Duration,
 ) -> Node {
     let start = Instant::now();
-    let first = Look::take(controller, walk);
+    let first = NodeLook::take(controller, walk);
     thread::sleep(watch);
-    let second = Look::take(controller, walk);
+    let second = NodeLook::take(controller, walk);
     let span = start.elapsed();
     let trend = (span >= TREND).then(|| {
         let grown =
-            |of: fn(&Look) -> Option<u64>| Some(of(&second)?.cast_signed() - of(&first)?.cast_signed());
+            |of: fn(&NodeLook) -> Option<u64>| Some(of(&second)?.cast_signed() - of(&first)?.cast_signed());
         Trend {
             span_ns: u64::try_from(span.as_nanos()).unwrap_or(u64::MAX),
             dying: grown(|look| look.memcgs.dying),
@@ -89,7 +89,7 @@ pub fn examine(
     }
 }
 
-impl Look {
+impl NodeLook {
     fn take(controller: &Controller, walk: &mut Option<Walk>) -> Self {
         // Reading this file makes the kernel flush its per-CPU counters.
         let _ = fs::read(controller.mount.join("memory.stat"));
@@ -109,7 +109,7 @@ impl Look {
     }
 
     /// The memcgs, with those that have been dying since `earlier`.
-    fn after(self, earlier: &Self, means: Means<'_>) -> Memcgs {
+    fn after(self, earlier: &Self, means: PinSources<'_>) -> Memcgs {
         let mut memcgs = self.memcgs;
         let Some((survey, before)) = self.survey.as_ref().zip(earlier.dying.as_ref()) else {
             // It is unknown which ones: at most the smaller of the two counts.
@@ -134,7 +134,7 @@ impl Look {
 
 /// What refers to these memcgs; `None`: it could not be read.
 fn pinned(pins: &mut Pins, memcgs: &[Key]) -> Option<Vec<Pinned>> {
-    let options = Options { budget: Some(LOOKING), ..Options::default() };
+    let options = LookOptions { budget: Some(LOOKING), ..LookOptions::default() };
     let look = pins.look(memcgs, &options);
     let look =
         look.inspect_err(|error| log::warn!("what refers to dying memcgs cannot be read: {error}")).ok()?;

@@ -22,7 +22,7 @@ use crate::{
         self, Kernel,
         cgroupfs::hierarchy::Controller,
         clock,
-        pins::{Options, Pins, ScanMemory},
+        pins::{LookOptions, Pins, ScanMemory},
         privileges,
     },
     report::{
@@ -108,7 +108,7 @@ Examples:
   memcg-trace explain --all -o json | jq -r 'select(.type == \"pin\" and .act_is_command) | .act'";
 
 /// The memcgs of one walk.
-struct Walked {
+struct WalkedMemcgs {
     tracker: Tracker,
     names: Names,
 }
@@ -126,7 +126,7 @@ impl Args {
 
         let tracker = Tracker::of_walk(&take_walk(&mut walk)?);
         let names = resolver.map(|resolver| names_of_all(&resolver, &tracker)).unwrap_or_default();
-        let walked = Walked { tracker, names };
+        let walked = WalkedMemcgs { tracker, names };
         let keys = self.select(&walked, &kernel.controller)?;
 
         let look = {
@@ -137,7 +137,7 @@ impl Args {
                 When::Never => ScanMemory::Never,
                 When::Always => ScanMemory::Always,
             };
-            let options = Options { scan_memory, ..Options::default() };
+            let options = LookOptions { scan_memory, ..LookOptions::default() };
             pins.look(&keys, &options).context("cannot read what refers to memcgs")?
         };
         let explained = Explained {
@@ -151,7 +151,7 @@ impl Args {
     }
 
     /// The dying memcgs that are meant.
-    fn select(&self, walked: &Walked, controller: &Controller) -> Result<Vec<Key>> {
+    fn select(&self, walked: &WalkedMemcgs, controller: &Controller) -> Result<Vec<Key>> {
         let dying: Vec<_> = walked.tracker.dying().collect();
         if self.targets.is_empty() {
             return Ok(sorted(dying.iter().map(|memcg| memcg.key).collect()));
@@ -184,7 +184,7 @@ impl Args {
         Ok(sorted(keys))
     }
 
-    fn print(&self, walked: &Walked, explained: &Explained) -> Result<Exit> {
+    fn print(&self, walked: &WalkedMemcgs, explained: &Explained) -> Result<Exit> {
         let most = match (self.top, self.output.format) {
             (None, Format::Text) if !self.all => Some(TOP),
             (top, _) => top,
@@ -195,7 +195,7 @@ impl Args {
             dying_unseen: Some(0),
         };
         let request = ExplainRequest { by: self.by, top: most };
-        let Walked { tracker, names } = walked;
+        let WalkedMemcgs { tracker, names } = walked;
         let container = |memcg: &Memcg| names.container_of(&memcg.key, memcg.path.as_deref());
         let view = ExplainView::new(explained, tracker, &viewpoint, request, container);
         let mut out = BufWriter::new(io::stdout());

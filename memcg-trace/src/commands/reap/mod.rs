@@ -22,7 +22,7 @@ use crate::{
     exit::Exit,
     kernel::{
         self, Kernel,
-        pins::{Options, Pins},
+        pins::{LookOptions, Pins},
     },
     record::Snapshot,
     report::{
@@ -61,7 +61,7 @@ const SETTLES: Duration = Duration::from_millis(1500);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A file and what it pins.
-struct Cached<'a> {
+struct CachedFile<'a> {
     file: &'a File,
     folios: Folios,
     refs: u64,
@@ -78,7 +78,8 @@ impl Args {
         let mut look = |keys: &[Key]| -> Result<Vec<Explanation>> {
             let memcgs = Count(keys.len() as u64);
             let _progress = Progress::start(format!("looking for what refers to {memcgs} memcgs"));
-            let look = pins.look(keys, &Options::default()).context("cannot read what refers to memcgs")?;
+            let look =
+                pins.look(keys, &LookOptions::default()).context("cannot read what refers to memcgs")?;
             Ok(cause::explain(&look))
         };
         let before = look(&keys)?;
@@ -115,7 +116,7 @@ impl Args {
         &self,
         before: &[Explanation],
         after: Option<&[Explanation]>,
-        reaped: &[(&Cached<'_>, Option<String>)],
+        reaped: &[(&CachedFile<'_>, Option<String>)],
         dropped: u64,
     ) -> Result<()> {
         let there = |explanations: &[Explanation]| {
@@ -161,15 +162,15 @@ impl Args {
 }
 
 /// Page cache of files that can be read again, by file, most references first.
-fn cached(explanations: &[Explanation]) -> Vec<Cached<'_>> {
-    let mut files: BTreeMap<((u32, u32), u64), Cached<'_>> = BTreeMap::new();
+fn cached(explanations: &[Explanation]) -> Vec<CachedFile<'_>> {
+    let mut files: BTreeMap<((u32, u32), u64), CachedFile<'_>> = BTreeMap::new();
     for explanation in explanations {
         for part in &explanation.parts {
             let Behind::Thing(Thing::File { file, folios }) = &part.behind else { continue };
             if file.kind != FileKind::Regular {
                 continue;
             }
-            let new = || Cached {
+            let new = || CachedFile {
                 file,
                 folios: Folios { mapped: Some(0), ..Folios::default() },
                 refs: 0,
@@ -192,8 +193,8 @@ fn cached(explanations: &[Explanation]) -> Vec<Cached<'_>> {
 }
 
 /// Why a file is left alone, as far as the look tells.
-fn refusal(cached: &Cached<'_>) -> Option<&'static str> {
-    let Cached { file, folios, .. } = cached;
+fn refusal(cached: &CachedFile<'_>) -> Option<&'static str> {
+    let CachedFile { file, folios, .. } = cached;
     if folios.dirty + folios.writeback > 0 {
         Some("dirty: it has to be written first")
     } else if folios.mapped == Some(folios.folios) {

@@ -6,7 +6,7 @@
 
 use memcg_trace_common::{BYTES_MAX, KINDS, Kind};
 
-use super::vmstats::{CountersError, INDEX, Packed, Reader};
+use super::vmstats::{CountersError, INDEX, KernelBytes, Packed};
 use crate::kernel::memory::symbols::{SymbolError, symbol};
 
 /// Compilers align arrays of this size to it at least. Others like it, of none and nothing else at their border, do not count.
@@ -21,7 +21,7 @@ impl Packed {
             Err(SymbolError::Absent(_)) => return find(self),
             address => address?,
         };
-        let bytes = Reader::load()?.bytes_at(address)?;
+        let bytes = KernelBytes::load()?.bytes_at(address)?;
         let index = bytes.get(..self.all).ok_or(CountersError::Foreign)?;
         self.offsets_by(index).ok_or(CountersError::Foreign)
     }
@@ -30,7 +30,7 @@ impl Packed {
 /// Byte offsets of the counters, by an index that is looked for.
 fn find(packed: &Packed) -> Result<[u32; KINDS], CountersError> {
     let (code_end, init) = (symbol("_etext")?, symbol("_sinittext")?);
-    let mut reader = Reader::load()?;
+    let mut reader = KernelBytes::load()?;
     let mut read = |address| reader.bytes_at(address).ok();
     if let Some(found) = search(packed, code_end, init, &mut read)? {
         return Ok(found);

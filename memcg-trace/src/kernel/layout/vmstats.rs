@@ -97,9 +97,9 @@ impl Packed {
 }
 
 /// Reads the kernel's memory through the program `bytes_at`.
-pub struct Reader(Ebpf);
+pub struct KernelBytes(Ebpf);
 
-impl Reader {
+impl KernelBytes {
     pub fn load() -> Result<Self, RunError> {
         let mut ebpf = Ebpf::load(objects::WALK)?;
         let program: &mut RawTracePoint = program(&mut ebpf)?.try_into()?;

@@ -2,7 +2,7 @@
 
 use memcg_trace_common::{BLOCK_BYTES, ENTRY_WORDS, LIST_STEPS, List, ListEnd, READ_MAX, Request};
 
-use super::{Answer, Entry, Memory, MemoryError};
+use super::{Memory, MemoryError, OnAnswer, OnEntry};
 use crate::kernel::memory::kcore::{Kcore, Struct};
 
 /// The opened file.
@@ -26,7 +26,7 @@ impl Memory for ByKcore {
         Ok(self.kcore.refresh()?)
     }
 
-    fn read(&mut self, requests: &[Request], answer: Answer<'_>) -> Result<(), MemoryError> {
+    fn read(&mut self, requests: &[Request], answer: OnAnswer<'_>) -> Result<(), MemoryError> {
         for (index, request) in requests.iter().enumerate() {
             let length = READ_MAX.min(request.length as usize);
             let bytes = if request.string == 0 {
@@ -39,7 +39,7 @@ impl Memory for ByKcore {
         Ok(())
     }
 
-    fn follow(&mut self, list: &mut List, entry: Entry<'_>) -> Result<ListEnd, MemoryError> {
+    fn follow(&mut self, list: &mut List, entry: OnEntry<'_>) -> Result<ListEnd, MemoryError> {
         for _ in 0..LIST_STEPS {
             if list.node == list.head {
                 return Ok(ListEnd::Head);

@@ -25,7 +25,7 @@ use self::{
 pub use self::{
     lists::{Listed, Lists},
     mapped::{Mapped, MappedError},
-    program::Program,
+    program::MemoryPrograms,
     rows::{Members, Rows},
 };
 
@@ -49,10 +49,10 @@ pub enum MemoryError {
 }
 
 /// Callback for each answer: its number among the requests, and the bytes; `None`: not readable.
-pub type Answer<'a> = &'a mut dyn FnMut(usize, Option<&[u8]>);
+pub type OnAnswer<'a> = &'a mut dyn FnMut(usize, Option<&[u8]>);
 
 /// Callback for the words of each entry of a list.
-pub type Entry<'a> = &'a mut dyn FnMut(&[u64; ENTRY_WORDS]);
+pub type OnEntry<'a> = &'a mut dyn FnMut(&[u64; ENTRY_WORDS]);
 
 /// A way to read kernel memory.
 pub trait Memory {
@@ -63,10 +63,10 @@ pub trait Memory {
     fn refresh(&mut self) -> Result<(), MemoryError>;
 
     /// Answers all requests, in their order. A string comes without its NUL; one that is longer is cut.
-    fn read(&mut self, requests: &[Request], answer: Answer<'_>) -> Result<(), MemoryError>;
+    fn read(&mut self, requests: &[Request], answer: OnAnswer<'_>) -> Result<(), MemoryError>;
 
     /// Follows a list for as many steps as are done at once. `list` is what it is to be called with to go on.
-    fn follow(&mut self, list: &mut List, entry: Entry<'_>) -> Result<ListEnd, MemoryError>;
+    fn follow(&mut self, list: &mut List, entry: OnEntry<'_>) -> Result<ListEnd, MemoryError>;
 
     /// Reads [`memcg_trace_common::BLOCK_BYTES`] at `address`; `None`: some of it is not readable.
     fn block(&mut self, address: u64) -> Result<Option<&[u8]>, MemoryError>;
@@ -74,7 +74,7 @@ pub trait Memory {
 
 /// The programs, and /proc/kcore where the kernel does not run them.
 pub fn open() -> Result<Box<dyn Memory>, MemoryError> {
-    let program = match Program::load() {
+    let program = match MemoryPrograms::load() {
         Ok(program) => return Ok(Box::new(program)),
         Err(error) => error,
     };

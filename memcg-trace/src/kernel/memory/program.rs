@@ -8,7 +8,7 @@ use memcg_trace_common::{
     Answers, BATCH, Block, ENTRY_WORDS, Entries, LIST_STEPS, List, ListEnd, READ_MAX, Request, Requests,
 };
 
-use super::{Answer, Entry, Mapped, Memory, MemoryError};
+use super::{Mapped, Memory, MemoryError, OnAnswer, OnEntry};
 use crate::kernel::hooks::objects;
 
 const READ_BATCH: &str = "read_batch";
@@ -16,7 +16,7 @@ const READ_LIST: &str = "read_list";
 const READ_BLOCK: &str = "read_block";
 
 /// The loaded programs.
-pub struct Program {
+pub struct MemoryPrograms {
     ebpf: Ebpf,
     requests: Mapped<Requests>,
     answers: Mapped<Answers>,
@@ -25,7 +25,7 @@ pub struct Program {
     block: Mapped<Block>,
 }
 
-impl Program {
+impl MemoryPrograms {
     /// Loads them, and tries whether the kernel runs them. Takes some 100 ms.
     pub fn load() -> Result<Self, MemoryError> {
         let ebpf = Ebpf::load(objects::PINS)?;
@@ -58,7 +58,7 @@ impl Program {
     }
 }
 
-impl Memory for Program {
+impl Memory for MemoryPrograms {
     fn means(&self) -> &'static str {
         "program"
     }
@@ -67,7 +67,7 @@ impl Memory for Program {
         Ok(())
     }
 
-    fn read(&mut self, requests: &[Request], answer: Answer<'_>) -> Result<(), MemoryError> {
+    fn read(&mut self, requests: &[Request], answer: OnAnswer<'_>) -> Result<(), MemoryError> {
         for (batch, first) in requests.chunks(BATCH).zip((0..).step_by(BATCH)) {
             let asked = self.requests.get_mut();
             asked.requests[..batch.len()].copy_from_slice(batch);
@@ -86,7 +86,7 @@ impl Memory for Program {
         Ok(())
     }
 
-    fn follow(&mut self, list: &mut List, entry: Entry<'_>) -> Result<ListEnd, MemoryError> {
+    fn follow(&mut self, list: &mut List, entry: OnEntry<'_>) -> Result<ListEnd, MemoryError> {
         *self.list.get_mut() = *list;
         if self.run(READ_LIST, 0)? != 0 {
             return Err(MemoryError::Failed(READ_LIST));

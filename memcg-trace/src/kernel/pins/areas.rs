@@ -59,7 +59,7 @@ fn holders(
     let mut by_mm: HashMap<u64, Vec<Holder>> = HashMap::default();
     for (mm, tasks_of) in tasks.by(|task| task.mm) {
         let process =
-            |task: &&super::tasks::Task| Holder { process: Some(tasks.process(task)), how: How::Mapped };
+            |task: &&super::tasks::Thread| Holder { process: Some(tasks.process(task)), how: How::Mapped };
         let mut processes: Vec<Holder> = tasks_of.iter().map(process).collect();
         processes.dedup();
         by_mm.insert(mm, processes);

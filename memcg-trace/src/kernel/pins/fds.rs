@@ -9,7 +9,7 @@ use memcg_trace_common::ABSENT;
 use super::{
     files::file_systems,
     pass::Pass,
-    tasks::{Task, Tasks},
+    tasks::{Tasks, Thread},
 };
 use crate::{
     cause::{Holder, How},
@@ -42,7 +42,7 @@ pub(super) struct OpenFile {
 pub(super) struct OpenFiles<'a> {
     files: Vec<OpenFile>,
     /// One thread for each table of descriptors.
-    tasks: Vec<&'a Task>,
+    tasks: Vec<&'a Thread>,
     file_systems: Vec<Box<[u8]>>,
     by_inode: HashMap<u64, Vec<usize>>,
     by_address: HashMap<u64, usize>,
@@ -56,7 +56,7 @@ impl<'a> OpenFiles<'a> {
             pass.unread("open files", "BTF does not describe them");
             return Ok(Self::default());
         }
-        let mut tables: Vec<(u64, &Task)> =
+        let mut tables: Vec<(u64, &Thread)> =
             tasks.by(|task| task.files).into_iter().map(|(files, tasks)| (files, tasks[0])).collect();
         tables.sort_unstable_by_key(|(_, task)| (task.tgid, task.address));
         let addresses: Vec<u64> = tables.iter().map(|(files, _)| *files).collect();
@@ -195,7 +195,7 @@ impl<'a> OpenFiles<'a> {
         processes.into_iter().map(|process| Holder { process, how: how.clone() }).collect()
     }
 
-    fn descriptors<'b>(&'b self, file: &'b OpenFile) -> impl Iterator<Item = (&'b Task, u32)> {
+    fn descriptors<'b>(&'b self, file: &'b OpenFile) -> impl Iterator<Item = (&'b Thread, u32)> {
         file.fds.iter().map(|(task, fd)| (self.tasks[*task], *fd))
     }
 }

@@ -54,7 +54,7 @@ use self::{
     mounts::Mounts,
     namespaces::Namespaces,
     page_set::PageSet,
-    pass::{Counted, Memcgs, Pass, count},
+    pass::{CountedMemcg, KnownMemcgs, Pass, count},
     tasks::Tasks,
     vmemmap::Vmemmap,
 };
@@ -107,7 +107,7 @@ pub enum ScanMemory {
 
 /// Limits of a look.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
+pub struct LookOptions {
     pub scan_memory: ScanMemory,
     /// Time limit: references that are not found within it stay unexplained. `None`: no limit.
     pub budget: Option<Duration>,
@@ -151,7 +151,7 @@ impl Pins {
             (0, _) | (_, ABSENT) => 0,
             (root, offset) => root + u64::from(offset),
         };
-        let nothing = Memcgs::new(Vec::new(), 0);
+        let nothing = KnownMemcgs::new(Vec::new(), 0);
         let mut pass = Pass::new(&mut *memory, &kernel.layout, &layout, &nothing, root, None);
         let map = Vmemmap::find(&mut pass)?;
         Ok(Self { memory, walk: kernel.layout, layout, root, node_ids: node_ids(), map })
@@ -163,7 +163,7 @@ impl Pins {
     }
 
     /// Finds the references to these memcgs in one pass. Memcgs whose count moved are looked at again.
-    pub fn look(&mut self, keys: &[Key], options: &Options) -> Result<Look, PinsError> {
+    pub fn look(&mut self, keys: &[Key], options: &LookOptions) -> Result<Look, PinsError> {
         let began_ns = clock::monotonic_ns();
         let deadline = options.budget.and_then(|budget| Instant::now().checked_add(budget));
         self.memory.refresh()?;
@@ -186,14 +186,14 @@ impl Pins {
     fn pass(
         &mut self,
         keys: &[Key],
-        options: &Options,
+        options: &LookOptions,
         deadline: Option<Instant>,
     ) -> Result<Look, PinsError> {
         let counts = count(&mut *self.memory, &self.walk, keys)?;
-        let lives = |(key, refs): (&Key, Option<_>)| Some(Counted { key: *key, refs: refs? });
-        let memcgs: Vec<Counted> = keys.iter().zip(counts).filter_map(lives).collect();
+        let lives = |(key, refs): (&Key, Option<_>)| Some(CountedMemcg { key: *key, refs: refs? });
+        let memcgs: Vec<CountedMemcg> = keys.iter().zip(counts).filter_map(lives).collect();
         let bytes = boot::memory_bytes().unwrap_or(u64::MAX);
-        let memcgs = Memcgs::new(memcgs, bytes / page_bytes() as u64);
+        let memcgs = KnownMemcgs::new(memcgs, bytes / page_bytes() as u64);
         let mut pass = Pass::new(&mut *self.memory, &self.walk, &self.layout, &memcgs, self.root, deadline);
 
         let seen = PageSet::new(self.layout.page.size, bytes, page_bytes() as u64);

@@ -10,7 +10,7 @@ use super::{
     mounts::Mounts,
     pass::Pass,
     super_blocks::SuperBlock,
-    tasks::{Task, Tasks},
+    tasks::{Tasks, Thread},
 };
 use crate::{
     cause::{Holder, How},
@@ -23,7 +23,7 @@ const MOUNTS_MAX: usize = 1 << 20;
 /// Holders of one namespace.
 #[derive(Debug, Default)]
 struct Kept<'a> {
-    tasks: Vec<&'a Task>,
+    tasks: Vec<&'a Thread>,
     /// Holders by descriptors, and by mounts.
     others: Vec<Holder>,
 }
@@ -52,7 +52,7 @@ impl<'a> Namespaces<'a> {
     /// Those that tasks live in.
     fn lived_in(&mut self, pass: &mut Pass<'_>, tasks: &'a Tasks) -> Result<(), MemoryError> {
         let layout = pass.layout;
-        let by_proxy: Vec<(u64, Vec<&Task>)> = tasks.by(|task| task.namespaces).into_iter().collect();
+        let by_proxy: Vec<(u64, Vec<&Thread>)> = tasks.by(|task| task.namespaces).into_iter().collect();
         let proxies: Vec<u64> = by_proxy.iter().map(|(proxy, _)| *proxy).collect();
         let rows = pass.memory.rows(&proxies, &Members::of(&[layout.nsproxy.cgroup, layout.nsproxy.net]))?;
         for (row, (_, tasks)) in by_proxy.into_iter().enumerate() {
@@ -117,7 +117,7 @@ impl<'a> Namespaces<'a> {
     /// Holders of the namespace with this `struct ns_common`.
     pub fn holders(&self, tasks: &Tasks, common: u64) -> Vec<Holder> {
         let Some(kept) = self.0.get(&common) else { return Vec::new() };
-        let lives = |task: &&Task| Holder { process: Some(tasks.process(task)), how: How::InNamespace };
+        let lives = |task: &&Thread| Holder { process: Some(tasks.process(task)), how: How::InNamespace };
         let mut holders: Vec<Holder> = kept.tasks.iter().map(lives).collect();
         holders.extend(kept.others.iter().cloned());
         holders.sort_unstable();

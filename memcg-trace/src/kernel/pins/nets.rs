@@ -31,7 +31,7 @@ pub(super) struct Nets {
 
 /// Where in a namespace the pointer to a socket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Place {
+struct SocketPlace {
     /// Number of the area; `None`: the namespace itself.
     area: Option<usize>,
     word: usize,
@@ -69,15 +69,15 @@ pub(super) fn own_sockets(pass: &mut Pass<'_>, nets: &Nets) -> Result<Vec<u64>, 
     let mut places = HashSet::new();
     for net in searched {
         let words = pass.memory.array(*net, pass.layout.net_size as usize / WORD)?;
-        let mut candidates: Vec<(Place, u64)> = Vec::new();
+        let mut candidates: Vec<(SocketPlace, u64)> = Vec::new();
         let place =
-            |(word, pointer): (usize, Option<u64>)| (Place { area: None, word }, pointer.unwrap_or(0));
+            |(word, pointer): (usize, Option<u64>)| (SocketPlace { area: None, word }, pointer.unwrap_or(0));
         candidates.extend(words.into_iter().enumerate().map(place));
         let areas = areas(pass, *net)?;
         let rows = pass.memory.rows(&areas, &Members::default().with(0, READ_MAX as u32))?;
         for area in 0..areas.len() {
             for word in 0..READ_MAX / WORD {
-                let place = Place { area: Some(area), word };
+                let place = SocketPlace { area: Some(area), word };
                 candidates.push((place, rows.pointer(area, (WORD * word) as u32)));
             }
         }
@@ -88,7 +88,7 @@ pub(super) fn own_sockets(pass: &mut Pass<'_>, nets: &Nets) -> Result<Vec<u64>, 
     }
     for net in others {
         let areas = areas(pass, *net)?;
-        let at = |place: &Place| {
+        let at = |place: &SocketPlace| {
             let base = place.area.map_or(*net, |area| areas.get(area).copied().unwrap_or(0));
             if base == 0 { 0 } else { base.wrapping_add((WORD * place.word) as u64) }
         };
@@ -160,8 +160,8 @@ fn areas(pass: &mut Pass<'_>, net: u64) -> Result<Vec<u64>, MemoryError> {
 fn own(
     pass: &mut Pass<'_>,
     net: u64,
-    mut candidates: Vec<(Place, u64)>,
-) -> Result<Vec<(Place, u64)>, MemoryError> {
+    mut candidates: Vec<(SocketPlace, u64)>,
+) -> Result<Vec<(SocketPlace, u64)>, MemoryError> {
     let sock = pass.layout.sock;
     candidates.retain(|(_, pointer)| is_kernel(pointer));
     let pointers: Vec<u64> = candidates.iter().map(|(_, pointer)| *pointer).collect();

@@ -23,7 +23,7 @@ pub(super) struct Pass<'a> {
     /// That of memcgs and cgroups.
     pub walk: &'a WalkLayout,
     pub layout: &'a PinLayout,
-    pub memcgs: &'a Memcgs,
+    pub memcgs: &'a KnownMemcgs,
     /// Address of the cgroup above all others.
     pub root: u64,
     deadline: Option<Instant>,
@@ -33,8 +33,8 @@ pub(super) struct Pass<'a> {
 
 /// The memcgs that are still there.
 #[derive(Debug)]
-pub(super) struct Memcgs {
-    memcgs: Vec<Counted>,
+pub(super) struct KnownMemcgs {
+    memcgs: Vec<CountedMemcg>,
     by_css: HashMap<u64, usize>,
     /// Pages of the machine.
     pages: u64,
@@ -42,7 +42,7 @@ pub(super) struct Memcgs {
 
 /// A memcg and its references before anything else was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Counted {
+pub(super) struct CountedMemcg {
     pub key: Key,
     pub refs: Option<u64>,
 }
@@ -52,7 +52,7 @@ impl<'a> Pass<'a> {
         memory: &'a mut dyn Memory,
         walk: &'a WalkLayout,
         layout: &'a PinLayout,
-        memcgs: &'a Memcgs,
+        memcgs: &'a KnownMemcgs,
         root: u64,
         deadline: Option<Instant>,
     ) -> Self {
@@ -103,8 +103,8 @@ impl<'a> Pass<'a> {
     }
 }
 
-impl Memcgs {
-    pub fn new(memcgs: Vec<Counted>, pages: u64) -> Self {
+impl KnownMemcgs {
+    pub fn new(memcgs: Vec<CountedMemcg>, pages: u64) -> Self {
         let by_css = memcgs.iter().enumerate().map(|(index, memcg)| (memcg.key.css, index)).collect();
         Self { memcgs, by_css, pages }
     }

@@ -19,7 +19,7 @@ pub(super) struct DentryPath {
 
 /// One dentry on the way.
 #[derive(Clone, Debug)]
-struct Step {
+struct DentryStep {
     parent: u64,
     name: Option<Box<[u8]>>,
 }
@@ -30,7 +30,7 @@ pub(super) fn read(
     layout: &DentryLayout,
     dentries: &[u64],
 ) -> Result<Vec<Option<DentryPath>>, MemoryError> {
-    let mut steps: HashMap<u64, Step> = HashMap::new();
+    let mut steps: HashMap<u64, DentryStep> = HashMap::new();
     let mut level: Vec<u64> = dentries.to_vec();
     for _ in 0..LEVELS_MAX {
         level.retain(|dentry| *dentry != 0 && !steps.contains_key(dentry));
@@ -47,7 +47,7 @@ pub(super) fn read(
             // One that is being renamed has a length of its old name, and the other name.
             let name = name.filter(|name| length == Some(name.len() as u32));
             let parent = rows.pointer(row, layout.parent);
-            steps.insert(*dentry, Step { parent, name });
+            steps.insert(*dentry, DentryStep { parent, name });
             above.push(parent);
         }
         level = above;
@@ -55,7 +55,7 @@ pub(super) fn read(
     Ok(dentries.iter().map(|dentry| path(&steps, *dentry)).collect())
 }
 
-fn path(steps: &HashMap<u64, Step>, dentry: u64) -> Option<DentryPath> {
+fn path(steps: &HashMap<u64, DentryStep>, dentry: u64) -> Option<DentryPath> {
     let mut names: Vec<&[u8]> = Vec::new();
     let mut at = dentry;
     for _ in 0..LEVELS_MAX {
@@ -85,9 +85,9 @@ fn path(steps: &HashMap<u64, Step>, dentry: u64) -> Option<DentryPath> {
 mod tests {
     use super::*;
 
-    fn steps(dentries: &[(u64, u64, &str)]) -> HashMap<u64, Step> {
+    fn steps(dentries: &[(u64, u64, &str)]) -> HashMap<u64, DentryStep> {
         let step = |(dentry, parent, name): &(u64, u64, &str)| {
-            (*dentry, Step { parent: *parent, name: Some(name.as_bytes().into()) })
+            (*dentry, DentryStep { parent: *parent, name: Some(name.as_bytes().into()) })
         };
         dentries.iter().map(step).collect()
     }

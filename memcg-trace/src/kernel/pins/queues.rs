@@ -80,11 +80,11 @@ fn of_files(
 }
 
 /// Files in flight, each with the number of the file through which the queue is reached.
-type InFlight = Vec<(u64, usize)>;
+type FilesInFlight = Vec<(u64, usize)>;
 
 /// The sockets that unix sockets lead to, and the files whose descriptors wait in their queues, each with the number of the file
 /// through which the queue is reached.
-fn lead(pass: &mut Pass<'_>, from: &[Reached]) -> Result<(Vec<Reached>, InFlight), MemoryError> {
+fn lead(pass: &mut Pass<'_>, from: &[Reached]) -> Result<(Vec<Reached>, FilesInFlight), MemoryError> {
     let PinLayout { sock, unix, message, control, rights, .. } = *pass.layout;
     if [sock.family, sock.queue, sock.queue_length, message.sock].contains(&ABSENT) {
         pass.unread("descriptors in flight", "BTF does not describe the queues of sockets");

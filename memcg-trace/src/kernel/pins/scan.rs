@@ -7,7 +7,7 @@ use zerocopy::FromBytes as _;
 use super::{
     groups::Groups,
     layout::{PageLayout, PageWords, index, word},
-    pass::{Memcgs, Pass},
+    pass::{KnownMemcgs, Pass},
     vmemmap::Vmemmap,
 };
 use crate::kernel::memory::MemoryError;
@@ -55,7 +55,7 @@ pub(super) fn read(pass: &mut Pass<'_>, groups: &mut Groups, map: &Vmemmap) -> R
 
 /// The state of a scan.
 struct Scan<'a> {
-    memcgs: &'a Memcgs,
+    memcgs: &'a KnownMemcgs,
     groups: &'a mut Groups,
     page: PageLayout,
     /// Neighbours often belong to the same memcg, and that is most often none of ours.

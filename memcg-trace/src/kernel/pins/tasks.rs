@@ -21,7 +21,7 @@ const TASKS_MAX: usize = 1 << 22;
 
 /// One thread.
 #[derive(Clone, Debug)]
-pub(super) struct Task {
+pub(super) struct Thread {
     pub address: u64,
     pub tgid: u32,
     pub comm: Box<[u8]>,
@@ -37,7 +37,7 @@ pub(super) struct Task {
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
-    tasks: Vec<Task>,
+    tasks: Vec<Thread>,
     by_address: HashMap<u64, usize>,
 }
 
@@ -95,7 +95,7 @@ impl Tasks {
         for (row, &address) in addresses.iter().enumerate() {
             let Some(tgid) = rows.get(row, layout.tgid) else { continue };
             self.by_address.entry(address).or_insert(self.tasks.len());
-            self.tasks.push(Task {
+            self.tasks.push(Thread {
                 address,
                 tgid,
                 comm: rows.text(row, layout.comm, COMM as usize).unwrap_or_default(),
@@ -111,30 +111,30 @@ impl Tasks {
         Ok(())
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Task> {
+    pub fn iter(&self) -> impl Iterator<Item = &Thread> {
         self.tasks.iter()
     }
 
-    pub fn at(&self, address: u64) -> Option<&Task> {
+    pub fn at(&self, address: u64) -> Option<&Thread> {
         self.by_address.get(&address).map(|index| &self.tasks[*index])
     }
 
     /// The process that a thread belongs to, by the name of its leader.
-    pub fn process(&self, task: &Task) -> Process {
+    pub fn process(&self, task: &Thread) -> Process {
         let leader = self.at(task.leader).unwrap_or(task);
         Process { pid: task.tgid, comm: leader.comm.clone() }
     }
 
     /// A process as one that has something because a thread of it is what it is.
-    pub fn holder(&self, task: &Task) -> Holder {
+    pub fn holder(&self, task: &Thread) -> Holder {
         let parent = self.at(task.parent).filter(|_| task.exited);
         let how = parent.map_or(How::Task, |parent| How::Unreaped { parent: self.process(parent) });
         Holder { process: Some(self.process(task)), how }
     }
 
     /// Processes by what they have: one of the pointers of their threads.
-    pub fn by(&self, what: impl Fn(&Task) -> u64) -> HashMap<u64, Vec<&Task>> {
-        let mut tasks: HashMap<u64, Vec<&Task>> = HashMap::new();
+    pub fn by(&self, what: impl Fn(&Thread) -> u64) -> HashMap<u64, Vec<&Thread>> {
+        let mut tasks: HashMap<u64, Vec<&Thread>> = HashMap::new();
         for task in self.iter().filter(|task| what(task) != 0) {
             tasks.entry(what(task)).or_default().push(task);
         }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     attribution::NamesMissing,
     event::{DecodeError, Event, Key},
-    record::{CacheCopies, Clock, End, Learned, Pins, Record, Snapshot, Start},
+    record::{CacheCopies, Clock, End, Learned, PinsRead, Record, Snapshot, Start},
 };
 
 /// An entry of a recording.
@@ -172,14 +172,14 @@ fn copies(file: &mut impl Read) -> Result<CacheCopies, Damage> {
     Ok(CacheCopies { t_ns, hold, of })
 }
 
-fn pins(file: &mut impl Read) -> Result<Pins, Damage> {
+fn pins(file: &mut impl Read) -> Result<PinsRead, Damage> {
     let t_ns = u64(file)?;
     let mut of = Vec::new();
     for _ in 0..u64(file)? {
         let key = Key { css: u64(file)?, serial: u64(file)? };
         of.push((key, json(&bytes(file)?)?));
     }
-    Ok(Pins { t_ns, of })
+    Ok(PinsRead { t_ns, of })
 }
 
 fn hook(file: &mut impl Read) -> Result<Hook, Damage> {

@@ -9,7 +9,7 @@ use zerocopy::IntoBytes as _;
 use super::{CACHES, END, EVENT, FORMAT, LOST, MAGIC, MISSED, MISSING, NAMES, PINS, TIME, WALK};
 use crate::{
     event::{Event, Key},
-    record::{CacheCopies, End, Learned, Pins, Record, Snapshot, Start},
+    record::{CacheCopies, End, Learned, PinsRead, Record, Snapshot, Start},
 };
 
 /// Writes a recording, block by block. After an error nothing more can be written.
@@ -142,7 +142,7 @@ fn copies(out: &mut impl Write, copies: &CacheCopies) -> io::Result<()> {
     Ok(())
 }
 
-fn pins(out: &mut impl Write, pins: &Pins) -> io::Result<()> {
+fn pins(out: &mut impl Write, pins: &PinsRead) -> io::Result<()> {
     tag(out, PINS)?;
     u64(out, pins.t_ns)?;
     u64(out, pins.of.len() as u64)?;

@@ -21,11 +21,11 @@ const NONE: &str = "-";
 /// ID is the memcg ID while the memcg owns it, then `released`. AGE is the time the memcg spent in the state that the
 /// event ended; for `released` and `LEAKED`, the time it has been dying.
 pub fn header(out: &mut impl Write, page: impl Into<Page>) -> io::Result<()> {
-    match Lines::of(page.into()) {
-        Lines::Whole { .. } => {
+    match LineWidth::of(page.into()) {
+        LineWidth::Whole { .. } => {
             columns(out, ["TIME(UTC)", "EVENT", "STATE", "ID", "AGE", "CONTAINER", "POD"])?
         }
-        Lines::Short { .. } => short_columns(out, ["TIME(UTC)", "EVENT", "ID", "AGE"])?,
+        LineWidth::Short { .. } => short_columns(out, ["TIME(UTC)", "EVENT", "ID", "AGE"])?,
     }
     writeln!(out, "PATH")
 }
@@ -34,7 +34,7 @@ pub fn header(out: &mut impl Write, page: impl Into<Page>) -> io::Result<()> {
 const INDENT: usize = 13;
 
 /// How much of a memcg's line there is room for; `path`: columns of the path.
-enum Lines {
+enum LineWidth {
     Whole {
         path: usize,
     },
@@ -44,7 +44,7 @@ enum Lines {
     },
 }
 
-impl Lines {
+impl LineWidth {
     /// What is before the path.
     const WHOLE: usize = 12 + 1 + 12 + 1 + 7 + 1 + 8 + 1 + 7 + 2 + 12 + 1 + 8 + 1;
     const SHORT: usize = 12 + 1 + 12 + 1 + 8 + 1 + 7 + 2;
@@ -90,14 +90,14 @@ pub fn event(out: &mut impl Write, event: &EventView<'_>, page: impl Into<Page>)
 fn step(out: &mut impl Write, event: &EventView<'_>, page: Page) -> io::Result<()> {
     let memcg = event.memcg.as_ref();
     let container = event.container;
-    let lines = Lines::of(page);
+    let lines = LineWidth::of(page);
     let unknown =
         if matches!(event.event, EventKind::Online | EventKind::AllocFailed) { NONE } else { UNKNOWN };
     let age = or(event.elapsed_ns.map(|ns| Time { ns }), unknown);
     let id = memcg.map_or_else(|| NONE.to_owned(), id);
     let (time, name) = (time(event), name(event.event));
     match lines {
-        Lines::Whole { .. } => columns(
+        LineWidth::Whole { .. } => columns(
             out,
             [
                 &time,
@@ -109,7 +109,7 @@ fn step(out: &mut impl Write, event: &EventView<'_>, page: Page) -> io::Result<(
                 &or(container.and_then(|container| container.pod_title()).map(name_of), NONE),
             ],
         )?,
-        Lines::Short { .. } => short_columns(out, [&time, name, &id, &age])?,
+        LineWidth::Short { .. } => short_columns(out, [&time, name, &id, &age])?,
     }
     match &event.detail {
         Some(Detail::AllocFailed { error, meaning, parent, .. }) => {

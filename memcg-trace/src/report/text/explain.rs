@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     attribution::{Container, Owner},
-    cause::{Counted, Pin},
+    cause::{Pin, RefCount},
     report::view::{ExplainView, ExplainedMemcg, FileView, InCommon, PartView},
     units::{Count, Time},
 };
@@ -71,7 +71,7 @@ fn block(
         unexplained => (BAD, format!("{} UNEXPLAINED", Count(unexplained))),
     };
     let moved = match explanation.counted {
-        Some(Counted { low, high }) if low != high => {
+        Some(RefCount { low, high }) if low != high => {
             format!(" (moved: {} to {} while it was read)", Count(low), Count(high))
         }
         Some(_) if explanation.moved => " (moved: some went while it was read)".to_owned(),

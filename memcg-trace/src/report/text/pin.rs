@@ -2,7 +2,9 @@
 
 use super::words::{many, or};
 use crate::{
-    cause::{Behind, File, FileKind, Folios, KernelPages, NetNamespace, Part, Socket, SwapDevice, Thing},
+    cause::{
+        Behind, ExplainedPart, File, FileKind, Folios, KernelPages, NetNamespace, Socket, SwapDevice, Thing,
+    },
     report::{
         escape::Name,
         view::{
@@ -18,7 +20,7 @@ const HOLDERS: usize = 3;
 
 /// What it is, and how much.
 pub fn what(part: &PartView<'_>) -> String {
-    let Part { pin, behind, .. } = part.part;
+    let ExplainedPart { pin, behind, .. } = part.part;
     let name = match (file_of(behind), part.what) {
         (Some(file), what) => file_name(file, what),
         (None, Some(what)) => what.to_string(),

@@ -46,7 +46,7 @@ pub use pinned::{PinnedByView, PinnedView, pins_of};
 pub use reap::{ReapView, ReapedFile};
 pub use rollup::{Rolled, rolled};
 pub use run::Run;
-pub use scan::{By, Request, ScanGroup, ScanView, Scanned, Selection, Sort};
+pub use scan::{By, ScanGroup, ScanRequest, ScanView, Scanned, Selection, Sort};
 pub use slab::{SlabRequest, SlabSummary, SlabView};
 pub use slab_cache::{CreatorView, SlabCacheView};
 pub use slab_event::{SlabDelta, SlabEventKind, SlabEventView, SlabLoss};

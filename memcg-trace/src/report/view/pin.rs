@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     attribution::{Container, Unit},
-    cause::{ActKind, Behind, File, Folios, Part, Pin, Thing},
+    cause::{ActKind, Behind, ExplainedPart, File, Folios, Pin, Thing},
     report::escape::Name,
 };
 
@@ -69,12 +69,12 @@ pub struct PartView<'a> {
     pub act_frees: u64,
     /// For text, which says it in words.
     #[serde(skip)]
-    pub(in crate::report) part: &'a Part,
+    pub(in crate::report) part: &'a ExplainedPart,
 }
 
 impl<'a> PartView<'a> {
-    pub fn new(part: &'a Part, page_bytes: u64) -> Self {
-        let Part { pin, refs, behind, holders, act, .. } = part;
+    pub fn new(part: &'a ExplainedPart, page_bytes: u64) -> Self {
+        let ExplainedPart { pin, refs, behind, holders, act, .. } = part;
         let what = part.what.as_deref().map(Name);
         let file = file_of(behind);
         let thing = match behind {

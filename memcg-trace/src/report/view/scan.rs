@@ -65,7 +65,7 @@ pub enum By {
 
 /// The request.
 #[derive(Clone, Copy, Debug)]
-pub struct Request {
+pub struct ScanRequest {
     pub selection: Selection,
     pub by: Option<By>,
     pub sort: Sort,
@@ -185,7 +185,7 @@ impl<'a> ScanView<'a> {
         scanned: &'a Scanned,
         tracker: &'a Tracker,
         viewpoint: &Viewpoint,
-        request: Request,
+        request: ScanRequest,
         container: impl Fn(&Memcg) -> Option<Container>,
     ) -> Self {
         let Scanned { snapshot, counted, agrees, walks, moved, .. } = scanned;

@@ -19,7 +19,7 @@ use nix::{
 };
 
 use self::bystander::Bystander;
-pub use self::{disk::Disk, swap::SwapDevice, task::ForkedTask};
+pub use self::{disk::Disk, swap::StageSwap, task::ForkedTask};
 use crate::kernel::cgroupfs::{
     cgroup::{Cgroup, move_to_root, remove_tree},
     hierarchy::Controller,

@@ -21,12 +21,12 @@ const HIGHEST_PRIORITY: libc::c_int = 0x7fff;
 
 /// A zram device with swap on it. Other swap stays as it is: ours has the highest priority while it exists.
 #[derive(Debug)]
-pub struct SwapDevice {
+pub struct StageSwap {
     number: u32,
     on: bool,
 }
 
-impl SwapDevice {
+impl StageSwap {
     pub fn on_zram(bytes: u64) -> Result<Self> {
         modprobe("zram");
         let number = fs::read_to_string(format!("{CONTROL}/hot_add"));
@@ -75,7 +75,7 @@ impl SwapDevice {
     }
 }
 
-impl Drop for SwapDevice {
+impl Drop for StageSwap {
     fn drop(&mut self) {
         let gone = self.off().and_then(|()| {
             fs::write(self.attribute("reset"), "1")?;

@@ -45,15 +45,15 @@ pub struct Home {
 pub struct Storage {
     /// Of each of the node's own, the drivers that are in use.
     drivers: [Cached<Vec<&'static str>>; OF_ROOT.len()],
-    lists: Vec<(Place, Cached<List>)>,
+    lists: Vec<(ListOf, Cached<ContainerList>)>,
 }
 
 /// A list, and whose it is; `None`: the node's.
-type Place = (Option<u32>, PathBuf);
+type ListOf = (Option<u32>, PathBuf);
 
 /// Containers by their ids. It is read entry by entry: what was left out takes no memory.
 #[derive(Debug, Default)]
-struct List(HashMap<String, ListedContainer>);
+struct ContainerList(HashMap<String, ListedContainer>);
 
 /// A container as a containers.json lists it (containers/storage containers.go, `Container`).
 #[derive(Debug, Deserialize)]
@@ -105,8 +105,8 @@ impl Storage {
             let userdata = containers.join(id).join("userdata");
             facts.extend(BundleConfig::read(root, &userdata).map(|config| config.facts(id, None)));
             for list in LISTS.iter().map(|list| containers.join(list)) {
-                let listed = self.list((user, list.clone())).get(root, &list, List::read);
-                let listed = listed.and_then(|List(listed)| listed.get(id)).cloned();
+                let listed = self.list((user, list.clone())).get(root, &list, ContainerList::read);
+                let listed = listed.and_then(|ContainerList(listed)| listed.get(id)).cloned();
                 facts.extend(listed.map(|ListedContainer { name, image }| {
                     let id = Some(id.to_owned());
                     Facts { id, name, image, ..Facts::of(FactSource::ContainersStorage) }
@@ -116,11 +116,12 @@ impl Storage {
     }
 
     /// One of the lists, in place of the one that has been of no use for longest.
-    fn list(&mut self, place: Place) -> &mut Cached<List> {
+    fn list(&mut self, place: ListOf) -> &mut Cached<ContainerList> {
         let found = self.lists.iter().position(|(kept, _)| *kept == place);
         let list = found.map(|found| self.lists.remove(found)).unwrap_or_else(|| (place, Cached::default()));
         let now = Instant::now();
-        let of_use = |cached: &Cached<List>| cached.looked().is_some_and(|looked| now - looked < IDLE_MAX);
+        let of_use =
+            |cached: &Cached<ContainerList>| cached.looked().is_some_and(|looked| now - looked < IDLE_MAX);
         self.lists.retain(|(_, cached)| of_use(cached));
         if self.lists.len() >= LISTS_MAX {
             self.lists.remove(0);
@@ -139,29 +140,29 @@ fn of_driver(driver: &str) -> String {
     format!("{driver}-containers")
 }
 
-impl List {
+impl ContainerList {
     fn read(root: &Root, path: &Path) -> Self {
         let content = root.read(path).unwrap_or_default();
         serde_json::from_slice(&content).unwrap_or_default()
     }
 }
 
-impl<'de> Deserialize<'de> for List {
+impl<'de> Deserialize<'de> for ContainerList {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_seq(Entries)
+        deserializer.deserialize_seq(ContainerListVisitor)
     }
 }
 
-struct Entries;
+struct ContainerListVisitor;
 
-impl<'de> Visitor<'de> for Entries {
-    type Value = List;
+impl<'de> Visitor<'de> for ContainerListVisitor {
+    type Value = ContainerList;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a list of containers")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<List, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<ContainerList, A::Error> {
         let mut list = HashMap::new();
         while let Some(StoredContainer { id, names, metadata }) = entries.next_element()? {
             if id.len() == ID_LENGTH && list.len() < CONTAINERS_MAX {
@@ -171,7 +172,7 @@ impl<'de> Visitor<'de> for Entries {
                 list.insert(id, ListedContainer { name, image });
             }
         }
-        Ok(List(list))
+        Ok(ContainerList(list))
     }
 }
 
@@ -185,7 +186,7 @@ mod tests {
         let list = format!(
             r#"[{{"id":"{id}","names":["web"],"metadata":"{{\"image-name\":\"busybox:1\"}}"}},{{"id":"x"}}]"#
         );
-        let List(list) = serde_json::from_str(&list).expect("a list");
+        let ContainerList(list) = serde_json::from_str(&list).expect("a list");
         assert_eq!(list.len(), 1);
         let ListedContainer { name, image } = &list[&id];
         assert_eq!((name.as_deref(), image.as_deref()), (Some("web"), Some("busybox:1")));
@@ -196,7 +197,11 @@ mod tests {
         let mut storage = Storage::default();
         for number in 0..LISTS_MAX as u32 * 2 {
             let place = (Some(number), PathBuf::from("containers.json"));
-            storage.list(place).get(&Root::open(Path::new("/")).expect("a root"), Path::new("/"), List::read);
+            storage.list(place).get(
+                &Root::open(Path::new("/")).expect("a root"),
+                Path::new("/"),
+                ContainerList::read,
+            );
         }
         assert_eq!(storage.lists.len(), LISTS_MAX);
         assert_eq!(storage.lists[0].0.0, Some(LISTS_MAX as u32));
