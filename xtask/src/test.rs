@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
 use crate::process::{self, step};
-use crate::vm::{Cgroup, Init, Kernel, Output, Vm, module};
+use crate::vm::{Cgroup, Init, Kernel, Output, Vm, host_program, module};
 use crate::workspace::{Target, Workspace, cargo};
 use crate::{build, dependencies, docs, setup};
 
@@ -58,6 +58,9 @@ const LEAKY: &[(&str, Cgroup)] = &[("5.10", Cgroup::V2), ("6.1", Cgroup::V2)];
 
 /// Debian's modules that create slab caches, in addition to those in every VM.
 const SLAB_MODULES: &[&str] = &["btrfs", "nf_conntrack"];
+
+/// What the commands that `explain` prints are made of: busybox's know fewer options.
+const PASTED: &[&str] = &["dd", "find", "ipcrm", "truncate"];
 
 /// Memory needed to use up 65,535 memcg IDs; emulated memory is free until touched.
 const VM_MEMORY_MB: u32 = 4096;
@@ -181,6 +184,7 @@ pub fn in_vm(
     output: Output,
 ) -> Result<Vec<u8>> {
     let mut vm = test_vm(workspace, series, cgroup, "/bin", args)?;
+    vm.files.extend(host_program::files(PASTED)?);
     if append.is_empty() && LEAKY.contains(&(series, cgroup)) {
         let leaky = module::build(workspace, &vm.kernel, "leaky")?;
         vm.files.push((leaky, "/lib/vm-modules/leaky.ko".into()));

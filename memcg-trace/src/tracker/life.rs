@@ -27,7 +27,7 @@ impl Tracker {
         }
     }
 
-    /// css_alloc. css_alloc. The css has no serial number and no cgroup yet, so a success is only counted.
+    /// css_alloc. The css has no serial number and no cgroup yet, so a success is only counted.
     fn allocated(&mut self, event: &Event, out: &mut Vec<Change>) {
         let totals = self.ledger.totals_mut();
         let Some(errno) = event.errno() else {

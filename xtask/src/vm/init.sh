@@ -2,7 +2,8 @@
 # Process 1 of the VM. /vm/settings says what it shall be like, /vm/command is what to run.
 # Serial ports: 0 the kernel's console, 1 and 2 the command's output and errors, 3 a line of status for the host.
 
-export PATH=/bin:/sbin HOME=/ TERM=${TERM:-linux}
+# What was brought along goes before busybox's programs.
+export PATH=/usr/local/bin:/bin:/sbin HOME=/ TERM=${TERM:-linux}
 /bin/busybox mkdir -p /proc /sys /dev /tmp /run /etc /sbin /lib/modules
 /bin/busybox --install -s /bin
 

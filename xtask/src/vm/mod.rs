@@ -1,6 +1,7 @@
 //! `cargo xtask vm`: runs a command or a shell on another kernel.
 
 mod archive;
+pub mod host_program;
 mod initramfs;
 mod kernel;
 mod machine;

@@ -47,7 +47,7 @@ pub struct SelfTest {
 }
 
 impl SelfTest {
-    /// Runs the self-test; Runs the self-test; Runs the self-test; `options`: how to attach, if a backend works.
+    /// Runs the self-test; `options`: how to attach, if a backend works.
     pub fn run(options: Option<&Options>, controller: Option<&Controller>) -> Self {
         let unknown = |reason: &str| Self { answer: Answer::unknown(reason), errno: None, fired: None };
         let Some(controller) = controller else { return unknown("there is no memory controller") };

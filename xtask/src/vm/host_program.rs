@@ -1,0 +1,44 @@
+//! Programs of this machine for a VM that has busybox alone, with the shared libraries that they need.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::process;
+
+/// The first of the VM's PATH.
+const DIRECTORY: &str = "/usr/local/bin";
+
+/// The files of these programs, here and in the VM.
+pub fn files(programs: &[&str]) -> Result<Vec<(PathBuf, PathBuf)>> {
+    let mut files = Vec::new();
+    for name in programs {
+        let program = process::find(name).with_context(|| format!("{name} is missing"))?;
+        let listed = process::capture(Command::new("ldd").arg(&program))?;
+        files.extend(libraries(&listed).map(|library| (library.clone(), library)));
+        files.push((program, PathBuf::from(DIRECTORY).join(name)));
+    }
+    files.sort();
+    files.dedup();
+    Ok(files)
+}
+
+/// Paths in ldd's lines, such as `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x…)` and `/lib64/ld-linux-x86-64.so.2 (0x…)`.
+fn libraries(listed: &str) -> impl Iterator<Item = PathBuf> {
+    let words = listed.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
+    words.map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_of_ldd() {
+        let listed = "\tlinux-vdso.so.1 (0x00007fff)\n\tlibc.so.6 => /lib/x/libc.so.6 (0x00007f01)\n\
+                      \t/lib64/ld-linux-x86-64.so.2 (0x00007f02)\n";
+        let expected = ["/lib/x/libc.so.6", "/lib64/ld-linux-x86-64.so.2"].map(PathBuf::from);
+        assert_eq!(libraries(listed).collect::<Vec<_>>(), expected);
+    }
+}
