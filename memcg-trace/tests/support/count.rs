@@ -13,8 +13,10 @@ use memcg_trace::{
 pub struct Count {
     pub online: u64,
     pub freed: u64,
+    /// Those that went, of those whose birth was seen.
+    pub lives: u64,
     pub ticks: u64,
-    /// It has seen enough when so many went.
+    /// It has seen enough after so many lives.
     pub enough: Option<u64>,
 }
 
@@ -23,7 +25,10 @@ impl Observer for Count {
         for change in changes {
             match &change.what {
                 What::Online(key) => self.online += u64::from(book.tracker().get(key).is_some()),
-                What::Freed { .. } => self.freed += 1,
+                What::Freed { memcg, .. } => {
+                    self.freed += 1;
+                    self.lives += u64::from(memcg.online_ns.is_some());
+                }
                 _ => {}
             }
         }
@@ -32,7 +37,7 @@ impl Observer for Count {
 
     fn tick(&mut self, _: &Book) -> Result<ControlFlow<()>> {
         self.ticks += 1;
-        let enough = self.enough.is_some_and(|enough| self.freed >= enough);
+        let enough = self.enough.is_some_and(|enough| self.lives >= enough);
         Ok(if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 }
