@@ -59,8 +59,8 @@ const LEAKY: &[(&str, Cgroup)] = &[("5.10", Cgroup::V2), ("6.1", Cgroup::V2)];
 /// Debian's modules that create slab caches, in addition to those in every VM.
 const SLAB_MODULES: &[&str] = &["btrfs", "nf_conntrack"];
 
-/// What the commands that `explain` prints are made of: busybox's know fewer options.
-const PASTED: &[&str] = &["dd", "find", "ipcrm", "truncate"];
+/// What the commands that `explain` prints are made of: busybox's know fewer options, and its shell takes no others.
+const PASTED: &[&str] = &["dd", "find", "ipcrm", "sh", "truncate"];
 
 /// Memory needed to use up 65,535 memcg IDs; emulated memory is free until touched.
 const VM_MEMORY_MB: u32 = 4096;

@@ -97,7 +97,7 @@ fn each_kind_is_named_and_freed_by_what_is_printed() {
     let home = Cgroup::home("explain");
     let disk = Mounted::new();
     let kinds = KINDS.iter().filter(|kind| !kind.is_memory || memory_pins());
-    let zombies: Vec<Zombie> = kinds.map(|kind| Zombie::new(&home, &disk.path(), kind)).collect();
+    let mut zombies: Vec<Zombie> = kinds.map(|kind| Zombie::new(&home, &disk.path(), kind)).collect();
     eventually("every pin to be named", || {
         evict_stocks();
         let explain = Explain::of(&home);
@@ -115,6 +115,10 @@ fn each_kind_is_named_and_freed_by_what_is_printed() {
             return Ok(());
         }
         explain.act(&ours);
+        // Up to 5.10 a writeback structure stays, clean, as long as an inode is attached to it: files must be closed, too.
+        if explain.pins.iter().all(|part| part["pin"] == "writeback") {
+            zombies.clear();
+        }
         evict_stocks();
         left = explain.pins.len();
         Err(format!("{left} parts are left: {:#?}", explain.pins))

@@ -67,7 +67,7 @@ impl Explain {
                 let pids: BTreeSet<u32> = step.split(' ').filter_map(|pid| pid.parse().ok()).collect();
                 assert!(pids.is_subset(ours), "{act}: none of {ours:?}");
             }
-            let shell = Command::new("/bin/sh").args(["-c", act]).stderr(Stdio::null()).status();
+            let shell = Command::new("sh").args(["-c", act]).stderr(Stdio::null()).status();
             shell.unwrap_or_else(|error| panic!("run {act}: {error}"));
         }
     }
