@@ -45,6 +45,8 @@ const SELECTED: &[(&str, &[(&str, Cgroup)])] = &[
     ("exhaustion", &[("6.1", Cgroup::V2), ("6.12", Cgroup::V2)]),
     // Tests the tool, not the kernel.
     ("mutations", &[("6.12", Cgroup::V2)]),
+    // Pins differ by kernel; by hierarchy only in what is charged for them.
+    ("explains", &[("5.10", Cgroup::V1), ("6.1", Cgroup::V2), ("6.12", Cgroup::V2), ("7.2", Cgroup::V2)]),
     // Load and unload modules: once per kernel.
     ("slabs", &[("5.10", Cgroup::V2), ("6.1", Cgroup::V2), ("6.12", Cgroup::V2), ("7.2", Cgroup::V2)]),
     ("leaky", LEAKY),
