@@ -1,4 +1,4 @@
-//! Options that several commands have, each said once.
+//! Options that several commands share.
 
 use std::{
     io::{self, IsTerminal as _},
@@ -15,7 +15,7 @@ use crate::{
 /// `--btf`
 #[derive(Clone, Debug, clap::Args)]
 pub struct BtfArg {
-    /// Type information of exactly this kernel, where /sys/kernel/btf/vmlinux does not exist: raw BTF, a vmlinux with a section
+    /// BTF of exactly this kernel, where /sys/kernel/btf/vmlinux does not exist: raw BTF, a vmlinux with a section
     /// .BTF, or a .btf.tar.xz of BTFHub
     #[arg(long, value_name = "FILE")]
     btf: Option<PathBuf>,
@@ -98,23 +98,23 @@ fn terminal_columns() -> Option<usize> {
 /// `--host-root` and `--no-names`
 #[derive(Clone, Debug, clap::Args)]
 pub struct NamesArgs {
-    /// Where the node's root directory is, for the files and sockets of container runtimes and kubelet
+    /// Root directory of the node, to find the files and sockets of container runtimes and kubelet
     #[arg(long, value_name = "DIRECTORY", default_value = "/")]
     pub host_root: PathBuf,
 
-    /// Do not look for names on the node: containers and pods show as their cgroup paths have them
+    /// Do not look up names on the node: show containers and pods by the ids in their cgroup paths
     #[arg(long)]
     pub no_names: bool,
 }
 
 impl NamesArgs {
-    /// The thread that finds names; `None`: none are wanted.
+    /// The thread that looks up names; `None`: disabled.
     pub fn resolver(&self) -> Result<Option<Resolver>> {
         let start = || Resolver::start(&self.host_root).with_context(|| self.cannot_open());
         (!self.no_names).then(start).transpose()
     }
 
-    /// The same for a command that has nothing to do meanwhile.
+    /// The same, for a command that can wait for the lookup.
     pub fn node(&self) -> Result<Option<NameSources>> {
         let open = || NameSources::open(&self.host_root).with_context(|| self.cannot_open());
         (!self.no_names).then(open).transpose()
@@ -122,7 +122,7 @@ impl NamesArgs {
 
     fn cannot_open(&self) -> String {
         format!(
-            "cannot open the node's root directory {}; --host-root says where it is",
+            "cannot open the node's root directory {}; pass its path to --host-root",
             self.host_root.display()
         )
     }

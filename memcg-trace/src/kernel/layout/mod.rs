@@ -88,7 +88,7 @@ pub fn resolve_slab(file: Option<&Path>) -> Result<SlabLayout, LayoutError> {
 /// More typedefs and qualifiers than any type has.
 const QUALIFIERS_MAX: usize = 32;
 
-/// What the kernel's type information says, by names.
+/// The kernel's BTF, by names.
 pub(super) struct Types<'a> {
     btf: Btf,
     path: &'a Path,

@@ -126,7 +126,7 @@ pub struct Pins {
 }
 
 impl Pins {
-    /// By the kernel's own type information, or by that of `btf`.
+    /// With the kernel's own BTF, or with `btf`.
     pub fn open(kernel: &Kernel, btf: Option<&Path>) -> Result<Self, PinsError> {
         Self::through(memory::open()?, kernel, btf)
     }
