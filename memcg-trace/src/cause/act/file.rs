@@ -107,6 +107,9 @@ fn rm(file: &File) -> Option<String> {
     on_file(&Reach::of(file), |path| format!("rm {path}"), "-delete")
 }
 
+/// An ID is of one IPC namespace, and the kernel does not tell here of which: another one may have a segment of the same ID.
+const SAME_ID: &str = "in its IPC namespace: check with ipcs -m that it is this segment";
+
 /// Attached processes keep a removed segment until they detach.
 fn remove_segment(file: &File, refs: u64, holders: &[Holder]) -> Act {
     let ipcrm = format!("ipcrm -m {}", file.inode);
@@ -120,7 +123,8 @@ fn remove_segment(file: &File, refs: u64, holders: &[Holder]) -> Act {
         (_, Some(end)) => (format!("{ipcrm}; {end}"), act.advice),
         (_, None) => (ipcrm, act.advice),
     };
-    Act { kind, command: Some(command), advice, cost, frees: refs }
+    let advice = advice.map_or_else(|| SAME_ID.to_owned(), |advice| format!("{SAME_ID}; {advice}"));
+    Act { kind, command: Some(command), advice: Some(advice), cost, frees: refs }
 }
 
 /// What a mounted file system works with (superblock, bitmaps) stays.
