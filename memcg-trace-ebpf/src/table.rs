@@ -51,7 +51,11 @@ fn read_leaf(id: u64) -> Option<()> {
     let subsystem: u64 = read(css, layout.layout.css_ss)?.ok()?;
     let mut node = inner_node(read(subsystem, layout.css_idr)?.ok()?)?;
     let mut shift = u32::from(read::<u8>(node, layout.xa_shift)?.ok()?);
-    if shift >= CHUNK_SHIFT * TABLE_LEVELS || id >> shift > CHUNK_MASK {
+    // Otherwise this is no node.
+    if shift >= CHUNK_SHIFT * TABLE_LEVELS || shift % CHUNK_SHIFT != 0 {
+        return None;
+    }
+    if id >> shift > CHUNK_MASK {
         return Some(());
     }
     leaf.last = 0;
@@ -66,7 +70,10 @@ fn read_leaf(id: u64) -> Option<()> {
             return Some(());
         };
         node = below;
-        shift = u32::from(read::<u8>(node, layout.xa_shift)?.ok()?) & 31;
+        shift -= CHUNK_SHIFT;
+        if u32::from(read::<u8>(node, layout.xa_shift)?.ok()?) != shift {
+            return None;
+        }
     }
     leaf.next = (id | CHUNK_MASK) + 1;
     // SAFETY: as above.

@@ -11,6 +11,11 @@ pub fn own() -> Vec<u8> {
 
 /// The same with `member` of `owner` eight bytes later, as in a kernel with an additional pointer before it.
 pub fn with_moved_member(owner: &str, member: &str) -> Vec<u8> {
+    with_member_moved_by(8, owner, member)
+}
+
+/// The same with `member` of `owner` so many bytes later.
+pub fn with_member_moved_by(bytes: u32, owner: &str, member: &str) -> Vec<u8> {
     let mut btf = own();
     // struct btf_header: magic, version, flags, then lengths and offsets behind the header.
     let [header, types, types_length, strings] = [4, 8, 12, 16].map(|at| word(&btf, at) as usize);
@@ -24,7 +29,7 @@ pub fn with_moved_member(owner: &str, member: &str) -> Vec<u8> {
             let found =
                 members.into_iter().find(|&at| string(&btf, strings, word(&btf, at)) == member.as_bytes());
             if let Some(found) = found {
-                let moved = word(&btf, found + 8) + 64;
+                let moved = word(&btf, found + 8) + 8 * bytes;
                 btf[found + 8..found + 12].copy_from_slice(&moved.to_le_bytes());
                 return btf;
             }

@@ -9,7 +9,7 @@ mod table;
 use std::time::{Duration, Instant};
 
 use aya::{maps::MapError, programs::ProgramError};
-use memcg_trace_common::{ABSENT, DentryLayout, WalkLayout};
+use memcg_trace_common::{ABSENT, DentryLayout, LEAF_SLOTS, TABLE_LEVELS, WalkLayout};
 use thiserror::Error;
 
 pub use self::decode::Walked;
@@ -53,6 +53,8 @@ pub enum WalkError {
     Neither { program: Box<WalkError>, kcore: Box<WalkError> },
     #[error("the walk could not follow a pointer at css id {0}")]
     Broken(u64),
+    #[error("what the walk found at css id {0} is no table of csses: the BTF is not of this kernel")]
+    NoneThere(u64),
     #[error("the walk returned an invalid event: {0}")]
     Decode(#[from] DecodeError),
 }
@@ -61,12 +63,18 @@ impl Lack for WalkError {
     fn next_step(&self) -> String {
         match self {
             Self::NoLayout => LayoutError::NoBtf.next_step(),
-            Self::NoTable => "provide a BTF file of exactly this kernel with --btf FILE".to_owned(),
+            Self::NoTable | Self::NoneThere(_) => {
+                "provide a BTF file of exactly this kernel with --btf FILE".to_owned()
+            }
             Self::Kcore(error) => error.next_step(),
             _ => "use trace: it sees memcgs that are removed from now on".to_owned(),
         }
     }
 }
+
+/// Most runs in a row that find nothing. The kernel frees empty nodes, so such a run has skipped an empty slot of an inner node,
+/// and one slot of each inner node leads to a memcg.
+const EMPTY_RUNS_MAX: u64 = LEAF_SLOTS as u64 * TABLE_LEVELS as u64;
 
 /// A way to read the table of csses.
 pub struct Walk(Means);
@@ -156,6 +164,7 @@ impl Walk {
             Means::Ids(ids) => ids.refresh()?,
         }
         let mut id = 0;
+        let mut empty_runs = 0;
         loop {
             let leaf = match &mut self.0 {
                 Means::Program(program) => program.leaf(id, &mut visit)?,
@@ -165,6 +174,11 @@ impl Walk {
             walks.runs += 1;
             walks.memcgs += leaf.memcgs;
             walks.unreadable += leaf.unreadable;
+            empty_runs = if leaf.memcgs + leaf.unreadable == 0 { empty_runs + 1 } else { 0 };
+            // The root is in the first leaf.
+            if empty_runs > EMPTY_RUNS_MAX || walks.runs == 1 && empty_runs == 1 {
+                return Err(WalkError::NoneThere(id));
+            }
             let Some(next) = leaf.next else {
                 walks.took = started.elapsed();
                 return Ok(walks);
@@ -179,7 +193,7 @@ fn has_table(layout: &WalkLayout) -> Result<(), WalkError> {
     if *layout == WalkLayout::UNKNOWN {
         return Err(WalkError::NoLayout);
     }
-    if [layout.css_idr, layout.xa_shift, layout.xa_slots].contains(&ABSENT) {
+    if [layout.css_idr, layout.xa_shift, layout.xa_slots, layout.layout.css_id].contains(&ABSENT) {
         return Err(WalkError::NoTable);
     }
     Ok(())

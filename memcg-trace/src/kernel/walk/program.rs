@@ -5,7 +5,7 @@ use aya::{
     maps::Array,
     programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _},
 };
-use memcg_trace_common::{self as common, Copied, WalkConfig, WalkLayout};
+use memcg_trace_common::{self as common, Copied, LEAF_SLOTS, WalkConfig, WalkLayout};
 use zerocopy::IntoBytes as _;
 
 use super::{
@@ -56,6 +56,10 @@ impl Program {
             match structs(copied) {
                 Some(structs) => {
                     let walked = structs.decode(&self.config.layout, read.t_ns);
+                    // A css has its id before the table has the css.
+                    if u64::from(walked.header.css_id) / LEAF_SLOTS as u64 != id / LEAF_SLOTS as u64 {
+                        return Err(WalkError::NoneThere(id));
+                    }
                     visit(&walked);
                     leaf.memcgs += 1;
                     leaf.unreadable += walked.unreadable;
