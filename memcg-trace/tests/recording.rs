@@ -15,7 +15,7 @@ use memcg_trace::{
 };
 use memcg_trace_common::{ABI, Charges, EventHeader, Hook, NAME_MAX, WalkLayout};
 use proptest::{array::uniform32, collection::vec, prelude::*, sample::Index};
-use zerocopy::{FromBytes as _, FromZeros as _};
+use zerocopy::{FromBytes as _, FromZeros as _, IntoBytes as _};
 
 /// Magic, format and ABI: what stands before the compressed part.
 const HEAD: usize = 28;
@@ -281,6 +281,29 @@ fn claims_cost_nothing() {
             Err(error) => assert!(matches!(error, OpenError::Start(Damage::CutOff)), "{error:?}"),
         }
     }
+}
+
+/// LZ4 makes a byte of 255 equal ones: a walk of 4 million memcgs fits into a file of 2 MB.
+#[test]
+fn bombs_are_given_up() {
+    const MEMCGS: u64 = 4_000_000;
+    let head = record(Vec::new(), End { ended_ns: 0, clock: start().clock, undecodable: 0 }).0;
+    let json = serde_json::to_vec(&start()).expect("text");
+    let beginning = [&(json.len() as u32).to_le_bytes()[..], &json, &[0; 8]].concat();
+    let mut bomb = FrameEncoder::new(head[..HEAD].to_vec());
+    bomb.write_all(&beginning).expect("a Vec takes all");
+    // The kind of entry is that of a walk.
+    bomb.write_all(&[&[2][..], &[0; 16], &MEMCGS.to_le_bytes()].concat()).expect("a Vec takes all");
+    let event = EventHeader { hook: Hook::Walk as u16, ..EventHeader::new_zeroed() };
+    let block = [event.as_bytes(), &[0]].concat().repeat(1000);
+    for _ in 0..MEMCGS / 1000 {
+        bomb.write_all(&block).expect("a Vec takes all");
+    }
+    let file = bomb.finish().expect("a Vec takes all");
+    let (entries, damage) = read(Reader::open(&*file).expect("a recording"));
+    assert_eq!(entries, [], "of {} bytes", file.len());
+    let said = damage.map(|damage| damage.to_string()).unwrap_or_default();
+    assert!(said.contains("unpacks to more than 32 times its size"), "{said}");
 }
 
 /// What is new in a format is a kind of entries.

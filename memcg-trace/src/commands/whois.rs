@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsString,
-    io::{self, BufRead as _, BufWriter, Write},
+    io::{self, BufRead as _, BufWriter, Read as _, Write},
     os::unix::ffi::OsStrExt as _,
 };
 
@@ -19,6 +19,7 @@ use crate::{
         view::{PathSource, WhoisView},
     },
     source::names::NameSources,
+    streams::Stdout,
 };
 
 /// Identify the container, pod and unit of a cgroup path, process or container id
@@ -40,9 +41,12 @@ pub struct Args {
     pub output: OutputArgs,
 }
 
+/// Bytes of the longest query: 256 names of 255 bytes.
+const LINE_MAX: u64 = 64 << 10;
+
 impl Args {
     pub fn run(self) -> Result<Exit> {
-        let mut out = BufWriter::new(io::stdout());
+        let mut out = BufWriter::new(Stdout::new());
         let mut exit = Exit::Done;
         let mut node = self.names.node()?;
         for query in &self.queries {
@@ -50,10 +54,21 @@ impl Args {
                 exit = worse(exit, self.answer(&mut out, &mut node, query.as_bytes())?);
                 continue;
             }
-            for line in io::stdin().lock().split(b'\n') {
-                let line = line.context("cannot read standard input")?;
-                if !line.is_empty() {
-                    exit = worse(exit, self.answer(&mut out, &mut node, &line)?);
+            let mut input = io::stdin().lock();
+            loop {
+                let mut line = Vec::new();
+                let read = input.by_ref().take(LINE_MAX + 1).read_until(b'\n', &mut line);
+                if read.context("cannot read standard input")? == 0 {
+                    break;
+                }
+                let query = line.strip_suffix(b"\n").unwrap_or(&line);
+                if query.len() as u64 > LINE_MAX {
+                    bail!(
+                        "a line of standard input has more than {LINE_MAX} bytes: no cgroup has such a path"
+                    );
+                }
+                if !query.is_empty() {
+                    exit = worse(exit, self.answer(&mut out, &mut node, query)?);
                 }
             }
         }

@@ -21,6 +21,7 @@
 //! Numbers are little-endian; structs are those of `memcg-trace-common`, with version [`memcg_trace_common::ABI`]. A
 //! file without END was truncated; it is valid up to the last complete block, and each flush closes a block.
 
+mod budget;
 mod read;
 mod write;
 

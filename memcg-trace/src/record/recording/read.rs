@@ -1,9 +1,12 @@
-//! Reads recordings. The input is untrusted: memory use follows the bytes present, never a claimed length.
+//! Reads recordings. The input is untrusted: memory use follows the bytes present, never a claimed length, and these are
+//! bounded by the size of the file ([`Unpacked`]).
 
-use std::io::{self, BufReader, Read};
+use std::{
+    error::Error,
+    io::{self, BufReader, Read},
+};
 
 use foldhash::{HashMap, HashMapExt as _};
-use lz4_flex::frame::FrameDecoder;
 use memcg_trace_common::{ABI, Charges, EventHeader, Hook, NAME_MAX};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -11,12 +14,16 @@ use zerocopy::{FromZeros as _, IntoBytes as _};
 
 use super::{
     CACHES, END, EVENT, FORMAT, FORMAT_OLDEST, LOST, MAGIC, MISSED, MISSING, NAMES, PINS, TIME, WALK,
+    budget::{Excess, Unpacked},
 };
 use crate::{
     attribution::NamesMissing,
     event::{DecodeError, Event, Key},
     record::{CacheCopies, Clock, End, Learned, PinsRead, Record, Snapshot, Start},
 };
+
+/// Bytes of the longest text: names or references of one memcg, as JSON.
+const LENGTH_MAX: u32 = 4 << 20;
 
 /// An entry of a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +65,7 @@ pub enum Damage {
 
 /// Reads a recording.
 pub struct Reader<R: Read> {
-    frame: FrameDecoder<BufReader<R>>,
+    frame: Unpacked<R>,
     start: Start,
 }
 
@@ -79,7 +86,7 @@ impl<R: Read> Reader<R> {
         if !(FORMAT_OLDEST..=FORMAT).contains(&format) || abi != ABI {
             return Err(OpenError::Version { format, abi });
         }
-        let mut frame = FrameDecoder::new(file);
+        let mut frame = Unpacked::new(file);
         let start = start(&mut frame).map_err(OpenError::Start)?;
         Ok(Self { frame, start })
     }
@@ -194,6 +201,9 @@ fn json<T: DeserializeOwned>(json: &[u8]) -> Result<T, Damage> {
 /// Reads a length, and that many bytes.
 fn bytes(file: &mut impl Read) -> Result<Vec<u8>, Damage> {
     let length = u32(file)?;
+    if length > LENGTH_MAX {
+        return Err(Damage::Corrupt(format!("a text of {length} bytes")));
+    }
     let mut bytes = Vec::new();
     let read = file.take(u64::from(length)).read_to_end(&mut bytes)?;
     if read < length as usize { Err(Damage::CutOff) } else { Ok(bytes) }
@@ -223,10 +233,12 @@ fn array<const N: usize>(file: &mut impl Read) -> Result<[u8; N], Damage> {
 
 impl From<io::Error> for Damage {
     fn from(error: io::Error) -> Self {
-        let by_lz4 = error.get_ref().is_some_and(|inner| inner.is::<lz4_flex::frame::Error>());
+        let is_corrupt = |inner: &(dyn Error + Send + Sync + 'static)| {
+            inner.is::<lz4_flex::frame::Error>() || inner.is::<Excess>()
+        };
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::CutOff,
-            _ if by_lz4 => Self::Corrupt(error.to_string()),
+            _ if error.get_ref().is_some_and(is_corrupt) => Self::Corrupt(error.to_string()),
             _ => Self::Io(error),
         }
     }
