@@ -6,19 +6,23 @@ use aya::maps::{MapError, perf::PerfBufferError};
 use thiserror::Error;
 
 use crate::{
-    kernel::{ability::Lack, hooks::attach::AttachError},
+    kernel::{ability::Lack, hooks::attach::AttachError, refused::Facts},
     record::Backend,
 };
+
+/// What to do if maps or programs cannot be loaded, and the errno does not say why.
+const LOAD: &str =
+    "raise the limit of locked memory (ulimit -l unlimited); in a container, let it call bpf(2)";
 
 /// Why there is no live stream.
 #[derive(Debug, Error)]
 pub enum LiveError {
-    #[error("cannot load the eBPF hooks: {0}")]
-    Load(#[from] aya::EbpfError),
+    #[error("cannot load the eBPF hooks: {error}; {next}")]
+    Load { error: aya::EbpfError, next: String },
     #[error("cannot set up the map {map}: {error}")]
     Map { map: &'static str, error: MapError },
-    #[error("cannot open a perf buffer of {pages} pages on CPU {cpu}: {error}; try a smaller --perf-pages")]
-    Buffer { pages: usize, cpu: u32, error: PerfBufferError },
+    #[error("cannot open a perf buffer of {pages} pages on CPU {cpu}: {error}; {next}")]
+    Buffer { pages: usize, cpu: u32, error: PerfBufferError, next: String },
     #[error("cannot list the CPUs that are online ({path}): {error}")]
     Cpus { path: &'static str, error: io::Error },
     #[error("the {backend} backend does not work here: {error}")]
@@ -28,18 +32,32 @@ pub enum LiveError {
 impl Lack for LiveError {
     fn next_step(&self) -> String {
         match self {
-            Self::Load(_) | Self::Map { .. } => {
-                "raise the limit of locked memory (ulimit -l unlimited); in a container, let it call bpf(2)"
-                    .to_owned()
-            }
-            Self::Buffer { .. } => "try a smaller --perf-pages".to_owned(),
+            Self::Load { next, .. } | Self::Buffer { next, .. } => next.clone(),
+            Self::Map { .. } => LOAD.to_owned(),
             Self::Cpus { path, .. } => format!("mount /sys, and see who may read {path}"),
             Self::Backend { error, .. } => error.next_step(),
         }
     }
 }
 
+impl From<aya::EbpfError> for LiveError {
+    fn from(error: aya::EbpfError) -> Self {
+        let next = Facts::read().next_step(&error).unwrap_or_else(|| LOAD.to_owned());
+        Self::Load { error, next }
+    }
+}
+
 impl LiveError {
+    pub(super) fn no_buffer(pages: usize, cpu: u32, error: PerfBufferError) -> Self {
+        let next = Facts::read().next_step(&error);
+        Self::Buffer {
+            pages,
+            cpu,
+            error,
+            next: next.unwrap_or_else(|| "try a smaller --perf-pages".to_owned()),
+        }
+    }
+
     /// The object has no such map.
     pub(super) fn no_map(map: &'static str) -> Self {
         Self::Map { map, error: MapError::InvalidName { name: map.to_owned() } }

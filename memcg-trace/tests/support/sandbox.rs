@@ -43,6 +43,30 @@ fn done(result: libc::c_int) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Makes this system call fail with EPERM for the command, as the default filters of container runtimes do.
+pub fn without_call(command: &mut Command, number: libc::c_long) {
+    let statement = |code: u32, k| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
+    // struct seccomp_data begins with the call's number.
+    let mut filter = [
+        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
+        libc::sock_filter {
+            code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
+            jt: 0,
+            jf: 1,
+            k: number as u32,
+        },
+        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        statement(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW),
+    ];
+    let enter = move || {
+        let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+        // SAFETY: the program and its instructions outlive the call.
+        done(unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) })
+    };
+    // SAFETY: after the fork it makes one system call.
+    unsafe { command.pre_exec(enter) };
+}
+
 /// Makes test runs of programs fail for the command, as before Linux 5.10.
 pub fn without_test_runs(command: &mut Command) {
     const BPF_PROG_TEST_RUN: u32 = 10;

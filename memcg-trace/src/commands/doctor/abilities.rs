@@ -266,7 +266,9 @@ fn lacking(answers: &[Ability]) -> Answer {
 /// The reason not to try anything privileged: the kernel would refuse without a reason.
 fn refused() -> Option<&'static str> {
     privileges::check().err().map(|error| match error {
-        PrivilegeError::Missing(_) => "it takes the privileges that are missing",
+        PrivilegeError::Missing(_) | PrivilegeError::UserNamespace => {
+            "it takes the privileges that are missing"
+        }
         PrivilegeError::Lockdown(_) => "the kernel is locked down",
     })
 }

@@ -15,7 +15,7 @@ use super::{
     plan::{KernelKind, Planned, plan},
 };
 use crate::{
-    kernel::{ability::Lack, layout::LayoutError},
+    kernel::{ability::Lack, layout::LayoutError, refused::Facts},
     record::Backend,
 };
 
@@ -28,8 +28,8 @@ pub enum AttachError {
     KprobesOff,
     #[error("without BTF, tracepoints cannot identify the memcg; provide it with --btf FILE")]
     NoLayout,
-    #[error("cannot attach to {target}: {reason}")]
-    Refused { target: &'static str, reason: String },
+    #[error("cannot attach to {target}: {reason}{}", then(.next))]
+    Refused { target: &'static str, reason: String, next: Option<String> },
 }
 
 impl Lack for AttachError {
@@ -43,7 +43,9 @@ impl Lack for AttachError {
             Self::KprobesOff => {
                 format!("switch them on: echo 1 > {}", KPROBES_ENABLED)
             }
-            Self::Refused { .. } => "see the other hooks; the backend only requires some of them".to_owned(),
+            Self::Refused { next, .. } => next
+                .clone()
+                .unwrap_or_else(|| "see the other hooks; the backend only requires some of them".to_owned()),
         }
     }
 }
@@ -131,11 +133,15 @@ pub fn attach_each(
 }
 
 fn attach_one<H: Copy>(ebpf: &mut Ebpf, planned: &Planned<H>) -> Result<AttachedHook<H>, AttachError> {
-    let refused =
-        |error: ProgramError| AttachError::Refused { target: planned.target, reason: reason(&error) };
+    let refused = |error: ProgramError| AttachError::Refused {
+        target: planned.target,
+        reason: reason(&error),
+        next: Facts::read().next_step(&error),
+    };
     let program = ebpf.program_mut(planned.program).ok_or_else(|| AttachError::Refused {
         target: planned.target,
         reason: format!("the eBPF object has no program {}", planned.program),
+        next: None,
     })?;
     let mut line = None;
     let link = match program {
@@ -201,6 +207,10 @@ pub fn kprobes_usable() -> Result<(), AttachError> {
         Ok(enabled) if enabled.trim() == "0" => Err(AttachError::KprobesOff),
         _ => Ok(()),
     }
+}
+
+fn then(next: &Option<String>) -> String {
+    next.as_ref().map(|next| format!("; {next}")).unwrap_or_default()
 }
 
 /// The whole error chain on one line: aya's outermost message rarely has the errno.
