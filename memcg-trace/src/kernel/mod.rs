@@ -10,6 +10,8 @@ pub mod layout;
 pub mod memory;
 pub mod pins;
 pub mod privileges;
+pub mod refused;
+mod seccomp;
 pub mod slab;
 pub mod walk;
 

@@ -1,12 +1,18 @@
 //! Privileges of the process: checked before tracing, dropped after attaching.
 
-use std::fs;
+use std::{fs, io};
 
 use caps::{CapSet, Capability, CapsHashSet};
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::{
+    prctl::set_no_new_privs,
+    resource::{Resource, setrlimit},
+};
 use thiserror::Error;
 
-use super::ability::Lack;
+use super::{ability::Lack, seccomp};
+
+/// `PROC_USER_INIT_INO` (include/linux/proc_ns.h), the same since 3.8.
+const INITIAL_USER_NAMESPACE: &str = "user:[4026531837]";
 
 /// A missing privilege.
 #[derive(Debug, Error)]
@@ -15,6 +21,10 @@ pub enum PrivilegeError {
         "missing {0}: tracing the kernel requires CAP_BPF and CAP_PERFMON (before Linux 5.8: CAP_SYS_ADMIN); run it as root"
     )]
     Missing(String),
+    #[error(
+        "root of a user namespace has no privilege over the kernel, whatever capabilities it has; run it as root of the node"
+    )]
+    UserNamespace,
     #[error(
         "the kernel is locked down ({0}), which keeps eBPF programs from reading kernel memory; boot without \
          lockdown=confidentiality"
@@ -26,6 +36,7 @@ impl Lack for PrivilegeError {
     fn next_step(&self) -> String {
         match self {
             Self::Missing(_) => "run it as root",
+            Self::UserNamespace => "run it as root of the node, outside the user namespace",
             Self::Lockdown(_) => "boot without lockdown=confidentiality",
         }
         .to_owned()
@@ -67,6 +78,10 @@ pub fn lockdown() -> Option<Lockdown> {
 
 /// Checks the capabilities, and returns the ones used.
 pub fn capabilities() -> Result<&'static str, PrivilegeError> {
+    let namespace = fs::read_link("/proc/self/ns/user");
+    if namespace.is_ok_and(|namespace| namespace.as_os_str() != INITIAL_USER_NAMESPACE) {
+        return Err(PrivilegeError::UserNamespace);
+    }
     let has = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
     if has(Capability::CAP_SYS_ADMIN) {
         return Ok("CAP_SYS_ADMIN");
@@ -109,14 +124,28 @@ pub fn keep_reading_files() {
     keep([Capability::CAP_DAC_READ_SEARCH]);
 }
 
-/// Drops all others from this thread.
+/// For a thread that only writes to files that are open.
+pub fn keep_none() {
+    keep([]);
+}
+
+/// Drops all others from this thread, and those that it starts, for good: nothing that it may be brought to do regains them.
 fn keep(capabilities: impl IntoIterator<Item = Capability>) {
     let permitted = caps::read(None, CapSet::Permitted).unwrap_or_default();
     let keep: CapsHashSet =
         capabilities.into_iter().filter(|capability| permitted.contains(capability)).collect();
+    // While there is CAP_SETPCAP.
+    let bounded = caps::clear(None, CapSet::Bounding);
     let dropped =
         caps::set(None, CapSet::Effective, &keep).and_then(|()| caps::set(None, CapSet::Permitted, &keep));
     if let Err(error) = dropped {
         log::warn!("cannot drop capabilities: {error}");
+    }
+    if let Err(error) = bounded {
+        log::debug!("cannot empty the bounding set: {error}");
+    }
+    let no_new_privileges = set_no_new_privs().map_err(io::Error::from);
+    if let Err(error) = no_new_privileges.and_then(|()| seccomp::forbid()) {
+        log::debug!("cannot forbid system calls: {error}");
     }
 }

@@ -77,6 +77,10 @@ impl Process {
         self.said.lock().expect("nothing panics while it holds this").clone()
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("signal memcg-trace");
     }

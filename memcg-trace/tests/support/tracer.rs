@@ -52,6 +52,10 @@ impl Tracer {
         Self { process: Process::start(command.stdout(Stdio::piped())), seen: Vec::new() }
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal);
     }
