@@ -402,6 +402,16 @@ fn events_are_lost() {
     session.end(40_000);
 }
 
+/// A walk makes the state exact, not what happened before it.
+#[test]
+fn loss_is_reconciled() {
+    let mut session = Session::new("reconciled");
+    session.record(Record::Lost { t_ns: 3_000 * MS, hook: Hook::CssOnline, cpu: 1, events: 1204 });
+    let (began_ns, ended_ns) = (4_000 * MS, 4_001 * MS);
+    session.record(Record::Walk(Snapshot { began_ns, ended_ns, ..Snapshot::default() }));
+    session.end(40_000);
+}
+
 #[test]
 fn names_are_hostile() {
     let mut session = Session::new("hostile");

@@ -141,8 +141,9 @@ impl<E: HookEvent> Live<E> {
         Drained { undecodable, pressed }
     }
 
-    /// Reads the counters of all hooks.
+    /// Reads the counters of all hooks, and opens buffers on CPUs that came online.
     pub fn check(&mut self) -> Result<Checked<E::Hook>, LiveError> {
+        self.buffers.follow_cpus();
         let mut checked = Checked { missed: Vec::new(), emitted: Vec::new() };
         for attached in &self.attached.hooks {
             let hook = attached.hook;
