@@ -17,6 +17,7 @@ pub mod scenarios;
 pub mod session;
 pub mod slab;
 pub mod source;
+pub mod streams;
 pub mod tracker;
 pub mod units;
 pub mod verdict;

@@ -3,9 +3,10 @@
 use std::io;
 
 use clap::Parser as _;
-use memcg_trace::{commands::Cli, exit::Exit};
+use memcg_trace::{commands::Cli, exit::Exit, streams};
 
 fn main() -> Exit {
+    streams::set_up();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn"))
         .format_timestamp_millis()
         .init();
@@ -13,7 +14,7 @@ fn main() -> Exit {
         if is_broken_pipe(&error) {
             return Exit::Done;
         }
-        eprintln!("memcg-trace: {error:#}");
+        streams::say(&format!("{error:#}"));
         memcg_trace::exit::of(&error)
     })
 }

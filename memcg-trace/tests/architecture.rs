@@ -15,7 +15,7 @@ use syn::Item;
 
 /// From the ground up. A module imports what is below it, and nothing beside it.
 const FLOORS: &[&[&str]] = &[
-    &["units", "event", "deceptive"],
+    &["units", "event", "deceptive", "streams"],
     // Below the records: what the node told of a container is one, what pins a memcg another.
     &["attribution", "cause"],
     &["record"],

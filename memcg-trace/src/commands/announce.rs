@@ -3,24 +3,23 @@
 use crate::{
     record::{Backend, Snapshot, Start},
     slab::{ListCounts, SlabRun},
+    streams::say,
 };
 
 /// Reports the hierarchy and backend.
 pub fn tracing(start: &Start) {
     let why = start.backend_reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    eprintln!("memcg-trace: tracing {}, {} backend{why}", start.controller, start.backend);
+    say(&format!("tracing {}, {} backend{why}", start.controller, start.backend));
 }
 
 /// Reports limits of the backend, existing memcgs, and what is unknown.
 pub fn details(start: &Start, snapshot: Option<&Snapshot>) {
     if start.backend == Backend::Tracepoint {
-        eprintln!(
-            "memcg-trace: this backend does not see when a memcg ID is released, nor the errno of a failed mkdir"
-        );
+        say("this backend does not see when a memcg ID is released, nor the errno of a failed mkdir");
     }
     if let Some(snapshot) = snapshot {
         let (all, dying) = (snapshot.events.len(), snapshot.dying().count());
-        eprintln!("memcg-trace: found {all} existing memcgs, {dying} of them dying");
+        say(&format!("found {all} existing memcgs, {dying} of them dying"));
     }
     not_known(&start.unknown);
 }
@@ -31,16 +30,16 @@ pub fn slab(run: &SlabRun) {
         None => "kprobe backend".to_owned(),
         Some(reason) => format!("only by the kernel's list: {reason}"),
     };
-    eprintln!("memcg-trace: tracing slab caches, {how}");
+    say(&format!("tracing slab caches, {how}"));
     if let Some(ListCounts { caches, links, stale_links }) = run.listed {
         let stale = if stale_links > 0 { format!(", {stale_links} more are stale") } else { String::new() };
-        eprintln!("memcg-trace: found {caches} existing caches, with {links} links to them{stale}");
+        say(&format!("found {caches} existing caches, with {links} links to them{stale}"));
     }
     not_known(&run.unknown);
 }
 
 fn not_known(unknown: &[(String, String)]) {
     for (what, reason) in unknown {
-        eprintln!("memcg-trace: unknown: {what} ({reason})");
+        say(&format!("unknown: {what} ({reason})"));
     }
 }

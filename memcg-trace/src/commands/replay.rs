@@ -1,6 +1,6 @@
 //! `memcg-trace replay`: shows a recorded run.
 
-use std::{fs::File, io, path::PathBuf, time::Duration};
+use std::{fs::File, io::BufWriter, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
 
@@ -9,6 +9,7 @@ use crate::{
     exit::Exit,
     record::recording::{Damage, Reader},
     session::{Book, Replayed, replay},
+    streams::{Stdout, say},
 };
 
 /// Show a recording of `trace --record` as the run itself was shown
@@ -40,22 +41,22 @@ impl Args {
         let file = File::open(&self.file).with_context(|| format!("cannot open {path}"))?;
         let mut reader = Reader::open(file).with_context(|| format!("cannot replay {path}"))?;
         let mut start = reader.start().clone();
-        eprintln!(
-            "memcg-trace: replaying {path}: Linux {}, {}, {} backend",
+        say(&format!(
+            "replaying {path}: Linux {}, {}, {} backend",
             start.kernel, start.controller, start.backend
-        );
+        ));
         if let Some(grace) = self.grace {
             start.grace_ns = u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX);
         }
         let mut book = Book::new(start, self.shown.rollup());
-        let out = io::BufWriter::new(io::stdout());
+        let out = BufWriter::new(Stdout::new());
         let mut printer = Printer::new(book.start(), &self.shown, self.count, out)?;
         match replay(&mut reader, &mut book, &mut printer)? {
             Replayed::Whole(end) => printer.finish(&book, &end, None),
             Replayed::Until(damage) => {
-                eprintln!(
-                    "memcg-trace: cannot replay all of {path}: {damage}; showing everything before that; record again for more"
-                );
+                say(&format!(
+                    "cannot replay all of {path}: {damage}; showing everything before that; record again for more"
+                ));
                 printer.cut_off(&book, reason(&damage))
             }
         }

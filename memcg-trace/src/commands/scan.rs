@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, BufWriter, Write as _},
+    io::{BufWriter, Write as _},
 };
 
 use anyhow::{Context as _, Result};
@@ -22,6 +22,7 @@ use crate::{
     },
     session::{Empty, Survey, names_of_all},
     source::{Caches, MemcgPins},
+    streams::Stdout,
     tracker::{Memcg, Tracker},
 };
 
@@ -189,7 +190,7 @@ impl Args {
     }
 
     fn print(&self, view: &ScanView<'_>) -> Result<()> {
-        let mut out = BufWriter::new(io::stdout());
+        let mut out = BufWriter::new(Stdout::new());
         match self.output.format {
             Format::Text => {
                 let page = self.output.page().all_rows(self.all_rows || self.top.is_some());

@@ -1,10 +1,6 @@
 //! `memcg-trace trace`: follows memcgs live, with a summary at the end.
 
-use std::{
-    io::{self, BufWriter},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
 
@@ -12,6 +8,7 @@ use super::{
     announce,
     args::{BtfArg, NamesArgs},
     follow::{Printer, Shown},
+    queued::QueuedOutput,
 };
 use crate::{
     exit::Exit,
@@ -19,7 +16,11 @@ use crate::{
     record::Backend,
     session::{Session, Setup, Stop},
     source::Wanted,
+    streams::Stdout,
 };
+
+/// 256 MiB for each CPU: more than a minute's worth of the fastest storm.
+const PERF_PAGES_MAX: usize = 1 << 16;
 
 /// Follow memcgs live: one line per event, one per leak, a summary at the end
 ///
@@ -46,7 +47,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = BackendChoice::Auto)]
     pub backend: BackendChoice,
 
-    /// Pages per CPU's perf buffer, a power of two [default: up to 512, 64 MiB for all CPUs]
+    /// Pages per CPU's perf buffer, a power of two up to 65536 [default: up to 512, 64 MiB for all CPUs]
     #[arg(long, value_name = "N", value_parser = power_of_two)]
     pub perf_pages: Option<usize>,
 
@@ -132,7 +133,7 @@ impl Args {
         }
         announce::tracing(session.book().start());
         announce::details(session.book().start(), session.snapshot());
-        let out = BufWriter::new(io::stdout());
+        let out = QueuedOutput::start(Stdout::new()).context("cannot start a thread for the output")?;
         let mut printer = Printer::new(session.book().start(), &self.shown, self.count, out)?;
         let ended = session.run(stop, self.duration, &mut printer).await?;
         let exit = printer.finish(&ended.book, &ended.end, ended.slab.as_ref())?;
@@ -142,7 +143,7 @@ impl Args {
 
 fn power_of_two(text: &str) -> Result<usize, String> {
     match text.parse::<usize>() {
-        Ok(pages) if pages.is_power_of_two() => Ok(pages),
-        _ => Err("not a power of two".to_owned()),
+        Ok(pages) if pages.is_power_of_two() && pages <= PERF_PAGES_MAX => Ok(pages),
+        _ => Err(format!("not a power of two up to {PERF_PAGES_MAX}")),
     }
 }

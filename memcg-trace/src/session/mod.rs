@@ -158,6 +158,7 @@ impl<F: Feed> Session<F> {
             }
             pause = if pressed { POLL_PRESSED } else { POLL };
         }
+        drop(stop);
         self.finish(observer)
     }
 

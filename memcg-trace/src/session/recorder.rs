@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::record::{End, Record, Start, recording::Writer};
+use crate::{
+    record::{End, Record, Start, recording::Writer},
+    streams::say,
+};
 
 /// Writes a recording. An error ends the recording, not the tracing.
 pub struct Recorder {
@@ -59,10 +62,10 @@ impl Recorder {
     }
 
     fn complain(&self, error: &io::Error) {
-        eprintln!(
-            "memcg-trace: cannot record to {} any more: {error}; tracing continues, and the recording so far can be replayed",
+        say(&format!(
+            "cannot record to {} any more: {error}; tracing continues, and the recording so far can be replayed",
             self.path.display()
-        );
+        ));
     }
 }
 

@@ -111,6 +111,7 @@ impl SlabWatcher {
             }
             observer.slab_tick()?;
         }
+        drop(stop);
         self.finish(clock::monotonic_ns(), observer)?;
         Ok(self)
     }

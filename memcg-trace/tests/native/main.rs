@@ -7,11 +7,16 @@ mod support;
 
 mod charges;
 mod container;
+mod cpus;
 mod doctor;
 mod interruptions;
 mod late;
+mod privileges;
+mod readers;
+mod refusals;
 mod runtimes;
 mod scan;
 mod slab;
 mod tenants;
 mod verify;
+mod wrong_btf;

@@ -6,7 +6,7 @@ mod runtimes;
 mod self_test;
 
 use std::{
-    io::{self, BufWriter, Write as _},
+    io::{BufWriter, Write as _},
     time::Duration,
 };
 
@@ -22,6 +22,7 @@ use crate::{
         json, text,
         view::{DoctorView, NodeVerdict},
     },
+    streams::Stdout,
 };
 
 /// Check which features work here, diagnose this node, and suggest remedies
@@ -111,7 +112,7 @@ impl Args {
     }
 
     fn print(&self, view: &DoctorView<'_>) -> Result<()> {
-        let mut out = BufWriter::new(io::stdout());
+        let mut out = BufWriter::new(Stdout::new());
         match self.output.format {
             Format::Text => text::doctor(&mut out, view, self.output.page())?,
             Format::Json => json::doctor(&mut out, view)?,

@@ -5,7 +5,7 @@ mod target;
 
 use std::{
     ffi::OsString,
-    io::{self, BufWriter, Write as _},
+    io::{BufWriter, Write as _},
     os::unix::ffi::OsStrExt as _,
 };
 
@@ -32,6 +32,7 @@ use crate::{
     },
     session::names_of_all,
     source::take_walk,
+    streams::Stdout,
     tracker::{Memcg, State, Tracker},
     units::Count,
 };
@@ -198,7 +199,7 @@ impl Args {
         let WalkedMemcgs { tracker, names } = walked;
         let container = |memcg: &Memcg| names.container_of(&memcg.key, memcg.path.as_deref());
         let view = ExplainView::new(explained, tracker, &viewpoint, request, container);
-        let mut out = BufWriter::new(io::stdout());
+        let mut out = BufWriter::new(Stdout::new());
         match self.output.format {
             Format::Text => text::explain(&mut out, &view, most, self.output.page())?,
             Format::Json => json::explain(&mut out, &view)?,

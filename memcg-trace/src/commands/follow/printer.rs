@@ -1,12 +1,12 @@
 //! The observer that prints live lines and the summary, filtered and in the selected format.
 
-use std::{io::Write, ops::ControlFlow};
+use std::ops::ControlFlow;
 
 use anyhow::Result;
 
 use super::{Shown, filter::Filter};
 use crate::{
-    commands::args::Format,
+    commands::{args::Format, queued::RunOutput},
     exit::Exit,
     record::{End, Start},
     report::{
@@ -35,7 +35,7 @@ pub struct Printer<W> {
     lines_left: u64,
 }
 
-impl<W: Write> Printer<W> {
+impl<W: RunOutput> Printer<W> {
     /// Prints the header; at most `count` lines before the summary.
     pub fn new(start: &Start, shown: &Shown, count: Option<u64>, mut out: W) -> Result<Self> {
         let page = shown.output.page();
@@ -90,6 +90,7 @@ impl<W: Write> Printer<W> {
         let tracker = book.tracker();
         let container = |memcg: &Memcg| book.container_of(memcg);
         let mut view = SummaryView::new(&self.run, tracker, &self.viewpoint, container);
+        view.lines_dropped = self.out.begin_summary()?;
         view.names_missing = book.names_missing().map(NamesMissingView::new);
         if let Some(rollup) = book.rollup() {
             view.rolled = rolled(rollup, &self.run, tracker, &self.viewpoint, container);
@@ -103,7 +104,7 @@ impl<W: Write> Printer<W> {
             Format::Text => text::summary(&mut self.out, &view, self.page)?,
             Format::Json => json::summary(&mut self.out, &view)?,
         }
-        self.out.flush()?;
+        self.out.finish()?;
         Ok(if !view.conclusive {
             Exit::Inconclusive
         } else if self.fail_on_leak && (book.leaked() || slab.is_some_and(slab_leaked)) {
@@ -119,7 +120,7 @@ fn slab_leaked(slab: &SlabWatcher) -> bool {
     slab.ledger.leaked().any(|cache| cache.destroyer.is_some() || cache.created_ns.is_some())
 }
 
-impl<W: Write> Observer for Printer<W> {
+impl<W: RunOutput> Observer for Printer<W> {
     /// Prints changes that pass the filter, up to `--count`.
     fn changed(&mut self, book: &Book, changes: &[Change]) -> Result<()> {
         for change in changes {
@@ -145,7 +146,7 @@ impl<W: Write> Observer for Printer<W> {
     }
 }
 
-impl<W: Write> SlabObserver for Printer<W> {
+impl<W: RunOutput> SlabObserver for Printer<W> {
     /// Prints it, unless a filter for memcgs or events is set.
     fn slab_changed(&mut self, ledger: &slab::SlabLedger, change: &slab::SlabChange) -> Result<()> {
         if self.lines_left == 0 || !self.filter.shows_all() {

@@ -4,7 +4,7 @@ mod cache;
 
 use std::{
     collections::{BTreeMap, HashSet},
-    io::{self, BufWriter, Write as _},
+    io::{BufWriter, Write as _},
     thread,
     time::{Duration, Instant},
 };
@@ -31,6 +31,7 @@ use crate::{
         view::{ReapView, ReapedFile},
     },
     source::take_walk,
+    streams::Stdout,
     units::Count,
 };
 
@@ -152,7 +153,7 @@ impl Args {
             pins: pin_totals(left.map(Pinned::of)),
             files: files.collect(),
         };
-        let mut out = BufWriter::new(io::stdout());
+        let mut out = BufWriter::new(Stdout::new());
         match self.output.format {
             Format::Text => text::reap(&mut out, &view, self.output.page())?,
             Format::Json => json::reap(&mut out, &view)?,

@@ -2,14 +2,14 @@
 
 mod watch;
 
-use std::{
-    io::{self, BufWriter},
-    time::Duration,
-};
+use std::{io::BufWriter, time::Duration};
 
 use anyhow::{Context as _, Result};
 
-use super::args::{BtfArg, Format, OutputArgs};
+use super::{
+    args::{BtfArg, Format, OutputArgs},
+    queued::RunOutput,
+};
 use crate::{
     exit::Exit,
     kernel::{clock, hooks::slab_plan, privileges, slab::listing},
@@ -20,6 +20,7 @@ use crate::{
     },
     session::{MEMCGS_UNKNOWN, OwnerWalk},
     slab::{Owners, SlabBackend, SlabConfig, SlabLedger, SlabRecord, SlabRun},
+    streams::Stdout,
 };
 
 /// List slab caches: their creators, and which grow or are never released
@@ -133,7 +134,7 @@ impl Args {
             Ok(owners) => run.owners = owners.unwrap_or_default(),
             Err(error) => run.unknown.push((MEMCGS_UNKNOWN.to_owned(), format!("{error:#}"))),
         }
-        let mut out = BufWriter::new(io::stdout());
+        let mut out = BufWriter::new(Stdout::new());
         self.sum_up(&mut out, &run, &ledger)
     }
 
@@ -146,14 +147,15 @@ impl Args {
     }
 
     /// Prints the list or the groups, and the summary.
-    fn sum_up(&self, out: &mut impl io::Write, run: &SlabRun, ledger: &SlabLedger) -> Result<Exit> {
+    fn sum_up(&self, out: &mut impl RunOutput, run: &SlabRun, ledger: &SlabLedger) -> Result<Exit> {
         let request = SlabRequest { leaked: self.leaked, by: self.by, top: self.top };
-        let view = SlabView::new(run, ledger, request);
+        let mut view = SlabView::new(run, ledger, request);
+        view.summary.lines_dropped = out.begin_summary()?;
         match self.output.format {
             Format::Text => text::slab(out, &view, self.page())?,
             Format::Json => json::slab(out, &view)?,
         }
-        out.flush()?;
+        out.finish()?;
         Ok(if !view.summary.conclusive {
             Exit::Inconclusive
         } else if self.fail_on_leak && view.summary.leaked > 0 {

@@ -1,15 +1,12 @@
 //! The observer that prints events of slab caches, and periodic changes.
 
-use std::{
-    io::{self, BufWriter, Stdout, Write as _},
-    time::Duration,
-};
+use std::{io::Write as _, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::Args;
 use crate::{
-    commands::{announce, args::Format},
+    commands::{announce, args::Format, queued::QueuedOutput},
     exit::Exit,
     kernel::privileges,
     record::Clock,
@@ -20,6 +17,7 @@ use crate::{
     },
     session::{SlabObserver, SlabWatcher, Stop},
     slab::{SlabChange, SlabLedger, SlabTotals},
+    streams::Stdout,
 };
 
 /// Watches until a signal or `--duration`, then prints the summary.
@@ -31,7 +29,7 @@ pub async fn watch(args: &Args, interval: Duration) -> Result<Exit> {
     let stop = Stop::listen()?;
     announce::slab(&watcher.run);
     let mut lines = Lines {
-        out: BufWriter::new(io::stdout()),
+        out: QueuedOutput::start(Stdout::new()).context("cannot start a thread for the output")?,
         format: args.output.format,
         page: args.page(),
         clock: watcher.run.clock,
@@ -43,7 +41,7 @@ pub async fn watch(args: &Args, interval: Duration) -> Result<Exit> {
 
 /// The live lines.
 struct Lines {
-    out: BufWriter<Stdout>,
+    out: QueuedOutput,
     format: Format,
     page: Page,
     clock: Clock,

@@ -7,8 +7,7 @@ pub mod witness;
 
 use std::{
     collections::HashSet,
-    fs,
-    io::{self, BufWriter, Write as _},
+    io::{BufWriter, Write as _},
     path::PathBuf,
     str::FromStr,
     time::Duration,
@@ -24,6 +23,7 @@ use self::{
 use super::{
     announce,
     args::{BtfArg, ColorArg},
+    text_file,
     trace::BackendChoice,
 };
 use crate::{
@@ -42,6 +42,7 @@ use crate::{
     scenarios::stage::Stage,
     session::release_memory,
     source::{Stream, Wanted},
+    streams::{Stdout, say},
     verdict::{Baseline, Differs, Evidence, Expectation, Played, ScenarioName, Verdict, judge},
 };
 
@@ -173,7 +174,7 @@ impl Expect {
         match self {
             Self::All(verdict) => Ok(Expectation::all(*verdict)),
             Self::File(path) => {
-                let text = fs::read_to_string(path);
+                let text = text_file::read(path);
                 let text = text.with_context(|| format!("cannot read expectations: {}", path.display()))?;
                 Expectation::parse(&text).with_context(|| format!("cannot use {}", path.display()))
             }
@@ -187,7 +188,7 @@ impl Args {
         // Read files first: later, we have our own mount namespace.
         let expectation = self.expect.read()?;
         let baseline = self.baseline.as_ref().map(|path| {
-            let text = fs::read_to_string(path);
+            let text = text_file::read(path);
             let text = text.with_context(|| format!("cannot read the baseline {}", path.display()))?;
             Baseline::parse(&text).with_context(|| format!("cannot use {}", path.display()))
         });
@@ -283,10 +284,16 @@ impl Args {
             announce::tracing(&start);
         }
         let settings = RoundSettings { cgroups: self.cgroups, settle: self.settle, agree: AGREE };
-        let say = &mut |what: &str| eprintln!("memcg-trace: {what}");
         let ground = self.ground(&start);
         let witness = Witness::new(stream, start);
-        let round = Round { stage, witness, oracle, settings, interrupted: interrupt::check, say };
+        let round = Round {
+            stage,
+            witness,
+            oracle,
+            settings,
+            interrupted: interrupt::check,
+            say: &mut |what| say(what),
+        };
         let evidence = round.play(names)?;
         Ok((evidence, ground))
     }
@@ -304,7 +311,7 @@ impl Args {
     }
 
     fn print(&self, view: &VerifyView) -> Result<()> {
-        let mut out = BufWriter::new(io::stdout());
+        let mut out = BufWriter::new(Stdout::new());
         match self.output {
             VerifyFormat::Text => text::verify(&mut out, view, self.color.page())?,
             VerifyFormat::Json => json::verify(&mut out, view)?,

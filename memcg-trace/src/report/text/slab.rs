@@ -7,7 +7,7 @@ use anstyle::Style;
 use super::{
     BAD, GOOD, Page, WARN,
     table::{Columns, heading, size, time},
-    words::{many, or},
+    words::{lines_dropped, many, or},
 };
 use crate::{
     report::view::{
@@ -270,6 +270,9 @@ fn counts(out: &mut impl Write, page: Page, summary: &SlabSummary<'_>) -> io::Re
             "loss",
             format!("{lost} events lost, {missed} firings missed, {undecodable} records undecodable"),
         )?;
+    }
+    if summary.lines_dropped > 0 {
+        row("output", lines_dropped(summary.lines_dropped))?;
     }
     for unknown in &summary.unknown {
         row("unknown", format!("{}: {}", unknown.what, unknown.reason))?;

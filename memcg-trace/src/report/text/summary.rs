@@ -8,7 +8,7 @@ use super::{
     BAD, GOOD, Page, WARN, memcg_caches, pinned,
     slab::slab_section,
     table::{Columns, charged, common, heading, owner, owner_name, size, time},
-    words::{id, many, name_of, or},
+    words::{id, lines_dropped, many, name_of, or},
 };
 use crate::{
     report::view::{Common, Group, NamesMissingView, SlabSummary, SummaryView},
@@ -41,6 +41,9 @@ pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, page: impl Into<
         writeln!(out, "  {:<14} {}", "names", names_missing(missing))?;
     }
     loss(out, summary)?;
+    if summary.lines_dropped > 0 {
+        writeln!(out, "  {:<14} {}", "output", lines_dropped(summary.lines_dropped))?;
+    }
     if let Some(glob) = summary.listed_cgroups {
         let glob = name_of(glob);
         writeln!(out, "  {:<14} counts are of all memcgs, lists of those that match {glob}", "--cgroup")?;
@@ -193,7 +196,7 @@ fn loss(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
         let (added, freed) = (Count(added), Count(freed));
         writeln!(
             out,
-            "  {:<14} reconciled by walks: {added} found, {freed} gone; the counts of created and freed are lower bounds",
+            "  {:<14} reconciled by walks: {added} found, {freed} gone; what exists is exact, what was created, freed and late is a lower bound",
             ""
         )?;
     }
@@ -224,6 +227,11 @@ fn verdict(summary: &SummaryView<'_>) -> (Style, String) {
         (0, _, 1.., _) => (WARN, format!("No leak yet, but {} still dying.", were(pending))),
         (0, 1.., 0, 0) => (WARN, "Every memcg removed since the start was freed in time.".to_owned()),
         (0, 1.., 0, 1..) => (WARN, format!("{} late.", were(summary.late))),
+        (0, 0, 0, _) if !summary.lower_bounds.is_empty() => (
+            WARN,
+            "No memcg that exists is leaked; those that came and went while events were lost were not seen."
+                .to_owned(),
+        ),
         (0, 0, 0, 1..) => (GOOD, format!("No leak, but {} late.", were(summary.late))),
         (0, 0, 0, 0) => (GOOD, "No leak: every memcg removed since the start was freed in time.".to_owned()),
     };

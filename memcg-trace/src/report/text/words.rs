@@ -42,3 +42,11 @@ pub fn pod(container: &Container) -> Option<String> {
 pub fn or(known: Option<impl fmt::Display>, word: &str) -> String {
     known.map_or_else(|| word.to_owned(), |known| known.to_string())
 }
+
+/// For a slow reader.
+pub(super) fn lines_dropped(count: u64) -> String {
+    format!(
+        "{} dropped: standard output was read too slowly; counts and lists are complete",
+        many(count, "line")
+    )
+}

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Unknown, rfc3339,
+    Unknown, is_zero, rfc3339,
     slab_cache::{SlabCacheView, SymbolView},
     slab_groups::{SlabBy, SlabGroup, grouped},
 };
@@ -77,6 +77,9 @@ pub struct SlabSummary<'a> {
     pub missed_firings: u64,
     pub undecodable_records: u64,
     pub conclusive: bool,
+    /// Lines before this one that were dropped because standard output was read too slowly; absent: none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub lines_dropped: u64,
     pub unknown: Vec<Unknown<'a>>,
     #[serde(skip)]
     pub grace_ns: u64,
@@ -142,6 +145,7 @@ impl<'a> SlabSummary<'a> {
             missed_firings: totals.missed_firings,
             undecodable_records: run.undecodable,
             conclusive: run.conclusive(ledger),
+            lines_dropped: 0,
             unknown: run.unknown.iter().map(|(what, reason)| Unknown { what, reason }).collect(),
             grace_ns: run.grace_ns,
         }

@@ -9,7 +9,7 @@ use super::{
     CachePin, Common, ListedMemcg, MemcgView, Rolled, Run, SlabCacheView, SlabSummary, Tally, Unknown,
     Viewpoint,
     group::{parent, tally},
-    pins, pins_of, rfc3339,
+    is_zero, pins, pins_of, rfc3339,
 };
 use crate::{
     attribution::{Container, NamesMissing},
@@ -70,11 +70,19 @@ pub struct SummaryView<'a> {
     /// was not seen (among `freed`).
     pub reconciled_added: u64,
     pub reconciled_freed: u64,
+    /// What of the counts is a lower bound, because events were lost: what was created and gone before a walk was not seen.
+    /// Absent: all are exact.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub lower_bounds: &'static [&'static str],
     /// Nothing was lost or missed, or a walk has reconciled it: the memcgs shown are exactly those that exist.
     pub conclusive: bool,
     /// Memcgs whose names were not looked up for lack of time; absent: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub names_missing: Option<NamesMissingView<'a>>,
+    /// Lines before this one that were dropped because standard output was read too slowly; absent: none. The counts have
+    /// what they were about.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub lines_dropped: u64,
     /// What is unknown because an optional hook is missing.
     pub unknown: Vec<Unknown<'a>>,
     /// The glob that the paths of all memcgs match that are listed below, or in lines before this one; the counts above are of
@@ -105,6 +113,9 @@ pub struct SummaryView<'a> {
     #[serde(skip)]
     pub perf_pages: Option<u64>,
 }
+
+/// Counts of what happened. Those of what is (live, removed, dying, leaked) are exact once a walk has reconciled them.
+const LOWER_BOUNDS: &[&str] = &["created", "freed", "late", "alloc_failed"];
 
 /// How many memcgs have no name for lack of time, and whose they are for the most part.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -211,6 +222,8 @@ impl<'a> SummaryView<'a> {
             reconciled_freed: totals.reconciled_freed,
             conclusive: run.conclusive(tracker),
             names_missing: None,
+            lower_bounds: if totals.lost_events + totals.missed_firings > 0 { LOWER_BOUNDS } else { &[] },
+            lines_dropped: 0,
             unknown: run.unknown.iter().map(|(what, reason)| Unknown { what, reason }).collect(),
             listed_cgroups: run.cgroup.as_ref().map(CgroupGlob::text),
             leaked_by_parent: leaked.by_parent(),

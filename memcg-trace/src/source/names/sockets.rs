@@ -23,7 +23,10 @@ use super::{
     kubernetes::{take_labels, text},
     node_root::{Root, by_handle},
 };
-use crate::attribution::{FactSource, Facts, Role, Runtime};
+use crate::{
+    attribution::{FactSource, Facts, Role, Runtime},
+    streams::say,
+};
 
 /// Timeout of one query, from connect to the last byte.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -157,9 +160,9 @@ impl Sockets {
             Err(error) => {
                 self.failed.insert(socket.to_owned(), Instant::now());
                 if self.told.insert(socket.to_owned()) {
-                    eprintln!(
-                        "memcg-trace: cannot query {socket} for names: {error}; retrying in {RESPITE:?}, and files are still read"
-                    );
+                    say(&format!(
+                        "cannot query {socket} for names: {error}; retrying in {RESPITE:?}, and files are still read"
+                    ));
                 }
                 None
             }
