@@ -18,7 +18,7 @@ const LOAD: &str =
 #[derive(Debug, Error)]
 pub enum LiveError {
     #[error("cannot load the eBPF hooks: {error}; {next}")]
-    Load { error: aya::EbpfError, next: String },
+    Load { error: Box<aya::EbpfError>, next: String },
     #[error("cannot set up the map {map}: {error}")]
     Map { map: &'static str, error: MapError },
     #[error("cannot open a perf buffer of {pages} pages on CPU {cpu}: {error}; {next}")]
@@ -43,7 +43,7 @@ impl Lack for LiveError {
 impl From<aya::EbpfError> for LiveError {
     fn from(error: aya::EbpfError) -> Self {
         let next = Facts::read().next_step(&error).unwrap_or_else(|| LOAD.to_owned());
-        Self::Load { error, next }
+        Self::Load { error: error.into(), next }
     }
 }
 
