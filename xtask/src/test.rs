@@ -47,10 +47,22 @@ const SELECTED: &[(&str, &[(&str, Cgroup)])] = &[
     ("mutations", &[("6.12", Cgroup::V2)]),
     // Pins differ by kernel; by hierarchy only in what is charged for them.
     ("explains", &[("5.10", Cgroup::V1), ("6.1", Cgroup::V2), ("6.12", Cgroup::V2), ("7.2", Cgroup::V2)]),
+    // Of the tool, not of the kernel: one on each hierarchy, beside the one on this machine.
+    ("everywhere::doctor", TOOL),
+    ("everywhere::ends", TOOL),
+    ("everywhere::failures", TOOL),
+    ("everywhere::filters", TOOL),
+    ("everywhere::names", TOOL),
+    ("everywhere::observers", TOOL),
+    ("everywhere::recordings", TOOL),
+    ("everywhere::storms::loss", TOOL),
     // Load and unload modules: once per kernel.
     ("slabs", &[("5.10", Cgroup::V2), ("6.1", Cgroup::V2), ("6.12", Cgroup::V2), ("7.2", Cgroup::V2)]),
     ("leaky", LEAKY),
 ];
+
+/// For what is the same on all kernels.
+const TOOL: &[(&str, Cgroup)] = &[("5.10", Cgroup::V1), ("6.12", Cgroup::V2)];
 
 /// The VM in which systemd is process 1.
 const SYSTEMD: (&str, Cgroup) = ("6.12", Cgroup::V2);

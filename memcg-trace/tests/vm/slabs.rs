@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Modules that make caches, and how often they come and go: btrfs takes most of a second to load in an emulated machine.
-const MODULES: [(&str, usize); 3] = [("xfs", 20), ("btrfs", 5), ("nf_conntrack", 20)];
+const MODULES: [(&str, usize); 3] = [("xfs", 5), ("btrfs", 2), ("nf_conntrack", 10)];
 
 /// The hooks and a ledger, in this process.
 struct Watch {
