@@ -9,7 +9,6 @@ use std::{
 };
 
 use aya::{
-    Ebpf,
     maps::Array,
     programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _},
 };
@@ -120,7 +119,7 @@ fn is_root(header: &EventHeader) -> bool {
 
 /// Runs the program `own_cgroup`.
 fn read_own(layout: &Layout) -> Result<OwnCgroup, RunError> {
-    let mut ebpf = Ebpf::load(objects::WALK)?;
+    let mut ebpf = objects::load(objects::WALK, &[])?;
     let values = ebpf.map_mut("LAYOUT").ok_or(RunError::Absent("LAYOUT"))?;
     Array::<_, Layout>::try_from(values)?.set(0, layout, 0)?;
     let program = ebpf.program_mut("own_cgroup").ok_or(RunError::Absent("own_cgroup"))?;
