@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::args::{BtfArg, Format, NamesArgs, OutputArgs};
+use super::args::{BtfArg, Format, NamesArgs, OutputArgs, RowsArg};
 use crate::{
     event::Key,
     exit::Exit,
@@ -67,9 +67,8 @@ pub struct Args {
     #[command(flatten)]
     pub btf: BtfArg,
 
-    /// Show all rows also on a terminal, where lists end after 20; a pipe always gets all
-    #[arg(long)]
-    pub all_rows: bool,
+    #[command(flatten)]
+    pub rows: RowsArg,
 
     #[command(flatten)]
     pub output: OutputArgs,
@@ -192,7 +191,7 @@ impl Args {
         let mut out = BufWriter::new(io::stdout());
         match self.output.format {
             Format::Text => {
-                let page = self.output.page().all_rows(self.all_rows || self.top.is_some());
+                let page = self.rows.page(&self.output, self.top);
                 text::scan(&mut out, view, page)?
             }
             Format::Json => json::scan(&mut out, view)?,

@@ -114,7 +114,7 @@ impl Abilities {
         self.add(AbilityId::Btf, Answer::of(&resolved, |_| file.to_string()));
         self.blind = matches!(resolved, Err(LayoutError::NoBtf));
         let provable = match (resolved, self.controller.clone(), refused()) {
-            (Err(_), ..) => Err("there is no type information"),
+            (Err(_), ..) => Err("there is no BTF"),
             (_, None, _) => Err("there is no memory controller to prove it on"),
             (_, _, Some(refused)) => Err(refused),
             (Ok(resolved), Some(controller), None) => Ok((resolved, controller)),
