@@ -124,8 +124,8 @@ impl Args {
         run.unknown.push(("who created them".to_owned(), "it takes --watch".to_owned()));
         ledger.apply(&SlabRecord::Walk(listing), &mut Vec::new());
         let mut look = |walk: &mut OwnerWalk| {
-            let dead = walk.dead()?.map(SlabRecord::Learned);
-            dead.iter().for_each(|record| ledger.apply(record, &mut Vec::new()));
+            let copies = walk.dead(true)?.copies.map(SlabRecord::Learned);
+            copies.iter().for_each(|record| ledger.apply(record, &mut Vec::new()));
             walk.owners(&ledger)
         };
         match memcgs.and_then(|walk| walk.map(|mut walk| look(&mut walk)).transpose()) {
