@@ -182,7 +182,7 @@ impl Abilities {
     }
 
     /// Without a usable layout, hooks can still be attached, but see nothing. Without any layout, kprobes are used
-    /// anyway; the self-test does not know which events to expect then, or on 3.10.
+    /// anyway; the self-test does not know which events to expect then.
     fn hooks(&mut self, kernel: Option<&Kernel>) {
         let unproven = || Options {
             layout: Layout::UNKNOWN,
@@ -199,8 +199,7 @@ impl Abilities {
             self.trial(backend, trial);
             if works && (kernel.is_some() || self.blind && backend == Backend::Kprobe) {
                 self.backend = self.backend.or(Some(backend));
-                let usual = |kernel: &Kernel| kernel.callbacks == Callbacks::Css;
-                self.options = kernel.filter(|kernel| usual(kernel)).map(|_| options);
+                self.options = kernel.map(|_| options);
             }
         }
     }
