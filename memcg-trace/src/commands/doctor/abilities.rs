@@ -16,7 +16,6 @@ use crate::{
             attach::AttachError,
             css_callbacks::Callbacks,
             plan::{KernelKind, Planned},
-            traceable,
         },
         layout::{
             self, LayoutError,
@@ -222,7 +221,7 @@ impl Abilities {
         };
         self.add(id, answer);
         for (planned, error) in trial.hooks {
-            self.add(AbilityId::Hook(backend, planned), attached(backend, planned, error.as_ref()));
+            self.add(AbilityId::Hook(backend, planned), attached(backend, planned, error));
         }
     }
 
@@ -292,18 +291,17 @@ fn settings() -> Answer {
 }
 
 /// Result of attaching; for a refused function, with the explanation from the kernel's lists.
-fn attached(backend: Backend, planned: &Planned, error: Option<&AttachError>) -> Answer {
+fn attached(backend: Backend, planned: &Planned, error: Option<AttachError>) -> Answer {
     let Some(error) = error else { return Answer::yes("attached and detached") };
-    let why = match backend {
-        Backend::Kprobe => traceable::why_not(planned.target),
-        Backend::Tracepoint => None,
+    let error = match backend {
+        Backend::Kprobe => error.explained(),
+        Backend::Tracepoint => error,
     };
-    let why = why.map(|why| format!("; {why}")).unwrap_or_default();
     let (without, next) = match planned.optional {
         Some(unknown) => {
             (format!(", so it is not known: {unknown}"), "none needed: the rest is traced".to_owned())
         }
         None => (String::new(), format!("the {backend} backend does not work without; use the other one")),
     };
-    Answer::No { reason: format!("{error}{why}{without}"), next }
+    Answer::No { reason: format!("{error}{without}"), next }
 }
