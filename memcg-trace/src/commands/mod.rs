@@ -5,6 +5,7 @@ mod args;
 pub mod doctor;
 pub mod explain;
 pub mod follow;
+mod progress;
 mod queued;
 pub mod reap;
 pub mod replay;

@@ -19,4 +19,5 @@ mod scan;
 mod slab;
 mod tenants;
 mod verify;
+mod whois;
 mod wrong_btf;

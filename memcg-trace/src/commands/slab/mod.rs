@@ -7,7 +7,7 @@ use std::{io::BufWriter, time::Duration};
 use anyhow::{Context as _, Result};
 
 use super::{
-    args::{BtfArg, Format, OutputArgs},
+    args::{BtfArg, Format, OutputArgs, RowsArg},
     queued::RunOutput,
 };
 use crate::{
@@ -63,9 +63,8 @@ pub struct Args {
     #[command(flatten)]
     pub btf: BtfArg,
 
-    /// Show all rows also on a terminal, where lists end after 20; a pipe always gets all
-    #[arg(long)]
-    pub all_rows: bool,
+    #[command(flatten)]
+    pub rows: RowsArg,
 
     #[command(flatten)]
     pub output: OutputArgs,
@@ -126,8 +125,8 @@ impl Args {
         run.unknown.push(("who created them".to_owned(), "it takes --watch".to_owned()));
         ledger.apply(&SlabRecord::Walk(listing), &mut Vec::new());
         let mut look = |walk: &mut OwnerWalk| {
-            let dead = walk.dead()?.map(SlabRecord::Learned);
-            dead.iter().for_each(|record| ledger.apply(record, &mut Vec::new()));
+            let copies = walk.dead(true)?.copies.map(SlabRecord::Learned);
+            copies.iter().for_each(|record| ledger.apply(record, &mut Vec::new()));
             walk.owners(&ledger)
         };
         match memcgs.and_then(|walk| walk.map(|mut walk| look(&mut walk)).transpose()) {
@@ -143,7 +142,7 @@ impl Args {
     }
 
     fn page(&self) -> Page {
-        self.output.page().all_rows(self.all_rows || self.top.is_some())
+        self.rows.page(&self.output, self.top)
     }
 
     /// Prints the list or the groups, and the summary.

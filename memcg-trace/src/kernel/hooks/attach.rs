@@ -13,6 +13,7 @@ use thiserror::Error;
 use super::{
     kprobe_events, missed_firings,
     plan::{KernelKind, Planned, plan},
+    traceable,
 };
 use crate::{
     kernel::{ability::Lack, layout::LayoutError, refused::Facts},
@@ -46,6 +47,20 @@ impl Lack for AttachError {
             Self::Refused { next, .. } => next
                 .clone()
                 .unwrap_or_else(|| "see the other hooks; the backend only requires some of them".to_owned()),
+        }
+    }
+}
+
+impl AttachError {
+    /// With the reason that the kernel's lists of functions give, where the errno names another: before 4.17 a function that
+    /// does not exist is ENOENT of the file kprobe_events.
+    pub fn explained(self) -> Self {
+        match self {
+            Self::Refused { target, reason, next } => {
+                let newest = target.split('|').next().unwrap_or(target);
+                Self::Refused { target, reason: traceable::why_not(newest).unwrap_or(reason), next }
+            }
+            other => other,
         }
     }
 }
@@ -108,7 +123,7 @@ fn collect<H: 'static>(
     for (planned, result) in each {
         match (result, planned.optional) {
             (Ok(hook), _) => attached.hooks.push(hook),
-            (Err(error), Some(unknown)) => attached.absent.push((unknown, error)),
+            (Err(error), Some(unknown)) => attached.absent.push((unknown, error.explained())),
             (Err(error), None) => return Err(error),
         }
     }

@@ -117,7 +117,7 @@ pub struct SummaryView<'a> {
 /// Counts of what happened. Those of what is (live, removed, dying, leaked) are exact once a walk has reconciled them.
 const LOWER_BOUNDS: &[&str] = &["created", "freed", "late", "alloc_failed"];
 
-/// How many memcgs have no name for lack of time, and whose they are for the most part.
+/// How many memcgs have no name for lack of time, and where most of them are.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct NamesMissingView<'a> {
     pub memcgs: u64,
