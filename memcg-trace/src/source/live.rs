@@ -141,9 +141,8 @@ impl<E: HookEvent> Live<E> {
         Drained { undecodable, pressed }
     }
 
-    /// Reads the counters of all hooks, and opens buffers on CPUs that came online.
+    /// Reads the counters of all hooks.
     pub fn check(&mut self) -> Result<Checked<E::Hook>, LiveError> {
-        self.buffers.follow_cpus();
         let mut checked = Checked { missed: Vec::new(), emitted: Vec::new() };
         for attached in &self.attached.hooks {
             let hook = attached.hook;

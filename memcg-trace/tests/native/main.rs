@@ -7,7 +7,6 @@ mod support;
 
 mod charges;
 mod container;
-mod cpus;
 mod doctor;
 mod interruptions;
 mod late;
