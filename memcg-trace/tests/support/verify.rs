@@ -27,6 +27,13 @@ impl Verified {
         Self { code, verdicts, changes, summary, stderr }
     }
 
+    /// What pins the memcgs of each leak was named.
+    pub fn assert_pins_are_named(&self) {
+        for verdict in self.verdicts.iter().filter(|verdict| verdict["verdict"] == "leak") {
+            assert_eq!(verdict["pins_as_expected"], true, "{verdict:#}");
+        }
+    }
+
     /// Scenario, verdict, what it was gone after, and how many of the memcgs hold their ID, as far as it is a leak.
     pub fn table(&self) -> Vec<(&str, &str, Option<&str>, bool)> {
         let row = |verdict: &'_ Value| {

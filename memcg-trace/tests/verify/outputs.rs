@@ -1,6 +1,7 @@
 //! Golden output of every format, the exit code, and a baseline made of it.
 
 use memcg_trace::{
+    cause::Pin,
     commands::verify::exit,
     exit::Exit,
     record::Backend,
@@ -12,7 +13,7 @@ use memcg_trace::{
     verdict::{Baseline, Evidence, Expectation, Played, ScenarioName, Verdict},
 };
 
-use super::{evidence, golden, readings, verdict};
+use super::{evidence, golden, name, readings, verdict};
 
 fn ground(kernel: &str) -> Ground {
     Ground {
@@ -41,14 +42,18 @@ fn run() -> Vec<Evidence> {
         loss: vec!["12 events were lost".to_owned()],
         ..evidence(ScenarioName::Socket, None, &[5])
     };
+    let mut tmpfs = evidence(ScenarioName::Tmpfs, Some("the file"), &[100, 100, 0]);
+    name(&mut tmpfs, &[Pin::Tmpfs], Pin::Tmpfs, 16);
+    let mut page_cache = evidence(ScenarioName::PageCache, None, &[100, 0, 0]);
+    name(&mut page_cache, &[Pin::File], Pin::Unexplained, 16);
     vec![
         evidence(ScenarioName::Churn, None, &[0]),
         Evidence {
             played: Played::Skipped(skipped.to_owned()),
             ..evidence(ScenarioName::KmemLimit, None, &[])
         },
-        evidence(ScenarioName::Tmpfs, Some("the file"), &[100, 100, 0]),
-        evidence(ScenarioName::PageCache, None, &[100, 0, 0]),
+        tmpfs,
+        page_cache,
         swap,
         lost,
         late,

@@ -20,6 +20,7 @@ fn verdicts_of_verify() {
     let path = expectations.0.to_str().expect("UTF-8");
     let verified = Verified::run(&["--cgroups", "3", "--settle", "5s", "--expect", path]);
     assert_eq!(verified.table(), known, "{:#?}\n{}", verified.verdicts, verified.stderr);
+    verified.assert_pins_are_named();
     assert_eq!(verified.code, Some(0), "{}", verified.stderr);
     assert_eq!(verified.summary["as_expected"], true, "{}", verified.summary);
     assert_eq!(verified.summary["backend"], "kprobe", "{}", verified.summary);

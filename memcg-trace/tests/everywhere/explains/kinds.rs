@@ -4,14 +4,12 @@ use std::{
     fs,
     hint::black_box,
     ops::RangeInclusive,
-    os::{
-        fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
-        unix::ffi::OsStrExt as _,
-    },
+    os::{fd::AsRawFd as _, unix::ffi::OsStrExt as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
+use memcg_trace::scenarios::stage::{Segment, perf_event_of};
 use nix::{
     sched::{CloneFlags, unshare},
     sys::{
@@ -93,17 +91,6 @@ impl Drop for Removed {
     fn drop(&mut self) {
         // What was printed may have removed it.
         let _ = fs::remove_file(&self.0);
-    }
-}
-
-/// A System V segment that goes with the test.
-struct Segment(i32);
-
-impl Drop for Segment {
-    fn drop(&mut self) {
-        // Fails where what was printed has removed it.
-        // SAFETY: IPC_RMID takes no pointer.
-        unsafe { libc::shmctl(self.0, libc::IPC_RMID, std::ptr::null_mut()) };
     }
 }
 
@@ -219,17 +206,8 @@ fn memfd(cgroup: &Cgroup, _: &Path) -> Pinned {
 }
 
 fn sysv_shm(cgroup: &Cgroup, _: &Path) -> Pinned {
-    let bytes = (PAGES * PAGE) as usize;
-    // SAFETY: the call takes no pointers.
-    let id = unsafe { libc::shmget(libc::IPC_PRIVATE, bytes, 0o600) };
-    assert!(id >= 0, "shmget: {}", std::io::Error::last_os_error());
-    let segment = Segment(id);
-    ended_well(cgroup, || {
-        // SAFETY: the kernel picks an address; nobody else uses the segment.
-        let address = unsafe { libc::shmat(id, std::ptr::null(), 0) };
-        // SAFETY: it is `bytes` long, for shmat refuses what does not exist.
-        unsafe { libc::memset(address, 1, bytes) };
-    });
+    let segment = Segment::new((PAGES * PAGE) as usize).expect("a segment");
+    ended_well(cgroup, || segment.fill().expect("write to the segment"));
     let pinned = pinned("sysv_shm", PAGES..=PAGES).named("SYSV00000000");
     Pinned { _segment: Some(segment), ..pinned }
 }
@@ -336,13 +314,7 @@ fn perf_event(cgroup: &Cgroup, _: &Path) -> Pinned {
         let pid = fork_in(Some(cgroup), || {
             nix::unistd::pause();
         });
-        // perf_event_attr (linux/perf_event.h) of 64 bytes: PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK.
-        let attr: [u64; 8] = [1 | 64 << 32, 0, 0, 0, 0, 0, 0, 0];
-        // SAFETY: the attributes are as long as they say.
-        let fd = unsafe { libc::syscall(libc::SYS_perf_event_open, attr.as_ptr(), pid.as_raw(), -1, -1, 0) };
-        assert!(fd >= 0, "perf_event_open: {}", std::io::Error::last_os_error());
-        // SAFETY: it was just opened.
-        std::mem::forget(unsafe { OwnedFd::from_raw_fd(fd as i32) });
+        std::mem::forget(perf_event_of(pid.as_raw()).expect("a perf event"));
         kill(pid, Signal::SIGKILL).and_then(|()| waitpid(pid, None)).expect("end the task");
     });
     pinned("perf_event", 1..=1).held_by(holder)
