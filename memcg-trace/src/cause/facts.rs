@@ -146,6 +146,19 @@ pub struct File {
     pub bytes: Option<u64>,
     /// All base pages that are cached of it, whoever is charged for them (`address_space.nrpages`).
     pub cached_pages: Option<u64>,
+    /// Of a System V segment; `None`: not known.
+    pub ipc: Option<IpcNamespace>,
+}
+
+/// The IPC namespace that a System V segment is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IpcNamespace {
+    /// That of whoever looks.
+    Ours,
+    /// That of the process with this pid.
+    Of(u32),
+    /// None that a process lives in.
+    Unseen,
 }
 
 /// Where a file system is mounted.

@@ -15,6 +15,7 @@ mod fds;
 mod files;
 mod folio;
 mod groups;
+mod ipc;
 mod layout;
 mod lru;
 mod mms;
