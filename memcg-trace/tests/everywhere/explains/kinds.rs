@@ -3,6 +3,7 @@
 use std::{
     fs,
     hint::black_box,
+    net::UdpSocket,
     ops::RangeInclusive,
     os::{fd::AsRawFd as _, unix::ffi::OsStrExt as _},
     path::{Path, PathBuf},
@@ -20,7 +21,7 @@ use nix::{
 };
 
 use crate::support::{
-    cgroup::Cgroup,
+    cgroup::{Cgroup, Version, hierarchy},
     forked::{Forked, ended, fork_in},
     pins::PAGE,
 };
@@ -79,7 +80,10 @@ pub const KINDS: &[Kind] = &[
     other("cgroup-namespace", cgroup_namespace),
     other("namespace-fd", namespace_fd),
     other("inotify", inotify),
+    other("fanotify", fanotify),
     other("perf-event", perf_event),
+    other("socket", socket),
+    other("network-namespace", network_namespace),
 ];
 
 const PAGES: u64 = 16;
@@ -306,6 +310,35 @@ fn inotify(cgroup: &Cgroup, _: &Path) -> Pinned {
         assert!(unsafe { libc::inotify_init1(0) } >= 0, "inotify: {}", std::io::Error::last_os_error());
     });
     pinned("inotify", 1..=1).held_by(task)
+}
+
+fn fanotify(cgroup: &Cgroup, _: &Path) -> Pinned {
+    let task = moved(cgroup, || {
+        // SAFETY: the call takes no pointers.
+        let fd = unsafe { libc::fanotify_init(libc::FAN_CLASS_NOTIF, libc::O_RDONLY as u32) };
+        assert!(fd >= 0, "fanotify: {}", std::io::Error::last_os_error());
+    });
+    pinned("fanotify", 1..=1).held_by(task)
+}
+
+/// Sockets belong to a memcg of v1 if it ever had a limit for them.
+fn charge_sockets(cgroup: &Cgroup) {
+    if hierarchy().0 == Version::V1 {
+        cgroup.write("memory.kmem.tcp.limit_in_bytes", "1073741824");
+    }
+}
+
+fn socket(cgroup: &Cgroup, _: &Path) -> Pinned {
+    charge_sockets(cgroup);
+    let task = moved(cgroup, || std::mem::forget(UdpSocket::bind("127.0.0.1:0").expect("a socket")));
+    pinned("socket", 1..=1).held_by(task)
+}
+
+/// The kernel's own sockets in it: as many as it has protocols.
+fn network_namespace(cgroup: &Cgroup, _: &Path) -> Pinned {
+    charge_sockets(cgroup);
+    let task = moved(cgroup, || unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace"));
+    pinned("net_namespace", 1..=200).held_by(task)
 }
 
 /// Of a task that was reaped.
