@@ -6,6 +6,7 @@
 
 use std::os::fd::OwnedFd;
 
+use anyhow::Context as _;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::{Scenario, kept_outside::KeptOutside, pages::fill_open_file, stage::ForkedTask};
@@ -17,5 +18,7 @@ pub fn scenario() -> impl Scenario {
         ForkedTask::run(victim, || fill_open_file(&memfd))?;
         Ok(memfd)
     })
-    .if_possible(|| Ok(drop(memfd_create(c"memcg-trace", MFdFlags::empty())?)))
+    .if_possible(|| {
+        memfd_create(c"memcg-trace", MFdFlags::empty()).map(drop).context("cannot create a memfd")
+    })
 }

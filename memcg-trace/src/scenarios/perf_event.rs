@@ -4,6 +4,8 @@
 //! (`cgroup_free` in `__put_task_struct`), not until it is reaped. No process shows it: a profiler that does not close
 //! the events of tasks that ended pins each of their containers.
 
+use anyhow::Context as _;
+
 use super::{
     Scenario,
     kept_outside::KeptOutside,
@@ -16,5 +18,5 @@ pub fn scenario() -> impl Scenario {
         let task = ForkedTask::start(victim, |ready| ready.stay())?;
         Ok(perf_event_of(task.pid())?)
     })
-    .if_possible(|| Ok(drop(perf_event_of(0)?)))
+    .if_possible(|| perf_event_of(0).map(drop).context("cannot open a perf event of a task"))
 }

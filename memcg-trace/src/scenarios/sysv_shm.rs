@@ -4,19 +4,21 @@
 //! namespace, and goes with that: a container has one of its own unless it shares that of the host or of its pod. Pages
 //! pin as those of tmpfs do, whose files segments are. Clean since 7.1 (see pages.rs).
 
+use anyhow::Context as _;
+
 use super::{
     Scenario,
     kept_outside::KeptOutside,
     pages::FILE_BYTES,
-    stage::{ForkedTask, Segment},
+    stage::{ForkedTask, SharedSegment},
 };
 use crate::cause::Pin;
 
 pub fn scenario() -> impl Scenario {
     KeptOutside::new("the segment", &[Pin::SysvShm], |victim, _| {
-        let segment = Segment::new(FILE_BYTES)?;
+        let segment = SharedSegment::new(FILE_BYTES)?;
         ForkedTask::run(victim, || segment.fill())?;
         Ok(segment)
     })
-    .if_possible(|| Ok(drop(Segment::new(FILE_BYTES)?)))
+    .if_possible(|| SharedSegment::new(FILE_BYTES).map(drop).context("cannot create a segment"))
 }

@@ -23,7 +23,7 @@ use nix::{
 
 use self::bystander::Bystander;
 pub use self::{
-    disk::Disk, open_again::open_again, perf_event::perf_event_of, segment::Segment, swap::StageSwap,
+    disk::Disk, open_again::open_again, perf_event::perf_event_of, segment::SharedSegment, swap::StageSwap,
     task::ForkedTask,
 };
 use crate::kernel::cgroupfs::{

@@ -6,12 +6,12 @@ use nix::errno::Errno;
 
 /// A segment of our IPC namespace. Dropping it removes it.
 #[derive(Debug)]
-pub struct Segment {
+pub struct SharedSegment {
     id: i32,
     bytes: usize,
 }
 
-impl Segment {
+impl SharedSegment {
     /// One that no key names.
     pub fn new(bytes: usize) -> io::Result<Self> {
         // SAFETY: the call takes no pointer.
@@ -35,7 +35,7 @@ impl Segment {
     }
 }
 
-impl Drop for Segment {
+impl Drop for SharedSegment {
     fn drop(&mut self) {
         // Somebody else may have removed it: tests run what `explain` prints.
         // SAFETY: IPC_RMID takes no pointer.

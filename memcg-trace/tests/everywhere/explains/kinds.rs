@@ -10,7 +10,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use memcg_trace::scenarios::stage::{Segment, perf_event_of};
+use memcg_trace::scenarios::stage::{SharedSegment, perf_event_of};
 use nix::{
     sched::{CloneFlags, unshare},
     sys::{
@@ -44,7 +44,7 @@ pub struct Pinned {
     pub pids: Vec<u32>,
     _tasks: Vec<Forked>,
     _removed: Option<Removed>,
-    _segment: Option<Segment>,
+    _segment: Option<SharedSegment>,
 }
 
 /// A way to pin the memcg of a cgroup, with a directory on a disk to do it in.
@@ -210,7 +210,7 @@ fn memfd(cgroup: &Cgroup, _: &Path) -> Pinned {
 }
 
 fn sysv_shm(cgroup: &Cgroup, _: &Path) -> Pinned {
-    let segment = Segment::new((PAGES * PAGE) as usize).expect("a segment");
+    let segment = SharedSegment::new((PAGES * PAGE) as usize).expect("a segment");
     ended_well(cgroup, || segment.fill().expect("write to the segment"));
     let pinned = pinned("sysv_shm", PAGES..=PAGES).named("SYSV00000000");
     Pinned { _segment: Some(segment), ..pinned }
