@@ -18,6 +18,20 @@ pub struct Look {
     pub memcgs: Vec<Referenced>,
     /// What could not be looked for: where something is unexplained, it may be there.
     pub unread: Vec<Unread>,
+    /// `None`: the map was not looked at, or not to its end.
+    pub map: Option<MapCompared>,
+}
+
+/// Folios (before 5.9: pages) by where they were found: the lists of their memcgs, and the map of all pages, which is
+/// complete and knows nothing of lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MapCompared {
+    /// In the map as on a list.
+    pub on_lists: u64,
+    /// In the map alone: they are on no list.
+    pub on_no_list: u64,
+    /// On a list alone: freed, or charged to another memcg, before the map was looked at.
+    pub gone: u64,
 }
 
 /// One dying memcg and what was found to refer to it.
