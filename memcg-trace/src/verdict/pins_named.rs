@@ -46,7 +46,8 @@ impl PinsNamed {
             let expected = expected.join(" or ");
             return Some(format!("explain names no {expected} for {without} of {memcgs} memcgs, but {by}"));
         }
-        (*unexplained > 0).then(|| format!("explain leaves {unexplained} references unexplained"))
+        let plural = if *unexplained == 1 { "" } else { "s" };
+        (*unexplained > 0).then(|| format!("explain leaves {unexplained} reference{plural} unexplained"))
     }
 }
 
