@@ -23,8 +23,8 @@ pub use slab::{
     SlabLayout,
 };
 pub use walk::{
-    BYTES_MAX, Bytes, CGROUP_WORDS, COUNTER_WORDS, Charges, Copied, KINDS, KN_WORDS, Kind, LEAF_SLOTS, Leaf,
-    Lengths, MEMCG_WORDS, NAME_WORDS, TABLE_LEVELS, WalkConfig, WalkLayout,
+    CGROUP_WORDS, COUNTER_WORDS, Charges, Copied, KINDS, KN_WORDS, Kind, LEAF_SLOTS, Leaf, Lengths,
+    MEMCG_WORDS, NAME_WORDS, TABLE_LEVELS, WalkConfig, WalkLayout,
 };
 
 /// Version of the types in recordings ([`EventHeader`], [`Charges`], [`WalkLayout`]); incremented with every change of
@@ -49,8 +49,6 @@ mod pod {
     unsafe impl Pod for crate::Leaf {}
     // SAFETY: as above.
     unsafe impl Pod for crate::WalkConfig {}
-    // SAFETY: as above.
-    unsafe impl Pod for crate::Bytes {}
     // SAFETY: as above.
     unsafe impl Pod for crate::SlabLayout {}
     // SAFETY: as above.

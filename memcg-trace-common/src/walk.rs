@@ -14,9 +14,6 @@ pub const LEAF_SLOTS: usize = 64;
 /// Maximum levels of the table: 64^5 csses.
 pub const TABLE_LEVELS: u32 = 5;
 
-/// Maximum number of bytes read at an address ([`Bytes`]).
-pub const BYTES_MAX: usize = 256;
-
 /// Kinds of charges; the index of [`Charges::kinds`].
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,13 +150,6 @@ impl Copied {
     pub const PARENT_CGROUP_ID: u32 = 1 << 7;
 }
 
-/// Bytes read at an address.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct Bytes {
-    pub bytes: [u8; BYTES_MAX],
-}
-
 /// Result of one run.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -210,5 +200,4 @@ const _: () =
 const _: () = assert!(
     size_of::<Copied>() == 8 * (5 + MEMCG_WORDS + COUNTER_WORDS + CGROUP_WORDS + KN_WORDS + NAME_WORDS)
 );
-const _: () = assert!(size_of::<Bytes>() == BYTES_MAX);
 const _: () = assert!(size_of::<Leaf>() == 24 + LEAF_SLOTS * size_of::<Copied>());

@@ -4,7 +4,6 @@
 #![no_std]
 #![no_main]
 
-mod bytes;
 mod copy;
 mod facts;
 mod memory;

@@ -126,6 +126,23 @@ fn remedies(diagnosis: &Diagnosis) -> Vec<RemedyKind> {
     diagnosis.remedies.iter().map(|remedy| remedy.remedy).collect()
 }
 
+/// No live cgroup is charged for kernel memory, but dying ones were.
+#[test]
+fn kernel_memory_of_dying_memcgs() {
+    let mut node = seed();
+    (node.kmem.charged, node.kmem.containers_charged) = (0, 0);
+    let text = |node: &Node| {
+        let findings = diagnose(node, &LIMITS).findings;
+        findings.into_iter().find(|finding| finding.what == FindingKind::Kmem).expect("a finding").text
+    };
+    let unseen = "not seen: none of 411 cgroups is charged for any; in none of 250 containers: their runtime does not enable it";
+    assert_eq!(text(&node), unseen);
+    node.memcgs.hints = BTreeMap::from([(Hint::SlabCaches, 2)]);
+    let pins =
+        "accounted for: slab caches of their own pin 2 dying memcgs; none of 411 cgroups is charged for any";
+    assert_eq!(text(&node), pins);
+}
+
 #[test]
 fn who_is_sick() {
     let with = |change: fn(&mut Node)| {

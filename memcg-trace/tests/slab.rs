@@ -479,6 +479,35 @@ fn copies_of_dying_memcgs() {
     assert_eq!(hooked.records([dead(GRACE_MS + 1)]).time(GRACE_MS + 2).ledger.totals().leaked, 1);
 }
 
+/// Where hooks do not tell when a memcg died, its caches are read at the end, long after a walk saw it dying.
+#[test]
+fn copies_of_memcgs_that_died_meanwhile() {
+    let key = Key { css: 0x2000, serial: 0 };
+    let copies = [listed("dentry(1:b)", "dentry(1:b)", &[])];
+    let end = GRACE_MS + 10;
+    let read = SlabRecord::Learned(CacheCopies {
+        t_ns: end * MS,
+        hold: true,
+        of: vec![(key, vec![Box::from(&b"dentry(1:b)"[..])])],
+    });
+    // Seen dying, and how many leak by the end; a memcg that was not dying in between is another one.
+    let table: [(&[(u64, bool)], u64); 4] = [
+        (&[(5, true), (9, true)], 1),
+        (&[(5, true), (7, false), (end - 1, true)], 0),
+        (&[(end - 1, true)], 0),
+        (&[], 0),
+    ];
+    for (walks, leaked) in table {
+        let mut book = book(true).records([listing(1, &copies)]);
+        for (ms, dying) in walks {
+            let seen: &[Key] = if *dying { std::slice::from_ref(&key) } else { &[] };
+            book.ledger.dying(seen, ms * MS);
+        }
+        let book = book.records([read.clone()]).time(end);
+        assert_eq!(book.ledger.totals().leaked, leaked, "{walks:?}");
+    }
+}
+
 #[test]
 fn a_list_from_look_to_look() {
     let old = listed("plain", "plain", &[]);

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::BufReader;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
@@ -47,10 +47,22 @@ const SELECTED: &[(&str, &[(&str, Cgroup)])] = &[
     ("mutations", &[("6.12", Cgroup::V2)]),
     // Pins differ by kernel; by hierarchy only in what is charged for them.
     ("explains", &[("5.10", Cgroup::V1), ("6.1", Cgroup::V2), ("6.12", Cgroup::V2), ("7.2", Cgroup::V2)]),
+    // Of the tool, not of the kernel: one on each hierarchy, beside the one on this machine.
+    ("everywhere::doctor", TOOL),
+    ("everywhere::ends", TOOL),
+    ("everywhere::failures", TOOL),
+    ("everywhere::filters", TOOL),
+    ("everywhere::names", TOOL),
+    ("everywhere::observers", TOOL),
+    ("everywhere::recordings", TOOL),
+    ("everywhere::storms::loss", TOOL),
     // Load and unload modules: once per kernel.
     ("slabs", &[("5.10", Cgroup::V2), ("6.1", Cgroup::V2), ("6.12", Cgroup::V2), ("7.2", Cgroup::V2)]),
     ("leaky", LEAKY),
 ];
+
+/// For what is the same on all kernels.
+const TOOL: &[(&str, Cgroup)] = &[("5.10", Cgroup::V1), ("6.12", Cgroup::V2)];
 
 /// The VM in which systemd is process 1.
 const SYSTEMD: (&str, Cgroup) = ("6.12", Cgroup::V2);
@@ -74,9 +86,11 @@ const DISABLED: &str = "cgroup_disable=memory";
 /// Integration tests (`memcg-trace/tests/*.rs`) that need root and may disturb the machine.
 const NATIVE: &str = "native";
 const IN_VM: &str = "vm";
+/// The profile of these programs (Cargo.toml): they are built in a third of the time, and what they test is the loader.
+const PROFILE: &str = "integration";
 
 pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
-    let mut report = Report { filter: &args.filter, passed: 0, failed: 0 };
+    let mut report = Report { filter: &args.filter, steps: Vec::new() };
     report.step("setup", || {
         let toolchain = setup::ensure_toolchain(workspace)?;
         setup::ensure_tools(&toolchain)
@@ -103,20 +117,20 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     for (series, cgroup) in KERNELS {
         report.step(&format!("vm {series} {} {DISABLED}", cgroup.name()), || {
             let args = ["disabled".into(), "--ignored".into()];
-            in_vm(workspace, series, *cgroup, DISABLED, &args, Output::Inherit).map(drop)
+            let program = build_test(workspace, IN_VM, PROFILE)?;
+            in_vm(workspace, program, (series, *cgroup), DISABLED, &args, Output::Inherit).map(drop)
         });
     }
     let (series, cgroup) = SYSTEMD;
     report.step(&format!("vm {series} {} systemd", cgroup.name()), || systemd_test(workspace));
-    println!("{} passed, {} failed", report.passed, report.failed);
-    Ok(if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(report.end())
 }
 
 /// Counts the steps, and continues after a failure.
 struct Report<'a> {
     filter: &'a [String],
-    passed: u32,
-    failed: u32,
+    /// Name, time and outcome of each step.
+    steps: Vec<(String, Duration, Result<()>)>,
 }
 
 impl Report<'_> {
@@ -127,13 +141,24 @@ impl Report<'_> {
     }
 
     fn always(&mut self, name: &str, work: impl FnOnce() -> Result<()>) {
-        match step(name, work) {
-            Ok(()) => self.passed += 1,
-            Err(error) => {
-                self.failed += 1;
-                eprintln!("xtask: {name}: {error:#}");
-            }
+        let start = Instant::now();
+        let outcome = step(name, work);
+        if let Err(error) = &outcome {
+            eprintln!("xtask: {name}: {error:#}");
         }
+        self.steps.push((name.to_owned(), start.elapsed(), outcome));
+    }
+
+    /// Prints how long each step took, and what failed.
+    fn end(self) -> ExitCode {
+        for (name, took, outcome) in &self.steps {
+            let failed = if outcome.is_err() { "  failed" } else { "" };
+            println!("{:7.1} s  {name}{failed}", took.as_secs_f64());
+        }
+        let took: Duration = self.steps.iter().map(|(_, took, _)| *took).sum();
+        let failed = self.steps.iter().filter(|(_, _, outcome)| outcome.is_err()).count();
+        println!("{} passed, {failed} failed in {:.0} s", self.steps.len() - failed, took.as_secs_f64());
+        if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }
 
@@ -161,7 +186,7 @@ fn unit_tests(workspace: &Workspace) -> Result<()> {
 
 /// Tests that create real cgroups on this machine.
 fn native_tests(workspace: &Workspace, args: &[OsString]) -> Result<()> {
-    let program = build_test(workspace, NATIVE)?;
+    let program = build_test(workspace, NATIVE, PROFILE)?;
     // sudo does not keep the environment, so pass it with env.
     let mut tests = process::as_root("env")?;
     tests.arg(format!("MEMCG_TRACE={}", workspace.loader().display())).arg(program);
@@ -173,21 +198,28 @@ fn vm_tests(workspace: &Workspace, series: &str, cgroup: Cgroup, args: &[OsStrin
     let elsewhere = SELECTED.iter().filter(|(_, kernels)| !kernels.contains(&(series, cgroup)));
     let skipped = elsewhere.flat_map(|(test, _)| ["--skip", test]).map(OsString::from);
     let args: Vec<OsString> = skipped.chain(args.iter().cloned()).collect();
-    in_vm(workspace, series, cgroup, "", &args, Output::Inherit).map(drop)
+    let program = build_test(workspace, IN_VM, PROFILE)?;
+    in_vm(workspace, program, (series, cgroup), "", &args, Output::Inherit).map(drop)
 }
 
-/// Runs the VM tests that `args` select, with `append` on the kernel's command line. Returns their stdout, if captured.
+/// Builds the VM tests as users get the loader, so that they can measure.
+pub fn vm_tests_for_measuring(workspace: &Workspace) -> Result<PathBuf> {
+    build_test(workspace, IN_VM, "release")
+}
+
+/// Runs the tests of `program` that `args` select, with `append` on the kernel's command line. Returns their stdout, if
+/// captured.
 pub fn in_vm(
     workspace: &Workspace,
-    series: &str,
-    cgroup: Cgroup,
+    program: PathBuf,
+    on: (&str, Cgroup),
     append: &str,
     args: &[OsString],
     output: Output,
 ) -> Result<Vec<u8>> {
-    let mut vm = test_vm(workspace, series, cgroup, "/bin", args)?;
+    let mut vm = test_vm(workspace, program, on, "/bin", args)?;
     vm.files.extend(host_program::files(PASTED)?);
-    if append.is_empty() && LEAKY.contains(&(series, cgroup)) {
+    if append.is_empty() && LEAKY.contains(&on) {
         let leaky = module::build(workspace, &vm.kernel, "leaky")?;
         vm.files.push((leaky, "/lib/vm-modules/leaky.ko".into()));
     }
@@ -196,21 +228,20 @@ pub fn in_vm(
 
 /// Runs the test that needs systemd, and runtimes that use its cgroup driver.
 fn systemd_test(workspace: &Workspace) -> Result<()> {
-    let (series, cgroup) = SYSTEMD;
+    let program = build_test(workspace, IN_VM, PROFILE)?;
     // In that VM, /bin is a symlink.
-    let vm = test_vm(workspace, series, cgroup, "/vm", &["systemd".into(), "--ignored".into()])?;
+    let vm = test_vm(workspace, program, SYSTEMD, "/vm", &["systemd".into(), "--ignored".into()])?;
     pass(workspace, &Vm { init: Init::Systemd, ..vm }, Output::Inherit).map(drop)
 }
 
 /// A VM with memcg-trace and the VM tests in a directory, which runs those selected by `args`.
 fn test_vm(
     workspace: &Workspace,
-    series: &str,
-    cgroup: Cgroup,
+    program: PathBuf,
+    (series, cgroup): (&str, Cgroup),
     directory: &str,
     args: &[OsString],
 ) -> Result<Vm> {
-    let program = build_test(workspace, IN_VM)?;
     let (loader, tests) = (format!("{directory}/memcg-trace"), format!("{directory}/vm-tests"));
     let environment =
         [("MEMCG_TRACE", &*loader), ("MEMCG_TRACE_KERNEL", series), ("MEMCG_TRACE_CGROUP", cgroup.name())];
@@ -253,12 +284,12 @@ struct Message {
 }
 
 /// Builds an integration test of memcg-trace as a static program, and returns its path.
-fn build_test(workspace: &Workspace, name: &str) -> Result<PathBuf> {
+fn build_test(workspace: &Workspace, name: &str, profile: &str) -> Result<PathBuf> {
     if !workspace.integration_tests().any(|test| test == name) {
         bail!("memcg-trace has no integration test \"{name}\"");
     }
     let mut command = in_root(workspace, build::static_cargo("test"));
-    command.args(["--release", "--package", "memcg-trace", "--test", name, "--no-run"]);
+    command.args(["--profile", profile, "--package", "memcg-trace", "--test", name, "--no-run"]);
     command.arg("--message-format=json-render-diagnostics").stdout(Stdio::piped());
     let mut child = command.spawn().context("cannot run cargo")?;
     let messages = child.stdout.take().context("cargo has no output")?;

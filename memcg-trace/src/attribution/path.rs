@@ -15,7 +15,7 @@ use super::{
 /// The innermost container and pod of this path; a cgroup below a container belongs to it.
 ///
 /// `None` where the path proves neither. What stands beside a container (conmon, `lxc.monitor`, the overhead of kata) is not
-/// the workload: it has a role and no id of its own, says whose it is, and keeps the pod or outer container that it is in.
+/// the workload: it has a role and no id of its own, names the workload, and keeps the pod or outer container that it is in.
 pub fn container_of_path(path: &[u8]) -> Option<Container> {
     let mut found: Option<Container> = None;
     let mut parent: &[u8] = b"";

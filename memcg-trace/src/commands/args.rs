@@ -43,6 +43,21 @@ pub struct OutputArgs {
     color: ColorArg,
 }
 
+/// `--all-rows`
+#[derive(Clone, Debug, clap::Args)]
+pub struct RowsArg {
+    /// Show all rows also on a terminal, where lists end after 20; a pipe always gets all
+    #[arg(long)]
+    all_rows: bool,
+}
+
+impl RowsArg {
+    /// What a list is written on; with `--top` it is as long as was asked for.
+    pub fn page(&self, output: &OutputArgs, top: Option<usize>) -> Page {
+        output.page().all_rows(self.all_rows || top.is_some())
+    }
+}
+
 /// `--output`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {

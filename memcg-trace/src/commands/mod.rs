@@ -5,6 +5,7 @@ mod args;
 pub mod doctor;
 pub mod explain;
 pub mod follow;
+mod progress;
 pub mod reap;
 pub mod replay;
 pub mod scan;

@@ -7,7 +7,10 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::args::{BtfArg, Format, NamesArgs, OutputArgs};
+use super::{
+    args::{BtfArg, Format, NamesArgs, OutputArgs, RowsArg},
+    progress::Progress,
+};
 use crate::{
     event::Key,
     exit::Exit,
@@ -67,9 +70,8 @@ pub struct Args {
     #[command(flatten)]
     pub btf: BtfArg,
 
-    /// Show all rows also on a terminal, where lists end after 20; a pipe always gets all
-    #[arg(long)]
-    pub all_rows: bool,
+    #[command(flatten)]
+    pub rows: RowsArg,
 
     #[command(flatten)]
     pub output: OutputArgs,
@@ -136,6 +138,7 @@ impl Args {
         // Reading this file makes the kernel flush its per-CPU counters.
         let _ = fs::read(controller.mount.join("memory.stat"));
 
+        let progress = Progress::start("walking the kernel's memcgs".to_owned());
         let survey = Survey::take(&mut walk, controller)?;
         let mut tracker = Tracker::of_walk(&survey.snapshot);
         if let Err(error) = caches.and_then(|caches| read_caches(caches, &mut tracker)) {
@@ -169,6 +172,7 @@ impl Args {
         let viewpoint = Viewpoint { clock: clock::offsets(), page_bytes, dying_unseen: Some(0) };
         let container = |memcg: &Memcg| names.container_of(&memcg.key, memcg.path.as_deref());
         let view = ScanView::new(&scanned, &tracker, &viewpoint, self.request(), container);
+        drop(progress);
         self.print(&view)?;
         Ok(if !view.conclusive {
             Exit::Inconclusive
@@ -192,7 +196,7 @@ impl Args {
         let mut out = BufWriter::new(io::stdout());
         match self.output.format {
             Format::Text => {
-                let page = self.output.page().all_rows(self.all_rows || self.top.is_some());
+                let page = self.rows.page(&self.output, self.top);
                 text::scan(&mut out, view, page)?
             }
             Format::Json => json::scan(&mut out, view)?,

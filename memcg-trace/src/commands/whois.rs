@@ -4,6 +4,8 @@ use std::{
     ffi::OsString,
     io::{self, BufRead as _, BufWriter, Write},
     os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -12,7 +14,13 @@ use super::args::{Format, NamesArgs, OutputArgs};
 use crate::{
     attribution::{Container, Question, container_of_path, unit_of_path},
     exit::Exit,
-    kernel::cgroupfs::hierarchy::{self, Controller},
+    kernel::{
+        Kernel,
+        cgroupfs::{
+            hierarchy::{self, Controller},
+            namespace,
+        },
+    },
     report::{
         escape::Name,
         json, text,
@@ -105,7 +113,7 @@ fn find(query: &[u8]) -> Result<(Vec<u8>, PathSource)> {
     if query.starts_with(b"/") {
         Ok((query.to_vec(), PathSource::Given))
     } else if let Some(pid) = pid(query) {
-        Ok((path_of_process(pid)?, PathSource::Proc))
+        path_of_process(pid)
     } else if SHORTEST_ID <= query.len() && query.len() <= LONGEST_ID && query.iter().all(hex) {
         Ok((path_of_container(query)?, PathSource::Hierarchy))
     } else {
@@ -123,11 +131,32 @@ fn pid(query: &[u8]) -> Option<u32> {
     digits.then(|| str::from_utf8(query).ok()?.parse().ok())?
 }
 
-fn path_of_process(pid: u32) -> Result<Vec<u8>> {
+fn path_of_process(pid: u32) -> Result<(Vec<u8>, PathSource)> {
     let file = format!("/proc/{pid}/cgroup");
     let lines = std::fs::read(&file).with_context(|| format!("cannot read {file}"))?;
     let path = hierarchy::memory_path(&lines).with_context(|| format!("{file} has no memory controller"))?;
-    Ok(path.to_vec())
+    if !namespace::is_private() {
+        return Ok((path.to_vec(), PathSource::Proc));
+    }
+    let root = namespace_root().with_context(|| {
+        let path = Name(path);
+        format!(
+            "process {pid} is in {path} of our cgroup namespace, whose root in the hierarchy is not known; \
+             run memcg-trace in the node's cgroup namespace"
+        )
+    })?;
+    Ok((namespace::whole_path(root, path), PathSource::Kernel))
+}
+
+/// Root of our cgroup namespace in the hierarchy, which is read once.
+fn namespace_root() -> Result<&'static Path> {
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(root) = ROOT.get() {
+        return Ok(root);
+    }
+    let root = Kernel::probe(None)?.namespace_root;
+    let root = root.context("our own cgroup is outside of our cgroup namespace, or is not mounted")?;
+    Ok(ROOT.get_or_init(|| root))
 }
 
 /// The outermost cgroup that belongs to the container.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::node::{CGROUP, Memcgs, Node, Trend};
 use crate::{
-    cause::pin_totals,
+    cause::{Hint, Pin, Pinned, pin_totals},
     event::ID_LIMIT,
     tracker::{AllocError, Ids},
     units::{Count, Size, Time},
@@ -299,10 +299,16 @@ fn slab_caches(caches: u64, trend: Option<Trend>) -> Finding {
 fn kmem(node: &Node) -> Finding {
     let kmem = node.kmem;
     let (charged, cgroups) = (Count(kmem.charged), Count(kmem.cgroups));
+    let by_caches = pinned_by_caches(&node.memcgs);
     let text = if kmem.nokmem {
         "not accounted for: booted with cgroup.memory=nokmem".to_owned()
     } else if kmem.cgroups == 0 {
         "accounting is on by default; no cgroup disables it".to_owned()
+    } else if kmem.charged == 0 && by_caches > 0 {
+        let memcgs = Count(by_caches);
+        format!(
+            "accounted for: slab caches of their own pin {memcgs} dying memcgs; none of {cgroups} cgroups is charged for any"
+        )
     } else if kmem.charged == 0 {
         format!("not seen: none of {cgroups} cgroups is charged for any")
     } else {
@@ -315,11 +321,21 @@ fn kmem(node: &Node) -> Finding {
     let containers = match (kmem.containers_charged, kmem.containers) {
         _ if kmem.nokmem => String::new(),
         (_, 0) => String::new(),
+        (0, _) if by_caches > 0 => String::new(),
         (0, all) => format!("; in none of {} containers: their runtime does not enable it", Count(all)),
         (charged, all) => format!("; in {} of {} containers", Count(charged), Count(all)),
     };
     let text = text + &containers;
     finding(FindingKind::Kmem, Severity::Good, text)
+}
+
+/// Dying memcgs that their own slab caches pin: these were charged for kernel memory.
+fn pinned_by_caches(memcgs: &Memcgs) -> u64 {
+    let by_cache = |pinned: &&Pinned| pinned.by.iter().any(|by| by.pin == Pin::SlabCache);
+    match &memcgs.pinned {
+        Some(pinned) => pinned.iter().filter(by_cache).count() as u64,
+        None => memcgs.hints.get(&Hint::SlabCaches).copied().unwrap_or(0),
+    }
 }
 
 fn mkdir(errno: u32, memcgs: &Memcgs) -> Finding {

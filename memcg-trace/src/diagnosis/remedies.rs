@@ -218,12 +218,54 @@ fn elsewhere(node: &Node) -> String {
     }
 }
 
-/// The release to upgrade to, for each bug that it fixes.
+/// The kernel to upgrade to. A release that fixes one bug of a series says nothing of those that no release of it fixes.
 fn upgrade(causes: &[&KnownBug]) -> String {
     let cured = causes.iter().filter(|bug| bug.remedies.contains(&RemedyKind::Upgrade));
-    let fixes = cured.map(|bug| match &bug.fixed_in {
-        Some(release) => format!("{release} or later ({})", bug.id),
-        None => format!("a series without {}", bug.id),
-    });
-    format!("upgrade the kernel to {}", fixes.collect::<Vec<_>>().join(", "))
+    let (mut fixed, mut unfixed) = (Vec::new(), Vec::new());
+    for bug in cured {
+        match &bug.fixed_in {
+            Some(release) => fixed.push(format!("{release} or later ({})", bug.id)),
+            None => unfixed.push(&*bug.id),
+        }
+    }
+    let (fixed, unfixed) = (fixed.join(", "), unfixed.join(", "));
+    match (fixed.is_empty(), unfixed.is_empty()) {
+        (_, true) => format!("upgrade the kernel to {fixed}"),
+        (true, false) => {
+            format!("upgrade to a kernel of another series: no release of this one fixes {unfixed}")
+        }
+        (false, false) => format!(
+            "upgrade to a kernel of another series: no release of this one fixes {unfixed}; without it, only other bugs are \
+             fixed, in {fixed}"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnosis::known_bugs;
+
+    #[test]
+    fn what_an_upgrade_fixes() {
+        let bug = |release: &str, id: &str| {
+            let node = Node { release: release.to_owned(), ..Node::default() };
+            let known = known_bugs::of(&node).into_iter().find(|known| known.bug.id == id);
+            known.expect("a bug of this release").bug
+        };
+        let pages = bug("6.1.0", "lru-pins");
+        let [ids, caches] = ["el7-kmem-ids", "el7-slab-caches"].map(|id| bug("3.10.0-957.el7.x86_64", id));
+        let other_series =
+            "upgrade to a kernel of another series: no release of this one fixes el7-kmem-ids".to_owned();
+        let others =
+            "; without it, only other bugs are fixed, in 3.10.0-1062.12.1.el7 or later (el7-slab-caches)";
+        let table: [(&[&KnownBug], String); 3] = [
+            (&[pages], "upgrade the kernel to 7.1 or later (lru-pins)".to_owned()),
+            (&[ids], other_series.clone()),
+            (&[ids, caches], other_series + others),
+        ];
+        for (causes, action) in table {
+            assert_eq!(upgrade(causes), action);
+        }
+    }
 }

@@ -13,7 +13,7 @@ pub mod privileges;
 pub mod slab;
 pub mod walk;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use memcg_trace_common::{ABSENT, DentryLayout, WalkLayout};
@@ -43,6 +43,8 @@ pub struct Kernel {
     caches: Option<CacheLayout>,
     /// Address of the `cgroup_root` that carries the memory controller; 0: not known.
     pub memory_root: u64,
+    /// Path of the root of our cgroup namespace in the hierarchy; `None`: not known.
+    pub namespace_root: Option<PathBuf>,
 }
 
 impl Kernel {
@@ -86,14 +88,14 @@ impl Kernel {
         proof: Result<Proven, ProofError>,
         own: bool,
     ) -> Result<Self, ProofError> {
-        let memory_root = match proof {
-            Ok(proven) => proven.memory_root,
-            Err(ProofError::Impossible(_)) if own => 0,
+        let Proven { memory_root, namespace_root } = match proof {
+            Ok(proven) => proven,
+            Err(ProofError::Impossible(_)) if own => Proven { memory_root: 0, namespace_root: None },
             Err(error) => return Err(error),
         };
         let Resolved { layout, packed, caches } = resolved;
         let (callbacks, dentry) = (Callbacks::Css, DentryLayout::NONE);
-        Ok(Self { controller, callbacks, layout, dentry, packed, caches, memory_root })
+        Ok(Self { controller, callbacks, layout, dentry, packed, caches, memory_root, namespace_root })
     }
 
     /// A kernel whose struct layout is unknown: the hooks only see their arguments.
@@ -104,7 +106,8 @@ impl Kernel {
             Callbacks::Css => None,
             Callbacks::Cgroup => Some(memcg_caches::BY_CGROUP),
         };
-        Self { controller, callbacks, layout, dentry, packed: None, caches, memory_root: 0 }
+        let (memory_root, namespace_root) = (0, None);
+        Self { controller, callbacks, layout, dentry, packed: None, caches, memory_root, namespace_root }
     }
 
     /// A kernel whose callbacks take cgroups: uses the one built-in layout, if it can be proven.

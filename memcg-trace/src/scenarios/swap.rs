@@ -29,7 +29,8 @@ impl Scenario for Swap {
     fn set_up(&mut self, stage: &Stage, cgroups: u64) -> Result<()> {
         ensure!(stage.home().accounts_swap(), "this kernel does not account swap; boot with swapaccount=1");
         let bytes = 2 * cgroups * BYTES as u64;
-        self.device = Some(stage::StageSwap::on_zram(bytes.max(16 << 20))?);
+        let directory = stage.directory("swap")?;
+        self.device = Some(stage::StageSwap::new(&directory, bytes.max(16 << 20))?);
         Ok(())
     }
 

@@ -23,6 +23,15 @@ pub struct OwnerWalk {
     node: NameSources,
 }
 
+/// What a look found.
+#[derive(Default)]
+pub struct DeadMemcgs {
+    pub dying: Vec<Key>,
+    /// When they were seen, ns.
+    pub t_ns: u64,
+    pub copies: Option<CacheCopies>,
+}
+
 impl OwnerWalk {
     /// Opens the sources, before privileges are dropped.
     pub fn open(btf: Option<&Path>) -> Result<Self> {
@@ -31,12 +40,16 @@ impl OwnerWalk {
         Ok(Self { walk: kernel.load_walk()?, caches: Caches::open(&kernel)?, node })
     }
 
-    /// The caches of dying memcgs; `None`: they cannot be read, or have just been.
-    pub fn dead(&mut self) -> Result<Option<CacheCopies>> {
-        let Some(caches) = &mut self.caches else { return Ok(None) };
+    /// The dying memcgs, and their caches: `None`, if they cannot be read or have just been, unless it is the `last` look.
+    pub fn dead(&mut self, last: bool) -> Result<DeadMemcgs> {
+        let Some(caches) = &mut self.caches else { return Ok(DeadMemcgs::default()) };
         let snapshot = take_walk(&mut self.walk)?;
         let dying: Vec<Key> = snapshot.dying().filter_map(Key::of).collect();
-        Ok(caches.read_if_rested(&dying).transpose()?)
+        let copies = match last && !dying.is_empty() {
+            true => Some(caches.read(&dying)?),
+            false => caches.read_if_rested(&dying).transpose()?,
+        };
+        Ok(DeadMemcgs { dying, t_ns: snapshot.ended_ns, copies })
     }
 
     /// Owners of the memcgs whose caches are in the ledger, as far as these memcgs still exist.

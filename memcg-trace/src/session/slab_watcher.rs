@@ -74,10 +74,12 @@ impl SlabWatcher {
             grace_ns,
         });
         ledger.apply(&SlabRecord::Walk(listing), &mut Vec::new());
-        match owners.as_mut().map(OwnerWalk::dead).transpose() {
+        match owners.as_mut().map(|walk| walk.dead(false)).transpose() {
             Ok(dead) => {
-                let dead = dead.flatten().map(SlabRecord::Learned);
-                dead.iter().for_each(|record| ledger.apply(record, &mut Vec::new()));
+                let dead = dead.unwrap_or_default();
+                ledger.dying(&dead.dying, dead.t_ns);
+                let copies = dead.copies.map(SlabRecord::Learned);
+                copies.iter().for_each(|record| ledger.apply(record, &mut Vec::new()));
             }
             Err(error) => run.unknown.push((MEMCGS_UNKNOWN.to_owned(), format!("{error:#}"))),
         }
@@ -137,17 +139,19 @@ impl SlabWatcher {
             let now_ns = listing.ended_ns;
             self.apply(&[SlabRecord::Walk(listing)], now_ns, observer)?;
         }
-        self.look_at_memcgs(observer)?;
+        self.look_at_memcgs(false, observer)?;
         self.ledger.look();
         Ok(())
     }
 
     /// Reads which caches belong to dying memcgs.
-    fn look_at_memcgs(&mut self, observer: &mut (impl SlabObserver + ?Sized)) -> Result<()> {
-        match self.owners.as_mut().map(OwnerWalk::dead).transpose() {
+    fn look_at_memcgs(&mut self, last: bool, observer: &mut (impl SlabObserver + ?Sized)) -> Result<()> {
+        match self.owners.as_mut().map(|walk| walk.dead(last)).transpose() {
             Ok(dead) => {
-                let dead = dead.flatten().map(SlabRecord::Learned);
-                dead.map_or(Ok(()), |dead| self.apply(&[dead], clock::monotonic_ns(), observer))
+                let dead = dead.unwrap_or_default();
+                self.ledger.dying(&dead.dying, dead.t_ns);
+                let copies = dead.copies.map(SlabRecord::Learned);
+                copies.map_or(Ok(()), |copies| self.apply(&[copies], clock::monotonic_ns(), observer))
             }
             Err(error) => {
                 self.run.unknown.push((MEMCGS_UNKNOWN.to_owned(), format!("{error:#}")));
@@ -168,7 +172,7 @@ impl SlabWatcher {
             }
             None => self.count(observer)?,
         }
-        self.look_at_memcgs(observer)?;
+        self.look_at_memcgs(true, observer)?;
         let owners = self.owners.as_mut().filter(|_| self.with_owners);
         match owners.map(|walk| walk.owners(&self.ledger)).transpose() {
             Ok(owners) => self.run.owners = owners.unwrap_or_default(),

@@ -44,17 +44,23 @@ struct Seen {
 
 impl Survey {
     pub fn take(walk: &mut Walk, controller: &Controller) -> Result<Self, WalkError> {
-        let mut survey = Self::look(walk, controller)?;
+        let mut survey = Self::once(walk, controller)?;
         while survey.agrees == Some(false) && survey.walks <= AGAIN {
             thread::sleep(PAUSE);
-            let next = Self::look(walk, controller)?;
+            // Counting can take as long as the walk: these are the counts before the next one.
+            let next = Self::look(walk, controller, survey.counted)?;
             survey = next.after(&survey, controller.version);
         }
         Ok(survey)
     }
 
-    fn look(walk: &mut Walk, controller: &Controller) -> Result<Self, WalkError> {
+    /// One walk, whether or not it agrees.
+    pub fn once(walk: &mut Walk, controller: &Controller) -> Result<Self, WalkError> {
         let before = KernelCounts::now(controller);
+        Self::look(walk, controller, before)
+    }
+
+    fn look(walk: &mut Walk, controller: &Controller, before: KernelCounts) -> Result<Self, WalkError> {
         let snapshot = take_walk(walk)?;
         let counted = KernelCounts::now(controller);
         let seen = Seen::of(&snapshot, walk.outlives_cgroups());

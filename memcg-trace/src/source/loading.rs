@@ -1,6 +1,6 @@
 //! The object with the hooks on memcgs, loaded and configured for this kernel.
 
-use aya::{Ebpf, EbpfLoader, maps::Array};
+use aya::{Ebpf, maps::Array};
 use memcg_trace_common::{ABI, Config, DentryLayout, Layout};
 
 use super::LiveError;
@@ -56,9 +56,7 @@ pub(super) fn load(options: &Options) -> Result<Ebpf, LiveError> {
         KernelKind { callbacks: Callbacks::Cgroup, blind: true } => THREADS_MAX,
         _ => 1,
     };
-    let loader = |object| {
-        EbpfLoader::new().map_max_entries("MEMCGS", cgroups).map_max_entries("ASKED", threads).load(object)
-    };
+    let loader = |object| objects::load(object, &[("MEMCGS", cgroups), ("ASKED", threads)]);
     let mut ebpf = if log::log_enabled!(target: "memcg_trace_ebpf", log::Level::Debug) {
         loader(objects::HOOKS_LOG).or_else(|error| {
             log::warn!("no log lines from the hooks: {error}");

@@ -104,8 +104,10 @@ pub struct WalkCounts {
     pub dying: u64,
     /// Number of dying ones that hold their ID.
     pub ids_held: Option<u64>,
-    /// Pages charged to the dying ones.
+    /// Pages charged to the dying ones, by their counters.
     pub charged_pages: Option<u64>,
+    /// The most that the dying ones can hold by their references, bytes: since 7.1 their counters are stale.
+    pub held_bytes_max: Option<u64>,
     /// Dying memcgs of the whole machine that are not in the ledger, where their owner is unknown.
     pub strangers: u64,
 }

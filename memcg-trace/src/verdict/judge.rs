@@ -45,6 +45,7 @@ pub struct Judgement {
     pub stayed: Option<u64>,
     pub ids_held: Option<u64>,
     pub charged_pages: Option<u64>,
+    pub held_bytes_max: Option<u64>,
     /// Number of additional slab caches; `None`: not counted.
     pub slab_caches: Option<u64>,
     /// What refers to the memcgs of a leak, most references first; `None`: not looked for.
@@ -79,6 +80,7 @@ pub fn judge(evidence: &Evidence, late_after: Duration) -> Judgement {
         stayed: Some(stayed),
         ids_held: ids_held(removed),
         charged_pages: removed.counted.walk.and_then(|walk| walk.charged_pages),
+        held_bytes_max: removed.counted.walk.and_then(|walk| walk.held_bytes_max),
         slab_caches: None,
         pinned_by: None,
         pins_as_expected: None,
@@ -194,6 +196,7 @@ impl Judgement {
             stayed: None,
             ids_held: None,
             charged_pages: None,
+            held_bytes_max: None,
             slab_caches: None,
             pinned_by: None,
             pins_as_expected: None,

@@ -5,20 +5,25 @@
 //     echo 5 > /sys/module/leaky/parameters/grow     makes 5 caches and keeps them
 //     echo 1 > /sys/module/leaky/parameters/lose     makes a cache and destroys it with an object left in it
 //     echo 9 > /sys/module/leaky/parameters/churn    makes and destroys a cache 9 times
-//     echo 1 > /sys/module/leaky/parameters/orphan   its exit function will not destroy what grow made
+//     echo 1 > /sys/module/leaky/parameters/behalf   has the kernel make a cache on its behalf, bio-SIZE, and keeps it
+//     echo 1 > /sys/module/leaky/parameters/orphan   its exit function will not destroy what grow and behalf made
 //
 // Its caches have a constructor: such are never merged.
 
+#include <linux/bio.h>
 #include <linux/kernel.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 
 #define LEAKY_MAX 256
 #define LEAKY_SIZE 200
+/* No biosets of others ask for as much: one that did would share its cache. */
+#define LEAKY_FRONT_PAD 1000
 
 static struct kmem_cache *grown[LEAKY_MAX];
 static unsigned int grown_count;
 static unsigned int lost_count;
+static struct bio_set bioset;
 static bool orphan;
 module_param(orphan, bool, 0600);
 
@@ -72,12 +77,21 @@ static noinline int leaky_churn(const char *value, const struct kernel_param *pa
 	return error;
 }
 
+static noinline int leaky_behalf(const char *value, const struct kernel_param *param)
+{
+	if (bioset_initialized(&bioset))
+		return -EBUSY;
+	return bioset_init(&bioset, 1, LEAKY_FRONT_PAD, 0);
+}
+
 static const struct kernel_param_ops grow_ops = { .set = leaky_grow };
 static const struct kernel_param_ops lose_ops = { .set = leaky_lose };
 static const struct kernel_param_ops churn_ops = { .set = leaky_churn };
+static const struct kernel_param_ops behalf_ops = { .set = leaky_behalf };
 module_param_cb(grow, &grow_ops, NULL, 0200);
 module_param_cb(lose, &lose_ops, NULL, 0200);
 module_param_cb(churn, &churn_ops, NULL, 0200);
+module_param_cb(behalf, &behalf_ops, NULL, 0200);
 
 static int __init leaky_init(void)
 {
@@ -86,8 +100,12 @@ static int __init leaky_init(void)
 
 static void __exit leaky_exit(void)
 {
-	while (!orphan && grown_count)
+	if (orphan)
+		return;
+	while (grown_count)
 		kmem_cache_destroy(grown[--grown_count]);
+	if (bioset_initialized(&bioset))
+		bioset_exit(&bioset);
 }
 
 module_init(leaky_init);

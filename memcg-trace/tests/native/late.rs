@@ -17,10 +17,13 @@ use crate::support::{cgroup::Cgroup, machine, node::Driver, node::Node, tracer::
 
 /// More take longer, and show no more.
 const CONTAINERS: usize = 20;
+/// Environment variable for their number: more for acceptance tests.
+const NUMBER: &str = "MEMCG_TRACE_CONTAINERS";
 
-/// Runs containers one after the other, and gives the names that are known of them when they go.
-fn names_of(tracer: &mut Tracer, parent: &str, run: impl Fn(&str)) -> Vec<String> {
-    let names = || (0..CONTAINERS).map(|number| format!("late-{}-{number}", process::id()));
+/// Runs containers one after the other, and gives those that are not known by name when they go.
+fn unnamed_of(tracer: &mut Tracer, parent: &str, run: impl Fn(&str)) -> Vec<String> {
+    let number = std::env::var(NUMBER).map_or(CONTAINERS, |number| number.parse().expect(NUMBER));
+    let names = || (0..number).map(|number| format!("late-{}-{number}", process::id()));
     names().for_each(|name| run(&name));
     names()
         .filter(|name| {
@@ -40,10 +43,10 @@ fn containers_that_live_for_a_moment_have_names() {
     let containerd = node.containerd(Driver::Cgroupfs);
     let mut tracer = Tracer::start(&["--host-root", node.root()]);
     let unnamed =
-        names_of(&mut tracer, &of_runc, |name| node.run_runc_shortly(name, &format!("{of_runc}/{name}")));
-    assert_eq!(unnamed, [""; 0], "of {CONTAINERS} containers of runc");
-    let unnamed = names_of(&mut tracer, &of_ctr, |name| containerd.run_shortly(name));
-    assert_eq!(unnamed, [""; 0], "of {CONTAINERS} containers of containerd");
+        unnamed_of(&mut tracer, &of_runc, |name| node.run_runc_shortly(name, &format!("{of_runc}/{name}")));
+    assert_eq!(unnamed, [""; 0], "containers of runc");
+    let unnamed = unnamed_of(&mut tracer, &of_ctr, |name| containerd.run_shortly(name));
+    assert_eq!(unnamed, [""; 0], "containers of containerd");
     tracer.stop();
 }
 

@@ -15,3 +15,4 @@ mod scan;
 mod slab;
 mod tenants;
 mod verify;
+mod whois;

@@ -4,10 +4,12 @@ use std::{collections::BTreeSet, fs};
 
 use crate::support::{
     cgroup::{Version, hierarchy},
+    eventually,
     file::File,
     machine,
     process::{command, run},
-    verify::Verified,
+    sandbox,
+    verify::{Left, Verified},
 };
 
 /// What every kernel does: scenario, verdict, what it was gone after, and whether the memcg ID was held.
@@ -93,4 +95,21 @@ fn what_cannot_run_here_says_so() {
             .flatten()
             .all(|entry| { !entry.file_name().to_string_lossy().starts_with("memcg-trace-verify-") })
     );
+}
+
+/// As in a container: zram devices can be made, but not be set up nor removed.
+#[test]
+fn swap_where_sys_is_read_only() {
+    let _machine = machine();
+    let before = Left::now();
+    let mut command = command();
+    command.args(["verify", "-o", "json", "--cgroups", "2", "--settle", "1s", "--yes", "swap"]);
+    sandbox::read_only(&mut command, c"/sys");
+    let verified = Verified::of(&mut command);
+    assert_eq!(verified.table(), [("swap", "leak", Some("pin_removed"), true)], "{:?}", verified.verdicts);
+    // A loop device is freed behind the last close.
+    eventually("what verify made to be gone", || {
+        let now = Left::now();
+        if now == before { Ok(()) } else { Err(format!("{now:#?}, before {before:#?}")) }
+    });
 }

@@ -57,6 +57,11 @@ pub fn machine() -> Machine {
     Machine { _bystander: bystander::new(), _turn: turn }
 }
 
+/// Whether this is an emulated machine of `cargo xtask test`, which names the kernel.
+pub fn is_vm() -> bool {
+    std::env::var_os("MEMCG_TRACE_KERNEL").is_some()
+}
+
 /// Runs the programs that tests run inside cgroups: otherwise their pages and those of libraries would be charged to
 /// the memcg that first read them, and pin it. Repeated for each test, as some drop the page cache.
 fn cache_programs() {

@@ -22,7 +22,7 @@ pub fn dying_memcgs(cgroup: &Cgroup) -> Option<u64> {
 }
 
 /// Dying cgroups as /proc/cgroups tells. On v2 each row counts the whole hierarchy, and the memory controller's is gone
-/// since 7.2.
+/// since 6.12 (af000ce85293).
 pub fn dying_by_proc() -> u64 {
     let (version, mount) = hierarchy();
     surplus(if version == Version::V1 { "memory" } else { "pids" }, &mount)

@@ -39,6 +39,22 @@ pub fn without_mounts(command: &mut Command, places: &'static [&'static CStr]) {
     unsafe { command.pre_exec(enter) };
 }
 
+/// Makes this mount read-only for the command, as /sys is in a container; mounts below stay as they are.
+pub fn read_only(command: &mut Command, mount: &'static CStr) {
+    let enter = move || {
+        // SAFETY: C strings, and null pointers where the call takes none.
+        unsafe {
+            done(libc::unshare(libc::CLONE_NEWNS))?;
+            let private = libc::MS_REC | libc::MS_PRIVATE;
+            done(libc::mount(ptr::null(), c"/".as_ptr(), ptr::null(), private, ptr::null()))?;
+            let flags = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY;
+            done(libc::mount(ptr::null(), mount.as_ptr(), ptr::null(), flags, ptr::null()))
+        }
+    };
+    // SAFETY: after the fork it makes system calls only.
+    unsafe { command.pre_exec(enter) };
+}
+
 fn done(result: libc::c_int) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

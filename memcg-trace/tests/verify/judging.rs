@@ -190,7 +190,7 @@ proptest! {
         let mut evidence = evidence(ScenarioName::Churn, None, &[0]);
         let reading = &mut readings(&mut evidence)[0];
         reading.ledger = family;
-        let walk = WalkCounts { live: walked[0], removed: walked[1], dying: walked[2], ids_held: None, charged_pages: None, strangers: 0 };
+        let walk = WalkCounts { live: walked[0], removed: walked[1], dying: walked[2], ids_held: None, charged_pages: None, held_bytes_max: None, strangers: 0 };
         reading.counted =
             Counted { dying_cgroups: cgroups, dying_memcgs: memcgs, dying_anywhere: None, walk: Some(walk) };
         if let Played::Done { memcgs, .. } = &mut evidence.played {

@@ -41,6 +41,7 @@ fn reading(moment: Moment, memcgs: u64, dying: u64, held: u64) -> Reading {
                 dying,
                 ids_held: Some(held),
                 charged_pages: Some(17 * dying),
+                held_bytes_max: Some(17 * 4096 * dying),
                 ..WalkCounts::default()
             }),
         },

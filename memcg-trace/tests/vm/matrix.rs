@@ -27,13 +27,13 @@ fn clean_churn() {
     let _machine = vm();
     let home = Cgroup::home("churn");
     let tracer = start(Fate::Freed);
-    for round in 0..200 {
+    for round in 0..50 {
         let cgroup = home.child(round.to_string());
         cgroup.run_something();
         cgroup.remove();
     }
     oracle::expect_dying(0);
-    tracer.stop().assert_all_freed(200);
+    tracer.stop().assert_all_freed(50);
 }
 
 #[test]

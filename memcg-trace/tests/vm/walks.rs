@@ -176,7 +176,7 @@ fn walks_while_cgroups_come_and_go() {
     let steady = oracle::memcgs();
     let mut rounds = 0;
     thread::scope(|scope| {
-        let storm = scope.spawn(|| storm(&home, 2, 5000));
+        let storm = scope.spawn(|| storm(&home, 2, 1000));
         while !storm.is_finished() {
             for walk in &mut walks {
                 let snapshot = take_walk(walk).expect("a walk");
@@ -226,14 +226,15 @@ fn killed_and_started_again() {
 /// The tracer sleeps through a storm in which zombies are made: a walk makes good for what it lost.
 #[test]
 fn zombies_of_a_storm_that_was_lost() {
-    const ZOMBIES: usize = 100;
+    const ZOMBIES: usize = 30;
 
     let _machine = vm();
     let home = Cgroup::home("lost-storm");
     expect_dying(0);
     let mut tracer = Tracer::start(&["--perf-pages", "1", "--grace", "1s"]);
     tracer.signal(Signal::SIGSTOP);
-    storm(&home, 2, 5000);
+    // Overflows buffers of a page.
+    storm(&home, 2, 500);
     let tasks: Vec<_> = (0..ZOMBIES)
         .map(|number| {
             let cgroup = home.child(format!("zombie-{number}"));
@@ -242,7 +243,7 @@ fn zombies_of_a_storm_that_was_lost() {
             (cgroup.path().to_owned(), task)
         })
         .collect();
-    storm(&home, 2, 5000);
+    storm(&home, 2, 500);
     expect_dying(ZOMBIES as u64);
     tracer.signal(Signal::SIGCONT);
     // A loss shows in the events that come after it.

@@ -16,7 +16,6 @@ use crate::{
             attach::AttachError,
             css_callbacks::Callbacks,
             plan::{KernelKind, Planned},
-            traceable,
         },
         layout::{
             self, LayoutError,
@@ -114,7 +113,7 @@ impl Abilities {
         self.add(AbilityId::Btf, Answer::of(&resolved, |_| file.to_string()));
         self.blind = matches!(resolved, Err(LayoutError::NoBtf));
         let provable = match (resolved, self.controller.clone(), refused()) {
-            (Err(_), ..) => Err("there is no type information"),
+            (Err(_), ..) => Err("there is no BTF"),
             (_, None, _) => Err("there is no memory controller to prove it on"),
             (_, _, Some(refused)) => Err(refused),
             (Ok(resolved), Some(controller), None) => Ok((resolved, controller)),
@@ -182,7 +181,7 @@ impl Abilities {
     }
 
     /// Without a usable layout, hooks can still be attached, but see nothing. Without any layout, kprobes are used
-    /// anyway; the self-test does not know which events to expect then, or on 3.10.
+    /// anyway; the self-test does not know which events to expect then.
     fn hooks(&mut self, kernel: Option<&Kernel>) {
         let unproven = || Options {
             layout: Layout::UNKNOWN,
@@ -199,8 +198,7 @@ impl Abilities {
             self.trial(backend, trial);
             if works && (kernel.is_some() || self.blind && backend == Backend::Kprobe) {
                 self.backend = self.backend.or(Some(backend));
-                let usual = |kernel: &Kernel| kernel.callbacks == Callbacks::Css;
-                self.options = kernel.filter(|kernel| usual(kernel)).map(|_| options);
+                self.options = kernel.map(|_| options);
             }
         }
     }
@@ -223,7 +221,7 @@ impl Abilities {
         };
         self.add(id, answer);
         for (planned, error) in trial.hooks {
-            self.add(AbilityId::Hook(backend, planned), attached(backend, planned, error.as_ref()));
+            self.add(AbilityId::Hook(backend, planned), attached(backend, planned, error));
         }
     }
 
@@ -293,18 +291,17 @@ fn settings() -> Answer {
 }
 
 /// Result of attaching; for a refused function, with the explanation from the kernel's lists.
-fn attached(backend: Backend, planned: &Planned, error: Option<&AttachError>) -> Answer {
+fn attached(backend: Backend, planned: &Planned, error: Option<AttachError>) -> Answer {
     let Some(error) = error else { return Answer::yes("attached and detached") };
-    let why = match backend {
-        Backend::Kprobe => traceable::why_not(planned.target),
-        Backend::Tracepoint => None,
+    let error = match backend {
+        Backend::Kprobe => error.explained(),
+        Backend::Tracepoint => error,
     };
-    let why = why.map(|why| format!("; {why}")).unwrap_or_default();
     let (without, next) = match planned.optional {
         Some(unknown) => {
             (format!(", so it is not known: {unknown}"), "none needed: the rest is traced".to_owned())
         }
         None => (String::new(), format!("the {backend} backend does not work without; use the other one")),
     };
-    Answer::No { reason: format!("{error}{why}{without}"), next }
+    Answer::No { reason: format!("{error}{without}"), next }
 }

@@ -13,7 +13,10 @@ use std::{
 use anyhow::Result;
 
 use self::{abilities::Abilities, self_test::SelfTest};
-use super::args::{BtfArg, Format, OutputArgs};
+use super::{
+    args::{BtfArg, Format, OutputArgs},
+    progress::Progress,
+};
 use crate::{
     diagnosis::{Limits, diagnose},
     exit::Exit,
@@ -71,6 +74,7 @@ Examples:
 impl Args {
     /// Probes, examines, judges and prints.
     pub fn run(self) -> Result<Exit> {
+        let progress = Progress::start("examining this node".to_owned());
         let mut abilities = Abilities::find(self.btf.file());
         let test =
             self.self_test.then(|| SelfTest::run(abilities.options.as_ref(), abilities.controller.as_ref()));
@@ -101,6 +105,7 @@ impl Args {
             &abilities.answers,
             node.as_ref().zip(diagnosis.as_ref()),
         );
+        drop(progress);
         self.print(&view)?;
         Ok(match view.verdict {
             NodeVerdict::Healthy => Exit::Done,

@@ -1,4 +1,4 @@
-//! Examines the node twice.
+//! Examines the node, twice where that tells more.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -20,7 +20,7 @@ use crate::{
         },
         page_bytes,
         pins::{LookOptions, Pins},
-        walk::Walk,
+        walk::{Walk, WalkError},
     },
     record::{CacheCopies, Version},
     report::view::MemcgView,
@@ -42,6 +42,9 @@ struct NodeLook {
     slab_caches: Option<u64>,
 }
 
+/// [`Survey::once`] or [`Survey::take`].
+type TakeSurvey = fn(&mut Walk, &Controller) -> Result<Survey, WalkError>;
+
 /// What finds out what pins memcgs.
 pub struct PinSources<'a> {
     pub caches: Option<&'a mut Caches>,
@@ -51,7 +54,7 @@ pub struct PinSources<'a> {
 /// How long doctor looks for what pins memcgs: on a very sick node there are millions of references.
 const LOOKING: Duration = Duration::from_secs(5);
 
-/// Two examinations, `watch` apart.
+/// Two examinations, `watch` apart; one where nothing is dying, unless a trend is asked for.
 pub fn examine(
     controller: &Controller,
     walk: &mut Option<Walk>,
@@ -60,9 +63,15 @@ pub fn examine(
     watch: Duration,
 ) -> Node {
     let start = Instant::now();
-    let first = NodeLook::take(controller, walk);
+    // The walk of the last examination is the one that is compared with the kernel's counts until they agree.
+    let first = NodeLook::take(controller, walk, Survey::once);
+    if watch < TREND && first.is_calm() {
+        let by_controller = first.by_controller.clone();
+        let memcgs = Memcgs { staying: Some(0), ..first.memcgs };
+        return node(controller, release, memcgs, by_controller, first.slab_caches, None);
+    }
     thread::sleep(watch);
-    let second = NodeLook::take(controller, walk);
+    let second = NodeLook::take(controller, walk, Survey::take);
     let span = start.elapsed();
     let trend = (span >= TREND).then(|| {
         let grown =
@@ -74,27 +83,41 @@ pub fn examine(
             slab_caches: grown(|look| look.slab_caches),
         }
     });
+    let by_controller = lesser(&first.by_controller, &second.by_controller);
+    let slab_caches = second.slab_caches;
+    node(controller, release, second.after(&first, means), by_controller, slab_caches, trend)
+}
+
+/// What was found, with what does not change from look to look.
+fn node(
+    controller: &Controller,
+    release: &str,
+    memcgs: Memcgs,
+    dying_by_controller: BTreeMap<String, u64>,
+    slab_caches: Option<u64>,
+    trend: Option<Trend>,
+) -> Node {
     let parameters = boot::parameters();
     Node {
         release: release.to_owned(),
         version: Some(controller.version),
         memory_bytes: boot::memory_bytes(),
-        dying_by_controller: lesser(&first.by_controller, &second.by_controller),
-        slab_caches: second.slab_caches,
+        dying_by_controller,
+        slab_caches,
         kmem: kmem::kmem(&parameters, controller, |path| container_of_path(path).is_some()),
         trend,
-        memcgs: second.after(&first, means),
+        memcgs,
         mkdir_errno: None,
         hooks_fired: None,
     }
 }
 
 impl NodeLook {
-    fn take(controller: &Controller, walk: &mut Option<Walk>) -> Self {
+    fn take(controller: &Controller, walk: &mut Option<Walk>, survey: TakeSurvey) -> Self {
         // Reading this file makes the kernel flush its per-CPU counters.
         let _ = fs::read(controller.mount.join("memory.stat"));
         let surveyed = match walk {
-            Some(walk) => Survey::take(walk, controller).map_err(|error| error.to_string()),
+            Some(walk) => survey(walk, controller).map_err(|error| error.to_string()),
             None => Err("neither way to walk works here".to_owned()),
         };
         let (survey, memcgs) = match surveyed {
@@ -106,6 +129,13 @@ impl NodeLook {
         };
         let dying = survey.as_ref().map(|survey| survey.snapshot.dying().filter_map(Key::of).collect());
         Self { memcgs, dying, survey, by_controller: dying_by_controller(), slab_caches: slab_caches() }
+    }
+
+    /// Whether nothing is dying, by a walk that agrees with the kernel's counts, and by these: then nothing stays.
+    fn is_calm(&self) -> bool {
+        self.dying.as_ref().is_some_and(HashSet::is_empty)
+            && self.memcgs.agrees == Some(true)
+            && self.by_controller.values().all(|dying| *dying == 0)
     }
 
     /// The memcgs, with those that have been dying since `earlier`.

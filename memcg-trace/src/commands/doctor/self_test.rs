@@ -15,7 +15,7 @@ use nix::{
 
 use crate::{
     event::Event,
-    kernel::{ability::Answer, cgroupfs::hierarchy::Controller},
+    kernel::{ability::Answer, cgroupfs::hierarchy::Controller, hooks::css_callbacks::Callbacks},
     record::{Backend, Merge, Record, Version},
     source::{Live, Options},
 };
@@ -34,6 +34,17 @@ const KPROBES: &[Hook] = &[
     Hook::CssOffline,
     Hook::CssReleased,
     Hook::CssFree,
+];
+/// Where callbacks take cgroups (3.10), css_free is not the end.
+const KPROBES_BY_CGROUP: &[Hook] = &[
+    Hook::CssAllocEnter,
+    Hook::CssAlloc,
+    Hook::CssOnline,
+    Hook::CgroupRmdir,
+    Hook::CssOfflineEnter,
+    Hook::CssOffline,
+    Hook::CssPut,
+    Hook::MemcgFree,
 ];
 const TRACEPOINTS: &[Hook] = &[Hook::CgroupMkdir, Hook::CgroupRmdir, Hook::CgroupRelease];
 
@@ -64,7 +75,7 @@ impl SelfTest {
         let name = format!("memcg-trace-doctor-{}", process::id());
         let directory = controller.mount.join(&name);
         match live_and_die(&directory) {
-            Ok(()) => watch(&mut live, name.as_bytes()),
+            Ok(()) => watch(&mut live, options.kind.callbacks, name.as_bytes()),
             Err(error) => Self::lifeless(&directory, error),
         }
     }
@@ -114,11 +125,8 @@ fn live_and_die(path: &Path) -> Result<(), LifeError> {
 }
 
 /// Collects the events of the cgroup until its memcg is freed.
-fn watch(live: &mut Live, name: &[u8]) -> SelfTest {
-    let expected = match live.backend() {
-        Backend::Kprobe => KPROBES,
-        Backend::Tracepoint => TRACEPOINTS,
-    };
+fn watch(live: &mut Live, callbacks: Callbacks, name: &[u8]) -> SelfTest {
+    let expected = expected(live.backend(), callbacks);
     let absent: Vec<Hook> = expected.iter().copied().filter(|hook| !live.attached(*hook)).collect();
     let (mut merge, mut events) = (Merge::new(), Vec::new());
     let start = Instant::now();
@@ -146,6 +154,15 @@ fn watch(live: &mut Live, name: &[u8]) -> SelfTest {
     SelfTest { answer: Answer::No { reason, next }, errno: None, fired: Some(false) }
 }
 
+/// The hooks of a cgroup's life on such a kernel, in order.
+fn expected(backend: Backend, callbacks: Callbacks) -> &'static [Hook] {
+    match (backend, callbacks) {
+        (Backend::Kprobe, Callbacks::Css) => KPROBES,
+        (Backend::Kprobe, Callbacks::Cgroup) => KPROBES_BY_CGROUP,
+        (Backend::Tracepoint, _) => TRACEPOINTS,
+    }
+}
+
 /// Hooks that fired for the memcg of the cgroup with this name, in order.
 fn fired(events: &[Event], name: &[u8]) -> Vec<Hook> {
     let Some(born) = events.iter().position(|event| event.name() == Some(name)) else { return Vec::new() };
@@ -156,6 +173,51 @@ fn fired(events: &[Event], name: &[u8]) -> Vec<Hook> {
         before.iter().rfind(|event| event.hook() == Hook::CssAlloc && css.is_some() && event.css() == css);
     // The entry emits no event, but the return has the parent from it.
     let enter = alloc.filter(|event| event.parent_css().is_some()).map(|_| Hook::CssAllocEnter);
-    let named = after.iter().filter(|event| event.name() == Some(name));
+    // __mem_cgroup_free comes when the cgroup, and with it the name, is gone.
+    let is_end = |event: &&Event| event.hook() == Hook::MemcgFree && css.is_some() && event.css() == css;
+    let end = after.iter().position(|event| is_end(&event));
+    let named = after[..end.map_or(after.len(), |end| end + 1)]
+        .iter()
+        .filter(|event| event.name() == Some(name) || is_end(event));
     enter.into_iter().chain(alloc.into_iter().chain(named).map(Event::hook)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use memcg_trace_common::{EventHeader, Field};
+    use zerocopy::FromZeros as _;
+
+    use super::*;
+
+    fn event(hook: Hook, css: u64, name: &str, parent: u64) -> Event {
+        let mut header = EventHeader::new_zeroed();
+        header.hook = hook as u16;
+        header.known = Field::CSS
+            | if name.is_empty() { 0 } else { Field::NAME }
+            | if parent == 0 { 0 } else { Field::PARENT };
+        (header.css, header.parent_css) = (css, parent);
+        Event::new(header, name.as_bytes()).expect("an event")
+    }
+
+    #[test]
+    fn a_life_where_callbacks_take_cgroups() {
+        let ours = |hook| event(hook, 7, "ours", 0);
+        let events = [
+            event(Hook::MemcgFree, 7, "", 0),
+            event(Hook::CssAlloc, 7, "", 1),
+            ours(Hook::CssOnline),
+            event(Hook::CssOnline, 8, "other", 0),
+            ours(Hook::CgroupRmdir),
+            ours(Hook::CssOfflineEnter),
+            ours(Hook::CssOffline),
+            ours(Hook::CssPut),
+            event(Hook::MemcgFree, 8, "", 0),
+            event(Hook::MemcgFree, 7, "", 0),
+            // The address is used again.
+            event(Hook::MemcgFree, 7, "", 0),
+        ];
+        assert_eq!(fired(&events, b"ours"), expected(Backend::Kprobe, Callbacks::Cgroup));
+        let held: Vec<Hook> = fired(&events[..9], b"ours");
+        assert_eq!(held.last(), Some(&Hook::CssPut), "css_free alone is not the end: {held:?}");
+    }
 }

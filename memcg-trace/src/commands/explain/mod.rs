@@ -1,6 +1,5 @@
 //! `memcg-trace explain`: what pins dying memcgs, and what frees them.
 
-pub(super) mod progress;
 mod target;
 
 use std::{
@@ -11,8 +10,11 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use self::{progress::Progress, target::Target};
-use super::args::{BtfArg, Format, NamesArgs, OutputArgs};
+use self::target::Target;
+use super::{
+    args::{BtfArg, Format, NamesArgs, OutputArgs},
+    progress::Progress,
+};
 use crate::{
     attribution::Names,
     cause,

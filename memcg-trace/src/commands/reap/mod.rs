@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 use self::cache::drop_cache;
 use super::{
     args::{BtfArg, Format, OutputArgs},
-    explain::progress::Progress,
+    progress::Progress,
 };
 use crate::{
     cause::{self, Behind, Explanation, File, FileKind, Folios, Pinned, Thing, path_of, pin_totals},

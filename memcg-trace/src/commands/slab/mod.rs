@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::args::{BtfArg, Format, OutputArgs};
+use super::args::{BtfArg, Format, OutputArgs, RowsArg};
 use crate::{
     exit::Exit,
     kernel::{clock, hooks::slab_plan, privileges, slab::listing},
@@ -62,9 +62,8 @@ pub struct Args {
     #[command(flatten)]
     pub btf: BtfArg,
 
-    /// Show all rows also on a terminal, where lists end after 20; a pipe always gets all
-    #[arg(long)]
-    pub all_rows: bool,
+    #[command(flatten)]
+    pub rows: RowsArg,
 
     #[command(flatten)]
     pub output: OutputArgs,
@@ -125,8 +124,8 @@ impl Args {
         run.unknown.push(("who created them".to_owned(), "it takes --watch".to_owned()));
         ledger.apply(&SlabRecord::Walk(listing), &mut Vec::new());
         let mut look = |walk: &mut OwnerWalk| {
-            let dead = walk.dead()?.map(SlabRecord::Learned);
-            dead.iter().for_each(|record| ledger.apply(record, &mut Vec::new()));
+            let copies = walk.dead(true)?.copies.map(SlabRecord::Learned);
+            copies.iter().for_each(|record| ledger.apply(record, &mut Vec::new()));
             walk.owners(&ledger)
         };
         match memcgs.and_then(|walk| walk.map(|mut walk| look(&mut walk)).transpose()) {
@@ -142,7 +141,7 @@ impl Args {
     }
 
     fn page(&self) -> Page {
-        self.output.page().all_rows(self.all_rows || self.top.is_some())
+        self.rows.page(&self.output, self.top)
     }
 
     /// Prints the list or the groups, and the summary.

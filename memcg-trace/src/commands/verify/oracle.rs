@@ -10,9 +10,11 @@ use crate::{
     kernel::{
         Kernel,
         cgroupfs::{cgroup::Cgroup, cgroup_stat},
+        page_bytes,
         walk::Walk,
     },
     record::{Snapshot, Version},
+    report::view::held_bytes_max,
     source::take_walk,
     tracker::Id,
     verdict::{Counted, WalkCounts},
@@ -70,7 +72,9 @@ impl Oracle for KernelOracle<'_> {
 /// Memcgs that a walk found below each of the cgroups. `orphans`: parents of dying memcgs from the ledger, where the
 /// walk does not see them.
 fn walked(snapshot: &Snapshot, parents: &[&Cgroup], orphans: Option<&Dying>) -> Vec<WalkCounts> {
-    let start = WalkCounts { ids_held: Some(0), charged_pages: Some(0), ..WalkCounts::default() };
+    let zero = Some(0);
+    let start =
+        WalkCounts { ids_held: zero, charged_pages: zero, held_bytes_max: zero, ..WalkCounts::default() };
     let mut walked = vec![start; parents.len()];
     let by_id: HashMap<u64, usize> = parents.iter().map(|parent| parent.id()).zip(0..).collect();
     let by_key: HashMap<Key, &Event> =
@@ -101,7 +105,7 @@ fn parent_of(event: &Event) -> Option<Key> {
     Some(Key { css: event.parent_css()?, serial: event.parent_serial().unwrap_or(0) })
 }
 
-/// Counters include descendants: only the topmost memcgs add to the charges.
+/// Counters include descendants: only the topmost memcgs add to the charges. References are of each alone.
 fn add(event: &Event, topmost: bool, walked: &mut WalkCounts) {
     let flags = event.css_flags().unwrap_or(CssFlag::ONLINE);
     match (flags & CssFlag::ONLINE != 0, flags & CssFlag::DYING != 0) {
@@ -115,6 +119,10 @@ fn add(event: &Event, topmost: bool, walked: &mut WalkCounts) {
                 Id::Unknown => None,
             };
             walked.ids_held = walked.ids_held.zip(held).map(|(sum, held)| sum + held);
+            let held = event.css_refs().zip(event.charged_pages());
+            let held = held.map(|(refs, charged)| held_bytes_max(refs, charged, page_bytes() as u64));
+            walked.held_bytes_max =
+                walked.held_bytes_max.zip(held).map(|(sum, held)| sum.saturating_add(held));
             if topmost {
                 let pages = walked.charged_pages.zip(event.charged_pages());
                 walked.charged_pages = pages.map(|(sum, pages)| sum + pages);
@@ -122,5 +130,48 @@ fn add(event: &Event, topmost: bool, walked: &mut WalkCounts) {
         }
         // Being created.
         (false, false) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use memcg_trace_common::{EventHeader, Field, Hook};
+    use zerocopy::FromZeros as _;
+
+    use super::*;
+
+    /// A dying memcg of a walk.
+    fn dying(css_refs: u64, charged_pages: u64) -> Event {
+        let mut header = EventHeader::new_zeroed();
+        header.hook = Hook::Walk as u16;
+        header.known = Field::CSS | Field::CSS_FLAGS | Field::CSS_REFS | Field::CHARGED;
+        (header.css_flags, header.css_refs, header.charged_pages) = (CssFlag::DYING, css_refs, charged_pages);
+        Event::new(header, b"").expect("an event")
+    }
+
+    #[test]
+    fn what_counters_say_and_what_is_held() {
+        let page = page_bytes() as u64;
+        let folio = page.max(2 << 20);
+        let start = WalkCounts { charged_pages: Some(0), held_bytes_max: Some(0), ..WalkCounts::default() };
+        /// References, charged pages and whether it is topmost, for each memcg; then charged in all, and held.
+        type Row<'a> = (&'a [(u64, u64, bool)], u64, u64);
+        let table: &[Row<'_>] = &[
+            (&[(1, 100 << 10, true)], 100 << 10, folio),
+            (&[(51_200, 51_200, true), (1, 1, true)], 51_201, 51_201 * page),
+            // Each reference is one of a folio; those below count for themselves.
+            (&[(1, 100 << 10, true), (2, 90 << 10, false)], 100 << 10, 3 * folio),
+        ];
+        for (memcgs, charged, held) in table {
+            let mut walked = start;
+            for (refs, charged, topmost) in *memcgs {
+                add(&dying(*refs, *charged), *topmost, &mut walked);
+            }
+            assert_eq!(
+                (walked.charged_pages, walked.held_bytes_max),
+                (Some(*charged), Some(*held)),
+                "{memcgs:?}"
+            );
+        }
     }
 }

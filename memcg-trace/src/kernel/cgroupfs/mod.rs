@@ -5,3 +5,4 @@ pub mod cgroup_stat;
 pub mod hierarchy;
 pub mod kmem;
 pub mod mounts;
+pub mod namespace;

@@ -13,6 +13,7 @@ use thiserror::Error;
 use super::{
     kprobe_events, missed_firings,
     plan::{KernelKind, Planned, plan},
+    traceable,
 };
 use crate::{
     kernel::{ability::Lack, layout::LayoutError},
@@ -44,6 +45,20 @@ impl Lack for AttachError {
                 format!("switch them on: echo 1 > {}", KPROBES_ENABLED)
             }
             Self::Refused { .. } => "see the other hooks; the backend only requires some of them".to_owned(),
+        }
+    }
+}
+
+impl AttachError {
+    /// With the reason that the kernel's lists of functions give, where the errno names another: before 4.17 a function that
+    /// does not exist is ENOENT of the file kprobe_events.
+    pub fn explained(self) -> Self {
+        match self {
+            Self::Refused { target, reason } => {
+                let newest = target.split('|').next().unwrap_or(target);
+                Self::Refused { target, reason: traceable::why_not(newest).unwrap_or(reason) }
+            }
+            other => other,
         }
     }
 }
@@ -106,7 +121,7 @@ fn collect<H: 'static>(
     for (planned, result) in each {
         match (result, planned.optional) {
             (Ok(hook), _) => attached.hooks.push(hook),
-            (Err(error), Some(unknown)) => attached.absent.push((unknown, error)),
+            (Err(error), Some(unknown)) => attached.absent.push((unknown, error.explained())),
             (Err(error), None) => return Err(error),
         }
     }

@@ -1,6 +1,8 @@
 //! The eBPF objects, embedded by the build.
 
-use aya::{EbpfError, include_bytes_aligned, maps::MapError, programs::ProgramError};
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use aya::{Ebpf, EbpfError, EbpfLoader, include_bytes_aligned, maps::MapError, programs::ProgramError};
 use thiserror::Error;
 
 /// The hooks, without log lines: loads wherever eBPF does.
@@ -13,6 +15,22 @@ pub static WALK: &[u8] = include_bytes_aligned!(env!("MEMCG_TRACE_WALK"));
 pub static PINS: &[u8] = include_bytes_aligned!(env!("MEMCG_TRACE_PINS"));
 /// The hooks on slab caches: loads wherever eBPF does.
 pub static SLAB: &[u8] = include_bytes_aligned!(env!("MEMCG_TRACE_SLAB"));
+
+/// One for all objects: aya parses the kernel's BTF for each loader, though the objects have nothing to relocate.
+static LOADER: LazyLock<Mutex<EbpfLoader<'static>>> = LazyLock::new(|| {
+    let mut loader = EbpfLoader::new();
+    loader.btf(None);
+    Mutex::new(loader)
+});
+
+/// Creates the maps of an object, with `max_entries` of those that are named, and prepares its programs.
+pub fn load(object: &[u8], max_entries: &[(&'static str, u32)]) -> Result<Ebpf, EbpfError> {
+    let mut loader = LOADER.lock().unwrap_or_else(PoisonError::into_inner);
+    for &(map, entries) in max_entries {
+        loader.map_max_entries(map, entries);
+    }
+    loader.load(object)
+}
 
 /// The reason why a program could not be run on demand.
 #[derive(Debug, Error)]

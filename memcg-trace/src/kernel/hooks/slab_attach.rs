@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use aya::{Ebpf, EbpfLoader, maps::Array};
+use aya::{Ebpf, maps::Array};
 use memcg_trace_common::{ABSENT, SlabHook, SlabLayout};
 
 use super::{
@@ -19,7 +19,7 @@ use crate::kernel::{
 
 /// Loads the hooks. Without BTF they only have addresses and requested names.
 pub fn load(btf: Option<&Path>) -> Result<Ebpf, RunError> {
-    let mut ebpf = EbpfLoader::new().load(objects::SLAB)?;
+    let mut ebpf = objects::load(objects::SLAB, &[])?;
     let config = ebpf.map_mut("CONFIG").ok_or(RunError::Absent("CONFIG"))?;
     Array::<_, SlabLayout>::try_from(config)?.set(0, layout(btf), 0)?;
     Ok(ebpf)

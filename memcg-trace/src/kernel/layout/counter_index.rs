@@ -4,10 +4,13 @@
 //! it is: a byte for each item, of which each place of the array is there exactly once and all others are none. Some 45 of
 //! 60 bytes have to be a permutation; nothing else is. It is used only if it is found once.
 
-use memcg_trace_common::{BYTES_MAX, KINDS, Kind};
+use memcg_trace_common::{BLOCK_BYTES, KINDS, Kind, READ_MAX, Request};
 
-use super::vmstats::{CountersError, INDEX, KernelBytes, Packed};
-use crate::kernel::memory::symbols::{SymbolError, symbol};
+use super::vmstats::{CountersError, INDEX, Packed};
+use crate::kernel::memory::{
+    self, Members, Memory,
+    symbols::{SymbolError, symbol, symbols},
+};
 
 /// Compilers align arrays of this size to it at least. Others like it, of none and nothing else at their border, do not count.
 const ALIGNED: u64 = 8;
@@ -17,60 +20,83 @@ const BEHIND_INIT: u64 = 32 << 20;
 impl Packed {
     /// Byte offsets of the counters, from the running kernel's index.
     pub fn offsets(&self) -> Result<[u32; KINDS], CountersError> {
-        let address = match symbol(INDEX) {
-            Err(SymbolError::Absent(_)) => return find(self),
+        let address = symbol(INDEX);
+        let mut memory = memory::open()?;
+        let address = match address {
+            Err(SymbolError::Absent(_)) => return find(self, &mut *memory),
             address => address?,
         };
-        let bytes = KernelBytes::load()?.bytes_at(address)?;
-        let index = bytes.get(..self.all).ok_or(CountersError::Foreign)?;
+        let index = memory.rows(&[address], &Members::default().with(0, self.all as u32))?;
+        let index = index.bytes(0, 0, self.all).ok_or(CountersError::Unreadable(address))?;
         self.offsets_by(index).ok_or(CountersError::Foreign)
     }
 }
 
 /// Byte offsets of the counters, by an index that is looked for.
-fn find(packed: &Packed) -> Result<[u32; KINDS], CountersError> {
-    let (code_end, init) = (symbol("_etext")?, symbol("_sinittext")?);
-    let mut reader = KernelBytes::load()?;
-    let mut read = |address| reader.bytes_at(address).ok();
-    if let Some(found) = search(packed, code_end, init, &mut read)? {
-        return Ok(found);
+fn find(packed: &Packed, memory: &mut dyn Memory) -> Result<[u32; KINDS], CountersError> {
+    let [code_end, init, init_end] = symbols(["_etext", "_sinittext", "_einittext"])?;
+    for (start, end) in [(code_end, init), (init_end, init_end.saturating_add(BEHIND_INIT))] {
+        if let Some(found) = search(packed, memory, start, end)? {
+            return Ok(found);
+        }
     }
-    let init_end = symbol("_einittext")?;
-    let found = search(packed, init_end, init_end.saturating_add(BEHIND_INIT), &mut read)?;
-    found.ok_or(CountersError::Symbol(SymbolError::Absent(INDEX)))
+    Err(CountersError::Symbol(SymbolError::Absent(INDEX)))
 }
 
-/// `read` gives [`BYTES_MAX`] bytes at an address, if it is mapped.
+/// Looks from `start` to `end`, and to the end of the last block.
 fn search(
     packed: &Packed,
+    memory: &mut dyn Memory,
     start: u64,
     end: u64,
-    mut read: impl FnMut(u64) -> Option<[u8; BYTES_MAX]>,
 ) -> Result<Option<[u32; KINDS]>, CountersError> {
-    let mut found = None;
-    let mut bytes = Vec::new();
-    let mut address = start;
-    while address < end {
-        match read(address) {
-            Some(more) => bytes.extend_from_slice(&more),
-            None => bytes.clear(),
+    let mut search = Search { packed, bytes: Vec::new(), found: Vec::new() };
+    for address in (start..end).step_by(BLOCK_BYTES) {
+        if let Some(block) = memory.block(address)? {
+            search.extend(address, block);
+            continue;
         }
-        address = address.saturating_add(BYTES_MAX as u64);
-        let first = address - bytes.len() as u64;
-        for (at, index) in (first..).zip(bytes.windows(packed.all)) {
-            if at % ALIGNED != 0 || !packed.tells_apart(index) {
-                continue;
-            }
-            let Some(offsets) = packed.offsets_by(index) else { continue };
-            if let Some((other, _)) = found.replace((at, offsets)) {
-                return Err(CountersError::Ambiguous(other, at));
+        // Some of it can be read, perhaps.
+        let pieces = (address..address.saturating_add(BLOCK_BYTES as u64)).step_by(READ_MAX);
+        let pieces = pieces.map(|address| Request { address, length: READ_MAX as u32, string: 0 });
+        let pieces: Vec<Request> = pieces.collect();
+        memory.read(&pieces, &mut |piece, bytes| match bytes {
+            Some(bytes) => search.extend(pieces[piece].address, bytes),
+            None => search.bytes.clear(),
+        })?;
+    }
+    match search.found[..] {
+        [] => Ok(None),
+        [(_, offsets)] => Ok(Some(offsets)),
+        [(one, _), (other, _), ..] => Err(CountersError::Ambiguous(one, other)),
+    }
+}
+
+struct Search<'a> {
+    packed: &'a Packed,
+    /// What was read last, without a gap.
+    bytes: Vec<u8>,
+    /// Where an index is, and the offsets by it.
+    found: Vec<(u64, [u32; KINDS])>,
+}
+
+impl Search<'_> {
+    /// Looks at what follows.
+    fn extend(&mut self, address: u64, more: &[u8]) {
+        let first = address - self.bytes.len() as u64;
+        self.bytes.extend_from_slice(more);
+        let end = first + self.bytes.len() as u64;
+        for at in (first.next_multiple_of(ALIGNED)..end).step_by(ALIGNED as usize) {
+            let from = &self.bytes[(at - first) as usize..];
+            let index = from.get(..self.packed.all).filter(|index| self.packed.tells_apart(index));
+            if let Some(offsets) = index.and_then(|index| self.packed.offsets_by(index)) {
+                self.found.push((at, offsets));
             }
         }
         // An index may lie across the border.
-        let kept = bytes.len().min(packed.all - 1);
-        bytes.drain(..bytes.len() - kept);
+        let kept = self.bytes.len().min(self.packed.all - 1);
+        self.bytes.drain(..self.bytes.len() - kept);
     }
-    Ok(found.map(|(_, offsets)| offsets))
 }
 
 impl Packed {
@@ -84,13 +110,18 @@ impl Packed {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs::File, io::Write as _};
+
     use memcg_trace_common::ABSENT;
+    use nix::sys::memfd::{MFdFlags, memfd_create};
 
     use super::*;
+    use crate::kernel::memory::{ByKcore, kcore::Kcore};
 
     const NONE: u8 = u8::MAX;
     const INDEX: [u8; 10] = [NONE, NONE, 0, NONE, 3, 2, NONE, 1, NONE, NONE];
-    const START: u64 = 0x1000;
+    const START: u64 = 0xffff_ffff_8280_0000;
+    const READABLE: usize = 4 * READ_MAX;
 
     /// Ten items, of which the array has four.
     fn packed() -> Packed {
@@ -99,35 +130,37 @@ mod tests {
         Packed { items, all: 10, kept: 4 }
     }
 
-    /// A kernel with zeros in it, and the index at these places.
-    fn looked_for(at: &[usize], unmapped: Option<u64>) -> Result<Option<u32>, CountersError> {
-        let mut memory = vec![0; 8 * BYTES_MAX];
+    /// A kernel of two blocks with zeros in them, and the index at these places; the second ends in what cannot be read.
+    fn looked_for(at: &[usize]) -> Result<Option<u32>, CountersError> {
+        let mut bytes = vec![0; BLOCK_BYTES + READABLE];
         for &at in at {
-            memory[at..at + INDEX.len()].copy_from_slice(&INDEX);
+            let end = bytes.len().min(at + INDEX.len());
+            bytes[at..end].copy_from_slice(&INDEX[..end - at]);
         }
-        let read = |address: u64| {
-            let at = usize::try_from(address - START).ok()?;
-            let bytes = memory.get(at..at + BYTES_MAX).filter(|_| Some(address) != unmapped)?;
-            bytes.try_into().ok()
-        };
-        let end = START + memory.len() as u64;
-        let found = search(&packed(), START, end, read)?;
+        let mut file = File::from(memfd_create(c"memory", MFdFlags::empty()).expect("a file in memory"));
+        file.write_all(&bytes).expect("room");
+        let end = START + 2 * BLOCK_BYTES as u64;
+        let mut memory = ByKcore::new(Kcore::of(file, START..START + bytes.len() as u64));
+        let found = search(&packed(), &mut memory, START, end)?;
         Ok(found.map(|offsets| offsets[Kind::Anon as usize]))
     }
 
     #[test]
     fn it_is_found_wherever_it_lies() {
-        for at in [0, 8, 96, BYTES_MAX - 16, BYTES_MAX - 8, BYTES_MAX, 8 * BYTES_MAX - 16] {
-            assert_eq!(looked_for(&[at], None).expect("found once"), Some(2 * 8), "at {at}");
+        let end = BLOCK_BYTES + READABLE;
+        for at in
+            [0, 8, 96, BLOCK_BYTES - 16, BLOCK_BYTES - 8, BLOCK_BYTES, BLOCK_BYTES + READ_MAX - 8, end - 16]
+        {
+            assert_eq!(looked_for(&[at]).expect("found once"), Some(2 * 8), "at {at}");
         }
     }
 
     #[test]
     fn what_is_not_there_once_is_not_used() {
-        assert_eq!(looked_for(&[], None).expect("no error"), None);
-        assert_eq!(looked_for(&[17], None).expect("no error"), None, "no array begins there");
-        assert!(matches!(looked_for(&[16, 1_000], None), Err(CountersError::Ambiguous(..))));
+        assert_eq!(looked_for(&[]).expect("no error"), None);
+        assert_eq!(looked_for(&[17]).expect("no error"), None, "no array begins there");
+        assert!(matches!(looked_for(&[16, 1_000]), Err(CountersError::Ambiguous(..))));
         // The half of it that can be read is none.
-        assert_eq!(looked_for(&[BYTES_MAX - 8], Some(START)).expect("no error"), None);
+        assert_eq!(looked_for(&[BLOCK_BYTES + READABLE - 8]).expect("no error"), None);
     }
 }

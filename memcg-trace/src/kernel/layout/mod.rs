@@ -1,5 +1,6 @@
 //! Offsets of kernel structs, resolved from BTF.
 
+mod btf;
 pub mod btf_file;
 mod counter_index;
 pub mod el7;
@@ -10,11 +11,13 @@ pub mod vmstats;
 
 use std::path::{Path, PathBuf};
 
-use btf_rs::{Btf, BtfType, EnumMember, Member, Type};
 use memcg_trace_common::{ABSENT, KINDS, LEAF_SLOTS, Layout, SlabLayout, WalkLayout};
 use thiserror::Error;
 
-use self::vmstats::{KIND_ITEMS, Packed};
+use self::{
+    btf::Btf,
+    vmstats::{KIND_ITEMS, Packed},
+};
 use super::{
     ability::Lack,
     slab::memcg_caches::{CacheLayout, Params},
@@ -85,10 +88,7 @@ pub fn resolve_slab(file: Option<&Path>) -> Result<SlabLayout, LayoutError> {
     })
 }
 
-/// More typedefs and qualifiers than any type has.
-const QUALIFIERS_MAX: usize = 32;
-
-/// The kernel's BTF, by names.
+/// The kernel's BTF, and the file that has it.
 pub(super) struct Types<'a> {
     btf: Btf,
     path: &'a Path,
@@ -102,7 +102,7 @@ impl<'a> Types<'a> {
         }
         let unreadable = |reason: String| LayoutError::Unreadable { path: path.to_owned(), reason };
         let bytes = btf_file::read(path).map_err(|error| unreadable(error.to_string()))?;
-        let btf = Btf::from_bytes(&bytes).map_err(|error| unreadable(error.to_string()))?;
+        let btf = Btf::of(bytes).map_err(|error| unreadable(error.to_string()))?;
         Ok(Self { btf, path })
     }
 }
@@ -221,41 +221,8 @@ impl Types<'_> {
         LayoutError::Missing { path: self.path.to_owned(), member }
     }
 
-    /// Byte offset of a dotted member path, through typedefs and anonymous structs and unions.
     pub(super) fn offset(&self, name: &str, member: &str) -> Option<u32> {
-        let types = self.btf.resolve_types_by_name(name).ok()?;
-        types.iter().filter(|ty| matches!(ty, Type::Struct(_))).find_map(|ty| self.member(ty, member))
-    }
-
-    fn member(&self, ty: &Type, path: &str) -> Option<u32> {
-        let (Type::Struct(owner) | Type::Union(owner)) = ty else { return None };
-        let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
-        owner.members.iter().find_map(|member| {
-            let offset = member.bit_offset() / 8;
-            let name = self.btf.resolve_name(member).ok()?;
-            let inner = match (name.as_str(), rest) {
-                ("", _) => self.member(&self.target(member)?, path)?,
-                (name, None) if name == first => 0,
-                (name, Some(rest)) if name == first => self.member(&self.target(member)?, rest)?,
-                _ => return None,
-            };
-            Some(offset + inner)
-        })
-    }
-
-    /// The type behind a member, without typedefs and qualifiers.
-    fn target(&self, member: &dyn BtfType) -> Option<Type> {
-        let mut ty = self.btf.resolve_chained_type(member).ok()?;
-        // A file may contain anything, including cycles.
-        for _ in 0..QUALIFIERS_MAX {
-            match ty {
-                Type::Typedef(_) | Type::Const(_) | Type::Volatile(_) | Type::TypeTag(_) => {
-                    ty = self.btf.resolve_chained_type(ty.as_btf_type()?).ok()?;
-                }
-                ty => return Some(ty),
-            }
-        }
-        None
+        self.btf.offset(name, member)
     }
 
     fn memory_cgrp_id(&self) -> Option<u32> {
@@ -263,55 +230,18 @@ impl Types<'_> {
     }
 
     pub(super) fn enum_value(&self, name: &str, value: &str) -> Option<u32> {
-        let types = self.btf.resolve_types_by_name(name).ok()?;
-        types.iter().find_map(|ty| match ty {
-            Type::Enum(values) => {
-                let named =
-                    |member: &&EnumMember| self.btf.resolve_name(*member).is_ok_and(|name| name == value);
-                values.members.iter().find(named).map(EnumMember::val)
-            }
-            _ => None,
-        })
+        self.btf.enum_value(name, value)
     }
 
-    /// Where a per-CPU variable is among all of them (pahole 1.22 put them into BTF).
     pub(super) fn per_cpu(&self, name: &str) -> Option<u32> {
-        let sections = self.btf.resolve_types_by_name(".data..percpu").ok()?;
-        let variables = sections.into_iter().filter_map(|section| match section {
-            Type::Datasec(section) => Some(section.variables),
-            _ => None,
-        });
-        variables.flatten().find_map(|variable| {
-            let Type::Var(named) = self.btf.resolve_chained_type(&variable).ok()? else { return None };
-            (self.btf.resolve_name(&named).ok()? == name).then(|| variable.offset())
-        })
+        self.btf.per_cpu(name)
     }
 
-    /// Bytes of a struct.
     pub(super) fn size(&self, name: &str) -> Option<u32> {
-        let types = self.btf.resolve_types_by_name(name).ok()?;
-        types.iter().find_map(|ty| match ty {
-            Type::Struct(found) => Some(found.size() as u32),
-            _ => None,
-        })
+        self.btf.size(name)
     }
 
-    /// Length of a member that is an array; of an array of arrays, how many elements it has in all.
     pub(super) fn array_length(&self, name: &str, member: &str) -> Option<usize> {
-        let types = self.btf.resolve_types_by_name(name).ok()?;
-        types.iter().find_map(|ty| {
-            let Type::Struct(owner) = ty else { return None };
-            let named =
-                |candidate: &&Member| self.btf.resolve_name(*candidate).is_ok_and(|name| name == member);
-            let mut ty = self.target(owner.members.iter().find(named)?)?;
-            let mut length = None;
-            // As above: circles.
-            for _ in 0..QUALIFIERS_MAX {
-                let Type::Array(array) = &ty else { break };
-                length = Some(array.len().saturating_mul(length.unwrap_or(1)));
-                ty = self.target(array)?;
-            }
-            length
-        })
+        self.btf.array_length(name, member)
     }
 }

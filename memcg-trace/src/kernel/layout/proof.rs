@@ -9,7 +9,6 @@ use std::{
 };
 
 use aya::{
-    Ebpf,
     maps::Array,
     programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _},
 };
@@ -22,15 +21,17 @@ use super::{
 };
 use crate::kernel::{
     ability::Lack,
-    cgroupfs::hierarchy::Controller,
+    cgroupfs::{hierarchy::Controller, namespace},
     hooks::objects::{self, RunError},
 };
 
 /// Result of a proof.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proven {
     /// Address of the `cgroup_root` that carries the memory controller.
     pub memory_root: u64,
+    /// Path of the root of our cgroup namespace in the hierarchy; `None`: not known.
+    pub namespace_root: Option<PathBuf>,
 }
 
 /// The reason why there is no proof.
@@ -89,23 +90,38 @@ impl OwnCgroup {
                 self.controller.escape_ascii()
             )));
         }
+        let is_it = |path: &Path| {
+            let directory = fs::metadata(mounted(controller, path));
+            directory.is_ok_and(|directory| directory.ino() == self.cgroup_id)
+        };
         // v2: the css belongs to the nearest ancestor that enables the controller. In a cgroup namespace, the path that
         // we know is a suffix of the kernel's.
         let ours = |candidate: &&Path| {
-            let relative = candidate.strip_prefix("/").unwrap_or(candidate);
-            let directory = fs::metadata(controller.mount.join(relative));
-            self.path.ends_with(relative)
-                && directory.is_ok_and(|directory| directory.ino() == self.cgroup_id)
+            self.path.ends_with(candidate.strip_prefix("/").unwrap_or(candidate)) && is_it(candidate)
         };
         let path = self.path.display();
         if !is_root(&self.root_css) {
             return Err(refuted(format!("{path} below something that is not a root")));
         }
+        let proven = |namespace_root| Ok(Proven { memory_root: self.root, namespace_root });
         match is.ancestors().find(ours) {
-            Some(_) if self.complete => Ok(Proven { memory_root: self.root }),
+            Some(candidate) if self.complete => proven(namespace::root(&self.path, candidate)),
+            // What is mounted can be more than what our cgroup namespace has.
+            None if self.complete && is_it(&self.path) => {
+                let inside = |root: &PathBuf| {
+                    let own = namespace::whole_path(root, is.as_os_str().as_bytes());
+                    namespace::is_ours(&mounted(controller, Path::new(OsStr::from_bytes(&own))))
+                };
+                proven(namespace::root(&self.path, &is).filter(inside))
+            }
             _ => Err(refuted(format!("{path} with id {}", self.cgroup_id))),
         }
     }
+}
+
+/// The directory of a cgroup, if the mount shows the hierarchy from the root that `path` begins with.
+fn mounted(controller: &Controller, path: &Path) -> PathBuf {
+    controller.mount.join(path.strip_prefix("/").unwrap_or(path))
 }
 
 /// The root memcg is the first one created: css id 1, memcg ID 1, level 0, always online.
@@ -120,7 +136,7 @@ fn is_root(header: &EventHeader) -> bool {
 
 /// Runs the program `own_cgroup`.
 fn read_own(layout: &Layout) -> Result<OwnCgroup, RunError> {
-    let mut ebpf = Ebpf::load(objects::WALK)?;
+    let mut ebpf = objects::load(objects::WALK, &[])?;
     let values = ebpf.map_mut("LAYOUT").ok_or(RunError::Absent("LAYOUT"))?;
     Array::<_, Layout>::try_from(values)?.set(0, layout, 0)?;
     let program = ebpf.program_mut("own_cgroup").ok_or(RunError::Absent("own_cgroup"))?;

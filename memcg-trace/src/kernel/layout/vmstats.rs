@@ -4,18 +4,12 @@
 //! `mem_cgroup_stats_index`, which is filled at boot. That variable has no type in BTF: it is found by its symbol, else by
 //! its content ([`counter_index`]), and used only if it is a valid index, with each place of the array exactly once.
 
-use aya::{
-    Ebpf,
-    maps::Array,
-    programs::{Program, RawTracePoint, RawTracePointRunOptions, TestRun as _},
-};
-use memcg_trace_common::{ABSENT, BYTES_MAX, Bytes, KINDS, Kind};
+use memcg_trace_common::{ABSENT, KINDS, Kind};
 use thiserror::Error;
 
 use crate::kernel::{
     ability::Lack,
-    hooks::objects::{self, RunError},
-    memory::symbols::SymbolError,
+    memory::{MemoryError, symbols::SymbolError},
 };
 
 /// The kernel's names for the counters, newest first.
@@ -43,7 +37,9 @@ pub enum CountersError {
     #[error(transparent)]
     Symbol(#[from] SymbolError),
     #[error("cannot read {INDEX}: {0}")]
-    Run(#[from] RunError),
+    Memory(#[from] MemoryError),
+    #[error("cannot read {INDEX} at {0:#x}")]
+    Unreadable(u64),
     #[error("{INDEX} is not an index of this kernel's counters")]
     Foreign,
     #[error("what is at {0:#x} and at {1:#x} in the kernel's data both look like {INDEX}")]
@@ -54,7 +50,7 @@ impl Lack for CountersError {
     fn next_step(&self) -> String {
         match self {
             Self::Symbol(error) => error.next_step(),
-            Self::Run(_) | Self::Foreign | Self::Ambiguous(..) => {
+            Self::Memory(_) | Self::Unreadable(_) | Self::Foreign | Self::Ambiguous(..) => {
                 "none needed: memcgs are listed without what they are charged for".to_owned()
             }
         }
@@ -83,9 +79,14 @@ impl Packed {
     pub(super) fn offsets_by(&self, index: &[u8]) -> Option<[u32; KINDS]> {
         let none = if index.contains(&u8::MAX) { u8::MAX } else { 0 };
         let first = u8::from(none == 0);
-        let mut places: Vec<u8> = index.iter().copied().filter(|&place| place != none).collect();
-        places.sort_unstable();
-        if !places.into_iter().eq((first..=u8::MAX).take(self.kept)) {
+        let mut taken = [false; 1 << u8::BITS];
+        for &place in index.iter().filter(|&&place| place != none) {
+            let outside = usize::from(place - first) >= self.kept;
+            if outside || std::mem::replace(&mut taken[usize::from(place)], true) {
+                return None;
+            }
+        }
+        if taken.into_iter().filter(|&taken| taken).count() != self.kept {
             return None;
         }
         let place = |item: u32| {
@@ -94,33 +95,6 @@ impl Packed {
         };
         Some(unpacked(&self.items.map(|item| place(item).unwrap_or(ABSENT))))
     }
-}
-
-/// Reads the kernel's memory through the program `bytes_at`.
-pub struct KernelBytes(Ebpf);
-
-impl KernelBytes {
-    pub fn load() -> Result<Self, RunError> {
-        let mut ebpf = Ebpf::load(objects::WALK)?;
-        let program: &mut RawTracePoint = program(&mut ebpf)?.try_into()?;
-        program.load()?;
-        Ok(Self(ebpf))
-    }
-
-    pub fn bytes_at(&mut self, address: u64) -> Result<[u8; BYTES_MAX], RunError> {
-        let program: &mut RawTracePoint = program(&mut self.0)?.try_into()?;
-        let mut options = RawTracePointRunOptions::new();
-        options.args[0] = address;
-        if program.test_run(options)?.return_value != 0 {
-            return Err(RunError::Unreadable(address));
-        }
-        let values = self.0.map("BYTES").ok_or(RunError::Absent("BYTES"))?;
-        Ok(Array::<_, Bytes>::try_from(values)?.get(&0, 0)?.bytes)
-    }
-}
-
-fn program(ebpf: &mut Ebpf) -> Result<&mut Program, RunError> {
-    ebpf.program_mut("bytes_at").ok_or(RunError::Absent("bytes_at"))
 }
 
 #[cfg(test)]

@@ -18,11 +18,9 @@ use aya::{EbpfError, programs::ProgramError};
 use memcg_trace_common::{ENTRY_WORDS, List, ListEnd, Request};
 use thiserror::Error;
 
-use self::{
-    by_kcore::ByKcore,
-    kcore::{Kcore, KcoreError},
-};
+use self::kcore::{Kcore, KcoreError};
 pub use self::{
+    by_kcore::ByKcore,
     lists::{Listed, Lists},
     mapped::{Mapped, MappedError},
     program::MemoryPrograms,

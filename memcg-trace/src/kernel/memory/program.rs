@@ -28,7 +28,7 @@ pub struct MemoryPrograms {
 impl MemoryPrograms {
     /// Loads them, and tries whether the kernel runs them. Takes some 100 ms.
     pub fn load() -> Result<Self, MemoryError> {
-        let ebpf = Ebpf::load(objects::PINS)?;
+        let ebpf = objects::load(objects::PINS, &[])?;
         let mut program = Self {
             requests: Mapped::of(&ebpf, "REQUESTS")?,
             answers: Mapped::of(&ebpf, "ANSWERS")?,

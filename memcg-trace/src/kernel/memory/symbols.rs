@@ -10,6 +10,8 @@ use thiserror::Error;
 use crate::{kernel::ability::Lack, slab::Symbol};
 
 const SYMBOLS: &str = "/proc/kallsyms";
+/// Bytes of it that are read at once; the kernel gives at most so many.
+const READ_BYTES: usize = 1 << 16;
 
 /// Why an address is not known.
 #[derive(Debug, Error)]
@@ -26,26 +28,45 @@ pub enum SymbolError {
 
 /// Address of a function or variable of the kernel itself.
 pub fn symbol(name: &'static str) -> Result<u64, SymbolError> {
-    lookup(BufReader::new(File::open(SYMBOLS)?), name)
+    symbols([name]).map(|[address]| address)
 }
 
-fn lookup(list: impl BufRead, name: &'static str) -> Result<u64, SymbolError> {
-    let mut hidden = true;
-    for line in list.lines() {
-        let line = line?;
-        let mut columns = line.split_whitespace();
-        let (Some(address), Some(_), Some(symbol)) = (columns.next(), columns.next(), columns.next()) else {
-            continue;
-        };
-        let address = u64::from_str_radix(address, 16).ok().filter(|&address| address != 0);
-        hidden &= address.is_none();
-        match address {
-            Some(address) if symbol == name => return Ok(address),
-            None if symbol == name => return Err(SymbolError::Hidden),
-            _ => {}
+/// Several, by reading the list once.
+pub fn symbols<const N: usize>(names: [&'static str; N]) -> Result<[u64; N], SymbolError> {
+    lookup(BufReader::with_capacity(READ_BYTES, File::open(SYMBOLS)?), names)
+}
+
+fn lookup<const N: usize>(mut list: impl BufRead, names: [&'static str; N]) -> Result<[u64; N], SymbolError> {
+    let (mut found, mut hidden) = ([None; N], true);
+    let mut line = Vec::new();
+    while found.contains(&None) && list.read_until(b'\n', &mut line)? > 0 {
+        // `ffffffff9e63f440 T name`, and a module.
+        let columns = line.split_at_checked(16).and_then(|(address, rest)| Some((address, rest.get(3..)?)));
+        if let Some((address, rest)) = columns {
+            let address =
+                str::from_utf8(address).ok().and_then(|address| u64::from_str_radix(address, 16).ok());
+            let address = address.filter(|&address| address != 0);
+            hidden &= address.is_none();
+            let named = names.iter().position(|name| is_named(rest, name));
+            match (named, address) {
+                (Some(name), Some(address)) => found[name] = found[name].or(Some(address)),
+                (Some(_), None) => return Err(SymbolError::Hidden),
+                (None, _) => {}
+            }
         }
+        line.clear();
     }
-    Err(if hidden { SymbolError::Hidden } else { SymbolError::Absent(name) })
+    let absent = |name| if hidden { SymbolError::Hidden } else { SymbolError::Absent(name) };
+    let mut addresses = [0; N];
+    for ((address, found), name) in addresses.iter_mut().zip(found).zip(names) {
+        *address = found.ok_or_else(|| absent(name))?;
+    }
+    Ok(addresses)
+}
+
+/// Whether what follows address and type is this name.
+fn is_named(rest: &[u8], name: &str) -> bool {
+    rest.strip_prefix(name.as_bytes()).is_some_and(|rest| matches!(rest, [] | [b'\n' | b'\t' | b' ', ..]))
 }
 
 impl Lack for SymbolError {
@@ -184,8 +205,8 @@ mod tests {
 
     #[test]
     fn why_a_symbol_has_no_address() {
-        let why = |list: &str, name| match lookup(list.as_bytes(), name) {
-            Ok(address) => format!("{address:x}"),
+        let why = |list: &str, name| match lookup(list.as_bytes(), [name]) {
+            Ok([address]) => format!("{address:x}"),
             Err(error) => error.to_string(),
         };
         let list = "0000000000000000 A per_cpu_start\nffffffff81000000 T _stext\nffffffff82000000 D data\n";

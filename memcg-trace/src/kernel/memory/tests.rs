@@ -5,7 +5,7 @@ use std::{fs::File, io::Write as _};
 use memcg_trace_common::ABSENT;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use super::{Lists, Members, Memory, by_kcore::ByKcore};
+use super::{ByKcore, Lists, Members, Memory};
 use crate::kernel::memory::kcore::Kcore;
 
 const BASE: u64 = 0xffff_8880_0000_0000;

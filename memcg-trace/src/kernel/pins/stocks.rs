@@ -8,15 +8,15 @@ use memcg_trace_common::ABSENT;
 use super::{pass::Pass, tasks::Tasks};
 use crate::{
     cause::Thing,
-    kernel::memory::{Members, MemoryError, symbols::symbol},
+    kernel::memory::{Members, MemoryError, symbols::symbols},
 };
 
 const WHAT: &str = "charge stocks";
 
 /// The distance by /proc/kallsyms, which has per-CPU variables with CONFIG_KALLSYMS_ALL. `None`: hidden, or not there.
 pub(super) fn distance_by_symbols() -> Option<i64> {
-    let address = |name| symbol(name).ok().map(|address| address as i64);
-    Some(address("memcg_stock")?.wrapping_sub(address("runqueues")?))
+    let [stock, queues] = symbols(["memcg_stock", "runqueues"]).ok()?;
+    Some((stock as i64).wrapping_sub(queues as i64))
 }
 
 pub(super) fn read(pass: &mut Pass<'_>, tasks: &Tasks) -> Result<(), MemoryError> {

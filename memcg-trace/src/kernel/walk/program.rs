@@ -31,7 +31,7 @@ impl Program {
         if !lengths::fit(&config.lengths) {
             return Err(WalkError::TooLarge);
         }
-        let mut ebpf = Ebpf::load(objects::WALK)?;
+        let mut ebpf = objects::load(objects::WALK, &[])?;
         let map = ebpf.map_mut("WALK_CONFIG").ok_or(WalkError::Absent("WALK_CONFIG"))?;
         Array::<_, WalkConfig>::try_from(map)?.set(0, config, 0)?;
         let leaf = Mapped::of(&ebpf, "LEAF")?;

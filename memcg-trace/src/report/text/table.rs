@@ -75,9 +75,14 @@ pub fn time(ns: Option<u64>) -> String {
 
 /// What a memcg's counter says; where that is more than it can hold by its references, that, too.
 pub fn charged(memcg: &MemcgView<'_>) -> String {
-    let held = memcg.held_bytes_max.filter(|_| memcg.is_stale());
+    size_and_held(memcg.charged_bytes, memcg.held_bytes_max)
+}
+
+/// What counters of dying memcgs say; where that is more than they can hold, that, too.
+pub fn size_and_held(charged_bytes: Option<u64>, held_bytes_max: Option<u64>) -> String {
+    let held = held_bytes_max.filter(|held| charged_bytes.is_some_and(|charged| *held < charged));
     let held = held.map(|bytes| format!(", holds ≤ {}", Size { bytes })).unwrap_or_default();
-    size(memcg.charged_bytes) + &held
+    size(charged_bytes) + &held
 }
 
 pub fn size(bytes: Option<u64>) -> String {

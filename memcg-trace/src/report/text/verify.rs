@@ -6,7 +6,7 @@ use anstyle::Style;
 
 use super::{
     BAD, GOOD, Page, WARN, pinned,
-    table::{Columns, heading, size},
+    table::{Columns, heading, size_and_held},
     words::or,
 };
 use crate::{
@@ -48,7 +48,7 @@ pub fn verify(out: &mut impl Write, view: &VerifyView, page: impl Into<Page>) ->
             verdict.stayed.map(|count| Count(count).to_string()).unwrap_or_default(),
             verdict.memcgs.map(|count| Count(count).to_string()).unwrap_or_default(),
             only(or(verdict.ids_held.map(Count), "?")),
-            only(size(verdict.charged_bytes)),
+            only(size_and_held(verdict.charged_bytes, verdict.held_bytes_max)),
             verdict.pinned_by.as_deref().map(pinned::group_cell).unwrap_or_default(),
             verdict.gone_after.map(|after| gone(after, verdict.pin)).unwrap_or_default(),
         ]);

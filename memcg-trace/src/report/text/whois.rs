@@ -21,6 +21,7 @@ pub fn whois(out: &mut impl Write, view: &WhoisView<'_>, page: impl Into<Page>) 
         None | Some(PathSource::Given) => None,
         Some(PathSource::Proc) => Some("/proc/PID/cgroup"),
         Some(PathSource::Hierarchy) => Some("the mounted hierarchy"),
+        Some(PathSource::Kernel) => Some("/proc/PID/cgroup, and the kernel: our cgroup namespace is private"),
     };
     if let (Some(path), Some(source)) = (&view.path, source) {
         writeln!(out, "  path       {path} (from {source})")?;

@@ -148,12 +148,17 @@ impl<'a> MemcgView<'a> {
 /// Folios are no larger (`HPAGE_PMD_SIZE` with pages of 4 KiB).
 const FOLIO_BYTES_MAX: u64 = 2 << 20;
 
+/// The most that a dying memcg with these references and this counter can still hold, in bytes.
+pub fn held_bytes_max(css_refs: u64, charged_pages: u64, page_bytes: u64) -> u64 {
+    let charged = charged_pages.saturating_mul(page_bytes);
+    charged.min(css_refs.saturating_mul(FOLIO_BYTES_MAX.max(page_bytes)))
+}
+
 impl MemcgView<'_> {
     /// See the field; `None`: not dying, or not known.
     pub fn held_bytes_max(memcg: &Memcg, page_bytes: u64) -> Option<u64> {
         let refs = memcg.css_refs.filter(|_| memcg.state == State::Dying)?;
-        let charged = memcg.charged_pages?.saturating_mul(page_bytes);
-        Some(charged.min(refs.saturating_mul(FOLIO_BYTES_MAX.max(page_bytes))))
+        Some(held_bytes_max(refs, memcg.charged_pages?, page_bytes))
     }
 
     /// Its counter says more than it can hold.

@@ -38,7 +38,7 @@ pub use explain::{ExplainRequest, ExplainView, Explained};
 pub use explained::ExplainedMemcg;
 pub use group::{Common, Tally};
 pub use holder::{HolderView, ProcessView};
-pub use memcg::{ListedMemcg, MemcgView, TaskView, state_name};
+pub use memcg::{ListedMemcg, MemcgView, TaskView, held_bytes_max, state_name};
 pub use pin::{PartView, PinLine};
 pub use pin_facts::{FoliosView, SocketView, SwapDeviceView, SwapFileView, SwapProcessView, SwapView};
 pub use pin_groups::{ExplainBy, FileView, InCommon, PinGroup};

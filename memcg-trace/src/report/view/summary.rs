@@ -106,7 +106,7 @@ pub struct SummaryView<'a> {
     pub perf_pages: Option<u64>,
 }
 
-/// How many memcgs have no name for lack of time, and whose they are for the most part.
+/// How many memcgs have no name for lack of time, and where most of them are.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct NamesMissingView<'a> {
     pub memcgs: u64,

@@ -39,7 +39,10 @@ pub struct VerdictView {
     pub stayed: Option<u64>,
     /// Of those that stayed.
     pub ids_held: Option<u64>,
+    /// By their counters; since 7.1 pages move to the parent and stay in them: see `held_bytes_max`.
     pub charged_bytes: Option<u64>,
+    /// The most that they can hold by their references. Never more than they are charged.
+    pub held_bytes_max: Option<u64>,
     /// Additional slab caches.
     pub slab_caches: Option<u64>,
     /// What refers to the memcgs of a leak, most references first. Null: not looked for.
@@ -94,6 +97,7 @@ impl VerdictView {
         ground: &Ground,
     ) -> Self {
         let differs = expectation.compare(name, wanted, judgement.verdict);
+        let charged_bytes = judgement.charged_pages.map(|pages| pages * ground.page_bytes);
         Self {
             scenario: name,
             verdict: judgement.verdict,
@@ -111,7 +115,11 @@ impl VerdictView {
             memcgs: judgement.memcgs,
             stayed: judgement.stayed,
             ids_held: judgement.ids_held,
-            charged_bytes: judgement.charged_pages.map(|pages| pages * ground.page_bytes),
+            charged_bytes,
+            held_bytes_max: judgement
+                .held_bytes_max
+                .zip(charged_bytes)
+                .map(|(held, charged)| held.min(charged)),
             slab_caches: judgement.slab_caches,
             pinned_by: judgement.pinned_by,
             pins_as_expected: judgement.pins_as_expected,

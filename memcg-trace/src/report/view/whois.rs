@@ -32,4 +32,6 @@ pub enum PathSource {
     Proc,
     /// A directory of the mounted hierarchy.
     Hierarchy,
+    /// /proc/PID/cgroup, below the root of our cgroup namespace, which is read from the kernel.
+    Kernel,
 }

@@ -15,6 +15,8 @@ use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
 };
 
+use super::module::Module;
+
 /// Overhead of a file system of this size, bytes.
 const OWN_BYTES: u64 = 16 << 20;
 /// Attempts to get a free loop device: others may take it between query and use.
@@ -56,11 +58,10 @@ impl Disk {
             .with_context(|| format!("cannot create a file of {length} bytes in memory"))?;
         // Without a journal: its pages do not pin anything, but its commits come at any time.
         run("mke2fs", &["-F", "-q", "-b", "4096", "-m", "0"], &image)?;
-        modprobe("loop");
-        modprobe("ext4");
         let (device, _open) = attach(&file)?;
-        mount(Some(&device), &mount_point, Some("ext4"), MsFlags::MS_NOATIME, None::<&str>)
-            .with_context(|| format!("cannot mount {} as ext4", device.display()))?;
+        let ext4 = Module::load("ext4");
+        let mounted = mount(Some(&device), &mount_point, Some("ext4"), MsFlags::MS_NOATIME, None::<&str>);
+        ext4.needed_by(mounted.with_context(|| format!("cannot mount {} as ext4", device.display())))?;
         let disk = Self(mount_point);
         disk.warm_up().with_context(|| format!("cannot write to {}", disk.0.display()))?;
         Ok(disk)
@@ -88,7 +89,12 @@ impl Drop for Disk {
 }
 
 /// An open loop device for the file: freed with its last user.
-fn attach(file: &File) -> Result<(PathBuf, File)> {
+pub fn attach(file: &File) -> Result<(PathBuf, File)> {
+    let module = Module::load("loop");
+    module.needed_by(attach_free(file))
+}
+
+fn attach_free(file: &File) -> Result<(PathBuf, File)> {
     let open = |path: &Path| {
         let file = OpenOptions::new().read(true).write(true).open(path);
         file.with_context(|| format!("cannot open {}", path.display()))
@@ -120,12 +126,6 @@ fn attach(file: &File) -> Result<(PathBuf, File)> {
         return Ok((path, device));
     }
     bail!("every free loop device was taken by others first")
-}
-
-/// Loads a module if needed; errors show up where it is used.
-pub fn modprobe(name: &str) {
-    let output = Command::new("modprobe").arg(name).output();
-    log::debug!("modprobe {name}: {output:?}");
 }
 
 fn run(program: &str, arguments: &[&str], file: &Path) -> Result<()> {

@@ -1,12 +1,14 @@
-//! The environment of the scenarios: a cgroup, a private tmpfs, and disks, swap and tasks.
+//! The environment of the scenarios: a cgroup, a private tmpfs, and disks, swap, modules and tasks.
 
 mod bystander;
 mod disk;
+mod module;
 mod open_again;
 mod perf_event;
 mod segment;
 mod swap;
 mod task;
+mod zram;
 
 use std::{
     fs,

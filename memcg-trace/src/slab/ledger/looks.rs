@@ -79,7 +79,15 @@ impl SlabLedger {
         self.leak(number, leak, t_ns, out);
     }
 
-    /// Caches of memcgs that are dying. Since when, only the hooks tell.
+    /// The memcgs that are dying as of a walk. Where the hooks do not tell when a memcg died (3.10), the first walk that saw it
+    /// dying does: its caches may be read much later.
+    pub fn dying(&mut self, memcgs: &[Key], t_ns: u64) {
+        let before = std::mem::take(&mut self.dying);
+        let since = |key: &Key| before.get(key).copied().unwrap_or(t_ns);
+        self.dying = memcgs.iter().map(|key| (*key, since(key))).collect();
+    }
+
+    /// Caches of memcgs that are dying.
     pub(super) fn memcgs_dead(&mut self, copies: &CacheCopies, out: &mut Vec<SlabChange>) {
         let t_ns = copies.t_ns;
         let mut owners: HashMap<&[u8], Key> = HashMap::default();
@@ -88,10 +96,11 @@ impl SlabLedger {
         }
         let mut dead = Vec::new();
         for cache in self.caches.values_mut().filter(|cache| cache.state == SlabState::Live) {
-            let Some(Key { css, serial }) = owners.get(&*cache.name) else { continue };
-            cache.memcg.get_or_insert((*css, (*serial != 0).then_some(*serial)));
+            let Some(key) = owners.get(&*cache.name) else { continue };
+            cache.memcg.get_or_insert((key.css, (key.serial != 0).then_some(key.serial)));
             if self.config.hooked {
-                cache.memcg_offline_ns.get_or_insert(t_ns);
+                let dying_ns = self.dying.get(key).copied();
+                cache.memcg_offline_ns.get_or_insert(dying_ns.unwrap_or(t_ns));
             } else {
                 dead.push(cache.number);
             }

@@ -12,6 +12,7 @@ use super::{
     AskedName, Cache, Creator, Growing, Growth, Leak, Number, SlabChange, SlabEvent, SlabRecord, SlabState,
     SlabStep, SlabTotals,
 };
+use crate::event::Key;
 
 /// More names than one module drops.
 const DROPPED: usize = 1024;
@@ -40,6 +41,8 @@ pub struct SlabLedger {
     growth: Growth,
     /// When the kernel's list was read last, ns.
     listed_ns: Option<u64>,
+    /// Memcgs that are dying, and when they were first seen to be, ns.
+    dying: HashMap<Key, u64>,
     /// Names that were dropped by a thread and not known which, until the thread frees their module. The last few.
     dropped: VecDeque<(u32, Number)>,
 }
@@ -54,6 +57,7 @@ impl SlabLedger {
             totals: SlabTotals::default(),
             growth: Growth::default(),
             listed_ns: None,
+            dying: HashMap::default(),
             dropped: VecDeque::new(),
         }
     }

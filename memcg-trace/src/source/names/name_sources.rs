@@ -34,7 +34,7 @@ pub struct NameSources {
     any_name: Option<(Instant, bool)>,
 }
 
-/// A bundle, and whose it is.
+/// A bundle and its owner.
 struct FoundBundle {
     containerd: &'static Containerd,
     namespace: String,

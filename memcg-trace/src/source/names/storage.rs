@@ -48,7 +48,7 @@ pub struct Storage {
     lists: Vec<(ListOf, Cached<ContainerList>)>,
 }
 
-/// A list, and whose it is; `None`: the node's.
+/// The user who owns a list and its path; `None`: the node's.
 type ListOf = (Option<u32>, PathBuf);
 
 /// Containers by their ids. It is read entry by entry: what was left out takes no memory.
@@ -80,7 +80,7 @@ struct ListedContainer {
 }
 
 impl Storage {
-    /// What the bundle and the lists of a container say; `homes`: of the user whose it is.
+    /// What the bundle and the lists of a container say; `homes`: of the user who owns it.
     pub fn facts(&mut self, root: &Root, id: &str, homes: &[Home]) -> Vec<Facts> {
         let mut facts = Vec::new();
         for (number, storage) in OF_ROOT.iter().map(Path::new).enumerate() {

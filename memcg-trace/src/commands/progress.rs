@@ -1,4 +1,4 @@
-//! A word on stderr for whoever waits.
+//! A line on stderr that says what takes so long.
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
