@@ -14,7 +14,7 @@ use golden::{check_json, check_text, compare};
 use looks::{every_kind, file, hostile, memcg, moved, open};
 use memcg_trace::{
     attribution::{Container, container_of_path},
-    cause::{self, FileKind, Look, Referenced, Unread},
+    cause::{self, FileKind, Look, MapCompared, Referenced, Unread},
     record::{Backend, Clock, Snapshot},
     report::{
         json,
@@ -72,12 +72,14 @@ fn shown(
 ) -> Vec<Value> {
     let unread_of = |(what, why): &(&'static str, &str)| Unread { what, why: (*why).to_owned() };
     let unread: Vec<Unread> = unread.iter().map(|(what, why)| unread_of(&(leak(what), why))).collect();
-    let look = Look { began_ns: 9_000 * MS, ended_ns: 9_130 * MS, memcgs, unread };
+    let map = unread.is_empty().then_some(MapCompared { on_lists: 640, on_no_list: 12, gone: 1 });
+    let look = Look { began_ns: 9_000 * MS, ended_ns: 9_130 * MS, memcgs, unread, map };
     let explained = Explained {
         backend: "walk",
         began_ns: look.began_ns,
         ended_ns: look.ended_ns,
         explanations: cause::explain(&look),
+        map: look.map,
         unread: look.unread.iter().map(|unread| (unread.what.to_owned(), unread.why.clone())).collect(),
     };
     let tracker = tracker();

@@ -18,6 +18,20 @@ pub struct Look {
     pub memcgs: Vec<Referenced>,
     /// What could not be looked for: where something is unexplained, it may be there.
     pub unread: Vec<Unread>,
+    /// `None`: the map was not looked at, or not to its end.
+    pub map: Option<MapCompared>,
+}
+
+/// Folios (before 5.9: pages) by where they were found: the lists of their memcgs, and the map of all pages, which is
+/// complete and knows nothing of lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MapCompared {
+    /// In the map as on a list.
+    pub on_lists: u64,
+    /// In the map alone: they are on no list.
+    pub on_no_list: u64,
+    /// On a list alone: freed, or charged to another memcg, before the map was looked at.
+    pub gone: u64,
 }
 
 /// One dying memcg and what was found to refer to it.
@@ -146,6 +160,19 @@ pub struct File {
     pub bytes: Option<u64>,
     /// All base pages that are cached of it, whoever is charged for them (`address_space.nrpages`).
     pub cached_pages: Option<u64>,
+    /// Of a System V segment; `None`: not known.
+    pub ipc: Option<IpcNamespace>,
+}
+
+/// The IPC namespace that a System V segment is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IpcNamespace {
+    /// That of whoever looks.
+    Ours,
+    /// That of the process with this pid.
+    Of(u32),
+    /// None that a process lives in.
+    Unseen,
 }
 
 /// Where a file system is mounted.

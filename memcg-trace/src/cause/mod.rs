@@ -19,8 +19,8 @@ pub use act::{Act, ActKind};
 pub use behind::Behind;
 pub use explanation::{ExplainedPart, Explanation, RefCount, explain};
 pub use facts::{
-    File, FileKind, Folios, Holder, How, KernelPages, Look, Mount, NetNamespace, Notify, Process, Reference,
-    Referenced, Socket, SwapDevice, Thing, Unread,
+    File, FileKind, Folios, Holder, How, IpcNamespace, KernelPages, Look, MapCompared, Mount, NetNamespace,
+    Notify, Process, Reference, Referenced, Socket, SwapDevice, Thing, Unread,
 };
 pub use hint::Hint;
 pub use pin::Pin;

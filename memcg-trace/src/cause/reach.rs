@@ -79,6 +79,7 @@ mod tests {
             deleted: Some(false),
             bytes: None,
             cached_pages: None,
+            ipc: None,
         }
     }
 

@@ -10,10 +10,11 @@ use anyhow::ensure;
 use nix::sched::{CloneFlags, unshare};
 
 use super::{Scenario, taken_along::TakenAlong};
+use crate::cause::Pin;
 
 pub fn scenario() -> impl Scenario {
     let take = || unshare(CloneFlags::CLONE_NEWCGROUP).map_err(io::Error::from);
-    TakenAlong::new("the namespace", take).if_possible(|| {
+    TakenAlong::new("the namespace", &[Pin::CgroupNamespace], take).if_possible(|| {
         // a79a908fd2b0, 4.6
         ensure!(Path::new("/proc/self/ns/cgroup").exists(), "this kernel has no cgroup namespaces");
         Ok(())

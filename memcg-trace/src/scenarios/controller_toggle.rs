@@ -14,7 +14,7 @@ use super::{
     pages::{remove_files, write_file},
     stage::{ForkedTask, Stage},
 };
-use crate::{kernel::cgroupfs::cgroup::Cgroup, record::Version};
+use crate::{cause::Pin, kernel::cgroupfs::cgroup::Cgroup, record::Version};
 
 #[derive(Default)]
 pub struct ControllerToggle {
@@ -48,5 +48,9 @@ impl Scenario for ControllerToggle {
 
     fn pin(&self) -> Option<&'static str> {
         Some("the file")
+    }
+
+    fn pins(&self) -> &'static [Pin] {
+        &[Pin::Tmpfs]
     }
 }

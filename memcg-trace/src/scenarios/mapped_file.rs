@@ -13,7 +13,7 @@ use super::{
     pages::{FILE_BYTES, Mapping, read_file, write_uncached_file},
     stage::{Disk, ForkedTask, Stage},
 };
-use crate::kernel::cgroupfs::cgroup::Cgroup;
+use crate::{cause::Pin, kernel::cgroupfs::cgroup::Cgroup};
 
 #[derive(Default)]
 pub struct MappedFile {
@@ -46,5 +46,9 @@ impl Scenario for MappedFile {
 
     fn pin(&self) -> Option<&'static str> {
         Some("the mapping")
+    }
+
+    fn pins(&self) -> &'static [Pin] {
+        &[Pin::File]
     }
 }

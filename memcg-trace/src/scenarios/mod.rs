@@ -3,20 +3,32 @@
 mod cgroup_namespace;
 mod churn;
 mod controller_toggle;
+mod deleted_file;
 mod dentries;
+mod huge_page;
 mod id_exhaustion;
+mod inotify;
+mod kept_outside;
 mod kmem_limit;
 mod kmem_toggle;
 mod mapped_file;
+mod memfd;
+mod mlocked;
 mod moved_task;
 mod nested;
+mod network_namespace;
+mod orphan_socket;
 mod page_cache;
 mod page_cache_dirty;
 mod pages;
+mod perf_event;
+mod pipe;
 mod slab_caches;
 mod socket;
+mod socket_in_flight;
 pub mod stage;
 mod swap;
+mod sysv_shm;
 mod taken_along;
 mod tmpfs;
 mod unreaped_task;
@@ -25,6 +37,7 @@ use anyhow::Result;
 
 use self::stage::Stage;
 use crate::{
+    cause::Pin,
     kernel::cgroupfs::cgroup::Cgroup,
     verdict::{ScenarioName, Sign},
 };
@@ -53,6 +66,12 @@ pub trait Scenario {
     /// Noun for what pins the memcgs until [`Scenario::unpin`], as in "… is gone"; `None`: there is no pin to remove.
     fn pin(&self) -> Option<&'static str> {
         None
+    }
+
+    /// The kinds of things that pin its memcgs, as `explain` names them: each memcg has one of them. Empty: it should
+    /// leave no memcg.
+    fn pins(&self) -> &'static [Pin] {
+        &[]
     }
 
     /// Number of cgroups it uses if `asked` are requested.
@@ -90,6 +109,17 @@ pub fn scenario(name: ScenarioName) -> Box<dyn Scenario> {
         ScenarioName::Socket => Box::new(socket::scenario()),
         ScenarioName::UnreapedTask => Box::<unreaped_task::UnreapedTask>::default(),
         ScenarioName::CgroupNamespace => Box::new(cgroup_namespace::scenario()),
+        ScenarioName::Memfd => Box::new(memfd::scenario()),
+        ScenarioName::SysvShm => Box::new(sysv_shm::scenario()),
+        ScenarioName::DeletedFile => Box::new(deleted_file::scenario()),
+        ScenarioName::Mlocked => Box::new(mlocked::scenario()),
+        ScenarioName::HugePage => Box::new(huge_page::scenario()),
+        ScenarioName::SocketInFlight => Box::new(socket_in_flight::scenario()),
+        ScenarioName::OrphanSocket => Box::new(orphan_socket::scenario()),
+        ScenarioName::NetworkNamespace => Box::new(network_namespace::scenario()),
+        ScenarioName::Inotify => Box::new(inotify::scenario()),
+        ScenarioName::PerfEvent => Box::new(perf_event::scenario()),
+        ScenarioName::Pipe => Box::new(pipe::scenario()),
         ScenarioName::ControllerToggle => Box::<controller_toggle::ControllerToggle>::default(),
         ScenarioName::Nested => Box::<nested::Nested>::default(),
         ScenarioName::Dentries => Box::<dentries::Dentries>::default(),

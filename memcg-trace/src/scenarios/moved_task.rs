@@ -7,9 +7,10 @@
 use std::hint::black_box;
 
 use super::{Scenario, taken_along::TakenAlong};
+use crate::cause::Pin;
 
 const BYTES: usize = 256 << 10;
 
 pub fn scenario() -> impl Scenario {
-    TakenAlong::new("the task", || Ok(black_box(vec![1_u8; BYTES])))
+    TakenAlong::new("the task", &[Pin::Anon], || Ok(black_box(vec![1_u8; BYTES])))
 }

@@ -13,7 +13,7 @@ use super::{
     pages::{remove_files, write_file},
     stage::{ForkedTask, Stage},
 };
-use crate::kernel::cgroupfs::cgroup::Cgroup;
+use crate::{cause::Pin, kernel::cgroupfs::cgroup::Cgroup};
 
 #[derive(Default)]
 pub struct Nested {
@@ -47,5 +47,9 @@ impl Scenario for Nested {
 
     fn memcgs_each(&self) -> u64 {
         2
+    }
+
+    fn pins(&self) -> &'static [Pin] {
+        &[Pin::Tmpfs, Pin::Child]
     }
 }

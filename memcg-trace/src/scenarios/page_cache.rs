@@ -14,7 +14,7 @@ use super::{
     pages::{FILE_BYTES, read_file, write_uncached_file},
     stage::{Disk, ForkedTask, Stage},
 };
-use crate::kernel::cgroupfs::cgroup::Cgroup;
+use crate::{cause::Pin, kernel::cgroupfs::cgroup::Cgroup};
 
 #[derive(Default)]
 pub struct PageCache {
@@ -33,6 +33,10 @@ impl Scenario for PageCache {
         write_uncached_file(&file)?;
         ForkedTask::run(&victim, || read_file(&file))?;
         victim.remove()
+    }
+
+    fn pins(&self) -> &'static [Pin] {
+        &[Pin::File]
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     pages::{FILE_BYTES, write_file},
     stage::{Disk, ForkedTask, Stage},
 };
-use crate::kernel::cgroupfs::cgroup::Cgroup;
+use crate::{cause::Pin, kernel::cgroupfs::cgroup::Cgroup};
 
 #[derive(Default)]
 pub struct PageCacheDirty {
@@ -34,5 +34,9 @@ impl Scenario for PageCacheDirty {
         let file = next_file(self.disk.as_ref(), &mut self.files)?;
         ForkedTask::run(&victim, || write_file(&file))?;
         victim.remove()
+    }
+
+    fn pins(&self) -> &'static [Pin] {
+        &[Pin::File, Pin::Writeback]
     }
 }

@@ -10,6 +10,7 @@ use std::{
     fs::{self, File},
     io::{self, Read as _, Write as _},
     num::NonZeroUsize,
+    os::fd::AsRawFd,
     path::{Path, PathBuf},
     ptr::{self, NonNull},
 };
@@ -17,9 +18,10 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use nix::{
     fcntl::{PosixFadviseAdvice, posix_fadvise},
-    sys::mman::{MapFlags, ProtFlags, mmap, munmap},
+    sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap},
 };
 
+use super::stage::open_again;
 use crate::kernel::page_bytes;
 
 /// Size of each file; 16 pages on x86-64.
@@ -28,6 +30,11 @@ pub const FILE_BYTES: usize = 64 << 10;
 /// Writes a new file of [`FILE_BYTES`].
 pub fn write_file(path: &Path) -> io::Result<()> {
     File::create_new(path)?.write_all(&[b'm'; FILE_BYTES])
+}
+
+/// Writes [`FILE_BYTES`] to a file that our parent has open.
+pub fn fill_open_file(file: &impl AsRawFd) -> io::Result<()> {
+    open_again(file.as_raw_fd())?.write_all(&[b'm'; FILE_BYTES])
 }
 
 /// Reads a file to its end.
@@ -91,5 +98,33 @@ impl Drop for Mapping {
         if let Err(error) = unsafe { munmap(self.0, FILE_BYTES) } {
             log::error!("cannot unmap: {error}");
         }
+    }
+}
+
+/// Private anonymous memory. It goes with the task that has it.
+#[derive(Debug)]
+pub struct AnonMapping {
+    start: NonNull<libc::c_void>,
+    bytes: NonZeroUsize,
+}
+
+impl AnonMapping {
+    pub fn new(bytes: usize) -> io::Result<Self> {
+        let bytes = NonZeroUsize::new(bytes).ok_or(io::ErrorKind::InvalidInput)?;
+        // SAFETY: the kernel chooses the address.
+        let start = unsafe {
+            mmap_anonymous(None, bytes, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_PRIVATE)
+        };
+        Ok(Self { start: start?, bytes })
+    }
+
+    pub fn start(&self) -> NonNull<libc::c_void> {
+        self.start
+    }
+
+    /// Writes every page.
+    pub fn fill(&self) {
+        // SAFETY: the mapping, which is writable.
+        unsafe { self.start.cast::<u8>().write_bytes(b'm', self.bytes.get()) };
     }
 }

@@ -12,12 +12,12 @@ use std::{
 use anyhow::Context as _;
 
 use super::{Scenario, taken_along::TakenAlong};
-use crate::kernel::cgroupfs::cgroup::Cgroup;
+use crate::{cause::Pin, kernel::cgroupfs::cgroup::Cgroup};
 
 const BYTES: usize = 128 << 10;
 
 pub fn scenario() -> impl Scenario {
-    TakenAlong::new("the socket", connection_with_data)
+    TakenAlong::new("the socket", &[Pin::Socket], connection_with_data)
         .if_possible(|| connection().map(drop).context("cannot connect to 127.0.0.1; is lo up?"))
         .prepared(Cgroup::charge_sockets)
 }

@@ -13,7 +13,7 @@ use super::{
     Pump, Scenario,
     stage::{self, ForkedTask, Stage},
 };
-use crate::kernel::cgroupfs::cgroup::Cgroup;
+use crate::{cause::Pin, kernel::cgroupfs::cgroup::Cgroup};
 
 const BYTES: usize = 256 << 10;
 const ATTEMPTS: u32 = 500;
@@ -62,5 +62,9 @@ impl Scenario for Swap {
 
     fn pin(&self) -> Option<&'static str> {
         Some("the swapped memory")
+    }
+
+    fn pins(&self) -> &'static [Pin] {
+        &[Pin::Swap]
     }
 }

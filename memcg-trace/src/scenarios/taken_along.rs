@@ -9,27 +9,42 @@ use super::{
     Pump, Scenario,
     stage::{ForkedTask, Stage},
 };
-use crate::kernel::cgroupfs::cgroup::Cgroup;
+use crate::{cause::Pin, kernel::cgroupfs::cgroup::Cgroup};
 
 /// A scenario whose pins are held by tasks outside, until these end.
 pub struct TakenAlong<T> {
     pin: &'static str,
+    pins: &'static [Pin],
     /// Gets it; runs as the task, in the cgroup.
     take: fn() -> io::Result<T>,
     possible: fn() -> Result<()>,
     prepare: fn(&Cgroup) -> Result<()>,
+    cgroups_max: u64,
     tasks: Vec<ForkedTask>,
 }
 
 impl<T> TakenAlong<T> {
-    /// `pin`: see [`Scenario::pin`].
-    pub fn new(pin: &'static str, take: fn() -> io::Result<T>) -> Self {
-        Self { pin, take, possible: || Ok(()), prepare: |_| Ok(()), tasks: Vec::new() }
+    /// `pin`: see [`Scenario::pin`]; `pins`: see [`Scenario::pins`].
+    pub fn new(pin: &'static str, pins: &'static [Pin], take: fn() -> io::Result<T>) -> Self {
+        Self {
+            pin,
+            pins,
+            take,
+            possible: || Ok(()),
+            prepare: |_| Ok(()),
+            cgroups_max: u64::MAX,
+            tasks: Vec::new(),
+        }
     }
 
     /// An error is the reason why it cannot run here.
     pub fn if_possible(self, possible: fn() -> Result<()>) -> Self {
         Self { possible, ..self }
+    }
+
+    /// Never in more cgroups than this.
+    pub fn at_most(self, cgroups_max: u64) -> Self {
+        Self { cgroups_max, ..self }
     }
 
     /// What each cgroup takes before a task is in it.
@@ -62,5 +77,13 @@ impl<T> Scenario for TakenAlong<T> {
 
     fn pin(&self) -> Option<&'static str> {
         Some(self.pin)
+    }
+
+    fn pins(&self) -> &'static [Pin] {
+        self.pins
+    }
+
+    fn cgroups(&self, asked: u64) -> u64 {
+        asked.min(self.cgroups_max)
     }
 }

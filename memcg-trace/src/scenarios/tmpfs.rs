@@ -13,7 +13,7 @@ use super::{
     pages::{remove_files, write_file},
     stage::{ForkedTask, Stage},
 };
-use crate::kernel::cgroupfs::cgroup::Cgroup;
+use crate::{cause::Pin, kernel::cgroupfs::cgroup::Cgroup};
 
 #[derive(Default)]
 pub struct Tmpfs {
@@ -40,5 +40,9 @@ impl Scenario for Tmpfs {
 
     fn pin(&self) -> Option<&'static str> {
         Some("the file")
+    }
+
+    fn pins(&self) -> &'static [Pin] {
+        &[Pin::Tmpfs]
     }
 }

@@ -10,7 +10,7 @@ use super::{
     Pump, Scenario,
     stage::{ForkedTask, Stage},
 };
-use crate::kernel::cgroupfs::cgroup::Cgroup;
+use crate::{cause::Pin, kernel::cgroupfs::cgroup::Cgroup};
 
 #[derive(Default)]
 pub struct UnreapedTask {
@@ -30,5 +30,9 @@ impl Scenario for UnreapedTask {
 
     fn pin(&self) -> Option<&'static str> {
         Some("the zombie task")
+    }
+
+    fn pins(&self) -> &'static [Pin] {
+        &[Pin::Task]
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ScenarioName;
+use super::{PinsNamed, ScenarioName};
 
 /// All evidence about one scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub enum Played {
         pin: Option<&'static str>,
         /// In the order of [`Moment`]s; those for which no memcgs were left are missing.
         readings: Vec<Reading>,
+        /// At [`Moment::Removed`]; `None`: no memcg was left, or it cannot be looked for here.
+        pins: Option<PinsNamed>,
         sign: Option<Sign>,
     },
 }

@@ -4,7 +4,8 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counted, Evidence, Moment, Played, Reading, Sign};
+use super::{Counted, Evidence, Moment, PinsNamed, Played, Reading, Sign};
+use crate::cause::PinTotal;
 
 /// The verdict on a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +48,10 @@ pub struct Judgement {
     pub held_bytes_max: Option<u64>,
     /// Number of additional slab caches; `None`: not counted.
     pub slab_caches: Option<u64>,
+    /// What refers to the memcgs of a leak, most references first; `None`: not looked for.
+    pub pinned_by: Option<Vec<PinTotal>>,
+    /// Whether that is exactly what the scenario pins with.
+    pub pins_as_expected: Option<bool>,
     /// Only for a leak of memcgs.
     pub gone_after: Option<GoneAfter>,
     /// Time until all memcgs were freed by themselves, if they were.
@@ -55,13 +60,13 @@ pub struct Judgement {
 
 /// Judges the evidence. Memcgs that take longer than `late_after` to be freed are late.
 pub fn judge(evidence: &Evidence, late_after: Duration) -> Judgement {
-    let (memcgs, pinned, readings, sign) = match &evidence.played {
+    let (memcgs, pinned, readings, pins, sign) = match &evidence.played {
         Played::Skipped(reason) => return Judgement::without_evidence(Verdict::Skipped, reason.clone()),
         Played::Failed(reason) => {
             let reason = format!("it could not be provoked: {reason}");
             return Judgement::without_evidence(Verdict::Inconclusive, reason);
         }
-        Played::Done { memcgs, pin, readings, sign } => (*memcgs, pin.is_some(), readings, sign),
+        Played::Done { memcgs, pin, readings, pins, sign } => (*memcgs, pin.is_some(), readings, pins, sign),
     };
     let doubt = doubt(evidence, memcgs, readings);
     let Some((removed, later)) = readings.split_first() else {
@@ -77,6 +82,8 @@ pub fn judge(evidence: &Evidence, late_after: Duration) -> Judgement {
         charged_pages: removed.counted.walk.and_then(|walk| walk.charged_pages),
         held_bytes_max: removed.counted.walk.and_then(|walk| walk.held_bytes_max),
         slab_caches: None,
+        pinned_by: None,
+        pins_as_expected: None,
         gone_after: None,
         took: (stayed == 0).then_some(removed.waited),
     };
@@ -99,6 +106,7 @@ pub fn judge(evidence: &Evidence, late_after: Duration) -> Judgement {
             Some(Moment::Unpinned | Moment::DroppedAgain) => GoneAfter::DropCaches,
             Some(Moment::Removed) | None => GoneAfter::Nothing,
         });
+        pins.iter().for_each(|pins| judgement.name(pins));
     }
     if let Some(sign) = sign {
         weigh(sign, evidence.cgroups, &mut judgement);
@@ -172,6 +180,14 @@ impl Judgement {
         });
     }
 
+    /// Takes in what pins the memcgs.
+    fn name(&mut self, pins: &PinsNamed) {
+        let contradiction = pins.contradiction();
+        self.pinned_by = Some(pins.by().to_vec());
+        self.pins_as_expected = Some(contradiction.is_none());
+        contradiction.into_iter().for_each(|contradiction| self.add_reason(contradiction));
+    }
+
     fn without_evidence(verdict: Verdict, reason: String) -> Self {
         Self {
             verdict,
@@ -182,6 +198,8 @@ impl Judgement {
             charged_pages: None,
             held_bytes_max: None,
             slab_caches: None,
+            pinned_by: None,
+            pins_as_expected: None,
             gone_after: None,
             took: None,
         }

@@ -34,6 +34,28 @@ pub enum ScenarioName {
     UnreapedTask,
     /// A cgroup namespace created in the cgroup
     CgroupNamespace,
+    /// A memfd that a process outside has open
+    Memfd,
+    /// A System V segment that nobody removes
+    SysvShm,
+    /// A deleted file on a tmpfs that a process outside has open
+    DeletedFile,
+    /// Locked memory of a task that was moved out
+    Mlocked,
+    /// A huge page of a task that was moved out
+    HugePage,
+    /// A socket in a message that nobody receives
+    SocketInFlight,
+    /// A closed TCP socket with data that the other end does not read
+    OrphanSocket,
+    /// A network namespace created in the cgroup
+    NetworkNamespace,
+    /// An inotify group created in the cgroup
+    Inotify,
+    /// A perf event of a task that was reaped
+    PerfEvent,
+    /// Data in a pipe that nobody reads
+    Pipe,
     /// The controller disabled, the cgroup still there (v2)
     ControllerToggle,
     /// Parent and child removed, the child pinned

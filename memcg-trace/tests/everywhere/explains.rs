@@ -10,7 +10,6 @@ use std::{
 };
 
 use memcg_trace::scenarios::stage::Disk;
-use nix::sys::utsname::uname;
 use serde_json::Value;
 
 use self::kinds::{Expected, KINDS, Kind, Pinned};
@@ -19,6 +18,7 @@ use crate::support::{
     eventually, evict_stocks,
     explain::{Explain, refs},
     machine,
+    pins::memory_pins,
     process::{command, run},
     tracer::parse,
 };
@@ -56,13 +56,6 @@ impl Zombie {
             false => Err(format!("{}: not {:?} but {pins:#?}", self.name, self.pinned.expected)),
         }
     }
-}
-
-/// Since 7.1 pages move to the parent when a memcg goes offline.
-fn memory_pins() -> bool {
-    let release = uname().expect("uname").release().to_string_lossy().into_owned();
-    let mut numbers = release.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
-    (numbers.next(), numbers.next()) < (Some(7), Some(1))
 }
 
 /// A file system on a disk; it goes with the test.

@@ -7,16 +7,19 @@ use std::{thread, time::Duration};
 
 use anyhow::Result;
 use memcg_trace::{
+    cause::{Pin, Pinned},
     commands::verify::{
+        explainer::Explainer,
         oracle::{Dying, KernelOracle, Oracle},
         round::{Round, RoundSettings},
         witness::Witness,
     },
+    event::Key,
     kernel::{Kernel, cgroupfs::cgroup::Cgroup},
     record::{Clock, Record},
     scenarios::stage::Stage,
-    source::{Feed, Polled, Stream, Wanted},
-    verdict::{Counted, ScenarioName, Verdict, judge},
+    source::{Feed, MemcgPins, Polled, Stream, Wanted},
+    verdict::{Counted, Judgement, ScenarioName, Verdict, judge},
 };
 use memcg_trace_common::Hook;
 
@@ -35,6 +38,8 @@ struct Liar {
     hears: fn(&Record, u64) -> bool,
     /// Changes the kernel's counts.
     counts: fn(Counted) -> Counted,
+    /// What the third witness takes a task for.
+    task_is: Pin,
     /// Verdicts on [`SCENARIOS`].
     verdicts: [Verdict; 2],
 }
@@ -45,8 +50,13 @@ fn of(record: &Record, hooks: &[Hook]) -> bool {
 
 use Verdict::{Clean, Inconclusive, Leak};
 
-const HONEST: Liar =
-    Liar { what: "nothing", hears: |_, _| true, counts: |counted| counted, verdicts: [Clean, Leak] };
+const HONEST: Liar = Liar {
+    what: "nothing",
+    hears: |_, _| true,
+    counts: |counted| counted,
+    task_is: Pin::Task,
+    verdicts: [Clean, Leak],
+};
 
 const LIARS: &[Liar] = &[
     HONEST,
@@ -75,6 +85,8 @@ const LIARS: &[Liar] = &[
         verdicts: [Clean, Inconclusive],
         ..HONEST
     },
+    // It leaks all the same.
+    Liar { what: "a task is called a socket", task_is: Pin::Socket, ..HONEST },
 ];
 
 /// The stream with records left out.
@@ -128,20 +140,36 @@ impl Oracle for Faked<'_> {
     }
 }
 
-/// Verdicts on [`SCENARIOS`], and their reasons.
-fn play(kernel: &Kernel, liar: &Liar) -> Result<Vec<(Verdict, Option<String>)>> {
+/// What refers to memcgs, changed.
+struct Misnamed {
+    pins: MemcgPins,
+    task_is: Pin,
+}
+
+impl Explainer for Misnamed {
+    fn explain(&mut self, dying: &[Key]) -> Result<Vec<(Key, Pinned)>> {
+        let mut pinned = self.pins.explain(dying)?;
+        let by = pinned.iter_mut().flat_map(|(_, pinned)| &mut pinned.by);
+        by.filter(|by| by.pin == Pin::Task).for_each(|by| by.pin = self.task_is);
+        Ok(pinned)
+    }
+}
+
+/// Judgements of [`SCENARIOS`].
+fn play(kernel: &Kernel, liar: &Liar) -> Result<Vec<Judgement>> {
     let stage = Stage::new(&kernel.controller)?;
     let clock = Clock { boottime_offset_ns: 0, realtime_offset_ns: 0 };
     let wanted = Wanted { backend: None, perf_pages: Some(64), walk: true, grace_ns: u64::MAX, clock };
     let oracle = Faked { kernel: KernelOracle::new(kernel), counts: liar.counts };
     let (stream, start) = Stream::open(kernel, &wanted)?;
     let witness = Witness::new(Deaf { stream, hears: liar.hears, heard: 0 }, start);
+    let mut pins = Misnamed { pins: MemcgPins::open(kernel, None)?, task_is: liar.task_is };
+    let explainer = Some(&mut pins as &mut dyn Explainer);
     let interrupted = || Ok(());
     let say = &mut |_: &str| ();
-    let round = Round { stage: &stage, witness, oracle, settings: SETTINGS, interrupted, say };
+    let round = Round { stage: &stage, witness, oracle, explainer, settings: SETTINGS, interrupted, say };
     let evidence = round.play(&SCENARIOS)?;
-    let judgements = evidence.iter().map(|evidence| judge(evidence, SETTINGS.settle));
-    Ok(judgements.map(|judgement| (judgement.verdict, judgement.reason)).collect())
+    Ok(evidence.iter().map(|evidence| judge(evidence, SETTINGS.settle)).collect())
 }
 
 #[test]
@@ -152,8 +180,13 @@ fn mutations_of_the_witnesses() {
         let kernel = Kernel::probe(None).expect("what every command needs");
         for liar in LIARS {
             let seen = play(&kernel, liar).unwrap_or_else(|error| panic!("{}: {error:#}", liar.what));
-            let verdicts: Vec<Verdict> = seen.iter().map(|(verdict, _)| *verdict).collect();
+            let verdicts: Vec<Verdict> = seen.iter().map(|judgement| judgement.verdict).collect();
             assert_eq!(verdicts, liar.verdicts, "{}: {seen:?}", liar.what);
+            let leaks = seen.iter().filter(|judgement| judgement.verdict == Leak);
+            for Judgement { pins_as_expected, reason, .. } in leaks {
+                let honest = liar.task_is == Pin::Task;
+                assert_eq!((*pins_as_expected, reason.is_none()), (Some(honest), honest), "{reason:?}");
+            }
         }
     });
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));

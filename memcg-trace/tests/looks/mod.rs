@@ -65,6 +65,7 @@ pub fn file(kind: FileKind, path: &str, refs: u64) -> Reference {
         deleted,
         bytes: Some(refs * 4096),
         cached_pages: Some(refs),
+        ipc: None,
     };
     reference(refs, Thing::File { file, folios: folios(refs) }, Vec::new())
 }

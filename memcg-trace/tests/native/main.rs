@@ -8,6 +8,7 @@ mod support;
 mod charges;
 mod container;
 mod doctor;
+mod explain;
 mod interruptions;
 mod late;
 mod privileges;

@@ -13,16 +13,31 @@ use crate::support::{
 };
 
 /// What every kernel does: scenario, verdict, what it was gone after, and whether the memcg ID was held.
-const CERTAIN: [(&str, &str, Option<&str>, bool); 6] = [
+const CERTAIN: [(&str, &str, Option<&str>, bool); 11] = [
     ("churn", "clean", None, false),
     ("swap", "leak", Some("pin_removed"), true),
     ("socket", "leak", Some("pin_removed"), false),
     ("unreaped-task", "leak", Some("pin_removed"), false),
     ("cgroup-namespace", "leak", Some("pin_removed"), false),
+    ("socket-in-flight", "leak", Some("pin_removed"), false),
+    ("orphan-socket", "leak", Some("pin_removed"), false),
+    ("network-namespace", "leak", Some("pin_removed"), false),
+    ("inotify", "leak", Some("pin_removed"), false),
+    ("perf-event", "leak", Some("pin_removed"), false),
     ("id-exhaustion", "skipped", None, false),
 ];
 /// These leak where pages pin a memcg (before 7.1, see src/scenarios/pages.rs); otherwise none does.
-const PAGES: [&str; 4] = ["tmpfs", "page-cache", "mapped-file", "moved-task"];
+const PAGES: [&str; 9] = [
+    "tmpfs",
+    "page-cache",
+    "mapped-file",
+    "moved-task",
+    "memfd",
+    "sysv-shm",
+    "deleted-file",
+    "mlocked",
+    "huge-page",
+];
 
 #[test]
 fn verdicts_on_this_machine() {
@@ -30,13 +45,14 @@ fn verdicts_on_this_machine() {
     let verified = Verified::run(&["--cgroups", "5", "--settle", "3s", "--yes"]);
     assert_eq!(verified.code, Some(3), "leaks were not expected: {}", verified.stderr);
     assert_eq!(verified.summary["conclusive"], true, "{:#?}", verified.verdicts);
+    verified.assert_pins_are_named();
     let table = verified.table();
     for row in CERTAIN {
         assert!(table.contains(&row), "{row:?}: {:#?}", verified.verdicts);
     }
     let of_pages: Vec<_> =
         table.iter().filter(|row| PAGES.contains(&row.0)).map(|(_, verdict, ..)| *verdict).collect();
-    assert!(of_pages == ["leak"; 4] || of_pages == ["clean"; 4], "{:#?}", verified.verdicts);
+    assert!(of_pages == ["leak"; 9] || of_pages == ["clean"; 9], "{:#?}", verified.verdicts);
 
     // One of them again, as expected now, and beside what was.
     let before = verified.verdicts.iter().map(|verdict| format!("{verdict}\n")).collect::<String>();

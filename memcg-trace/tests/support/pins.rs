@@ -8,12 +8,21 @@ use std::{
     process::{self, Command, Stdio},
 };
 
+use nix::sys::utsname::uname;
+
 use super::{
     cgroup::{Cgroup, Task, Version, hierarchy},
     eventually,
 };
 
 pub const PAGE: u64 = 4096;
+
+/// Since 7.1 pages move to the parent when a memcg goes offline.
+pub fn memory_pins() -> bool {
+    let release = uname().expect("uname").release().to_string_lossy().into_owned();
+    let mut numbers = release.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
+    (numbers.next(), numbers.next()) < (Some(7), Some(1))
+}
 
 /// A tmpfs file, written by a task of the cgroup that has exited since: its pages stay charged.
 pub struct TmpfsFile(PathBuf);

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use memcg_trace::verdict::{
-    Counted, Differs, Evidence, Expectation, GoneAfter, LedgerCounts, ParseError, Played, ScenarioName, Sign,
-    Verdict, WalkCounts,
+use memcg_trace::{
+    cause::{Pin, PinTotal},
+    verdict::{
+        Counted, Differs, Evidence, Expectation, GoneAfter, LedgerCounts, ParseError, Played, ScenarioName,
+        Sign, Verdict, WalkCounts,
+    },
 };
 use proptest::prelude::*;
 
-use super::{LATE, evidence, readings, verdict};
+use super::{LATE, evidence, name, readings, verdict};
 
 const PIN: Option<&str> = Some("the file");
 
@@ -35,6 +38,23 @@ fn what_stays_is_a_leak_and_went_after_something() {
         assert_eq!(judgement.stayed, Some(dying[0]));
         assert_eq!(judgement.charged_pages, Some(17 * dying[0]));
         assert_eq!(judgement.reason, None);
+    }
+}
+
+#[test]
+fn another_pin_is_told_and_it_is_a_leak_all_the_same() {
+    let mut swap = evidence(ScenarioName::Swap, PIN, &[100, 100, 0]);
+    assert_eq!((verdict(&swap).pinned_by, verdict(&swap).pins_as_expected), (None, None), "not looked for");
+    for (pin, as_expected, reason) in [
+        (Pin::Swap, true, None),
+        (Pin::Tmpfs, false, Some("explain names no swap for 100 of 100 memcgs, but tmpfs file")),
+    ] {
+        name(&mut swap, &[Pin::Swap], pin, 1);
+        let judgement = verdict(&swap);
+        assert_eq!(judgement.verdict, Verdict::Leak);
+        assert_eq!(judgement.pins_as_expected, Some(as_expected));
+        assert_eq!(judgement.reason.as_deref(), reason);
+        assert_eq!(judgement.pinned_by, Some(vec![PinTotal { pin, refs: 100, memcgs: 100 }]));
     }
 }
 

@@ -1,6 +1,7 @@
 //! Golden output of every format, the exit code, and a baseline made of it.
 
 use memcg_trace::{
+    cause::Pin,
     commands::verify::exit,
     exit::Exit,
     record::Backend,
@@ -12,7 +13,7 @@ use memcg_trace::{
     verdict::{Baseline, Evidence, Expectation, Played, ScenarioName, Verdict},
 };
 
-use super::{evidence, golden, readings, verdict};
+use super::{evidence, golden, name, readings, verdict};
 
 fn ground(kernel: &str) -> Ground {
     Ground {
@@ -41,17 +42,20 @@ fn run() -> Vec<Evidence> {
     let mut stale = evidence(ScenarioName::PageCache, None, &[100, 0, 0]);
     let walk = readings(&mut stale)[0].counted.walk.as_mut().expect("a walk");
     (walk.charged_pages, walk.held_bytes_max) = (Some(100 * 51_200), Some(100 * (2 << 20)));
+    name(&mut stale, &[Pin::File], Pin::Unexplained, 16);
     let lost = Evidence {
         loss: vec!["12 events were lost".to_owned()],
         ..evidence(ScenarioName::Socket, None, &[5])
     };
+    let mut tmpfs = evidence(ScenarioName::Tmpfs, Some("the file"), &[100, 100, 0]);
+    name(&mut tmpfs, &[Pin::Tmpfs], Pin::Tmpfs, 16);
     vec![
         evidence(ScenarioName::Churn, None, &[0]),
         Evidence {
             played: Played::Skipped(skipped.to_owned()),
             ..evidence(ScenarioName::KmemLimit, None, &[])
         },
-        evidence(ScenarioName::Tmpfs, Some("the file"), &[100, 100, 0]),
+        tmpfs,
         stale,
         swap,
         lost,

@@ -2,7 +2,7 @@
 
 use super::{Act, ActKind, holder, on_file};
 use crate::cause::{
-    facts::{File, FileKind, Folios, Holder, How},
+    facts::{File, FileKind, Folios, Holder, How, IpcNamespace},
     reach::Reach,
     shell::Word,
 };
@@ -107,24 +107,38 @@ fn rm(file: &File) -> Option<String> {
     on_file(&Reach::of(file), |path| format!("rm {path}"), "-delete")
 }
 
-/// An ID is of one IPC namespace, and the kernel does not tell here of which: another one may have a segment of the same ID.
-const SAME_ID: &str = "in its IPC namespace: check with ipcs -m that it is this segment";
-
-/// Attached processes keep a removed segment until they detach.
+/// Attached processes keep a removed segment until they detach. An ID is of one IPC namespace: in another, it is another
+/// segment's.
 fn remove_segment(file: &File, refs: u64, holders: &[Holder]) -> Act {
-    let ipcrm = format!("ipcrm -m {}", file.inode);
-    let act = holder::end(holders, refs);
-    let (kind, cost) = match holders {
-        [] => (ActKind::RemoveSegment, "what is in the segment"),
-        _ => (ActKind::End, "those processes, and what is in the segment"),
+    let id = file.inode;
+    let (ipcrm, advice) = match file.ipc {
+        Some(IpcNamespace::Ours) => (Some(format!("ipcrm -m {id}")), None),
+        Some(IpcNamespace::Of(pid)) => {
+            (Some(format!("nsenter --ipc=/proc/{pid}/ns/ipc ipcrm -m {id}")), None)
+        }
+        Some(IpcNamespace::Unseen) => (None, Some("it is of an IPC namespace that no process lives in")),
+        None => (
+            Some(format!("ipcrm -m {id}")),
+            Some("in its IPC namespace: check with ipcs -m that it is this segment"),
+        ),
     };
-    let (command, advice) = match (holders, act.command) {
-        ([], _) => (ipcrm, None),
-        (_, Some(end)) => (format!("{ipcrm}; {end}"), act.advice),
-        (_, None) => (ipcrm, act.advice),
+    let (kind, cost, end) = match holders {
+        [] => (ActKind::RemoveSegment, "what is in the segment", Act::NONE),
+        _ => {
+            let end = holder::end(holders, refs);
+            (ActKind::End, "those processes, and what is in the segment", end)
+        }
     };
-    let advice = advice.map_or_else(|| SAME_ID.to_owned(), |advice| format!("{SAME_ID}; {advice}"));
-    Act { kind, command: Some(command), advice: Some(advice), cost, frees: refs }
+    let frees = if ipcrm.is_some() { refs } else { 0 };
+    let steps: Vec<String> = ipcrm.into_iter().chain(end.command).collect();
+    let advice: Vec<String> = advice.map(str::to_owned).into_iter().chain(end.advice).collect();
+    Act {
+        kind: if steps.is_empty() { ActKind::Unknown } else { kind },
+        command: (!steps.is_empty()).then(|| steps.join("; ")),
+        advice: (!advice.is_empty()).then(|| advice.join("; ")),
+        cost,
+        frees,
+    }
 }
 
 /// What a mounted file system works with (superblock, bitmaps) stays.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    cause::facts::{File, FileKind, Folios, How, Mount, NetNamespace, Notify, Process, Socket},
+    cause::facts::{File, FileKind, Folios, How, IpcNamespace, Mount, NetNamespace, Notify, Process, Socket},
     event::Key,
 };
 
@@ -32,6 +32,7 @@ fn file(kind: FileKind, path: &str) -> File {
         deleted: Some(false),
         bytes: None,
         cached_pages: None,
+        ipc: None,
     }
 }
 
@@ -113,6 +114,7 @@ fn shmem_goes_with_its_name_and_with_who_has_it() {
     let tmpfs = |path| file(FileKind::Tmpfs, path);
     let (memfd, anon) = (file(FileKind::Memfd, "memfd:x"), file(FileKind::SharedAnon, "dev/zero"));
     let segment = || file(FileKind::SysvShm, "SYSV00000000");
+    let segment_of = |namespace| File { ipc: Some(namespace), ..segment() };
     let other = Mount { point: bytes("/data"), pid: Some(9), root: bytes("/") };
     let mapper = || holder(5, How::Mapped);
     let table = [
@@ -132,6 +134,14 @@ fn shmem_goes_with_its_name_and_with_who_has_it() {
         (anon, vec![mapper(), holder(6, How::Mapped)], (End, "kill 5 6", 10)),
         (segment(), vec![], (RemoveSegment, "ipcrm -m 77", 10)),
         (segment(), vec![holder(5, How::Attached)], (End, "ipcrm -m 77; kill 5", 10)),
+        (segment_of(IpcNamespace::Ours), vec![], (RemoveSegment, "ipcrm -m 77", 10)),
+        (
+            segment_of(IpcNamespace::Of(9)),
+            vec![],
+            (RemoveSegment, "nsenter --ipc=/proc/9/ns/ipc ipcrm -m 77", 10),
+        ),
+        (segment_of(IpcNamespace::Unseen), vec![], (Unknown, "", 0)),
+        (segment_of(IpcNamespace::Unseen), vec![holder(5, How::Attached)], (End, "kill 5", 0)),
         (file(FileKind::BlockDevice, ""), vec![], (FlushDevice, "blockdev --flushbufs /dev/block/8:1", 10)),
     ];
     for (file, holders, (kind, command, frees)) in table {

@@ -67,7 +67,7 @@ pub struct Args {
     pub top: Option<usize>,
 
     /// Whether to look at every page of the machine's memory, for pages that are on no list; auto: where references would
-    /// stay unexplained
+    /// stay unexplained; always: also compare it with what the lists have
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Auto)]
     pub scan_memory: When,
 
@@ -148,6 +148,7 @@ impl Args {
             began_ns: look.began_ns,
             ended_ns: look.ended_ns,
             explanations: cause::explain(&look),
+            map: look.map,
             unread: look.unread.into_iter().map(|unread| (unread.what.to_owned(), unread.why)).collect(),
         };
         self.print(&walked, &explained)

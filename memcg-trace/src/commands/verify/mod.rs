@@ -1,5 +1,6 @@
 //! `memcg-trace verify`: provokes known leaks, and judges this kernel by the results.
 
+pub mod explainer;
 mod interrupt;
 pub mod oracle;
 pub mod round;
@@ -16,6 +17,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use self::{
+    explainer::Explainer,
     oracle::KernelOracle,
     round::{Round, RoundSettings},
     witness::Witness,
@@ -41,7 +43,7 @@ use crate::{
     },
     scenarios::stage::Stage,
     session::release_memory,
-    source::{Stream, Wanted},
+    source::{MemcgPins, Stream, Wanted},
     streams::{Stdout, say},
     verdict::{Baseline, Differs, Evidence, Expectation, Played, ScenarioName, Verdict, judge},
 };
@@ -51,7 +53,7 @@ use crate::{
 /// Each scenario creates cgroups, pins their memcgs in some way, and removes them. All run concurrently, traced by the
 /// hooks, and then wait for the memcgs to be freed: with the pins in place, after drop_caches, after removing the pins,
 /// and after both. A verdict needs two witnesses that agree: the ledger of events, and the kernel's own counts with a
-/// walk.
+/// walk. A third one, what refers to the memcgs that stayed, has to name what the scenario pins with.
 ///
 /// It changes the node while it runs: it creates cgroups below one of its own, mounts, swaps, and drops the page cache.
 /// Everything it created is removed at the end, even if interrupted; kernel modules that it loaded stay loaded.
@@ -284,12 +286,17 @@ impl Args {
             announce::tracing(&start);
         }
         let settings = RoundSettings { cgroups: self.cgroups, settle: self.settle, agree: AGREE };
+        let mut pins = MemcgPins::open(kernel, self.btf.file())
+            .inspect_err(|error| say(&format!("what pins memcgs is not looked for: {error}")))
+            .ok();
+        let explainer = pins.as_mut().map(|pins| pins as &mut dyn Explainer);
         let ground = self.ground(&start);
         let witness = Witness::new(stream, start);
         let round = Round {
             stage,
             witness,
             oracle,
+            explainer,
             settings,
             interrupted: interrupt::check,
             say: &mut |what| say(what),

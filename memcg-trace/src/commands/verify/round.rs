@@ -2,18 +2,21 @@
 //! round takes a few times the settle time, independent of the number of scenarios.
 
 use std::{
+    collections::HashMap,
     fs, thread,
     time::{Duration, Instant},
 };
 
 use anyhow::Result;
 
-use super::{oracle::Oracle, witness::Witness};
+use super::{explainer::Explainer, oracle::Oracle, witness::Witness};
 use crate::{
+    cause::Pinned,
+    event::Key,
     kernel::cgroupfs::cgroup::Cgroup,
     scenarios::{Scenario, scenario, stage::Stage},
     source::Feed,
-    verdict::{Counted, Evidence, LedgerCounts, Moment, Played, Reading, ScenarioName, Sign},
+    verdict::{Counted, Evidence, LedgerCounts, Moment, PinsNamed, Played, Reading, ScenarioName, Sign},
 };
 
 /// Settings of a round.
@@ -36,6 +39,8 @@ pub struct Round<'a, F, O> {
     pub stage: &'a Stage,
     pub witness: Witness<F>,
     pub oracle: O,
+    /// `None`: what pins memcgs cannot be looked for here.
+    pub explainer: Option<&'a mut dyn Explainer>,
     pub settings: RoundSettings,
     /// Returns an error to end the round.
     pub interrupted: fn() -> Result<()>,
@@ -54,6 +59,7 @@ struct Actor {
     /// The reason why it stopped.
     ended: Option<Played>,
     readings: Vec<Reading>,
+    pins: Option<PinsNamed>,
     sign: Option<Sign>,
 }
 
@@ -69,6 +75,7 @@ impl<F: Feed, O: Oracle> Round<'_, F, O> {
             self.provoke(actor)?;
         }
         self.read(&mut actors, Moment::Removed)?;
+        self.explain(&mut actors)?;
         for actor in &mut actors {
             let sign = actor.scenario.sign();
             actor.keep(sign, |actor, sign| actor.sign = sign);
@@ -114,7 +121,8 @@ impl<F: Feed, O: Oracle> Round<'_, F, O> {
             (self.say)(&format!("{name}: skipped, {error:#}"));
         }
         let ended = ended.map(|error| Played::Skipped(format!("{error:#}")));
-        Ok(Actor { name, scenario, parent, family, cgroups, ended, readings: Vec::new(), sign: None })
+        let readings = Vec::new();
+        Ok(Actor { name, scenario, parent, family, cgroups, ended, readings, pins: None, sign: None })
     }
 
     fn provoke(&mut self, actor: &mut Actor) -> Result<()> {
@@ -188,6 +196,31 @@ impl<F: Feed, O: Oracle> Round<'_, F, O> {
         Ok(())
     }
 
+    /// Looks for what pins those that stayed, in one pass.
+    fn explain(&mut self, actors: &mut [Actor]) -> Result<()> {
+        let Some(explainer) = &mut self.explainer else { return Ok(()) };
+        let dying: Vec<Vec<Key>> = actors.iter().map(|actor| self.witness.dying_of(actor.family)).collect();
+        let all: Vec<Key> = dying.iter().flatten().copied().collect();
+        if all.is_empty() {
+            return Ok(());
+        }
+        (self.say)(&format!("explaining what pins {} memcgs", all.len()));
+        let pinned: HashMap<Key, Pinned> = match explainer.explain(&all) {
+            Ok(pinned) => pinned.into_iter().collect(),
+            Err(error) => {
+                (self.say)(&format!("cannot explain what pins them: {error:#}"));
+                return Ok(());
+            }
+        };
+        for (actor, dying) in actors.iter_mut().zip(dying) {
+            let pinned: Vec<&Pinned> = dying.iter().filter_map(|key| pinned.get(key)).collect();
+            if !pinned.is_empty() {
+                actor.pins = Some(PinsNamed::new(actor.scenario.pins(), &pinned));
+            }
+        }
+        self.pump()
+    }
+
     /// Reads both witnesses, repeatedly while they may differ for good reasons.
     fn agree(&mut self, actors: &[Actor]) -> Result<Vec<(LedgerCounts, Counted)>> {
         let parents: Vec<&Cgroup> = actors.iter().map(|actor| &actor.parent).collect();
@@ -219,11 +252,12 @@ impl Actor {
     }
 
     fn evidence(self, loss: Vec<String>) -> Evidence {
-        let Self { name, scenario, cgroups, ended, readings, sign, .. } = self;
+        let Self { name, scenario, cgroups, ended, readings, pins, sign, .. } = self;
         let played = ended.unwrap_or_else(|| Played::Done {
             memcgs: cgroups * scenario.memcgs_each(),
             pin: scenario.pin(),
             readings,
+            pins,
             sign,
         });
         Evidence { name, cgroups, played, loss }

@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::oracle::Dying;
 use crate::{
+    event::Key,
     record::{Backend, Start},
     session::{Book, Observer, Session, SlabObserver},
     source::{Feed, Polled},
@@ -75,6 +76,15 @@ impl<F: Feed> Witness<F> {
         let family = |memcg| self.families.0.iter().position(|follow| follow.is_of(memcg));
         let dying = self.session.book().tracker().dying();
         dying.map(|memcg| (memcg.key.css, family(memcg))).collect()
+    }
+
+    /// The dying memcgs of the family with this number, in the order of their births.
+    pub fn dying_of(&self, number: usize) -> Vec<Key> {
+        let Some(follow) = self.families.0.get(number) else { return Vec::new() };
+        let dying = self.session.book().tracker().dying().filter(|memcg| follow.is_of(memcg));
+        let mut keys: Vec<Key> = dying.map(|memcg| memcg.key).collect();
+        keys.sort_unstable_by_key(|key| key.serial);
+        keys
     }
 
     /// Detaches and accounts for every event. Returns the reasons why the ledger may be wrong.

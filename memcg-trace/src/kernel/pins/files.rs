@@ -81,6 +81,7 @@ pub(super) fn read(
             deleted: rows.get::<u32>(row, inode.links).filter(|_| named).map(|links| links == 0),
             bytes: rows.get(row, inode.size),
             cached_pages: None,
+            ipc: None,
         })
     };
     Ok(paths.into_iter().enumerate().map(file).collect())

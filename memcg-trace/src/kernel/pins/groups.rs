@@ -34,6 +34,8 @@ pub(super) enum Whole {
 #[derive(Debug)]
 pub(super) struct Groups {
     seen: PageSet,
+    /// Folios in it.
+    count: u64,
     /// By memcg (its number among those of the pass).
     folios: HashMap<(usize, Whole), Folios>,
     /// Pages that the kernel charges for itself, by memcg.
@@ -58,12 +60,12 @@ impl Whole {
 impl Groups {
     pub fn new(page: PageLayout, seen: PageSet) -> Self {
         let (folios, kernel) = (HashMap::default(), HashMap::default());
-        Self { seen, folios, kernel, large: Vec::new(), page }
+        Self { seen, count: 0, folios, kernel, large: Vec::new(), page }
     }
 
     /// Takes one folio, unless it was there before.
     pub fn folio(&mut self, memcg: usize, page: u64, words: &PageWords) {
-        if !self.seen.insert(page) {
+        if !self.is_new(page) {
             return;
         }
         if self.page.is_large(words) {
@@ -77,12 +79,23 @@ impl Groups {
     pub fn page(&mut self, memcg: usize, page: u64, words: &PageWords) {
         match self.page.kernel(words) {
             None => self.folio(memcg, page, words),
-            Some(kind) if self.seen.insert(page) => {
+            Some(kind) if self.is_new(page) => {
                 let folios = Folios { folios: 1, pages: 1, ..Folios::default() };
                 folio::add(self.kernel.entry((memcg, kind)).or_default(), &folios);
             }
             Some(_) => {}
         }
+    }
+
+    fn is_new(&mut self, page: u64) -> bool {
+        let new = self.seen.insert(page);
+        self.count += u64::from(new);
+        new
+    }
+
+    /// How many folios were taken.
+    pub fn count(&self) -> u64 {
+        self.count
     }
 
     /// References of all that are settled, of each of so many memcgs.

@@ -15,6 +15,7 @@ mod fds;
 mod files;
 mod folio;
 mod groups;
+mod ipc;
 mod layout;
 mod lru;
 mod mms;
@@ -224,11 +225,14 @@ impl Pins {
             ScanMemory::Never => false,
             ScanMemory::Always => true,
         };
-        match &self.map {
+        let map = match &self.map {
             Ok(map) if scans => scan::read(&mut pass, &mut groups, map)?,
-            Err(why) if scans => pass.unread("pages on no list", why),
-            _ => {}
-        }
+            Err(why) if scans => {
+                pass.unread("pages on no list", why);
+                None
+            }
+            _ => None,
+        };
         groups.settle(pass.memory)?;
         wholes::refer(&mut pass, groups, &tasks, &open, &mut mounts)?;
 
@@ -237,7 +241,7 @@ impl Pins {
         let gone =
             |key: &Key| Referenced { key: *key, before: Some(0), after: Some(0), references: Vec::new() };
         let each = |key: &Key| referenced.next_if(|memcg| memcg.key == *key).unwrap_or_else(|| gone(key));
-        Ok(Look { memcgs: keys.iter().map(each).collect(), unread, ..Look::default() })
+        Ok(Look { memcgs: keys.iter().map(each).collect(), unread, map, ..Look::default() })
     }
 }
 

@@ -10,20 +10,25 @@ use super::{
     pass::{KnownMemcgs, Pass},
     vmemmap::Vmemmap,
 };
-use crate::kernel::memory::MemoryError;
+use crate::{cause::MapCompared, kernel::memory::MemoryError};
 
 const WHAT: &str = "pages on no list";
 
-/// Goes through all pages.
-pub(super) fn read(pass: &mut Pass<'_>, groups: &mut Groups, map: &Vmemmap) -> Result<(), MemoryError> {
+/// Goes through all pages, and says what is new among them. `None`: it did not come to the end.
+pub(super) fn read(
+    pass: &mut Pass<'_>,
+    groups: &mut Groups,
+    map: &Vmemmap,
+) -> Result<Option<MapCompared>, MemoryError> {
+    let listed = groups.count();
     let page = pass.layout.page;
     let size = page.size as usize;
     if index(page.memcg).is_none() || index(page.lru).is_none() || size < size_of::<PageWords>() {
         pass.unread(WHAT, "BTF does not describe them");
-        return Ok(());
+        return Ok(None);
     }
     let each = BLOCK_BYTES / size;
-    let mut scan = Scan { memcgs: pass.memcgs, groups, page, other: 0 };
+    let mut scan = Scan { memcgs: pass.memcgs, groups, page, other: 0, found: 0 };
     for range in &map.ranges {
         for first in range.clone().step_by(each) {
             let address = map.start.wrapping_add(first * size as u64);
@@ -46,11 +51,13 @@ pub(super) fn read(pass: &mut Pass<'_>, groups: &mut Groups, map: &Vmemmap) -> R
             }
             scan.groups.settle_some(pass.memory)?;
             if pass.is_late(WHAT) {
-                return Ok(());
+                return Ok(None);
             }
         }
     }
-    Ok(())
+    let on_no_list = scan.groups.count() - listed;
+    let on_lists = scan.found.saturating_sub(on_no_list);
+    Ok(Some(MapCompared { on_lists, on_no_list, gone: listed.saturating_sub(on_lists) }))
 }
 
 /// The state of a scan.
@@ -60,6 +67,8 @@ struct Scan<'a> {
     page: PageLayout,
     /// Neighbours often belong to the same memcg, and that is most often none of ours.
     other: u64,
+    /// Folios of ours.
+    found: u64,
 }
 
 impl Scan<'_> {
@@ -73,7 +82,10 @@ impl Scan<'_> {
         match self.memcgs.at(memcg) {
             // The later pages of a larger one say so in the place of `lru.next` (`compound_head`).
             Some(_) if word(&words, self.page.lru) & 1 != 0 => {}
-            Some(memcg) => self.groups.page(memcg, address, &words),
+            Some(memcg) => {
+                self.found += 1;
+                self.groups.page(memcg, address, &words);
+            }
             None => self.other = memcg,
         }
     }

@@ -7,12 +7,13 @@ use super::{
     fds::OpenFiles,
     files,
     groups::{Groups, Whole},
+    ipc,
     mounts::Mounts,
     pass::Pass,
     tasks::Tasks,
 };
 use crate::{
-    cause::{FileKind, Folios, Holder, How, Thing},
+    cause::{File, FileKind, Folios, Holder, How, Thing},
     kernel::memory::MemoryError,
 };
 
@@ -38,7 +39,8 @@ pub(super) fn refer(
     });
     let hosts = files::hosts(pass.memory, &pass.layout.mapping, &mappings)?;
     let inodes: Vec<u64> = hosts.iter().map(|(inode, _)| *inode).collect();
-    let found = files::read(pass.memory, pass.layout, mounts, &inodes)?;
+    let mut found = files::read(pass.memory, pass.layout, mounts, &inodes)?;
+    find_ipc(pass, tasks, &inodes, &mut found)?;
     let mapped = areas::of_files(pass.memory, pass.layout, tasks, &mappings)?;
     let mut files = HashMap::default();
     for (((mapping, (inode, pages)), file), holders) in mappings.iter().zip(hosts).zip(found).zip(mapped) {
@@ -84,6 +86,27 @@ pub(super) fn refer(
     anon.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     for ((memcg, holders), folios) in anon {
         pass.refer(memcg, page.refs(&folios), Thing::Anon { folios }, holders);
+    }
+    Ok(())
+}
+
+/// The IPC namespaces of System V segments.
+fn find_ipc(
+    pass: &mut Pass<'_>,
+    tasks: &Tasks,
+    inodes: &[u64],
+    files: &mut [Option<File>],
+) -> Result<(), MemoryError> {
+    let mut of: Vec<(u64, &mut File)> = inodes
+        .iter()
+        .zip(files)
+        .filter_map(|(inode, file)| Some((*inode, file.as_mut()?)))
+        .filter(|(_, file)| file.kind == FileKind::SysvShm)
+        .collect();
+    let segments: Vec<(u64, u64)> = of.iter().map(|(inode, file)| (*inode, file.inode)).collect();
+    let namespaces = ipc::of_segments(pass, tasks, &segments)?;
+    for ((_, file), namespace) in of.iter_mut().zip(namespaces) {
+        file.ipc = namespace;
     }
     Ok(())
 }

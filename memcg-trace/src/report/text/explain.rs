@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     attribution::{Container, Owner},
-    cause::{Pin, RefCount},
+    cause::{MapCompared, Pin, RefCount},
     report::view::{ExplainView, ExplainedMemcg, FileView, InCommon, PartView},
     units::{Count, Time},
 };
@@ -161,6 +161,12 @@ fn counts(out: &mut impl Write, explain: &ExplainView<'_>) -> io::Result<()> {
     }
     if explain.freed > 0 {
         row("freed", format!("{} meanwhile", many(explain.freed, "memcg")))?;
+    }
+    if let Some(MapCompared { on_lists, on_no_list, gone }) = explain.map {
+        let gone =
+            if gone > 0 { format!(", {} on lists were gone by then", Count(gone)) } else { String::new() };
+        let (listed, others) = (many(on_lists, "folio"), Count(on_no_list));
+        row("all pages", format!("{listed} on lists, {others} on none{gone}"))?;
     }
     for unread in &explain.unread {
         row("not read", format!("{}: {}", unread.what, unread.reason))?;

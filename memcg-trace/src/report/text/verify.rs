@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::Style;
 
 use super::{
-    BAD, GOOD, Page, WARN,
+    BAD, GOOD, Page, WARN, pinned,
     table::{Columns, heading, size_and_held},
     words::or,
 };
@@ -29,8 +29,16 @@ pub fn verify(out: &mut impl Write, view: &VerifyView, page: impl Into<Page>) ->
         Count(ground.cgroups),
         Time { ns: ground.settle_ns }
     )?;
-    let mut table =
-        Columns::new(["SCENARIO", "VERDICT", "STAYED>", "OF>", "IDS HELD>", "CHARGED>", "GONE AFTER<"]);
+    let mut table = Columns::new([
+        "SCENARIO",
+        "VERDICT",
+        "STAYED>",
+        "OF>",
+        "IDS HELD>",
+        "CHARGED>",
+        "PINNED BY<",
+        "GONE AFTER<",
+    ]);
     for verdict in &view.verdicts {
         let leak = verdict.verdict == Verdict::Leak;
         let only = |text: String| if leak { text } else { String::new() };
@@ -41,6 +49,7 @@ pub fn verify(out: &mut impl Write, view: &VerifyView, page: impl Into<Page>) ->
             verdict.memcgs.map(|count| Count(count).to_string()).unwrap_or_default(),
             only(or(verdict.ids_held.map(Count), "?")),
             only(size_and_held(verdict.charged_bytes, verdict.held_bytes_max)),
+            verdict.pinned_by.as_deref().map(pinned::group_cell).unwrap_or_default(),
             verdict.gone_after.map(|after| gone(after, verdict.pin)).unwrap_or_default(),
         ]);
     }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     attribution::Container,
-    cause::{Explanation, PinTotal, Pinned, pin_totals},
+    cause::{Explanation, MapCompared, PinTotal, Pinned, pin_totals},
     tracker::{Memcg, Tracker},
 };
 
@@ -34,6 +34,7 @@ pub struct Explained {
     pub explanations: Vec<Explanation>,
     /// What could not be looked for, and why.
     pub unread: Vec<(String, String)>,
+    pub map: Option<MapCompared>,
 }
 
 /// Serializes as the last line of the JSON output.
@@ -63,6 +64,8 @@ pub struct ExplainView<'a> {
     pub uncounted: u64,
     pub conclusive: bool,
     pub pins: Vec<PinTotal>,
+    /// The lists compared with the map of all pages, where that was looked at.
+    pub map: Option<MapCompared>,
     /// What could not be looked for.
     pub unread: Vec<Unknown<'a>>,
     /// In JSON, each part is a line of its own before the summary.
@@ -124,6 +127,7 @@ impl<'a> ExplainView<'a> {
             uncounted: count(|explanation| explanation.counted.is_none()),
             conclusive: memcgs_explained == there.len() as u64,
             pins: pin_totals(there.iter().map(|explanation| Pinned::of(explanation))),
+            map: explained.map,
             unread: explained.unread.iter().map(|(what, reason)| Unknown { what, reason }).collect(),
             explained: memcgs,
             groups,

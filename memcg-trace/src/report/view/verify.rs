@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::{
+    cause::PinTotal,
     record::Backend,
     verdict::{Baseline, Differs, Expectation, GoneAfter, Judgement, Outcome, ScenarioName, Verdict},
 };
@@ -44,6 +45,10 @@ pub struct VerdictView {
     pub held_bytes_max: Option<u64>,
     /// Additional slab caches.
     pub slab_caches: Option<u64>,
+    /// What refers to the memcgs of a leak, most references first. Null: not looked for.
+    pub pinned_by: Option<Vec<PinTotal>>,
+    /// Whether that is exactly what the scenario pins with.
+    pub pins_as_expected: Option<bool>,
     pub gone_after: Option<GoneAfter>,
     /// The pin that was removed, for `pin_removed`.
     pub pin: Option<&'static str>,
@@ -116,6 +121,8 @@ impl VerdictView {
                 .zip(charged_bytes)
                 .map(|(held, charged)| held.min(charged)),
             slab_caches: judgement.slab_caches,
+            pinned_by: judgement.pinned_by,
+            pins_as_expected: judgement.pins_as_expected,
             gone_after: judgement.gone_after,
             pin,
             took_ns: judgement.took.map(|took| u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)),

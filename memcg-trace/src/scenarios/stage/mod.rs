@@ -3,6 +3,9 @@
 mod bystander;
 mod disk;
 mod module;
+mod open_again;
+mod perf_event;
+mod segment;
 mod swap;
 mod task;
 mod zram;
@@ -21,7 +24,10 @@ use nix::{
 };
 
 use self::bystander::Bystander;
-pub use self::{disk::Disk, swap::StageSwap, task::ForkedTask};
+pub use self::{
+    disk::Disk, open_again::open_again, perf_event::perf_event_of, segment::SharedSegment, swap::StageSwap,
+    task::ForkedTask,
+};
 use crate::kernel::cgroupfs::{
     cgroup::{Cgroup, move_to_root, remove_tree},
     hierarchy::Controller,
@@ -61,9 +67,14 @@ impl Stage {
         &self.home
     }
 
+    /// Our tmpfs, for files that are there for a moment.
+    pub fn files() -> &'static Path {
+        Path::new(FILES)
+    }
+
     /// Creates a directory on our tmpfs for one scenario.
     pub fn directory(&self, scenario: &str) -> Result<PathBuf> {
-        let directory = Path::new(FILES).join(scenario);
+        let directory = Self::files().join(scenario);
         fs::create_dir(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
         Ok(directory)
     }

@@ -3,15 +3,14 @@
 use std::{
     fs,
     hint::black_box,
+    net::UdpSocket,
     ops::RangeInclusive,
-    os::{
-        fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
-        unix::ffi::OsStrExt as _,
-    },
+    os::{fd::AsRawFd as _, unix::ffi::OsStrExt as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
+use memcg_trace::scenarios::stage::{SharedSegment, perf_event_of};
 use nix::{
     sched::{CloneFlags, unshare},
     sys::{
@@ -22,7 +21,7 @@ use nix::{
 };
 
 use crate::support::{
-    cgroup::Cgroup,
+    cgroup::{Cgroup, Version, hierarchy},
     forked::{Forked, ended, fork_in},
     pins::PAGE,
 };
@@ -45,7 +44,7 @@ pub struct Pinned {
     pub pids: Vec<u32>,
     _tasks: Vec<Forked>,
     _removed: Option<Removed>,
-    _segment: Option<Segment>,
+    _segment: Option<SharedSegment>,
 }
 
 /// A way to pin the memcg of a cgroup, with a directory on a disk to do it in.
@@ -81,7 +80,10 @@ pub const KINDS: &[Kind] = &[
     other("cgroup-namespace", cgroup_namespace),
     other("namespace-fd", namespace_fd),
     other("inotify", inotify),
+    other("fanotify", fanotify),
     other("perf-event", perf_event),
+    other("socket", socket),
+    other("network-namespace", network_namespace),
 ];
 
 const PAGES: u64 = 16;
@@ -93,17 +95,6 @@ impl Drop for Removed {
     fn drop(&mut self) {
         // What was printed may have removed it.
         let _ = fs::remove_file(&self.0);
-    }
-}
-
-/// A System V segment that goes with the test.
-struct Segment(i32);
-
-impl Drop for Segment {
-    fn drop(&mut self) {
-        // Fails where what was printed has removed it.
-        // SAFETY: IPC_RMID takes no pointer.
-        unsafe { libc::shmctl(self.0, libc::IPC_RMID, std::ptr::null_mut()) };
     }
 }
 
@@ -219,17 +210,8 @@ fn memfd(cgroup: &Cgroup, _: &Path) -> Pinned {
 }
 
 fn sysv_shm(cgroup: &Cgroup, _: &Path) -> Pinned {
-    let bytes = (PAGES * PAGE) as usize;
-    // SAFETY: the call takes no pointers.
-    let id = unsafe { libc::shmget(libc::IPC_PRIVATE, bytes, 0o600) };
-    assert!(id >= 0, "shmget: {}", std::io::Error::last_os_error());
-    let segment = Segment(id);
-    ended_well(cgroup, || {
-        // SAFETY: the kernel picks an address; nobody else uses the segment.
-        let address = unsafe { libc::shmat(id, std::ptr::null(), 0) };
-        // SAFETY: it is `bytes` long, for shmat refuses what does not exist.
-        unsafe { libc::memset(address, 1, bytes) };
-    });
+    let segment = SharedSegment::new((PAGES * PAGE) as usize).expect("a segment");
+    ended_well(cgroup, || segment.fill().expect("write to the segment"));
     let pinned = pinned("sysv_shm", PAGES..=PAGES).named("SYSV00000000");
     Pinned { _segment: Some(segment), ..pinned }
 }
@@ -330,19 +312,42 @@ fn inotify(cgroup: &Cgroup, _: &Path) -> Pinned {
     pinned("inotify", 1..=1).held_by(task)
 }
 
+fn fanotify(cgroup: &Cgroup, _: &Path) -> Pinned {
+    let task = moved(cgroup, || {
+        // SAFETY: the call takes no pointers.
+        let fd = unsafe { libc::fanotify_init(libc::FAN_CLASS_NOTIF, libc::O_RDONLY as u32) };
+        assert!(fd >= 0, "fanotify: {}", std::io::Error::last_os_error());
+    });
+    pinned("fanotify", 1..=1).held_by(task)
+}
+
+/// Sockets belong to a memcg of v1 if it ever had a limit for them.
+fn charge_sockets(cgroup: &Cgroup) {
+    if hierarchy().0 == Version::V1 {
+        cgroup.write("memory.kmem.tcp.limit_in_bytes", "1073741824");
+    }
+}
+
+fn socket(cgroup: &Cgroup, _: &Path) -> Pinned {
+    charge_sockets(cgroup);
+    let task = moved(cgroup, || std::mem::forget(UdpSocket::bind("127.0.0.1:0").expect("a socket")));
+    pinned("socket", 1..=1).held_by(task)
+}
+
+/// The kernel's own sockets in it: as many as it has protocols.
+fn network_namespace(cgroup: &Cgroup, _: &Path) -> Pinned {
+    charge_sockets(cgroup);
+    let task = moved(cgroup, || unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace"));
+    pinned("net_namespace", 1..=200).held_by(task)
+}
+
 /// Of a task that was reaped.
 fn perf_event(cgroup: &Cgroup, _: &Path) -> Pinned {
     let holder = Forked::new(None, || {
         let pid = fork_in(Some(cgroup), || {
             nix::unistd::pause();
         });
-        // perf_event_attr (linux/perf_event.h) of 64 bytes: PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK.
-        let attr: [u64; 8] = [1 | 64 << 32, 0, 0, 0, 0, 0, 0, 0];
-        // SAFETY: the attributes are as long as they say.
-        let fd = unsafe { libc::syscall(libc::SYS_perf_event_open, attr.as_ptr(), pid.as_raw(), -1, -1, 0) };
-        assert!(fd >= 0, "perf_event_open: {}", std::io::Error::last_os_error());
-        // SAFETY: it was just opened.
-        std::mem::forget(unsafe { OwnedFd::from_raw_fd(fd as i32) });
+        std::mem::forget(perf_event_of(pid.as_raw()).expect("a perf event"));
         kill(pid, Signal::SIGKILL).and_then(|()| waitpid(pid, None)).expect("end the task");
     });
     pinned("perf_event", 1..=1).held_by(holder)

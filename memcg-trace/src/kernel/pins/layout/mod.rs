@@ -4,6 +4,7 @@
 mod bpf;
 mod cgroup;
 mod file;
+mod ipc;
 mod lru;
 mod mm;
 mod page;
@@ -19,6 +20,7 @@ pub(in crate::kernel::pins) use self::{
         BdiLayout, DentryLayout, DeviceLayout, FileLayout, FileSystemLayout, InodeLayout, MappingLayout,
         MountLayout, SuperBlockLayout, WritebackLayout,
     },
+    ipc::IpcLayout,
     lru::NodeLayout,
     mm::{AnonLayout, AnonLinkLayout, AreaLayout, MmLayout, MmListLayout},
     page::{PageLayout, PageWords, index, word},
@@ -99,6 +101,7 @@ pub(super) struct PinLayout {
     pub tcp_table: TcpTableLayout,
     pub udp_table: UdpTableLayout,
     pub namespace: NamespaceLayout,
+    pub ipc: IpcLayout,
     pub namespace_operations: NamespaceOperationsLayout,
     pub mount: MountLayout,
     pub task: TaskLayout,
@@ -151,6 +154,7 @@ impl PinLayout {
             tcp_table: TcpTableLayout::of(types),
             udp_table: UdpTableLayout::of(types),
             namespace: NamespaceLayout::of(types),
+            ipc: IpcLayout::of(types),
             namespace_operations: NamespaceOperationsLayout::of(types),
             mount: MountLayout::of(types),
             task: TaskLayout::of(types),

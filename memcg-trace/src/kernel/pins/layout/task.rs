@@ -48,6 +48,7 @@ offsets! {
         cgroup: "cgroup_ns",
         net: "net_ns",
         mount: "mnt_ns",
+        ipc: "ipc_ns",
     }
 }
 
