@@ -154,7 +154,9 @@ mod tests {
         let page = page_bytes() as u64;
         let folio = page.max(2 << 20);
         let start = WalkCounts { charged_pages: Some(0), held_bytes_max: Some(0), ..WalkCounts::default() };
-        let table: &[(&[(u64, u64, bool)], u64, u64)] = &[
+        // References, charged pages, whether it is topmost; in all: charged pages, held bytes.
+        type Row<'a> = (&'a [(u64, u64, bool)], u64, u64);
+        let table: &[Row<'_>] = &[
             (&[(1, 100 << 10, true)], 100 << 10, folio),
             (&[(51_200, 51_200, true), (1, 1, true)], 51_201, 51_201 * page),
             // Each reference is one of a folio; those below count for themselves.
