@@ -278,7 +278,8 @@ fn claims_cost_nothing() {
         let file = frame(head[..HEAD].to_vec(), &claim);
         match Reader::open(&*file) {
             Ok(reader) => assert!(matches!(read(reader).1, Some(Damage::CutOff))),
-            Err(error) => assert!(matches!(error, OpenError::Start(Damage::CutOff)), "{error:?}"),
+            // No text is that long.
+            Err(error) => assert!(matches!(error, OpenError::Start(Damage::Corrupt(_))), "{error:?}"),
         }
     }
 }

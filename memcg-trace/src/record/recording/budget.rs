@@ -19,19 +19,19 @@ pub struct Excess;
 
 /// Unpacks a frame, up to what its size allows.
 pub struct Unpacked<R: Read> {
-    frame: FrameDecoder<Counted<BufReader<R>>>,
+    frame: FrameDecoder<CountedBytes<BufReader<R>>>,
     unpacked: u64,
 }
 
 /// Counts what is read.
-struct Counted<R> {
+struct CountedBytes<R> {
     inner: R,
     bytes: u64,
 }
 
 impl<R: Read> Unpacked<R> {
     pub fn new(file: BufReader<R>) -> Self {
-        Self { frame: FrameDecoder::new(Counted { inner: file, bytes: 0 }), unpacked: 0 }
+        Self { frame: FrameDecoder::new(CountedBytes { inner: file, bytes: 0 }), unpacked: 0 }
     }
 }
 
@@ -46,7 +46,7 @@ impl<R: Read> Read for Unpacked<R> {
     }
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountedBytes<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.bytes += read as u64;
