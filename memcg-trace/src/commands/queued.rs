@@ -45,7 +45,7 @@ impl<W: Write> RunOutput for BufWriter<W> {
 /// Lines for a thread that writes them. Those that find the queue full are dropped and counted. An error of the thread is
 /// returned by the next flush.
 pub struct QueuedOutput {
-    shared: Arc<Shared>,
+    shared: Arc<SharedQueue>,
     /// Not passed on so far.
     lines: Vec<u8>,
     limit: usize,
@@ -53,14 +53,14 @@ pub struct QueuedOutput {
 }
 
 #[derive(Default)]
-struct Shared {
-    queue: Mutex<Queue>,
+struct SharedQueue {
+    queue: Mutex<LineQueue>,
     queued: Condvar,
     written: Condvar,
 }
 
 #[derive(Default)]
-struct Queue {
+struct LineQueue {
     bytes: Vec<u8>,
     /// Of these and of those that the thread has taken.
     unwritten: usize,
@@ -72,7 +72,7 @@ struct Queue {
 impl QueuedOutput {
     /// Starts the thread; it keeps no capability. Nobody waits for its end: its reader may never come back.
     pub fn start(mut out: impl Write + Send + 'static) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(SharedQueue::default());
         let theirs = shared.clone();
         thread::Builder::new().name("output".to_owned()).spawn(move || {
             privileges::keep_none();
@@ -140,7 +140,7 @@ impl RunOutput for QueuedOutput {
         let mut queue = self.shared.lock();
         while queue.unwritten > 0 && queue.failed.is_none() {
             let before = queue.unwritten;
-            let stuck = |queue: &mut Queue| queue.unwritten == before && queue.failed.is_none();
+            let stuck = |queue: &mut LineQueue| queue.unwritten == before && queue.failed.is_none();
             let waited = self.shared.written.wait_timeout_while(queue, PATIENCE, stuck);
             let (after, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             if timeout.timed_out() {
@@ -159,15 +159,15 @@ impl RunOutput for QueuedOutput {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+impl SharedQueue {
+    fn lock(&self) -> MutexGuard<'_, LineQueue> {
         // Nothing panics while holding the lock.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for lines and writes them; false: there are no more, or they cannot be written.
     fn write_to(&self, out: &mut impl Write) -> bool {
-        let waits = |queue: &mut Queue| queue.bytes.is_empty() && !queue.closed;
+        let waits = |queue: &mut LineQueue| queue.bytes.is_empty() && !queue.closed;
         let queue = self.queued.wait_while(self.lock(), waits);
         let bytes = mem::take(&mut queue.unwrap_or_else(PoisonError::into_inner).bytes);
         if bytes.is_empty() {

@@ -7,7 +7,7 @@ use nix::sys::resource::{Resource, getrlimit};
 
 /// What is asked when a call was refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
+pub struct Restrictions {
     /// A seccomp filter is installed (`Seccomp: 2` in /proc/self/status).
     pub seccomp: bool,
     /// kernel.perf_event_paranoid; from 3 on, which only Debian's and Ubuntu's kernels know, CAP_SYS_ADMIN is needed.
@@ -16,7 +16,7 @@ pub struct Facts {
     pub address_space_limited: bool,
 }
 
-impl Facts {
+impl Restrictions {
     /// Of this process.
     pub fn read() -> Self {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -67,16 +67,16 @@ mod tests {
 
     #[test]
     fn the_next_step_is_that_of_the_reason() {
-        let none = Facts::default();
-        let seccomp = Facts { seccomp: true, ..none };
-        let paranoid = Facts { perf_event_paranoid: Some(4), ..none };
-        let limited = Facts { address_space_limited: true, ..none };
+        let none = Restrictions::default();
+        let seccomp = Restrictions { seccomp: true, ..none };
+        let paranoid = Restrictions { perf_event_paranoid: Some(4), ..none };
+        let limited = Restrictions { address_space_limited: true, ..none };
         let table = [
             (seccomp, libc::EPERM, Some("seccomp")),
             (seccomp, libc::ENOSYS, Some("seccomp")),
             (seccomp, libc::EMFILE, Some("ulimit -n")),
             (paranoid, libc::EACCES, Some("kernel.perf_event_paranoid is 4")),
-            (Facts { perf_event_paranoid: Some(2), ..none }, libc::EACCES, None),
+            (Restrictions { perf_event_paranoid: Some(2), ..none }, libc::EACCES, None),
             (none, libc::EPERM, Some("ulimit -l")),
             (none, libc::ENOMEM, Some("--perf-pages")),
             (limited, libc::ENOMEM, Some("ulimit -v")),

@@ -6,7 +6,7 @@ use aya::maps::{MapError, perf::PerfBufferError};
 use thiserror::Error;
 
 use crate::{
-    kernel::{ability::Lack, hooks::attach::AttachError, refused::Facts},
+    kernel::{ability::Lack, hooks::attach::AttachError, refused::Restrictions},
     record::Backend,
 };
 
@@ -42,14 +42,14 @@ impl Lack for LiveError {
 
 impl From<aya::EbpfError> for LiveError {
     fn from(error: aya::EbpfError) -> Self {
-        let next = Facts::read().next_step(&error).unwrap_or_else(|| LOAD.to_owned());
+        let next = Restrictions::read().next_step(&error).unwrap_or_else(|| LOAD.to_owned());
         Self::Load { error: error.into(), next }
     }
 }
 
 impl LiveError {
     pub(super) fn no_buffer(pages: usize, cpu: u32, error: PerfBufferError) -> Self {
-        let next = Facts::read().next_step(&error);
+        let next = Restrictions::read().next_step(&error);
         Self::Buffer {
             pages,
             cpu,

@@ -16,7 +16,7 @@ use super::{
     traceable,
 };
 use crate::{
-    kernel::{ability::Lack, layout::LayoutError, refused::Facts},
+    kernel::{ability::Lack, layout::LayoutError, refused::Restrictions},
     record::Backend,
 };
 
@@ -151,7 +151,7 @@ fn attach_one<H: Copy>(ebpf: &mut Ebpf, planned: &Planned<H>) -> Result<Attached
     let refused = |error: ProgramError| AttachError::Refused {
         target: planned.target,
         reason: reason(&error),
-        next: Facts::read().next_step(&error),
+        next: Restrictions::read().next_step(&error),
     };
     let program = ebpf.program_mut(planned.program).ok_or_else(|| AttachError::Refused {
         target: planned.target,
