@@ -92,7 +92,8 @@ impl OwnCgroup {
         }
         let is_it = |path: &Path| {
             let directory = fs::metadata(mounted(controller, path));
-            directory.is_ok_and(|directory| directory.ino() == self.cgroup_id)
+            // What is beside a cgroup's own node in memory may be that of one of its files.
+            directory.is_ok_and(|directory| directory.is_dir() && directory.ino() == self.cgroup_id)
         };
         // v2: the css belongs to the nearest ancestor that enables the controller. In a cgroup namespace, the path that
         // we know is a suffix of the kernel's.
