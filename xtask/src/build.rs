@@ -103,12 +103,14 @@ pub fn static_cargo(subcommand: &str) -> Command {
 
 fn build_loader(workspace: &Workspace) -> Result<PathBuf> {
     let mut command = static_cargo("build");
-    process::run(command.current_dir(&workspace.root).args(["--release", "--package", "memcg-trace"]))?;
+    let profile = workspace.profile.name();
+    command.args(["--profile", profile, "--package", "memcg-trace"]);
+    process::run(command.current_dir(&workspace.root))?;
 
-    let built = workspace.target.join(HOST_TARGET).join("release/memcg-trace");
+    let built = workspace.target.join(HOST_TARGET).join(profile).join("memcg-trace");
     let loader = workspace.loader();
     let context = || format!("cannot copy {} to {}", built.display(), loader.display());
-    fs::create_dir_all(workspace.target.join("release")).with_context(context)?;
+    fs::create_dir_all(workspace.target.join(profile)).with_context(context)?;
     // Replace the file instead of writing into it: a running loader and cargo's own hard link stay as they are.
     let fresh = loader.with_extension("new");
     fs::copy(&built, &fresh).with_context(context)?;

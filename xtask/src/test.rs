@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::process::{self, step};
 use crate::vm::{Cgroup, Init, Kernel, Output, Vm, host_program, module};
-use crate::workspace::{Target, Workspace, cargo};
+use crate::workspace::{Profile, Target, Workspace, cargo};
 use crate::{build, dependencies, docs, setup};
 
 /// Run everything CI runs: format, lints, dependencies, documentation, unit, golden and property tests, tests on this machine
@@ -86,10 +86,9 @@ const DISABLED: &str = "cgroup_disable=memory";
 /// Integration tests (`memcg-trace/tests/*.rs`) that need root and may disturb the machine.
 const NATIVE: &str = "native";
 const IN_VM: &str = "vm";
-/// The profile of these programs (Cargo.toml): they are built in a third of the time, and what they test is the loader.
-const PROFILE: &str = "integration";
 
 pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
+    let workspace = &workspace.with(Profile::Integration);
     let mut report = Report { filter: &args.filter, steps: Vec::new() };
     report.step("setup", || {
         let toolchain = setup::ensure_toolchain(workspace)?;
@@ -117,8 +116,7 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     for (series, cgroup) in KERNELS {
         report.step(&format!("vm {series} {} {DISABLED}", cgroup.name()), || {
             let args = ["disabled".into(), "--ignored".into()];
-            let program = build_test(workspace, IN_VM, PROFILE)?;
-            in_vm(workspace, program, (series, *cgroup), DISABLED, &args, Output::Inherit).map(drop)
+            in_vm(workspace, (series, *cgroup), DISABLED, &args, Output::Inherit).map(drop)
         });
     }
     let (series, cgroup) = SYSTEMD;
@@ -186,7 +184,7 @@ fn unit_tests(workspace: &Workspace) -> Result<()> {
 
 /// Tests that create real cgroups on this machine.
 fn native_tests(workspace: &Workspace, args: &[OsString]) -> Result<()> {
-    let program = build_test(workspace, NATIVE, PROFILE)?;
+    let program = build_test(workspace, NATIVE)?;
     // sudo does not keep the environment, so pass it with env.
     let mut tests = process::as_root("env")?;
     tests.arg(format!("MEMCG_TRACE={}", workspace.loader().display())).arg(program);
@@ -198,26 +196,18 @@ fn vm_tests(workspace: &Workspace, series: &str, cgroup: Cgroup, args: &[OsStrin
     let elsewhere = SELECTED.iter().filter(|(_, kernels)| !kernels.contains(&(series, cgroup)));
     let skipped = elsewhere.flat_map(|(test, _)| ["--skip", test]).map(OsString::from);
     let args: Vec<OsString> = skipped.chain(args.iter().cloned()).collect();
-    let program = build_test(workspace, IN_VM, PROFILE)?;
-    in_vm(workspace, program, (series, cgroup), "", &args, Output::Inherit).map(drop)
+    in_vm(workspace, (series, cgroup), "", &args, Output::Inherit).map(drop)
 }
 
-/// Builds the VM tests as users get the loader, so that they can measure.
-pub fn vm_tests_for_measuring(workspace: &Workspace) -> Result<PathBuf> {
-    build_test(workspace, IN_VM, "release")
-}
-
-/// Runs the tests of `program` that `args` select, with `append` on the kernel's command line. Returns their stdout, if
-/// captured.
+/// Runs the VM tests that `args` select, with `append` on the kernel's command line. Returns their stdout, if captured.
 pub fn in_vm(
     workspace: &Workspace,
-    program: PathBuf,
     on: (&str, Cgroup),
     append: &str,
     args: &[OsString],
     output: Output,
 ) -> Result<Vec<u8>> {
-    let mut vm = test_vm(workspace, program, on, "/bin", args)?;
+    let mut vm = test_vm(workspace, on, "/bin", args)?;
     vm.files.extend(host_program::files(PASTED)?);
     if append.is_empty() && LEAKY.contains(&on) {
         let leaky = module::build(workspace, &vm.kernel, "leaky")?;
@@ -228,20 +218,19 @@ pub fn in_vm(
 
 /// Runs the test that needs systemd, and runtimes that use its cgroup driver.
 fn systemd_test(workspace: &Workspace) -> Result<()> {
-    let program = build_test(workspace, IN_VM, PROFILE)?;
     // In that VM, /bin is a symlink.
-    let vm = test_vm(workspace, program, SYSTEMD, "/vm", &["systemd".into(), "--ignored".into()])?;
+    let vm = test_vm(workspace, SYSTEMD, "/vm", &["systemd".into(), "--ignored".into()])?;
     pass(workspace, &Vm { init: Init::Systemd, ..vm }, Output::Inherit).map(drop)
 }
 
 /// A VM with memcg-trace and the VM tests in a directory, which runs those selected by `args`.
 fn test_vm(
     workspace: &Workspace,
-    program: PathBuf,
     (series, cgroup): (&str, Cgroup),
     directory: &str,
     args: &[OsString],
 ) -> Result<Vm> {
+    let program = build_test(workspace, IN_VM)?;
     let (loader, tests) = (format!("{directory}/memcg-trace"), format!("{directory}/vm-tests"));
     let environment =
         [("MEMCG_TRACE", &*loader), ("MEMCG_TRACE_KERNEL", series), ("MEMCG_TRACE_CGROUP", cgroup.name())];
@@ -284,12 +273,20 @@ struct Message {
 }
 
 /// Builds an integration test of memcg-trace as a static program, and returns its path.
-fn build_test(workspace: &Workspace, name: &str, profile: &str) -> Result<PathBuf> {
+fn build_test(workspace: &Workspace, name: &str) -> Result<PathBuf> {
     if !workspace.integration_tests().any(|test| test == name) {
         bail!("memcg-trace has no integration test \"{name}\"");
     }
     let mut command = in_root(workspace, build::static_cargo("test"));
-    command.args(["--profile", profile, "--package", "memcg-trace", "--test", name, "--no-run"]);
+    command.args([
+        "--profile",
+        workspace.profile.name(),
+        "--package",
+        "memcg-trace",
+        "--test",
+        name,
+        "--no-run",
+    ]);
     command.arg("--message-format=json-render-diagnostics").stdout(Stdio::piped());
     let mut child = command.spawn().context("cannot run cargo")?;
     let messages = child.stdout.take().context("cargo has no output")?;

@@ -10,22 +10,43 @@ use serde::Deserialize;
 use crate::process;
 
 /// The checkout and cargo's target directory, according to cargo.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Workspace {
     #[serde(rename = "workspace_root")]
     pub root: PathBuf,
     #[serde(rename = "target_directory")]
     pub target: PathBuf,
     packages: Vec<Package>,
+    #[serde(skip)]
+    pub profile: Profile,
 }
 
-#[derive(Deserialize)]
+/// How programs are built that run elsewhere than in cargo's own tests (Cargo.toml).
+#[derive(Clone, Copy, Default)]
+pub enum Profile {
+    /// As users get them.
+    #[default]
+    Release,
+    /// In a third of the time.
+    Integration,
+}
+
+impl Profile {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Integration => "integration",
+        }
+    }
+}
+
+#[derive(Clone, Deserialize)]
 struct Package {
     targets: Vec<Target>,
 }
 
 /// A target of cargo, from its JSON metadata.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Target {
     pub name: String,
     kind: Vec<String>,
@@ -43,6 +64,11 @@ impl Workspace {
     pub fn find() -> Result<Self> {
         let metadata = process::capture(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
         serde_json::from_str(&metadata).context("cannot read the output of `cargo metadata`")
+    }
+
+    /// The same, with programs built in another way.
+    pub fn with(&self, profile: Profile) -> Self {
+        Self { profile, ..self.clone() }
     }
 
     /// The integration tests of all packages (`tests/*.rs`).
@@ -65,7 +91,7 @@ impl Workspace {
 
     /// The static loader with its objects embedded.
     pub fn loader(&self) -> PathBuf {
-        self.target.join("release/memcg-trace")
+        self.target.join(self.profile.name()).join("memcg-trace")
     }
 }
 

@@ -19,8 +19,7 @@ impl Figures {
     /// Runs an ignored test of `memcg-trace/tests/vm`.
     pub fn of_test(workspace: &Workspace, test: &str) -> Result<Self> {
         let args = ["--ignored", "--nocapture", test].map(OsString::from);
-        let program = test::vm_tests_for_measuring(workspace)?;
-        let stdout = test::in_vm(workspace, program, (SERIES, Cgroup::V2), "", &args, Output::Capture)?;
+        let stdout = test::in_vm(workspace, (SERIES, Cgroup::V2), "", &args, Output::Capture)?;
         Ok(Self::parse(&String::from_utf8_lossy(&stdout)))
     }
 
