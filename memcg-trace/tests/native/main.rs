@@ -6,6 +6,7 @@ mod everywhere;
 mod support;
 
 mod charges;
+mod churn;
 mod container;
 mod doctor;
 mod explain;

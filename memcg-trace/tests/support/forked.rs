@@ -38,6 +38,15 @@ impl Forked {
         forked
     }
 
+    /// A child that does the work again and again, outside of any cgroup of a test.
+    pub fn again(mut work: impl FnMut()) -> Self {
+        Self(fork_in(None, || {
+            loop {
+                work();
+            }
+        }))
+    }
+
     pub fn pid(&self) -> u32 {
         self.0.as_raw().cast_unsigned()
     }
