@@ -160,15 +160,14 @@ fn memory(held: u64, most: Option<u64>, machine: Option<u64>) -> Finding {
         machine.is_some_and(|machine| bytes >= machine / 100 * Limits::MEMORY_PERCENT && bytes > 0)
     };
     let sick = much(held);
+    let size = |bytes| Size { bytes }.to_string();
+    let of_machine = machine.map(|machine| format!(" of {}", size(machine))).unwrap_or_default();
     let mut text = match most {
-        _ if held == 0 => Size { bytes: 0 }.to_string(),
-        Some(most) if most == held => Size { bytes: held }.to_string(),
-        Some(most) => format!("{} to {}, by their references", Size { bytes: held }, Size { bytes: most }),
-        None => format!("at least {}", Size { bytes: held }),
+        _ if held == 0 => format!("{}{of_machine}", size(0)),
+        Some(most) if size(most) == size(held) => format!("{}{of_machine}", size(held)),
+        Some(most) => format!("{} to {}{of_machine}, by their references", size(held), size(most)),
+        None => format!("at least {}{of_machine}", size(held)),
     };
-    if let Some(machine) = machine {
-        text += &format!(" of {}", Size { bytes: machine });
-    }
     if sick {
         text += &format!(" (sick from {} % on)", Limits::MEMORY_PERCENT);
     }
