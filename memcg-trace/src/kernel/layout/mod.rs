@@ -9,7 +9,10 @@ pub mod proof;
 mod proof_by_kcore;
 pub mod vmstats;
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::Deref,
+    path::{Path, PathBuf},
+};
 
 use memcg_trace_common::{ABSENT, KINDS, LEAF_SLOTS, Layout, SlabLayout, WalkLayout};
 use thiserror::Error;
@@ -221,27 +224,15 @@ impl Types<'_> {
         LayoutError::Missing { path: self.path.to_owned(), member }
     }
 
-    pub(super) fn offset(&self, name: &str, member: &str) -> Option<u32> {
-        self.btf.offset(name, member)
-    }
-
     fn memory_cgrp_id(&self) -> Option<u32> {
         self.enum_value("cgroup_subsys_id", "memory_cgrp_id")
     }
+}
 
-    pub(super) fn enum_value(&self, name: &str, value: &str) -> Option<u32> {
-        self.btf.enum_value(name, value)
-    }
+impl Deref for Types<'_> {
+    type Target = Btf;
 
-    pub(super) fn per_cpu(&self, name: &str) -> Option<u32> {
-        self.btf.per_cpu(name)
-    }
-
-    pub(super) fn size(&self, name: &str) -> Option<u32> {
-        self.btf.size(name)
-    }
-
-    pub(super) fn array_length(&self, name: &str, member: &str) -> Option<usize> {
-        self.btf.array_length(name, member)
+    fn deref(&self) -> &Btf {
+        &self.btf
     }
 }

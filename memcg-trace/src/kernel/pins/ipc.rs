@@ -44,13 +44,16 @@ pub(super) fn of_segments(
     let root = u64::from(layout.namespace.ids + SEGMENTS * layout.ids_size + layout.ids.root);
     let heads: Vec<u64> = namespaces.iter().map(|(address, _)| address.wrapping_add(root)).collect();
     let heads = pass.memory.pointers(&heads, 0)?;
-    let mut found = vec![Some(IpcNamespace::Unseen); segments.len()];
+    // Of the segments behind these nothing is known.
+    let looked_at = PAIRS_MAX.checked_div(heads.len()).unwrap_or(0).min(segments.len());
+    let mut found = vec![None; segments.len()];
+    found[..looked_at].fill(Some(IpcNamespace::Unseen));
     for bits in INDEX_BITS {
         let index = |id: u64| id & ((1 << bits) - 1);
-        let pairs = segments.iter().enumerate().flat_map(|(segment, (_, id))| {
+        let pairs = segments[..looked_at].iter().enumerate().flat_map(|(segment, (_, id))| {
             heads.iter().enumerate().map(move |(namespace, head)| (segment, namespace, *head, index(*id)))
         });
-        let pairs: Vec<_> = pairs.take(PAIRS_MAX).collect();
+        let pairs: Vec<_> = pairs.collect();
         let entries = pairs.iter().map(|(_, _, head, index)| (*head, *index)).collect();
         let entries = slots(pass, entries)?;
         let files = pass.memory.pointers(&entries, layout.segment.file)?;
