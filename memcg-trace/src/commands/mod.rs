@@ -10,6 +10,7 @@ mod queued;
 pub mod reap;
 pub mod replay;
 pub mod scan;
+pub mod serve;
 pub mod slab;
 mod text_file;
 pub mod trace;
@@ -40,6 +41,7 @@ enum Command {
     Trace(trace::Args),
     Replay(replay::Args),
     Scan(scan::Args),
+    Serve(serve::Args),
     Explain(explain::Args),
     Reap(reap::Args),
     Verify(verify::Args),
@@ -71,6 +73,7 @@ impl Cli {
             Some(Command::Trace(args)) => args.run(),
             Some(Command::Replay(args)) => args.run(),
             Some(Command::Scan(args)) => args.run(),
+            Some(Command::Serve(args)) => args.run(),
             Some(Command::Explain(args)) => args.run(),
             Some(Command::Reap(args)) => args.run(),
             Some(Command::Verify(args)) => args.run(),

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod hooks;
 pub mod layout;
 pub mod memory;
+pub mod own_cost;
 pub mod pins;
 pub mod privileges;
 pub mod refused;
