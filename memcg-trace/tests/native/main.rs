@@ -17,6 +17,7 @@ mod readers;
 mod refusals;
 mod runtimes;
 mod scan;
+mod serve;
 mod slab;
 mod tenants;
 mod verify;

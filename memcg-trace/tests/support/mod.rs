@@ -11,6 +11,7 @@ pub mod count;
 pub mod cri;
 pub mod doctor;
 pub mod explain;
+pub mod exporter;
 pub mod file;
 pub mod forked;
 pub mod node;

@@ -1,0 +1,53 @@
+//! `serve` with a real leak.
+
+use crate::support::{
+    cgroup::Cgroup, eventually, evict_stocks, exporter::Exporter, machine, pins::TmpfsFile,
+};
+
+const UNIT: &str = "memcg-trace-test-serve.service";
+const ARGUMENTS: [&str; 4] = ["--grace", "1s", "--refresh", "2s"];
+
+#[test]
+fn a_leak_shows_with_its_pin_and_stays_over_a_restart() {
+    let _machine = machine();
+    let series = |metric: &str| {
+        format!("memcg_trace_workload_{metric}{{namespace=\"\",workload=\"{UNIT}\",kind=\"unit\"}}")
+    };
+    let exporter = Exporter::start(&ARGUMENTS);
+    let cgroup = Cgroup::below_root(UNIT);
+    let file = TmpfsFile::written_in(&cgroup);
+    cgroup.remove();
+    let is_leaked = |exporter: &Exporter| {
+        eventually("the leak to show", || match exporter.value(&series("leaked_memcgs")) {
+            Some(1.0) => Ok(()),
+            other => Err(format!("{other:?} leaked")),
+        });
+    };
+    is_leaked(&exporter);
+    assert_eq!(exporter.value(&series("created_total")), Some(1.0));
+    assert_eq!(exporter.value(&series("leaks_total")), Some(1.0));
+    let charged = exporter.value(&series("leaked_charged_bytes")).expect("a gauge");
+    assert!(charged >= TmpfsFile::BYTES as f64, "{charged} bytes");
+    let leak = exporter.leak(cgroup.path()).expect("a leak");
+    assert_eq!(leak["memcg"]["pinned"]["by"][0]["pin"], "tmpfs", "{leak:#}");
+    assert!(exporter.value("memcg_trace_pinned_memcgs{pin=\"tmpfs\"}") >= Some(1.0));
+    assert_eq!(exporter.stop(), Some(0));
+
+    let exporter = Exporter::start(&ARGUMENTS);
+    // At once: nobody waits for the grace time again.
+    assert_eq!(exporter.value(&series("leaked_memcgs")), Some(1.0));
+    assert_eq!(exporter.value(&series("leaks_total")), Some(0.0));
+    eventually("what pins it to be known again", || {
+        let leak = exporter.leak(cgroup.path()).ok_or("no leak")?;
+        if leak["memcg"]["pinned"]["by"][0]["pin"] == "tmpfs" { Ok(()) } else { Err(leak.to_string()) }
+    });
+    drop(file);
+    eventually("the leak to go", || {
+        evict_stocks();
+        match exporter.value(&series("leaked_memcgs")) {
+            Some(0.0) => Ok(()),
+            other => Err(format!("{other:?} leaked")),
+        }
+    });
+    assert_eq!(exporter.stop(), Some(0));
+}
