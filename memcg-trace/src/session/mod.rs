@@ -36,8 +36,8 @@ pub use slab_watcher::{MEMCGS_UNKNOWN, SlabWatcher};
 pub use stop::Stop;
 pub use survey::Survey;
 pub use tally::{
-    AllocFailures, EventCounts, LeakSeen, Lifetimes, Measured, Tally, Walked, WorkloadCounts, Workloads,
-    counts_as_leaked,
+    AllocFailures, EventCounts, LeakSeen, Lifetimes, Measured, RunTally, WalkTimes, WorkloadCounts,
+    Workloads, counts_as_leaked,
 };
 
 use self::{evidence::LeakEvidence, names::NameFinder, observer::tell, recorder::Recorder, refresh::Refresh};

@@ -10,6 +10,7 @@ mod churn;
 mod container;
 mod doctor;
 mod explain;
+mod fleet;
 mod interruptions;
 mod late;
 mod privileges;

@@ -11,7 +11,7 @@ use memcg_trace::{
         metrics::{MetricsFacts, MetricsFormat, MetricsView, OwnCost, SlabCounts, encode, families},
         view::{Accounting, LeaksView},
     },
-    session::{Book, Observer as _, Tally},
+    session::{Book, Observer as _, RunTally},
 };
 use memcg_trace_common::{Charges, Field, Hook, WalkLayout};
 
@@ -25,13 +25,15 @@ const GRACE_MS: u64 = 30_000;
 /// A book that is fed by hand, with its tally.
 struct Node {
     book: Book,
-    tally: Tally,
+    tally: RunTally,
     top: usize,
     pins: BTreeSet<Pin>,
 }
 
 impl Node {
     fn new() -> Self {
+        let mut layout = WalkLayout::UNKNOWN;
+        layout.layout.memcg_id = 8;
         let start = Start {
             kernel: "6.12.118 \"quoted\"\\\n".to_owned(),
             boot_id: None,
@@ -41,7 +43,7 @@ impl Node {
             unknown: Vec::new(),
             page_bytes: 4096,
             perf_pages: 64,
-            layout: WalkLayout::UNKNOWN,
+            layout,
             clock: Clock { boottime_offset_ns: 0, realtime_offset_ns: 1_700_000_000_000 * MS as i64 },
             started_ns: 1_000 * MS,
             grace_ns: GRACE_MS * MS,
@@ -49,7 +51,7 @@ impl Node {
             dying_unseen: Some(0),
             paths: HashMap::from([(1, Box::from(*b"/"))]),
         };
-        Self { book: Book::new(start, None), tally: Tally::default(), top: 5, pins: BTreeSet::new() }
+        Self { book: Book::new(start, None), tally: RunTally::default(), top: 5, pins: BTreeSet::new() }
     }
 
     fn record(&mut self, record: &Record) {
@@ -98,7 +100,7 @@ impl Node {
                 cpu_seconds: Some(1.25),
                 resident_bytes: Some(20 << 20),
                 started_s: Some(1_700_000_001.5),
-                open_files: None,
+                open_files: Some(17),
             },
         };
         MetricsView::new(&self.book, &mut self.tally, facts, &mut self.pins)

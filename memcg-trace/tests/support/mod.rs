@@ -23,6 +23,7 @@ pub mod scan;
 pub mod storm;
 pub mod tracer;
 pub mod verify;
+pub mod web;
 
 pub use bystander::evict_stocks;
 

@@ -18,7 +18,7 @@ const ALIVE: Duration = Duration::from_secs(10);
 
 /// Shared by both threads; neither ever waits for the other for longer than a copy takes.
 pub struct Board {
-    pub metrics: OnDemand<Page>,
+    pub metrics: OnDemand<MetricsPage>,
     /// JSON.
     pub leaks: OnDemand<Bytes>,
     began: Instant,
@@ -28,7 +28,7 @@ pub struct Board {
 }
 
 /// A view, rendered once in each format that somebody asks for.
-pub struct Page {
+pub struct MetricsPage {
     view: MetricsView,
     classic: OnceLock<Bytes>,
     open: OnceLock<Bytes>,
@@ -69,7 +69,7 @@ impl Board {
     }
 }
 
-impl Page {
+impl MetricsPage {
     pub fn new(view: MetricsView) -> Self {
         Self { view, classic: OnceLock::new(), open: OnceLock::new() }
     }

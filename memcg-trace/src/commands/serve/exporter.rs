@@ -11,7 +11,7 @@ use anyhow::Result;
 use bytes::Bytes;
 
 use super::{
-    board::{Board, Page},
+    board::{Board, MetricsPage},
     notify::Notifier,
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
         metrics::{MetricsFacts, MetricsView, OwnCost, SlabCounts},
         view::LeaksView,
     },
-    session::{Book, Observer, SlabObserver, Tally},
+    session::{Book, Observer, RunTally, SlabObserver},
     slab::{SlabChange, SlabLedger},
     tracker::Change,
 };
@@ -37,7 +37,7 @@ const STATUS: Duration = Duration::from_secs(30);
 pub struct Exporter {
     board: Arc<Board>,
     notifier: Notifier,
-    tally: Tally,
+    tally: RunTally,
     facts: MetricsFacts,
     /// All kinds of pins so far.
     pins: BTreeSet<Pin>,
@@ -47,7 +47,7 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    pub fn new(board: Arc<Board>, notifier: Notifier, facts: MetricsFacts, tally: Tally) -> Self {
+    pub fn new(board: Arc<Board>, notifier: Notifier, facts: MetricsFacts, tally: RunTally) -> Self {
         Self { board, notifier, tally, facts, pins: BTreeSet::new(), complete: false, told: None }
     }
 
@@ -72,7 +72,7 @@ impl Exporter {
         let Self { board, tally, facts, pins, .. } = self;
         board.metrics.make_if_wanted(|| {
             let facts = MetricsFacts { own: own_cost(), ..facts.clone() };
-            Page::new(MetricsView::new(book, tally, facts, pins))
+            MetricsPage::new(MetricsView::new(book, tally, facts, pins))
         });
         board.leaks.make_if_wanted(|| leaks(book));
     }

@@ -32,7 +32,7 @@ use crate::{
     exit::Exit,
     kernel::{cgroupfs::hierarchy::Controller, clock, page_bytes},
     report::{metrics::MetricsFacts, view::Accounting},
-    session::{Session, Setup, Stop, Tally},
+    session::{RunTally, Session, Setup, Stop},
     source::Wanted,
     streams::say,
 };
@@ -165,7 +165,7 @@ impl Args {
         let mut stop = Stop::listen()?;
         announce::tracing(session.book().start());
         announce::details(session.book().start(), session.snapshot());
-        let mut exporter = Exporter::new(board, notifier, facts, Tally::default());
+        let mut exporter = Exporter::new(board, notifier, facts, RunTally::default());
         if session.snapshot().is_none() {
             exporter.complete();
         }

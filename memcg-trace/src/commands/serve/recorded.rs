@@ -10,7 +10,7 @@ use crate::{
     exit::Exit,
     record::recording::Reader,
     report::metrics::MetricsFacts,
-    session::{Book, Replayed, Stop, Tally, replay},
+    session::{Book, Replayed, RunTally, Stop, replay},
     streams::say,
 };
 
@@ -24,7 +24,7 @@ pub async fn serve(path: &Path, board: Arc<Board>, notifier: Notifier, top: usiz
     let mut reader = Reader::open(file).with_context(|| format!("cannot replay {shown}"))?;
     let mut stop = Stop::listen()?;
     let mut book = Book::new(reader.start().clone(), None);
-    let mut tally = Tally::default();
+    let mut tally = RunTally::default();
     if let Replayed::Until(damage) = replay(&mut reader, &mut book, &mut tally)? {
         say(&format!("cannot replay all of {shown}: {damage}; serving everything before that"));
     }

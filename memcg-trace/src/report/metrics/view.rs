@@ -6,7 +6,7 @@ use crate::{
     cause::Pin,
     report::view::{Accounting, ChargesView, MemcgView},
     session::{
-        AllocFailures, Book, EventCounts, Lifetimes, Measured, Tally, WorkloadCounts, counts_as_leaked,
+        AllocFailures, Book, EventCounts, Lifetimes, Measured, RunTally, WorkloadCounts, counts_as_leaked,
     },
     tracker::{Ids, Memcg, State},
 };
@@ -100,7 +100,7 @@ pub struct MetricsView {
 
 impl MetricsView {
     /// `pins`: the kinds seen so far, which it adds to.
-    pub fn new(book: &Book, tally: &mut Tally, facts: MetricsFacts, pins: &mut BTreeSet<Pin>) -> Self {
+    pub fn new(book: &Book, tally: &mut RunTally, facts: MetricsFacts, pins: &mut BTreeSet<Pin>) -> Self {
         let (start, tracker, totals) = (book.start(), book.tracker(), book.tracker().totals());
         let page_bytes = start.page_bytes;
         let held = |memcg: &Memcg| {
@@ -152,7 +152,7 @@ impl MetricsView {
     }
 
     /// Counts a dying memcg, which holds so many bytes.
-    fn add(&mut self, book: &Book, tally: &Tally, memcg: &Memcg, held: Option<u64>) {
+    fn add(&mut self, book: &Book, tally: &RunTally, memcg: &Memcg, held: Option<u64>) {
         if counts_as_leaked(memcg) {
             self.leaked += 1;
             let pin = memcg.pinned.as_ref().and_then(|pinned| pinned.by.first()).map(|by| by.pin);

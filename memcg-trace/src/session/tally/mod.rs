@@ -24,7 +24,7 @@ use crate::{
 
 /// Counts since the start; all of them only grow.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct RunTally {
     pub events: EventCounts,
     /// Memcgs that died during the run and outlived the grace time.
     pub leaks: u64,
@@ -36,7 +36,7 @@ pub struct Tally {
     pub workloads: Workloads,
     pub walks: u64,
     /// The last walk.
-    pub walked: Option<Walked>,
+    pub walked: Option<WalkTimes>,
     /// What memcgs were charged for that were dying at the last walk.
     charges: HashMap<Key, Charges>,
     newborns: Newborns,
@@ -64,12 +64,12 @@ pub struct AllocFailures {
 
 /// When a walk was taken, `CLOCK_MONOTONIC`, ns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Walked {
+pub struct WalkTimes {
     pub began_ns: u64,
     pub ended_ns: u64,
 }
 
-impl Observer for Tally {
+impl Observer for RunTally {
     fn changed(&mut self, book: &Book, changes: &[Change]) -> Result<()> {
         changes.iter().for_each(|change| self.change(book, change));
         Ok(())
@@ -79,7 +79,7 @@ impl Observer for Tally {
         let dying = walk.dying().filter_map(Key::of);
         self.charges = dying.filter_map(|key| Some((key, *walk.charges.get(&key)?))).collect();
         self.walks += 1;
-        self.walked = Some(Walked { began_ns: walk.began_ns, ended_ns: walk.ended_ns });
+        self.walked = Some(WalkTimes { began_ns: walk.began_ns, ended_ns: walk.ended_ns });
         Ok(())
     }
 
@@ -94,9 +94,9 @@ impl Observer for Tally {
     }
 }
 
-impl SlabObserver for Tally {}
+impl SlabObserver for RunTally {}
 
-impl Tally {
+impl RunTally {
     /// What a dying memcg was charged for at the last walk; `None`: it died later, or nothing is known.
     pub fn charges_of(&self, key: &Key) -> Option<&Charges> {
         self.charges.get(key)
@@ -149,13 +149,19 @@ impl Tally {
             pod: container.as_ref().and_then(|container| container.pod.clone()),
             container: container.and_then(|container| container.name),
         };
+        self.count_newborn(book, memcg);
         self.workloads.leaked(workload_of(book, memcg), seen);
     }
 
-    fn forget(&mut self, book: &Book, memcg: &Memcg) {
-        if self.newborns.is_gone(&memcg.key) {
+    /// Counts a memcg that will have no better name.
+    fn count_newborn(&mut self, book: &Book, memcg: &Memcg) {
+        if self.newborns.take(&memcg.key) {
             self.workloads.created(workload_of(book, memcg));
         }
+    }
+
+    fn forget(&mut self, book: &Book, memcg: &Memcg) {
+        self.count_newborn(book, memcg);
         self.workloads.freed(&memcg.key);
         self.charges.remove(&memcg.key);
     }

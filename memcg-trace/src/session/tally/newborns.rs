@@ -21,8 +21,8 @@ impl Newborns {
         self.waiting.insert(key);
     }
 
-    /// Whether a memcg that was freed is to be counted now.
-    pub fn is_gone(&mut self, key: &Key) -> bool {
+    /// Takes one out before its time; false: it was counted.
+    pub fn take(&mut self, key: &Key) -> bool {
         self.waiting.remove(key)
     }
 
@@ -45,10 +45,10 @@ mod tests {
         newborns.born(0, key(1));
         newborns.born(1, key(2));
         newborns.born(5, key(3));
-        assert!(newborns.is_gone(&key(1)));
+        assert!(newborns.take(&key(1)));
         assert_eq!(newborns.grown(AGE_NS + 1), [key(2)]);
-        assert!(!newborns.is_gone(&key(2)));
-        assert!(newborns.is_gone(&key(3)));
+        assert!(!newborns.take(&key(2)));
+        assert!(newborns.take(&key(3)));
         assert_eq!(newborns.grown(u64::MAX), []);
     }
 }

@@ -25,7 +25,7 @@ const UNKNOWN: usize = 0;
 #[derive(Debug)]
 pub struct Workloads {
     places: HashMap<WorkloadName, usize>,
-    entries: Vec<Entry>,
+    entries: Vec<WorkloadEntry>,
     /// Workloads of leaked memcgs. Finding one takes microseconds, and there may be many.
     of_leaked: HashMap<Key, usize>,
     period_ns: u64,
@@ -76,7 +76,7 @@ impl Measured {
 }
 
 #[derive(Debug, Default)]
-struct Entry {
+struct WorkloadEntry {
     counts: WorkloadCounts,
     /// (memcgs, bytes): the highest of this period, and of the one before.
     peaks: [(u64, u64); 2],
@@ -84,7 +84,7 @@ struct Entry {
 
 impl Default for Workloads {
     fn default() -> Self {
-        let unknown = Entry::default();
+        let unknown = WorkloadEntry::default();
         Self { places: HashMap::new(), entries: vec![unknown], of_leaked: HashMap::new(), period_ns: 0 }
     }
 }
@@ -128,7 +128,7 @@ impl Workloads {
 
     fn rank(&mut self, now_ns: u64) -> Vec<&WorkloadCounts> {
         let turn = now_ns.saturating_sub(self.period_ns) >= PERIOD_NS;
-        for Entry { counts, peaks } in &mut self.entries {
+        for WorkloadEntry { counts, peaks } in &mut self.entries {
             if turn {
                 *peaks = [(0, 0), peaks[0]];
             }
@@ -137,8 +137,8 @@ impl Workloads {
         if turn {
             self.period_ns = now_ns;
         }
-        let mut ranked: Vec<&Entry> = self.entries.iter().filter(|entry| entry.is_known()).collect();
-        ranked.sort_by_cached_key(|Entry { counts, peaks }| {
+        let mut ranked: Vec<&WorkloadEntry> = self.entries.iter().filter(|entry| entry.is_known()).collect();
+        ranked.sort_by_cached_key(|WorkloadEntry { counts, peaks }| {
             let worst = peaks[0].max(peaks[1]);
             (Reverse(worst), Reverse(counts.leaks), Reverse(counts.created), counts.name.clone())
         });
@@ -164,13 +164,13 @@ impl Workloads {
             return UNKNOWN;
         }
         let counts = WorkloadCounts { name: Some(name.clone()), ..WorkloadCounts::default() };
-        self.entries.push(Entry { counts, peaks: [(0, 0); 2] });
+        self.entries.push(WorkloadEntry { counts, peaks: [(0, 0); 2] });
         self.places.insert(name, self.entries.len() - 1);
         self.entries.len() - 1
     }
 }
 
-impl Entry {
+impl WorkloadEntry {
     /// Whether there is anything to tell of it.
     fn is_known(&self) -> bool {
         let WorkloadCounts { name, created, leaks, now, .. } = &self.counts;
