@@ -201,7 +201,7 @@ impl<F: Feed> Session<F> {
         // The feed walks where it checks, too.
         if refresh && polled.checked {
             self.refresh.iter_mut().for_each(Refresh::restart);
-            let evidence = self.evidence.before_leaks(&self.book.dying());
+            let evidence = self.evidence.again(&self.book.dying());
             evidence.iter().try_for_each(|record| self.enter(record, observer))?;
         }
         if let Some((slab, looked)) = &mut self.slab {

@@ -156,6 +156,9 @@ fn a_leaking_pod_is_told_to_the_one_on_call() {
     let few = pod.leak(0..LEAKS);
     let series = "memcg_trace_workload_leaked_memcgs{workload='backup'}";
     eventually("Prometheus to have the first leaks", || fleet.query(&format!("{series} >= {LEAKS}")));
+    // The rule names the pins of the instant at which it fires.
+    let pinned = format!("memcg_trace_pinned_memcgs{{pin='tmpfs'}} >= {LEAKS}");
+    eventually("Prometheus to know what pins them", || fleet.query(&pinned));
     let more = pod.leak(LEAKS..2 * LEAKS);
     let alert = eventually("the alert", || {
         webhook

@@ -1,20 +1,25 @@
 //! `serve` with a real leak.
 
+use std::process;
+
 use crate::support::{
     cgroup::Cgroup, eventually, evict_stocks, exporter::Exporter, machine, pins::TmpfsFile,
 };
 
-const UNIT: &str = "memcg-trace-test-serve.service";
 const ARGUMENTS: [&str; 4] = ["--grace", "1s", "--refresh", "2s"];
 
 #[test]
 fn a_leak_shows_with_its_pin_and_stays_over_a_restart() {
     let _machine = machine();
+    // Nobody else's, and without a number: those of units are left out of the names of workloads.
+    let letters: String =
+        process::id().to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect();
+    let unit = format!("memcg-trace-test-{letters}.service");
     let series = |metric: &str| {
-        format!("memcg_trace_workload_{metric}{{namespace=\"\",workload=\"{UNIT}\",kind=\"unit\"}}")
+        format!("memcg_trace_workload_{metric}{{namespace=\"\",workload=\"{unit}\",kind=\"unit\"}}")
     };
     let exporter = Exporter::start(&ARGUMENTS);
-    let cgroup = Cgroup::below_root(UNIT);
+    let cgroup = Cgroup::below_root(&unit);
     let file = TmpfsFile::written_in(&cgroup);
     cgroup.remove();
     let is_leaked = |exporter: &Exporter| {
