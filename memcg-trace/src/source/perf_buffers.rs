@@ -6,19 +6,14 @@ use aya::{
     Ebpf,
     maps::{
         Map, MapData, PerfEventArray,
-        perf::{PerfEvent, PerfEventArrayBuffer},
+        perf::{PerfBufferError, PerfEvent, PerfEventArrayBuffer},
     },
     util::online_cpus,
 };
 use bytes::BytesMut;
 
-use super::LiveError;
+use super::{BufferSize, LiveError};
 use crate::kernel::{hooks::perf_wakeups, page_bytes};
-
-/// Memory of all perf buffers together, unless `--perf-pages` says otherwise, and the bounds for one CPU's.
-const BUFFERS_BYTES: usize = 64 << 20;
-const PAGES_MAX: usize = 512;
-const PAGES_MIN: usize = 32;
 
 /// Header and length word that the perf buffer puts before a sample.
 const RECORD_OVERHEAD: usize = 12;
@@ -34,14 +29,11 @@ pub(super) struct PerfBuffers {
 }
 
 impl PerfBuffers {
-    /// Takes the map `EVENTS` of an object. `pages`: of each buffer, a power of two; `None`: by the number of CPUs.
-    pub fn open(ebpf: &mut Ebpf, pages: Option<usize>) -> Result<Self, LiveError> {
-        let page_bytes = page_bytes();
+    /// Takes the map `EVENTS` of an object. Where a buffer that fits may not be locked in memory (without CAP_IPC_LOCK,
+    /// kernel.perf_event_mlock_kb and RLIMIT_MEMLOCK limit it), takes half of it.
+    pub fn open(ebpf: &mut Ebpf, size: BufferSize) -> Result<Self, LiveError> {
         let cpus = online_cpus().map_err(|(path, error)| LiveError::Cpus { path, error })?;
-        let pages = pages.unwrap_or_else(|| {
-            let share = BUFFERS_BYTES / page_bytes / cpus.len().max(1);
-            (1 << share.max(1).ilog2()).clamp(PAGES_MIN, PAGES_MAX)
-        });
+        let (mut pages, least) = size.pages(cpus.len());
         // A copy of the very descriptor: the map forgets what was entered through another when that is closed.
         let descriptor = match ebpf.map("EVENTS") {
             Some(Map::PerfEventArray(map)) => map.fd().as_fd().try_clone_to_owned().ok(),
@@ -50,9 +42,8 @@ impl PerfBuffers {
         let events = ebpf.take_map("EVENTS").ok_or_else(|| LiveError::no_map("EVENTS"))?;
         let mut events: PerfEventArray<MapData> =
             events.try_into().map_err(|error| LiveError::Map { map: "EVENTS", error })?;
-        let open = |cpu| {
-            let buffer =
-                events.open(cpu, Some(pages)).map_err(|error| LiveError::no_buffer(pages, cpu, error))?;
+        let mut open = |cpu, pages| {
+            let buffer = events.open(cpu, Some(pages)).map_err(|error| (cpu, error))?;
             if let Some(map) = &descriptor
                 && let Err(error) = perf_wakeups::batch(map, &buffer, cpu)
             {
@@ -60,8 +51,18 @@ impl PerfBuffers {
             }
             Ok(buffer)
         };
-        let buffers = cpus.into_iter().map(open).collect::<Result<_, LiveError>>()?;
-        Ok(Self { buffers, pages, bytes: pages * page_bytes, straddling: BytesMut::new() })
+        let buffers = loop {
+            match cpus.iter().map(|cpu| open(*cpu, pages)).collect::<Result<_, _>>() {
+                Ok(buffers) => break buffers,
+                Err((_, PerfBufferError::MMapError { io_error }))
+                    if io_error.raw_os_error() == Some(libc::EPERM) && pages > least =>
+                {
+                    pages /= 2
+                }
+                Err((cpu, error)) => return Err(LiveError::no_buffer(pages, cpu, error)),
+            }
+        };
+        Ok(Self { buffers, pages, bytes: pages * page_bytes(), straddling: BytesMut::new() })
     }
 
     pub fn number(&self) -> usize {
