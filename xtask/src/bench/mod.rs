@@ -18,6 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum as _;
 
 use self::table::Table;
 use self::tracer::Tracer;
@@ -95,26 +96,27 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
             "xtask: other load keeps the CPUs {busy:.0} % busy: the figures are noisy; \"nice -n -19\" helps"
         );
     }
-    let wanted = |part| args.only.is_empty() || args.only.contains(&part);
+    let rounds = if args.quick { 3 } else { args.rounds };
     let mut table = Table::default();
-    if wanted(Part::Cgroups) {
-        let rounds = if args.quick { 3 } else { args.rounds };
-        let what = format!("mkdir+rmdir, {rounds} rounds of {} x {}", 1 + tracers.len(), args.cycles);
-        table.add(step(&what, || sides::rows(&tracers, rounds, args.cycles))?);
+    for part in Part::value_variants() {
+        if !args.only.is_empty() && !args.only.contains(part) {
+            continue;
+        }
+        let rows = match part {
+            Part::Cgroups => {
+                let what = format!("mkdir+rmdir, {rounds} rounds of {} x {}", 1 + tracers.len(), args.cycles);
+                step(&what, || sides::rows(&tracers, rounds, args.cycles))
+            }
+            Part::Loader => step("ledger, replay and names", || ledger::rows(workspace, baseline.as_ref())),
+            Part::Start => step("starts", || start::rows(&loader, baseline_loader.as_deref())),
+            Part::Scan => step("scan", || walk::rows(&loader)),
+            Part::Vm => step("walks and slab caches in a VM", || in_vm::rows(workspace)),
+        };
+        // As soon as it is there: what follows may fail.
+        let measured = Table::of(rows?);
+        print!("{measured}");
+        table.extend(measured);
     }
-    if wanted(Part::Loader) {
-        table.add(step("ledger, replay and names", || ledger::rows(workspace, baseline.as_ref()))?);
-    }
-    if wanted(Part::Start) {
-        table.add(step("starts", || start::rows(&loader, baseline_loader.as_deref()))?);
-    }
-    if wanted(Part::Scan) {
-        table.add(step("scan", || walk::rows(&loader))?);
-    }
-    if wanted(Part::Vm) {
-        table.add(step("walks and slab caches in a VM", || in_vm::rows(workspace))?);
-    }
-    print!("{table}");
     if args.append {
         history::append(&workspace.root, &table)?;
     }

@@ -66,7 +66,7 @@ fn trace(loader: &Path) -> Result<(f64, f64)> {
     command.args(["trace", "--output", "json"]).stdin(Stdio::null()).stdout(Stdio::null());
     let mut child = command.stderr(Stdio::piped()).spawn().context("cannot run memcg-trace")?;
     let mut lines = BufReader::new(child.stderr.take().context("no stderr")?).lines();
-    let walked = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("existing memcgs")));
+    let walked = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains(" memcgs")));
     let elapsed = start.elapsed();
     let usage = Usage::of(child.id());
     // Not reaped yet, so the pid is still valid.

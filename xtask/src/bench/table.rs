@@ -85,8 +85,12 @@ pub struct Table {
 }
 
 impl Table {
-    pub fn add(&mut self, rows: impl IntoIterator<Item = Row>) {
-        self.rows.extend(rows);
+    pub fn of(rows: Vec<Row>) -> Self {
+        Self { rows }
+    }
+
+    pub fn extend(&mut self, other: Self) {
+        self.rows.extend(other.rows);
     }
 }
 
@@ -137,8 +141,7 @@ mod tests {
 
     #[test]
     fn a_goal_stands_beside_its_figure() {
-        let mut table = Table::default();
-        table.add([
+        let table = Table::of(vec![
             Row::new("a".to_owned(), Unit::Ratio, vec![1.0, 1.2, 1.4]).at_most(Some(1.1)),
             Row::new("longer".to_owned(), Unit::Mebibytes, vec![30.0]),
             Row::new("gap".to_owned(), Unit::Ratio, Vec::new()).at_most(Some(1.0)),
