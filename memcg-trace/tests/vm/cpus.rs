@@ -1,6 +1,6 @@
 //! CPUs that come and go.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use nix::{
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
