@@ -13,6 +13,7 @@ mod scan;
 mod slab;
 mod summary;
 mod table;
+mod verdict;
 mod verify;
 mod whois;
 mod words;

@@ -2,16 +2,15 @@
 
 use std::io::{self, Write};
 
-use anstyle::Style;
-
 use super::{
-    BAD, GOOD, Page, WARN, memcg_caches, pinned,
+    Page, memcg_caches, pinned,
     slab::slab_section,
     table::{Columns, charged, common, heading, owner, owner_name, size, time},
+    verdict::{Deaths, verdict},
     words::{id, lines_dropped, many, name_of, or},
 };
 use crate::{
-    report::view::{Common, Group, NamesMissingView, SlabSummary, SummaryView},
+    report::view::{Common, Group, NamesMissingView, SummaryView},
     units::{Count, Time, UNKNOWN},
 };
 
@@ -22,8 +21,6 @@ const ROWS: usize = 20;
 const IN_JSON: &str = "-o json has all";
 /// Heading of lists with nothing else in them.
 const LEAKED: &str = "Leaked";
-/// Factor for suggesting a larger perf buffer.
-const LARGER: u64 = 4;
 
 /// Counts, leaked memcgs, and the verdict.
 pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, page: impl Into<Page>) -> io::Result<()> {
@@ -73,8 +70,8 @@ pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, page: impl Into<
         slab_section(out, slab, &summary.leaked_slab_caches, page)?;
     }
     writeln!(out)?;
-    let (style, verdict) = verdict(summary);
-    let style = page.style(style);
+    let (tone, verdict) = verdict(summary);
+    let style = page.style(tone.style());
     page.line(out, &format!("{style}{verdict}{style:#}"), 0)
 }
 
@@ -125,24 +122,6 @@ fn listed(summary: &SummaryView<'_>) -> &'static str {
         0 => LEAKED,
         _ if before == summary.survivors.len() => "Dying since before the start",
         _ => "Leaked, or dying since before the start",
-    }
-}
-
-/// The dying memcgs, each in one of them.
-struct Deaths {
-    /// They died since the start, and not for long enough to be leaked.
-    pending: u64,
-    /// They died since the start.
-    leaked: u64,
-    /// They were found dying: who knows since when.
-    before: u64,
-}
-
-impl Deaths {
-    fn of(summary: &SummaryView<'_>) -> Self {
-        let before = summary.dying_before_start;
-        let leaked = summary.leaked.saturating_sub(summary.leaked_before_start);
-        Self { pending: summary.dying.saturating_sub(before + leaked), leaked, before }
     }
 }
 
@@ -201,58 +180,6 @@ fn loss(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
         )?;
     }
     Ok(())
-}
-
-/// The verdict, in one sentence. Only says that there is no leak if nothing was missed.
-fn verdict(summary: &SummaryView<'_>) -> (Style, String) {
-    let leaked = many(summary.leaked, "memcg");
-    if !summary.conclusive {
-        let mut verdict = "Inconclusive: ".to_owned();
-        verdict += &match summary.leaked {
-            0 => "leaks may have been missed".to_owned(),
-            1 => "1 memcg looks leaked, but its release may have been missed".to_owned(),
-            _ => format!("{leaked} look leaked, but their release may have been missed"),
-        };
-        if summary.lost_events > 0 {
-            verdict += "; try a larger buffer, --perf-pages";
-            verdict += &summary.perf_pages.map(|pages| format!(" {}", pages * LARGER)).unwrap_or_default();
-        }
-        return (WARN, verdict);
-    }
-    // Memcgs that died before the start are mentioned, but do not count as leaks of this run.
-    let Deaths { pending, leaked, before } = Deaths::of(summary);
-    let pending = pending + summary.removed;
-    let (style, mut verdict) = match (leaked, before, pending, summary.late) {
-        (1.., ..) => (BAD, format!("{} leaked.", many(leaked, "memcg"))),
-        (0, _, 1.., _) => (WARN, format!("No leak yet, but {} still dying.", were(pending))),
-        (0, 1.., 0, 0) => (WARN, "Every memcg removed since the start was freed in time.".to_owned()),
-        (0, 1.., 0, 1..) => (WARN, format!("{} late.", were(summary.late))),
-        (0, 0, 0, _) if !summary.lower_bounds.is_empty() => (
-            WARN,
-            "No memcg that exists is leaked; those that came and went while events were lost were not seen."
-                .to_owned(),
-        ),
-        (0, 0, 0, 1..) => (GOOD, format!("No leak, but {} late.", were(summary.late))),
-        (0, 0, 0, 0) => (GOOD, "No leak: every memcg removed since the start was freed in time.".to_owned()),
-    };
-    if before > 0 {
-        let still = if before == 1 { "is" } else { "are" };
-        verdict += &format!(" {} dying before the start and still {still}.", were(before));
-    }
-    if let Some(slab @ SlabSummary { leaked: 1.., .. }) = &summary.slab {
-        verdict += &format!(" {} leaked.", many(slab.leaked, "slab cache"));
-        return (BAD, verdict);
-    }
-    if summary.alloc_failed > 0 {
-        verdict += &format!(" {} could not be created.", many(summary.alloc_failed, "memcg"));
-        return (BAD, verdict);
-    }
-    (style, verdict)
-}
-
-/// `1 memcg was`, `2 memcgs were`
-fn were(count: u64) -> String {
-    format!("{} {}", many(count, "memcg"), if count == 1 { "was" } else { "were" })
 }
 
 fn survivors(out: &mut impl Write, page: Page, summary: &SummaryView<'_>) -> io::Result<()> {

@@ -55,7 +55,7 @@ pub use summary::{AllocFailure, Group, NamesMissingView, SummaryView};
 pub use verify::{Changed, Ground, VerdictView, VerifyView};
 pub use whois::{PathSource, WhoisView};
 
-use crate::record::Clock;
+use crate::record::{Clock, Start};
 
 /// Facts about the machine for views.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,13 @@ pub struct Viewpoint {
     pub page_bytes: u64,
     /// Number of memcgs that were dying at the start and that no walk reported; `None`: not counted.
     pub dying_unseen: Option<u64>,
+}
+
+impl Viewpoint {
+    /// As of the start.
+    pub fn of(start: &Start) -> Self {
+        Self { clock: start.clock, page_bytes: start.page_bytes, dying_unseen: start.dying_unseen }
+    }
 }
 
 /// Something unknown, with the reason.
