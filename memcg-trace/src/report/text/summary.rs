@@ -10,7 +10,7 @@ use super::{
     words::{id, lines_dropped, many, name_of, or},
 };
 use crate::{
-    report::view::{Common, Group, NamesMissingView, SummaryView},
+    report::view::{Common, Group, ListedMemcg, NamesMissingView, Rolled, SummaryView},
     units::{Count, Time, UNKNOWN},
 };
 
@@ -19,6 +19,7 @@ const INDENT: usize = 17;
 /// Maximum number of rows of a table; JSON has all.
 const ROWS: usize = 20;
 const IN_JSON: &str = "-o json has all";
+pub const OWNERS: &str = "Created and still dying";
 /// Heading of lists with nothing else in them.
 const LEAKED: &str = "Leaked";
 
@@ -63,8 +64,8 @@ pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, page: impl Into<
         }
     }
     if !summary.rolled.is_empty() {
-        heading(out, "Created and still dying", page)?;
-        rolled(out, page, summary)?;
+        heading(out, OWNERS, page)?;
+        owners(out, page, summary)?;
     }
     if let Some(slab) = &summary.slab {
         slab_section(out, slab, &summary.leaked_slab_caches, page)?;
@@ -116,7 +117,7 @@ fn counts(out: &mut impl Write, page: Page, summary: &SummaryView<'_>) -> io::Re
 }
 
 /// What the lists are of, in one way for all of them.
-fn listed(summary: &SummaryView<'_>) -> &'static str {
+pub fn listed(summary: &SummaryView<'_>) -> &'static str {
     let before = summary.survivors.iter().filter(|survivor| survivor.memcg.died_before_start).count();
     match before {
         0 => LEAKED,
@@ -130,7 +131,8 @@ fn some(count: u64, more: &str) -> String {
     format!("{}{}", Count(count), if count > 0 { more } else { "" })
 }
 
-fn ids(summary: &SummaryView<'_>) -> String {
+/// How many are in use, and for how long the rest will last.
+pub fn ids(summary: &SummaryView<'_>) -> String {
     let limit = Count(summary.ids_limit);
     let mut ids = match summary.ids_used {
         Some(used) => format!("{} of {limit} in use", Count(used)),
@@ -156,7 +158,8 @@ pub fn names_missing(missing: &NamesMissingView<'_>) -> String {
     format!("{names} missing, most of them from {slice} ({})", Count(*of_slice))
 }
 
-fn loss(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
+/// What was lost or missed.
+pub fn lost(summary: &SummaryView<'_>) -> String {
     let lost = [
         (summary.lost_events, "event", "lost"),
         (summary.missed_firings, "firing", "missed"),
@@ -168,77 +171,107 @@ fn loss(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
         .filter(|(count, ..)| *count > 0)
         .map(|(count, noun, what)| format!("{} {what}", many(count, noun)))
         .collect();
-    let lost = if lost.is_empty() { "none".to_owned() } else { lost.join(", ") };
-    writeln!(out, "  {:<14} {lost}", "loss")?;
-    let (added, freed) = (summary.reconciled_added, summary.reconciled_freed);
-    if summary.conclusive && summary.lost_events + summary.missed_firings > 0 {
-        let (added, freed) = (Count(added), Count(freed));
-        writeln!(
-            out,
-            "  {:<14} reconciled by walks: {added} found, {freed} gone; what exists is exact, what was created, freed and late is a lower bound",
-            ""
-        )?;
+    if lost.is_empty() { "none".to_owned() } else { lost.join(", ") }
+}
+
+/// What walks made good of it.
+pub fn reconciled(summary: &SummaryView<'_>) -> Option<String> {
+    let (added, freed) = (Count(summary.reconciled_added), Count(summary.reconciled_freed));
+    (summary.conclusive && summary.lost_events + summary.missed_firings > 0).then(|| {
+        format!(
+            "reconciled by walks: {added} found, {freed} gone; what exists is exact, what was created, freed and late is a lower bound"
+        )
+    })
+}
+
+fn loss(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
+    writeln!(out, "  {:<14} {}", "loss", lost(summary))?;
+    match reconciled(summary) {
+        Some(reconciled) => writeln!(out, "  {:<14} {reconciled}", ""),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Columns of [`survivor`].
+pub const SURVIVOR: [&str; 7] = ["AGE>", "ID>", "CHARGED>", "REFS>", "CONTAINER<", "POD<", "PATH~"];
+
+/// A leaked memcg, in short.
+pub fn survivor(survivor: &ListedMemcg<'_>) -> [String; 7] {
+    let memcg = &survivor.memcg;
+    let (container, pod) = owner(survivor.container.as_ref());
+    [
+        match memcg.age_ns {
+            None if memcg.before_start => "before start".to_owned(),
+            age_ns => time(age_ns),
+        },
+        id(memcg),
+        charged(memcg),
+        or(memcg.css_refs.map(Count), UNKNOWN),
+        container,
+        pod,
+        or(memcg.path, UNKNOWN),
+    ]
 }
 
 fn survivors(out: &mut impl Write, page: Page, summary: &SummaryView<'_>) -> io::Result<()> {
     let caches = memcg_caches::column(summary.survivors.iter().map(|survivor| &survivor.memcg));
     let pins = pinned::column(summary.survivors.iter().map(|survivor| &survivor.memcg));
     let pins = pins.filter(|_| caches.is_none());
-    let names = ["AGE>", "ID>", "CHARGED>", "REFS>", "CONTAINER<", "POD<", "PATH~"];
-    let mut table = Columns::new(names.into_iter().chain(caches).chain(pins));
-    for survivor in summary.survivors.iter().take(ROWS) {
-        let memcg = &survivor.memcg;
-        let (container, pod) = owner(survivor.container.as_ref());
-        let cells = [
-            match memcg.age_ns {
-                None if memcg.before_start => "before start".to_owned(),
-                age_ns => time(age_ns),
-            },
-            id(memcg),
-            charged(memcg),
-            or(memcg.css_refs.map(Count), UNKNOWN),
-            container,
-            pod,
-            or(memcg.path, UNKNOWN),
-        ];
+    let mut table = Columns::new(SURVIVOR.into_iter().chain(caches).chain(pins));
+    for listed in summary.survivors.iter().take(ROWS) {
+        let memcg = &listed.memcg;
         let more = caches.map(|_| memcg_caches::cell(memcg)).or(pins.map(|_| pinned::cell(memcg)));
-        table.row(cells.into_iter().chain(more));
+        table.row(survivor(listed).into_iter().chain(more));
     }
     table.print(out, page, summary.survivors.len() as u64, IN_JSON)
 }
 
-fn rolled(out: &mut impl Write, page: Page, summary: &SummaryView<'_>) -> io::Result<()> {
+/// Columns of [`rolled`].
+pub const ROLLED: [&str; 7] = ["CREATED>", "DYING>", "SURVIVAL>", "IDS HELD>", "CHARGED>", "OLDEST>", "OF~"];
+
+/// The memcgs of one owner.
+pub fn rolled(group: &Rolled) -> [String; 7] {
+    [
+        Count(group.created).to_string(),
+        Count(group.dying).to_string(),
+        or(group.survival.map(|survival| format!("{:.0} %", survival * 100.0)), "-"),
+        or(group.ids_held.map(Count), UNKNOWN),
+        size(group.charged_bytes),
+        if group.dying == 0 { "-".to_owned() } else { time(group.oldest_ns) },
+        owner_name(&group.of),
+    ]
+}
+
+fn owners(out: &mut impl Write, page: Page, summary: &SummaryView<'_>) -> io::Result<()> {
     let pins = pinned::group_column(summary.rolled.iter().map(|group| &group.pins));
-    let names = ["CREATED>", "DYING>", "SURVIVAL>", "IDS HELD>", "CHARGED>", "OLDEST>", "OF~"];
-    let mut table = Columns::new(names.into_iter().chain(pins));
+    let mut table = Columns::new(ROLLED.into_iter().chain(pins));
     for group in summary.rolled.iter().take(ROWS) {
-        let cells = [
-            Count(group.created).to_string(),
-            Count(group.dying).to_string(),
-            or(group.survival.map(|survival| format!("{:.0} %", survival * 100.0)), "-"),
-            or(group.ids_held.map(Count), UNKNOWN),
-            size(group.charged_bytes),
-            if group.dying == 0 { "-".to_owned() } else { time(group.oldest_ns) },
-            owner_name(&group.of),
-        ];
-        table.row(cells.into_iter().chain(pins.map(|_| pinned::group_cell(&group.pins))));
+        table.row(rolled(group).into_iter().chain(pins.map(|_| pinned::group_cell(&group.pins))));
     }
     table.print(out, page, summary.rolled.len() as u64, IN_JSON)
 }
 
+/// Columns of [`group`], but for the first and the last.
+pub const GROUP: [&str; 3] = ["IDS HELD>", "CHARGED>", "OLDEST>"];
+
+/// Leaked memcgs with something in common.
+pub fn group(group: &Group<'_>) -> [String; 5] {
+    [
+        Count(group.leaked).to_string(),
+        or(group.ids_held.map(Count), UNKNOWN),
+        size(group.charged_bytes),
+        time(group.oldest_ns),
+        common(&group.of),
+    ]
+}
+
+/// What the groups of such a list count.
+pub fn counted(what: &str) -> &'static str {
+    if what == LEAKED { "LEAKED>" } else { "DYING>" }
+}
+
 fn groups(out: &mut impl Write, page: Page, what: &str, of: &str, groups: &[Group<'_>]) -> io::Result<()> {
-    let count = if what == LEAKED { "LEAKED>" } else { "DYING>" };
-    let mut table = Columns::new([count, "IDS HELD>", "CHARGED>", "OLDEST>", of]);
-    for group in groups.iter().take(ROWS) {
-        table.row([
-            Count(group.leaked).to_string(),
-            or(group.ids_held.map(Count), UNKNOWN),
-            size(group.charged_bytes),
-            time(group.oldest_ns),
-            common(&group.of),
-        ]);
-    }
+    let mut table = Columns::new([counted(what)].into_iter().chain(GROUP).chain([of]));
+    groups.iter().take(ROWS).for_each(|of| table.row(group(of)));
     table.print(out, page, groups.len() as u64, IN_JSON)
 }
