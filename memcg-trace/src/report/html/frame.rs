@@ -1,5 +1,9 @@
 //! The page around what is reported.
 
+use std::fmt::Display;
+
+use jiff::Timestamp;
+
 use super::{markup::Markup, side::Side};
 use crate::{
     report::text::{
@@ -43,24 +47,34 @@ pub fn head(markup: &mut Markup, tone: Tone, headline: &str, sides: &[Side<'_>])
         }
         markup.leaf("p", &[], WHAT_IT_IS);
         for side in sides {
-            markup.leaf("p", &[("class", "about")], side.finding(&about(side)));
+            about(markup, side);
         }
     });
     markup.line();
 }
 
-fn about(side: &Side<'_>) -> String {
+/// Facts that do not break within, if there is room.
+fn about(markup: &mut Markup, side: &Side<'_>) {
     let view = side.view;
-    let duration = Time { ns: view.summary.duration_ns };
-    let from = or(view.recording.map(|file| format!("recording {file}")), "this node, live");
-    format!(
-        "Linux {}, {}, {} backend; {duration} from {:.0} on; {from}; memcg-trace {}",
-        view.kernel,
-        view.controller,
-        view.summary.backend,
-        view.started,
-        env!("CARGO_PKG_VERSION")
-    )
+    let facts = [
+        side.finding(&format!("Linux {}", view.kernel)),
+        view.controller.to_owned(),
+        format!("{} backend", view.summary.backend),
+        format!("{} from {} on", Time { ns: view.summary.duration_ns }, utc(view.started)),
+        or(view.recording.map(|file| format!("recording {file}")), "this node, live"),
+        format!("memcg-trace {}", env!("CARGO_PKG_VERSION")),
+    ];
+    markup.element("p", &[("class", "about")], |markup| {
+        for fact in facts {
+            markup.leaf("span", &[], fact);
+            markup.text(" ");
+        }
+    });
+}
+
+/// `2026-11-23 18:03:56 UTC`
+pub fn utc(time: Timestamp) -> impl Display {
+    time.strftime("%Y-%m-%d %H:%M:%S UTC")
 }
 
 pub fn class(tone: Tone) -> &'static str {

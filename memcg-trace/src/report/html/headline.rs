@@ -56,8 +56,11 @@ pub fn of_two(before: &ReportView<'_>, after: &ReportView<'_>) -> (Tone, String)
             format!("It cannot be said for certain what changed: the run {name} is inconclusive"),
         ),
         (0, 0) => (Tone::Good, "Neither run leaked a memory cgroup".to_owned()),
-        (was, 0) => (Tone::Good, format!("The leak is gone: {}; now none does", of_died(before, was))),
-        (0, now) => (Tone::Bad, format!("It leaks now: {}; before, none did", of_died(after, now))),
+        (was, 0) => (
+            Tone::Good,
+            format!("The leak is gone: nothing leaked, where {} did before", share_of(before, was)),
+        ),
+        (0, now) => (Tone::Bad, format!("It leaks now: {}; before, nothing did", of_died(after, now))),
         (was, now) => {
             let share = |view: &ReportView<'_>, leaked: u64| leaked as f64 / died(view, leaked) as f64;
             let (was_share, now_share) = (share(before, was), share(after, now));
@@ -68,7 +71,7 @@ pub fn of_two(before: &ReportView<'_>, after: &ReportView<'_>) -> (Tone, String)
             } else {
                 "It leaks as before"
             };
-            (Tone::Bad, format!("{change}: {}; before, {}", of_died(after, now), of_died(before, was)))
+            (Tone::Bad, format!("{change}: {}; before, {} were", of_died(after, now), share_of(before, was)))
         }
     }
 }
@@ -76,12 +79,17 @@ pub fn of_two(before: &ReportView<'_>, after: &ReportView<'_>) -> (Tone, String)
 /// `3 of 7 that were removed are still there after 30s`
 fn of_died(view: &ReportView<'_>, leaked: u64) -> String {
     let (is, grace) = (if leaked == 1 { "is" } else { "are" }, Time { ns: view.summary.grace_ns });
-    format!("{} of {} removed {is} still there after {grace}", Count(leaked), Count(died(view, leaked)))
+    format!("{} removed {is} still there after {grace}", share_of(view, leaked))
+}
+
+/// `3 of 7`
+fn share_of(view: &ReportView<'_>, leaked: u64) -> String {
+    format!("{} of {}", Count(leaked), Count(died(view, leaked)))
 }
 
 /// Never less than what leaked of them: some may have died while events were lost.
 fn died(view: &ReportView<'_>, leaked: u64) -> u64 {
-    view.timeline.sum(|moment| moment.died).max(leaked)
+    view.timeline.sum(|stretch| stretch.died).max(leaked)
 }
 
 fn until(view: &ReportView<'_>) -> String {

@@ -11,6 +11,9 @@ use crate::{
     units::{Count, Time},
 };
 
+/// Bars, at least.
+const CLASSES: usize = 7;
+
 pub fn section(markup: &mut Markup, sides: &[Side<'_>]) {
     titled(markup, "For how long", |markup| {
         grid(markup, |markup| {
@@ -59,10 +62,11 @@ fn draw(
     durations: &Durations,
 ) {
     let classes: Vec<DurationClass> = durations.classes().collect();
-    // From the first to the last that has any, and one more on both sides.
+    // From the first to the last that has any, one more on both sides, and enough to see that these are few.
     let first = classes.iter().position(|class| class.count > 0).unwrap_or(0).saturating_sub(1);
     let last = classes.iter().rposition(|class| class.count > 0).unwrap_or(0);
-    let shown = &classes[first..classes.len().min(last + 2)];
+    let end = (last + 2).max(first + CLASSES).min(classes.len());
+    let shown = &classes[first.min(end.saturating_sub(CLASSES))..end];
     let column = |class: &DurationClass| Column {
         count: class.count,
         from: short_time(class.from_ns),

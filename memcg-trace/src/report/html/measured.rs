@@ -1,6 +1,7 @@
 //! What helps, what was done to know all this, and how to do it again.
 
 use super::{
+    frame::utc,
     markup::Markup,
     side::{Side, section as titled},
 };
@@ -67,7 +68,10 @@ fn facts(view: &ReportView<'_>) -> Vec<(&'static str, String)> {
         ("kernel", format!("Linux {}", view.kernel)),
         ("hierarchy", view.controller.to_owned()),
         ("backend", format!("{}{reason}", summary.backend)),
-        ("time", format!("{:.0} to {:.0}, {}", view.started, summary.time, Time { ns: summary.duration_ns })),
+        (
+            "time",
+            format!("{} to {}, {}", utc(view.started), utc(summary.time), Time { ns: summary.duration_ns }),
+        ),
         ("grace time", format!("{}: dying for longer counts as leaked", Time { ns: summary.grace_ns })),
         ("loss", lost(summary)),
     ];

@@ -1,12 +1,11 @@
 //! What pins them, and how much memory that is.
 
 use super::{
-    leaks::IN_REPLAY,
     markup::Markup,
     owners::note,
     plot::{Bar, bars, figure},
     side::{Side, grid, section as titled},
-    table::{Cell, Columns},
+    table::{Cell, HtmlTable},
 };
 use crate::{
     cause::PinTotal,
@@ -117,7 +116,7 @@ fn table(markup: &mut Markup, side: &Side<'_>) {
     }
     side.heading(markup);
     markup.leaf("h4", &[], "The largest pin of each dying memcg");
-    let columns = Columns::new(["MEMCGS>", "BY<", "WHAT~", "HELD BY<"]);
+    let table = HtmlTable::new(["MEMCGS>", "BY<", "WHAT~", "HELD BY<"]).few();
     let rows = things.iter().map(|thing| {
         let mut holder = or(thing.holder.map(|holder| format!("{} (pid {})", holder.comm, holder.pid)), "-");
         if let more @ 1.. = thing.holders.saturating_sub(1) {
@@ -127,5 +126,5 @@ fn table(markup: &mut Markup, side: &Side<'_>) {
             [Count(thing.memcgs).to_string(), thing.pin.name().to_owned(), or(thing.what, "-"), holder];
         cells.map(Cell::from).to_vec()
     });
-    columns.table(markup, rows, things.len() as u64, IN_REPLAY);
+    table.write(markup, rows, things.len() as u64, side.has_all());
 }

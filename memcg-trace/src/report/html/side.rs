@@ -27,6 +27,14 @@ impl<'a> Side<'a> {
         }
     }
 
+    /// How to get what a table leaves out.
+    pub fn has_all(&self) -> &'static str {
+        match self.view.recording {
+            Some(_) => "memcg-trace replay -o json has all",
+            None => "memcg-trace trace -o json has all",
+        }
+    }
+
     /// A heading above what is not a plot, where there are two.
     pub fn heading(&self, markup: &mut Markup) {
         if let Some(name) = self.name {

@@ -3,8 +3,10 @@
 use super::markup::Markup;
 use crate::units::Count;
 
-/// Rows that are shown, and rows that there are at most.
+/// Rows that are shown of the lists that a report is about, and of those that sum them up.
 const ROWS: usize = 50;
+const FEW: usize = 10;
+/// Rows that there are at most.
 const ROWS_MAX: usize = 500;
 
 /// A cell: what it says, and what more is to be said below it.
@@ -20,18 +22,26 @@ impl From<String> for Cell {
     }
 }
 
-/// How wide and how to align a column is behind its name, as in text: `>` numbers, `~` paths, `<` text.
-pub struct Columns<'a>(Vec<&'a str>);
+/// How to align a column is behind its name, as in text: `>` numbers, `~` paths, `<` text.
+pub struct HtmlTable<'a> {
+    names: Vec<&'a str>,
+    shown: usize,
+}
 
-impl<'a> Columns<'a> {
+impl<'a> HtmlTable<'a> {
     pub fn new(names: impl IntoIterator<Item = &'a str>) -> Self {
-        Self(names.into_iter().collect())
+        Self { names: names.into_iter().collect(), shown: ROWS }
+    }
+
+    /// Fewer rows are shown at once.
+    pub fn few(self) -> Self {
+        Self { shown: FEW, ..self }
     }
 
     /// `all`: how many rows there are, and `how` to get those that are left out.
-    pub fn table(&self, markup: &mut Markup, rows: impl Iterator<Item = Vec<Cell>>, all: u64, how: &str) {
+    pub fn write(&self, markup: &mut Markup, rows: impl Iterator<Item = Vec<Cell>>, all: u64, how: &str) {
         let rows: Vec<Vec<Cell>> = rows.take(ROWS_MAX).collect();
-        let (shown, folded) = rows.split_at(rows.len().min(ROWS));
+        let (shown, folded) = rows.split_at(rows.len().min(self.shown));
         self.rows(markup, shown);
         if !folded.is_empty() {
             markup.element("details", &[], |markup| {
@@ -49,7 +59,7 @@ impl<'a> Columns<'a> {
         markup.element("table", &[], |markup| {
             markup.element("thead", &[], |markup| {
                 markup.element("tr", &[], |markup| {
-                    for column in &self.0 {
+                    for column in &self.names {
                         markup.leaf("th", &[("scope", "col"), ("class", class(column))], name(column));
                     }
                 });
@@ -61,7 +71,7 @@ impl<'a> Columns<'a> {
     /// The name of the column is in each cell, for screens too narrow for a table.
     fn row(&self, markup: &mut Markup, row: &[Cell]) {
         markup.element("tr", &[], |markup| {
-            for (column, Cell { text, details }) in self.0.iter().zip(row) {
+            for (column, Cell { text, details }) in self.names.iter().zip(row) {
                 let attributes = [("class", class(column)), ("data-label", name(column))];
                 markup.element("td", &attributes, |markup| {
                     markup.text(text);

@@ -23,13 +23,14 @@ pub fn tiles(markup: &mut Markup, view: &ReportView<'_>) {
         None => "no trend".to_owned(),
     };
     let held = summary.ids_held_by_dying.map(|held| format!("{} held by dying memcgs; ", Count(held)));
-    let charged = view.timeline.moments.last().and_then(|moment| moment.charged_bytes);
+    let charged = view.timeline.stretches.last().and_then(|stretch| stretch.charged_bytes);
     let survivors = |of: String| {
         if before > 0 { format!("{of}, and {} from before the start", Count(before)) } else { of }
     };
+    let young = if pending > 0 { format!("{} not yet for {grace}", Count(pending)) } else { String::new() };
     let tiles = [
         ("leaked", Count(leaked).to_string(), survivors(format!("dying for {grace} and longer")), leaked > 0),
-        ("dying", Count(summary.dying).to_string(), format!("{} not for {grace} yet", Count(pending)), false),
+        ("dying", Count(summary.dying).to_string(), young, false),
         (
             "memcg IDs in use",
             or(summary.ids_used.map(Count), UNKNOWN),
@@ -38,12 +39,6 @@ pub fn tiles(markup: &mut Markup, view: &ReportView<'_>) {
         ),
         ("charged to dying memcgs", size(charged), "by their counters".to_owned(), false),
         (
-            "conclusive",
-            if summary.conclusive { "yes" } else { "no" }.to_owned(),
-            format!("loss: {}", lost(summary)),
-            !summary.conclusive,
-        ),
-        (
             "created",
             Count(summary.created).to_string(),
             match summary.alloc_failed {
@@ -51,6 +46,12 @@ pub fn tiles(markup: &mut Markup, view: &ReportView<'_>) {
                 failed => format!("{} could not be created", many(failed, "memcg")),
             },
             summary.alloc_failed > 0,
+        ),
+        (
+            "conclusive",
+            if summary.conclusive { "yes" } else { "no" }.to_owned(),
+            format!("loss: {}", lost(summary)),
+            !summary.conclusive,
         ),
     ];
     markup.element("dl", &[("class", "tiles")], |markup| {

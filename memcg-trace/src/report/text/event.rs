@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     attribution::Container,
-    report::view::{Detail, EventKind, EventView, MemcgView, state_name},
+    report::view::{Detail, EventKind, EventView, MemcgView, TaskView, state_name},
     units::{Size, Time, TimeOfDay, UNKNOWN},
 };
 
@@ -121,7 +121,7 @@ fn step(out: &mut impl Write, event: &EventView<'_>, page: Page) -> io::Result<(
             write!(out, "{}", lines.path(&or(memcg.and_then(|memcg| memcg.path), UNKNOWN)))?;
             match memcg {
                 Some(memcg) if event.event == EventKind::Leaked => {
-                    evidence(container, memcg).iter().try_for_each(|fact| write!(out, " | {fact}"))
+                    leak(container, memcg).iter().try_for_each(|fact| write!(out, " | {fact}"))
                 }
                 _ => Ok(()),
             }
@@ -129,33 +129,48 @@ fn step(out: &mut impl Write, event: &EventView<'_>, page: Page) -> io::Result<(
     }
 }
 
+/// Whose a memcg was, in full.
+pub fn whose(container: &Container) -> Vec<String> {
+    let mut facts: Vec<String> = pod(container).into_iter().collect();
+    if let Some(id) = &container.id {
+        let name = container.name.as_deref().filter(|name| name != id);
+        let name = name.map(|name| format!("{} ", name_of(name))).unwrap_or_default();
+        facts.push(format!("container {name}{}", name_of(id)));
+    }
+    facts.extend(container.image.as_ref().map(|image| format!("image {}", name_of(image))));
+    facts
+}
+
+/// Whether a memcg that is dying holds its ID, and by what.
+pub fn id_held(memcg: &MemcgView<'_>) -> Option<String> {
+    Some(match (memcg.id_held?, memcg.id_refs) {
+        (true, Some(refs)) => format!("ID held by {}", many(refs.into(), "swapped-out page")),
+        (true, None) => "ID held".to_owned(),
+        (false, _) => "ID released".to_owned(),
+    })
+}
+
+/// 3.10 only.
+pub fn css_freed(memcg: &MemcgView<'_>) -> Option<String> {
+    memcg.css_freed_ns.map(|_| "css_free came, __mem_cgroup_free did not".to_owned())
+}
+
+/// `created by mkdir (pid 42)`
+pub fn done_by(what: &str, task: Option<&TaskView<'_>>) -> Option<String> {
+    task.map(|task| format!("{what} by {} (pid {})", task.comm, task.tgid))
+}
+
 /// Further facts about a leaked memcg.
-pub fn evidence(container: Option<&Container>, memcg: &MemcgView<'_>) -> Vec<String> {
-    let mut facts = Vec::new();
-    if let Some(container) = container {
-        facts.extend(pod(container));
-        if let Some(id) = &container.id {
-            let name = container.name.as_deref().filter(|name| name != id);
-            let name = name.map(|name| format!("{} ", name_of(name))).unwrap_or_default();
-            facts.push(format!("container {name}{}", name_of(id)));
-        }
-        facts.extend(container.image.as_ref().map(|image| format!("image {}", name_of(image))));
-    }
-    match (memcg.id_held, memcg.id_refs) {
-        (Some(true), Some(refs)) => {
-            facts.push(format!("ID held by {}", many(refs.into(), "swapped-out page")));
-        }
-        (Some(true), None) => facts.push("ID held".to_owned()),
-        (Some(false), _) => facts.push("ID released".to_owned()),
-        (None, _) => {}
-    }
+fn leak(container: Option<&Container>, memcg: &MemcgView<'_>) -> Vec<String> {
+    let mut facts = container.map(whose).unwrap_or_default();
+    facts.extend(id_held(memcg));
     if let Some(bytes) = memcg.charged_bytes {
         let held = memcg.held_bytes_max.filter(|_| memcg.is_stale());
         let held = held.map(|bytes| format!(", of which it holds {} at most", Size { bytes }));
         facts.push(format!("{} charged{}", Size { bytes }, held.unwrap_or_default()));
     }
     facts.extend(memcg.css_refs.map(|refs| many(refs, "css ref")));
-    facts.extend(memcg.css_freed_ns.map(|_| "css_free came, __mem_cgroup_free did not".to_owned()));
+    facts.extend(css_freed(memcg));
     facts.extend(memcg.pinned.as_ref().map(|pinned| format!("pinned by {}", pinned::pinned(pinned))));
     facts.extend(match (memcg.slab_caches.as_deref(), memcg.held_by_caches) {
         (Some([]), true) => Some("pinned by no slab cache".to_owned()),
@@ -163,7 +178,7 @@ pub fn evidence(container: Option<&Container>, memcg: &MemcgView<'_>) -> Vec<Str
         (Some(names @ [_, ..]), false) => Some(format!("slab caches {}", memcg_caches::names(names))),
         (Some([]), false) | (None, _) => None,
     });
-    facts.extend(memcg.creator.map(|task| format!("created by {} (pid {})", task.comm, task.tgid)));
+    facts.extend(done_by("created", memcg.creator.as_ref()));
     facts
 }
 

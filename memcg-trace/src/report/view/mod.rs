@@ -57,7 +57,7 @@ pub use slab_cache::{CreatorView, SlabCacheView};
 pub use slab_event::{SlabDelta, SlabEventKind, SlabEventView, SlabLoss};
 pub use slab_groups::{SlabBy, SlabGroup};
 pub use summary::{AllocFailure, Group, NamesMissingView, SummaryView};
-pub use timeline::{Moment, Timeline};
+pub use timeline::{Stretch, Timeline};
 pub use verify::{Changed, Ground, VerdictView, VerifyView};
 pub use whois::{PathSource, WhoisView};
 

@@ -2,20 +2,20 @@
 
 use crate::session::{Bucket, History};
 
-/// Moments at most: as many as a plot can tell apart.
-const MOMENTS_MAX: usize = 128;
+/// Stretches of time at most: as many as a plot can tell apart.
+const STRETCHES_MAX: usize = 128;
 
 /// From the start to the end of a run.
 #[derive(Clone, Debug)]
 pub struct Timeline {
     pub duration_ns: u64,
     /// In order of time, without a gap.
-    pub moments: Vec<Moment>,
+    pub stretches: Vec<Stretch>,
 }
 
 /// What happened between two times, and what was at the second of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
+pub struct Stretch {
     /// Since the start of the run.
     pub from_ns: u64,
     pub to_ns: u64,
@@ -35,9 +35,9 @@ pub struct Moment {
 
 impl Timeline {
     pub fn new(history: &History, duration_ns: u64, page_bytes: u64) -> Self {
-        let history = history.clone().at_most(MOMENTS_MAX);
+        let history = history.clone().at_most(STRETCHES_MAX);
         let width_ns = history.width_ns();
-        let moment = |(from_ns, bucket): (u64, &Bucket)| Moment {
+        let stretch = |(from_ns, bucket): (u64, &Bucket)| Stretch {
             from_ns,
             to_ns: from_ns.saturating_add(width_ns).min(duration_ns),
             born: bucket.born,
@@ -51,28 +51,28 @@ impl Timeline {
             charged_bytes: bucket.charged_pages.map(|pages| pages.saturating_mul(page_bytes)),
         };
         let from = (0..).map(|place: u64| place.saturating_mul(width_ns));
-        let mut moments: Vec<Moment> = from.zip(history.buckets()).map(moment).collect();
+        let mut stretches: Vec<Stretch> = from.zip(history.buckets()).map(stretch).collect();
         // What is left of the last bucket says little on its own, least of all as a rate.
-        if let [.., before, last] = moments.as_mut_slice()
+        if let [.., before, last] = stretches.as_mut_slice()
             && last.to_ns.saturating_sub(last.from_ns) < width_ns / 2
         {
             *before = before.then(*last);
-            moments.pop();
+            stretches.pop();
         }
-        Self { duration_ns, moments }
+        Self { duration_ns, stretches }
     }
 
-    pub fn sum(&self, of: impl Fn(&Moment) -> u64) -> u64 {
-        self.moments.iter().map(of).sum()
+    pub fn sum(&self, of: impl Fn(&Stretch) -> u64) -> u64 {
+        self.stretches.iter().map(of).sum()
     }
 
     /// The highest, and the last.
-    pub fn peak(&self, of: impl Fn(&Moment) -> Option<u64>) -> Option<u64> {
-        self.moments.iter().filter_map(of).max()
+    pub fn peak(&self, of: impl Fn(&Stretch) -> Option<u64>) -> Option<u64> {
+        self.stretches.iter().filter_map(of).max()
     }
 }
 
-impl Moment {
+impl Stretch {
     fn then(self, next: Self) -> Self {
         Self {
             from_ns: self.from_ns,

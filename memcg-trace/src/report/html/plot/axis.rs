@@ -5,7 +5,7 @@ use crate::units::{Count, Size, Time};
 
 /// What an axis measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
+pub enum AxisUnit {
     Count,
     Bytes,
     /// Events a second.
@@ -16,10 +16,12 @@ pub enum Unit {
 pub const FONT: f64 = 12.0;
 /// Between two labels, at least.
 const GAP: f64 = 10.0;
+/// Between ticks of time, at most: more is hard to read, however much room there is.
+const INTERVALS_MAX: u64 = 9;
 /// Values that an axis is divided by.
 const STEPS: [f64; 3] = [1.0, 2.0, 5.0];
 
-impl Unit {
+impl AxisUnit {
     pub fn show(self, value: f64) -> String {
         match self {
             Self::Count => Count(value.round() as u64).to_string(),
@@ -139,8 +141,7 @@ pub fn time_ticks(span_ns: u64, left: f64, right: f64) -> Vec<Tick> {
         let at = |ns: u64| left + (right - left) * ns as f64 / span as f64;
         (0..=span / step).map(|tick| (at(tick * step), short_time(tick * step))).collect()
     };
-    // No more ticks than pixels, before any label is measured.
-    let sparse = TIME_STEPS.into_iter().filter(|step| span / step <= 20);
+    let sparse = TIME_STEPS.into_iter().filter(|step| span / step <= INTERVALS_MAX);
     let placed = sparse.map(|step| place(&labels(step), left, right));
     let whole = |ticks: &Vec<Tick>| ticks.iter().all(|tick| !tick.text.is_empty());
     placed.into_iter().find(whole).unwrap_or_else(|| place(&labels(span), left, right))
@@ -153,20 +154,20 @@ mod tests {
     #[test]
     fn an_axis_begins_at_zero_and_has_room_for_all() {
         let mosts = [0.0, 1.0, 3.0, 4.0, 7.0, 65_535.0, 1e9, f64::NAN, u64::MAX as f64];
-        for unit in [Unit::Count, Unit::Bytes, Unit::Rate] {
+        for unit in [AxisUnit::Count, AxisUnit::Bytes, AxisUnit::Rate] {
             for most in mosts {
                 let ticks = unit.ticks(most, 4);
                 assert_eq!(ticks[0], 0.0);
                 assert!((2..=5).contains(&ticks.len()), "{unit:?} {most}: {ticks:?}");
-                assert!(!(most > ticks[ticks.len() - 1]), "{unit:?} {most}: {ticks:?}");
+                assert!(most.is_nan() || most <= ticks[ticks.len() - 1], "{unit:?} {most}: {ticks:?}");
                 let mut texts: Vec<String> = ticks.iter().map(|tick| unit.show(*tick)).collect();
                 texts.dedup();
                 assert_eq!(texts.len(), ticks.len(), "{unit:?} {most}: {texts:?}");
             }
         }
-        assert_eq!(Unit::Count.ticks(3.0, 4), [0.0, 1.0, 2.0, 3.0]);
-        assert_eq!(Unit::Bytes.ticks(2_162_688.0, 4).last(), Some(&3_145_728.0));
-        let rates = Unit::Rate.ticks(0.7, 4).into_iter().map(|tick| Unit::Rate.show(tick));
+        assert_eq!(AxisUnit::Count.ticks(3.0, 4), [0.0, 1.0, 2.0, 3.0]);
+        assert_eq!(AxisUnit::Bytes.ticks(2_162_688.0, 4).last(), Some(&3_145_728.0));
+        let rates = AxisUnit::Rate.ticks(0.7, 4).into_iter().map(|tick| AxisUnit::Rate.show(tick));
         assert_eq!(rates.collect::<Vec<_>>(), ["0", "0.20", "0.40", "0.60", "0.80"]);
     }
 
@@ -174,10 +175,7 @@ mod tests {
     fn times_are_round_and_do_not_overlap() {
         let table = [
             (8_247_270_387, vec!["0", "1s", "2s", "3s", "4s", "5s", "6s", "7s", "8s"]),
-            (
-                300_000_000_000,
-                vec!["0", "30s", "1m", "1m30s", "2m", "2m30s", "3m", "3m30s", "4m", "4m30s", "5m"],
-            ),
+            (300_000_000_000, vec!["0", "1m", "2m", "3m", "4m", "5m"]),
             (86_400_000_000_000, vec!["0", "6h", "12h", "18h", "1d"]),
         ];
         for (span_ns, expected) in table {
@@ -200,7 +198,7 @@ mod tests {
         let labels: Vec<(f64, String)> = (0..12).map(|n| (f64::from(n) * 25.0, format!("{n}0m"))).collect();
         let ticks = place(&labels, 0.0, 275.0);
         let shown: Vec<&str> = ticks.iter().map(|tick| &*tick.text).filter(|text| !text.is_empty()).collect();
-        assert_eq!(shown, ["00m", "20m", "40m", "60m", "80m", "100m"]);
+        assert_eq!(shown, ["00m", "30m", "60m", "90m"]);
         do_not_overlap(&ticks, 0.0, 275.0);
         assert_eq!(place(&[], 0.0, 10.0), []);
     }

@@ -1,7 +1,7 @@
 //! Upright bars: how many there are of each class, and what came and went over time.
 
 use super::{
-    axis::{FONT, Unit, place},
+    axis::{AxisUnit, FONT, place},
     frame::Frame,
     measure, number, path, rectangle, text,
 };
@@ -30,7 +30,7 @@ pub fn columns(
     end: &str,
 ) -> f64 {
     let most = columns.iter().map(|column| column.count).max().unwrap_or(0) as f64;
-    let frame = Frame::draw(markup, width, ("memcgs", Unit::Count, most, false), 0);
+    let frame = Frame::draw(markup, width, ("memcgs", AxisUnit::Count, most, false), 0);
     let wide = (frame.right - frame.left) / columns.len().max(1) as f64;
     let left = |place: usize| frame.left + wide * place as f64;
     for (place, column) in columns.iter().enumerate().filter(|(_, column)| column.count > 0) {
@@ -39,7 +39,7 @@ pub fn columns(
         let height = (frame.bottom - y).max(1.5);
         let bar = (left(place) + GAP / 2.0, frame.bottom - height, wide - GAP, height);
         rectangle(markup, &format!("bar {color}"), bar, &column.title);
-        let count = Unit::Count.show(column.count as f64);
+        let count = AxisUnit::Count.show(column.count as f64);
         let middle = left(place) + (wide - measure::width(&count, FONT)) / 2.0;
         if measure::width(&count, FONT) < wide {
             text(markup, "value", (middle, frame.bottom - height - 4.0), &count);
@@ -62,7 +62,7 @@ pub struct Flow {
 /// What came upwards, what went downwards. Returns its height.
 pub fn flows(markup: &mut Markup, width: f64, [came, went]: [&str; 2], flows: &[Flow], span_ns: u64) -> f64 {
     let most = flows.iter().map(|flow| flow.came.max(flow.went)).fold(0.0, f64::max);
-    let frame = Frame::draw(markup, width, ("memcgs a second", Unit::Rate, most, true), 1);
+    let frame = Frame::draw(markup, width, ("memcgs a second", AxisUnit::Rate, most, true), 1);
     let entries = [(came, "blue"), (went, "orange")];
     let mut x = 0.0;
     for (name, color) in entries {

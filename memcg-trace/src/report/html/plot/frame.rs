@@ -1,7 +1,7 @@
 //! The frame of a plot: its axes, their ticks and titles.
 
 use super::{
-    axis::{FONT, Tick, Unit, time_ticks},
+    axis::{AxisUnit, FONT, Tick, time_ticks},
     measure, number, path, text,
 };
 use crate::report::html::markup::Markup;
@@ -34,7 +34,7 @@ impl Frame {
     pub fn draw(
         markup: &mut Markup,
         width: f64,
-        (title, unit, most, both): (&str, Unit, f64, bool),
+        (title, unit, most, both): (&str, AxisUnit, f64, bool),
         header: usize,
     ) -> Self {
         let ticks = unit.ticks(most, if both { INTERVALS / 2 } else { INTERVALS });

@@ -1,7 +1,7 @@
 //! Values over time.
 
 use super::{
-    axis::{FONT, Unit},
+    axis::{AxisUnit, FONT},
     frame::Frame,
     measure, number, path, rectangle, text,
 };
@@ -12,11 +12,11 @@ use crate::report::html::markup::Markup;
 pub struct LinePlot<'a> {
     /// What the vertical axis counts.
     pub title: &'a str,
-    pub unit: Unit,
+    pub unit: AxisUnit,
     /// The vertical axis reaches at least that far.
     pub reaches: f64,
     pub span_ns: u64,
-    pub series: Vec<Series<'a>>,
+    pub series: Vec<PlotLine<'a>>,
     /// A stretch of time, and what is about it.
     pub shaded: Option<(u64, u64, String)>,
     /// Times at which something was lost, and what.
@@ -25,7 +25,7 @@ pub struct LinePlot<'a> {
 
 /// One line.
 #[derive(Clone, Debug)]
-pub struct Series<'a> {
+pub struct PlotLine<'a> {
     pub name: &'a str,
     /// Class of the style sheet: `blue`, `vermillion`, …
     pub color: &'static str,
@@ -74,20 +74,25 @@ pub fn lines(markup: &mut Markup, width: f64, plot: &LinePlot<'_>) -> f64 {
         let x = frame.x(*at_ns, plot.span_ns);
         rectangle(markup, "mark", (x - 1.0, frame.top, 2.0, frame.bottom - frame.top), what);
     }
-    for series in plot.series.iter().rev() {
+    for series in &plot.series {
         let class = format!("line {} {}", series.color, series.dash.class());
         path(markup, &class, &course(series, &frame, plot.span_ns));
     }
     frame.times(markup, plot.span_ns)
 }
 
-/// Through all points; a point between two gaps is as long as a pixel.
-fn course(series: &Series<'_>, frame: &Frame, span_ns: u64) -> String {
+/// Through all points: what is counted stays until it changes. What is forecast goes straight on. A point between two gaps is
+/// as long as a pixel.
+fn course(series: &PlotLine<'_>, frame: &Frame, span_ns: u64) -> String {
     let (mut d, mut drawn) = (String::new(), false);
     for (at_ns, value) in &series.points {
         if let Some(value) = value {
-            let point = format!("{} {}", number(frame.x(*at_ns, span_ns)), number(frame.y(*value)));
-            d += &if drawn { format!("L{point}") } else { format!("M{point}h1") };
+            let (x, y) = (frame.x(*at_ns, span_ns), frame.y(*value));
+            d += &match drawn {
+                true if series.dash == Dash::Dots => format!("L{} {}", number(x), number(y)),
+                true => format!("H{}V{}", number(x), number(y)),
+                false => format!("M{} {}h1", number(x), number(y)),
+            };
         }
         drawn = value.is_some();
     }
@@ -95,9 +100,9 @@ fn course(series: &Series<'_>, frame: &Frame, span_ns: u64) -> String {
 }
 
 /// Samples and names, in as many rows as it takes; returns how many.
-fn legend(markup: &mut Markup, width: f64, series: &[Series<'_>]) -> usize {
+fn legend(markup: &mut Markup, width: f64, series: &[PlotLine<'_>]) -> usize {
     let (mut x, mut row) = (0.0, 0);
-    for Series { name, color, dash, .. } in series {
+    for PlotLine { name, color, dash, .. } in series {
         let wide = SAMPLE + 6.0 + measure::width(name, FONT);
         if x > 0.0 && x + wide > width {
             (x, row) = (0.0, row + 1);

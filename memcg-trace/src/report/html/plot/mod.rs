@@ -11,15 +11,15 @@ mod frame;
 mod lines;
 mod measure;
 
-pub use axis::{Unit, short_time};
+pub use axis::{AxisUnit, short_time};
 pub use bars::{Bar, bars};
 pub use columns::{Column, Flow, columns, flows};
-pub use lines::{Dash, LinePlot, Series, lines};
+pub use lines::{Dash, LinePlot, PlotLine, lines};
 
 use super::markup::Markup;
 
 /// Widths that plots are drawn for, and the classes of the style sheet.
-const WIDTHS: [(f64, &str); 2] = [(640.0, "plot wide"), (340.0, "plot narrow")];
+const WIDTHS: [(f64, &str); 2] = [(520.0, "plot wide"), (340.0, "plot narrow")];
 
 /// A plot under its finding. `note`: what else must be known to read it; may be empty.
 pub fn figure(markup: &mut Markup, finding: &str, note: &str, draw: impl Fn(&mut Markup, f64) -> f64) {
