@@ -132,7 +132,7 @@ impl Node {
         self.now_ns += self.step_ns;
         self.fire(memcg.rmdir());
         self.fire(memcg.offline_enter());
-        let holds_id = stays && serial % 5 == 0;
+        let holds_id = stays && serial.is_multiple_of(5);
         let offline = if holds_id { memcg.offline_id_held(7) } else { memcg.offline_id_released() };
         self.fire(charged(offline, serial % 900, serial % 900 + 1));
         match stays {
@@ -186,9 +186,10 @@ fn pinned(serial: u64) -> Pinned {
         refs,
         things: 1 + serial % 3,
         what: Some(what.replace("{}", &(serial % 97).to_string()).into_bytes().into()),
-        holder: (serial % 3 == 0)
+        holder: serial
+            .is_multiple_of(3)
             .then(|| Process { pid: serial as u32, comm: b"sle<ep>\x1b".as_slice().into() }),
-        holders: u64::from(serial % 3 == 0),
+        holders: u64::from(serial.is_multiple_of(3)),
     };
     Pinned { refs, explained: refs, complete: true, by: vec![by] }
 }
