@@ -9,6 +9,7 @@ mod progress;
 mod queued;
 pub mod reap;
 pub mod replay;
+pub mod report;
 pub mod scan;
 pub mod slab;
 mod text_file;
@@ -39,6 +40,7 @@ pub struct Cli {
 enum Command {
     Trace(trace::Args),
     Replay(replay::Args),
+    Report(report::Args),
     Scan(scan::Args),
     Explain(explain::Args),
     Reap(reap::Args),
@@ -70,6 +72,7 @@ impl Cli {
         match self.command {
             Some(Command::Trace(args)) => args.run(),
             Some(Command::Replay(args)) => args.run(),
+            Some(Command::Report(args)) => args.run(),
             Some(Command::Scan(args)) => args.run(),
             Some(Command::Explain(args)) => args.run(),
             Some(Command::Reap(args)) => args.run(),
