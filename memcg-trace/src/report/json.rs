@@ -112,17 +112,31 @@ pub fn whois(out: &mut impl Write, view: &WhoisView<'_>) -> io::Result<()> {
 
 /// An object that begins with schema and type; the rest is the view, which must be an object.
 fn line<T: Serialize>(out: &mut impl Write, kind: &'static str, view: &T) -> io::Result<()> {
-    write!(out, r#"{{"schema":{SCHEMA},"type":"{kind}""#)?;
-    view.serialize(&mut serde_json::Serializer::with_formatter(&mut *out, LineFormatter::default()))?;
-    out.write_all(b"\n")
+    let mut line = Vec::with_capacity(TYPICAL);
+    for escape in [false, true] {
+        line.clear();
+        write!(line, r#"{{"schema":{SCHEMA},"type":"{kind}""#)?;
+        let formatter = LineFormatter { depth: 0, escape };
+        view.serialize(&mut serde_json::Serializer::with_formatter(&mut line, formatter))?;
+        // Nearly all lines are: looking at the whole costs less than looking at each string. No byte ends the look early, so
+        // that it takes many at a time.
+        if line.iter().fold(true, |plain, byte| plain & (b' '..=b'~').contains(byte)) {
+            break;
+        }
+    }
+    line.push(b'\n');
+    out.write_all(&line)
 }
 
-/// Compact, and with every character escaped that a terminal could take for an order or that hides text: JSON itself asks
-/// for those below U+0020 alone.
-#[derive(Default)]
+/// Bytes of a line.
+const TYPICAL: usize = 1024;
+
+/// Compact, and if need be with every character escaped that a terminal could take for an order or that hides text: JSON itself
+/// asks for those below U+0020 alone.
 struct LineFormatter {
     /// Objects that are open. The outermost one is open before its view begins.
     depth: usize,
+    escape: bool,
 }
 
 impl Formatter for LineFormatter {
@@ -141,8 +155,7 @@ impl Formatter for LineFormatter {
     }
 
     fn write_string_fragment<W: Write + ?Sized>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
-        // Nearly all of them. No byte ends the look early, so that it takes many at a time.
-        if fragment.bytes().fold(true, |plain, byte| plain & (b' '..=b'~').contains(&byte)) {
+        if !self.escape {
             return out.write_all(fragment.as_bytes());
         }
         let mut plain = 0;
