@@ -4,19 +4,27 @@
 #[path = "support/count.rs"]
 mod count;
 
-use std::{fs, fs::File, path::Path};
+use std::{
+    fs,
+    fs::File,
+    path::{Path, PathBuf},
+};
 
 use count::Count;
 use memcg_trace::{
     record::recording::{Entry, Reader},
-    session::{Book, Replayed, replay},
+    session::{Book, Bucket, History, Replayed, replay},
 };
+
+fn recordings() -> impl Iterator<Item = PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings");
+    let files = fs::read_dir(folder).expect("the recordings").flatten().map(|entry| entry.path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "recording"))
+}
 
 #[test]
 fn counts_what_was_recorded() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings");
-    let files = fs::read_dir(folder).expect("the recordings").flatten().map(|entry| entry.path());
-    for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "recording")) {
+    for path in recordings() {
         let open = || Reader::open(File::open(&path).expect("a recording")).expect("a recording");
         let mut reader = open();
         let mut book = Book::new(reader.start().clone(), None);
@@ -31,6 +39,28 @@ fn counts_what_was_recorded() {
         assert_eq!(count.freed, told("freed") + told("late"), "{}", path.display());
         assert!(count.online > 0 && count.freed > 0, "{}: {count:?}", path.display());
         assert_eq!(count.ticks, polls(open()), "{}", path.display());
+    }
+}
+
+/// The buckets of a history add up to the counts of the run, and end in its last state.
+#[test]
+fn a_history_adds_up() {
+    for path in recordings() {
+        let mut reader = Reader::open(File::open(&path).expect("a recording")).expect("a recording");
+        let mut book = Book::new(reader.start().clone(), None);
+        let mut history = History::new(book.start().started_ns, 10_000_000);
+        replay(&mut reader, &mut book, &mut history).expect("it never fails");
+        history.look(&book, &[]);
+
+        let totals = book.tracker().totals();
+        let sum = |of: fn(&Bucket) -> u64| history.buckets().iter().map(of).sum::<u64>();
+        assert_eq!(sum(|bucket| bucket.freed), totals.freed, "{}", path.display());
+        assert_eq!(sum(|bucket| bucket.born), totals.created, "{}", path.display());
+        let last = history.buckets().last().expect("a bucket");
+        assert_eq!((last.dying, last.leaked), (totals.dying, totals.leaked), "{}", path.display());
+        assert_eq!(last.ids_used, book.tracker().ids().used, "{}", path.display());
+        let lasted_ns = book.now_ns() - history.started_ns();
+        assert_eq!(history.buckets().len() as u64, lasted_ns / history.width_ns() + 1, "{}", path.display());
     }
 }
 

@@ -8,7 +8,7 @@ use events::{Css, Fired, MS, css};
 use memcg_trace::{
     event::{Event, Key},
     record::{Backend, Merge, Record},
-    tracker::{State, Totals, Tracker, TrackerConfig},
+    tracker::{Memcg, State, Totals, Tracker, TrackerConfig},
 };
 use memcg_trace_common::{EventHeader, Hook};
 use proptest::prelude::*;
@@ -198,6 +198,16 @@ impl Checked {
         assert_eq!(created + adopted, live + removed + dying + freed, "after {record:?}");
         assert!(leaked <= dying && late <= freed);
         assert_eq!(tracker.memcgs().count() as u64, live + removed + dying);
+        assert_eq!(tracker.charged_to_dying(), self.charged_to_dying(), "after {record:?}");
+    }
+
+    /// The same, counted anew.
+    fn charged_to_dying(&self) -> Option<u64> {
+        let dying: BTreeMap<Key, &Memcg> = self.0.dying().map(|memcg| (memcg.key, memcg)).collect();
+        let alone = |memcg: &&&Memcg| memcg.parent.is_none_or(|parent| !dying.contains_key(&parent));
+        let known = dying.values().all(|memcg| memcg.charged_pages.is_some());
+        let pages = dying.values().filter(alone).filter_map(|memcg| memcg.charged_pages);
+        known.then(|| pages.fold(0, u64::saturating_add))
     }
 
     fn states(&self) -> BTreeMap<Key, State> {
@@ -396,7 +406,7 @@ proptest! {
 }
 
 fn nonsense() -> impl Strategy<Value = EventHeader> {
-    let numbers = prop::collection::vec(prop_oneof![8 => 0..4u64, 1 => any::<u64>()], 12);
+    let numbers = prop::collection::vec(prop_oneof![8 => 0..4u64, 1 => any::<u64>()], 13);
     (0..Hook::COUNT as u16, any::<u32>(), 0..3u32, numbers).prop_map(|(hook, known, cpu, numbers)| {
         let mut header = EventHeader::read_from_bytes(&[0; size_of::<EventHeader>()]).expect("its own size");
         header.hook = hook;
@@ -415,6 +425,7 @@ fn nonsense() -> impl Strategy<Value = EventHeader> {
         header.errno = numbers[9] as u32;
         header.css_flags = numbers[10] as u32;
         header.level = numbers[11] as u32;
+        header.charged_pages = numbers[12];
         header
     })
 }

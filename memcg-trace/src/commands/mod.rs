@@ -9,6 +9,7 @@ mod progress;
 mod queued;
 pub mod reap;
 pub mod replay;
+pub mod report;
 pub mod scan;
 pub mod serve;
 pub mod slab;
@@ -40,6 +41,7 @@ pub struct Cli {
 enum Command {
     Trace(trace::Args),
     Replay(replay::Args),
+    Report(report::Args),
     Scan(scan::Args),
     Serve(serve::Args),
     Explain(explain::Args),
@@ -72,6 +74,7 @@ impl Cli {
         match self.command {
             Some(Command::Trace(args)) => args.run(),
             Some(Command::Replay(args)) => args.run(),
+            Some(Command::Report(args)) => args.run(),
             Some(Command::Scan(args)) => args.run(),
             Some(Command::Serve(args)) => args.run(),
             Some(Command::Explain(args)) => args.run(),

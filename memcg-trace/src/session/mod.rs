@@ -5,8 +5,10 @@
 
 mod book;
 mod cgroup_glob;
+mod durations;
 mod empty;
 mod evidence;
+mod history;
 mod names;
 mod observer;
 mod recorder;
@@ -26,7 +28,9 @@ use tokio::time::{Instant, sleep};
 
 pub use book::Book;
 pub use cgroup_glob::CgroupGlob;
+pub use durations::{DurationClass, Durations};
 pub use empty::Empty;
+pub use history::{Bucket, History};
 pub use names::names_of_all;
 pub use observer::{Observer, SlabObserver};
 pub use replay::{Replayed, replay};

@@ -7,7 +7,10 @@ use std::collections::BTreeSet;
 
 use foldhash::HashMap;
 
-use super::{Id, Memcg, State, Totals};
+use super::{
+    Id, Memcg, State, Totals,
+    dying_charge::{Charged, DyingCharge},
+};
 use crate::event::Key;
 
 #[derive(Debug, Default)]
@@ -20,6 +23,7 @@ pub(super) struct Ledger {
     waiting: BTreeSet<(u64, Key)>,
     /// IDs that dying memcgs hold.
     held_by_dying: u64,
+    charge: DyingCharge,
     totals: Totals,
 }
 
@@ -32,6 +36,8 @@ struct Standing {
     leaked: bool,
     holds_id: bool,
     waiting_since_ns: Option<u64>,
+    /// Of a dying one.
+    charged: Option<Charged>,
 }
 
 impl Ledger {
@@ -54,6 +60,11 @@ impl Ledger {
 
     pub fn held_by_dying(&self) -> u64 {
         self.held_by_dying
+    }
+
+    /// What the dying memcgs are charged for, in pages, each counted once; `None`: not known for all.
+    pub fn charged_to_dying(&self) -> Option<u64> {
+        self.charge.pages()
     }
 
     /// The memcgs of this cgroup, oldest first.
@@ -121,6 +132,11 @@ impl Ledger {
             self.totals.leaked += u64::from(after.leaked);
             self.held_by_dying += u64::from(after.holds_id);
         }
+        let (was, is) = (before.and_then(|s| s.charged), after.and_then(|s| s.charged));
+        if was != is {
+            was.into_iter().for_each(|charged| self.charge.remove(charged));
+            is.into_iter().for_each(|charged| self.charge.add(charged));
+        }
         reindex(&mut self.cgroups, before.and_then(|s| s.generation()), after.and_then(|s| s.generation()));
         reindex(&mut self.waiting, before.and_then(|s| s.wait()), after.and_then(|s| s.wait()));
     }
@@ -146,6 +162,11 @@ impl Standing {
             leaked: memcg.leaked,
             holds_id: dying && matches!(memcg.id, Id::Held { .. }),
             waiting_since_ns: memcg.grace_since_ns().filter(|_| dying && !memcg.leaked),
+            charged: dying.then_some(Charged {
+                key: memcg.key,
+                parent: memcg.parent,
+                pages: memcg.charged_pages,
+            }),
         }
     }
 

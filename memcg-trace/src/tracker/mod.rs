@@ -18,6 +18,7 @@
 //! when the cgroup is removed; until then, such a memcg without a successor counts as live.
 
 mod alloc_error;
+mod dying_charge;
 mod forecast;
 mod ids;
 mod ledger;
@@ -227,7 +228,13 @@ impl Tracker {
         }
     }
 
-    fn ids_used(&self) -> Option<u64> {
+    /// What the dying memcgs are charged for, in pages, charges of descendants once; `None`: not known for all.
+    pub fn charged_to_dying(&self) -> Option<u64> {
+        self.ledger.charged_to_dying()
+    }
+
+    /// See [`Ids::used`].
+    pub fn ids_used(&self) -> Option<u64> {
         let Totals { live, removed, .. } = *self.totals();
         if self.ids_hidden {
             return None;

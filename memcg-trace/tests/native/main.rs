@@ -13,6 +13,7 @@ mod explain;
 mod fleet;
 mod interruptions;
 mod late;
+mod pod;
 mod privileges;
 mod readers;
 mod refusals;
