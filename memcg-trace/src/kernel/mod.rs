@@ -6,6 +6,7 @@ pub mod boot;
 pub mod cgroupfs;
 pub mod clock;
 pub mod hooks;
+mod landlock;
 pub mod layout;
 pub mod memory;
 pub mod pins;
