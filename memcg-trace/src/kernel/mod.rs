@@ -9,6 +9,7 @@ pub mod hooks;
 mod landlock;
 pub mod layout;
 pub mod memory;
+pub mod own_cost;
 pub mod pins;
 pub mod pod;
 pub mod privileges;
