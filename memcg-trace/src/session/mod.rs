@@ -10,6 +10,7 @@ mod evidence;
 mod history;
 mod names;
 mod observer;
+mod playback;
 mod recorder;
 mod replay;
 mod rollup;
@@ -20,7 +21,7 @@ mod survey;
 
 use std::{mem, path::Path, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use tokio::time::{Instant, sleep};
 
 pub use book::Book;
@@ -29,6 +30,7 @@ pub use empty::Empty;
 pub use history::{Bucket, History};
 pub use names::names_of_all;
 pub use observer::{Observer, SlabObserver};
+pub use playback::Playback;
 pub use replay::{Replayed, replay};
 pub use rollup::Rollup;
 pub use slab_owners::OwnerWalk;
@@ -38,6 +40,7 @@ pub use survey::Survey;
 
 use self::{evidence::LeakEvidence, names::NameFinder, observer::tell, recorder::Recorder};
 use crate::{
+    cause::Explanation,
     event::Key,
     kernel::{Kernel, clock, privileges},
     record::{End, Record, Snapshot, Start},
@@ -78,6 +81,8 @@ pub struct Session<F = Stream> {
     slab: Option<(SlabWatcher, Instant)>,
     /// Kept between calls to reuse its memory.
     records: Vec<Record>,
+    /// By a recording that has just begun.
+    walk_wanted: bool,
 }
 
 /// A run that has ended.
@@ -109,6 +114,7 @@ impl Session {
             recorder,
             slab: slab.map(|slab| (slab, Instant::now())),
             records: Vec::new(),
+            walk_wanted: false,
         })
     }
 
@@ -119,6 +125,36 @@ impl Session {
 
     pub fn slab(&self) -> Option<&SlabWatcher> {
         self.slab.as_ref().map(|(slab, _)| slab)
+    }
+
+    /// Records the run from now on, too. What exists already comes in a walk soon after; names that were found before are not in
+    /// it.
+    pub fn record(&mut self, path: &Path) -> Result<()> {
+        let (start, tracker) = (self.book.start(), self.book.tracker());
+        // Where there is no walk, those that exist are counted as at the start of a run.
+        let walked = start.dying_unseen == Some(0);
+        let start = Start {
+            started_ns: clock::monotonic_ns(),
+            clock: clock::offsets(),
+            live: if walked { Some(0) } else { tracker.ids_used() },
+            dying_unseen: if walked { Some(0) } else { Some(tracker.totals().dying) },
+            ..start.clone()
+        };
+        self.recorder = Some(Recorder::start(path, &start)?);
+        self.walk_wanted = true;
+        Ok(())
+    }
+
+    /// What pins one memcg right now; `None`: it was freed, or it cannot be read here. Takes as long as the looks before leaks.
+    pub fn explain(&mut self, memcg: Key) -> Result<Option<Explanation>> {
+        self.evidence.explain(memcg).context("cannot read what refers to it")
+    }
+
+    /// Ends the recording; returns whether it is complete.
+    pub fn end_recording(&mut self) -> bool {
+        let (ended_ns, clock) = (clock::monotonic_ns(), clock::offsets());
+        let end = End { ended_ns, clock, undecodable: self.feed.undecodable() };
+        self.recorder.take().is_none_or(|recorder| recorder.finish(&end))
     }
 }
 
@@ -133,6 +169,7 @@ impl<F: Feed> Session<F> {
             recorder: None,
             slab: None,
             records: Vec::new(),
+            walk_wanted: false,
         }
     }
 
@@ -167,7 +204,9 @@ impl<F: Feed> Session<F> {
     /// Drains, and applies settled records.
     pub fn poll(&mut self, observer: &mut (impl Observer + ?Sized)) -> Result<Polled> {
         self.enter_names(None, observer)?;
-        let polled = self.feed.poll(self.book.tracker().wants_walk(), &mut self.records)?;
+        let wants_walk = self.walk_wanted || self.book.tracker().wants_walk();
+        let polled = self.feed.poll(wants_walk, &mut self.records)?;
+        self.walk_wanted &= !self.records.iter().any(|record| matches!(record, Record::Walk(_)));
         if polled.checked {
             self.recorder.iter_mut().for_each(Recorder::flush);
         }
