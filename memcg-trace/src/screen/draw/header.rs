@@ -1,0 +1,169 @@
+//! What is told of the whole node: IDs, counts, whether they can be trusted, and their course.
+
+use super::{Pen, row};
+use crate::{
+    report::{escape::Name, text},
+    screen::{PlaybackStatus, Screen, Status, sparkline::sparkline, tone::Tone},
+    session::Bucket,
+    units::{Count, Size, Time, TimeOfDay, UNKNOWN},
+};
+
+/// Columns of the gauge.
+const GAUGE: usize = 20;
+const HOUR_NS: u64 = 3_600_000_000_000;
+const S_NS: u64 = 1_000_000_000;
+
+pub fn header(screen: &Screen, pen: &mut Pen<'_, '_>) {
+    let (status, areas) = (&*screen.status, screen.areas());
+    pen.line(areas.title, title(screen));
+    pen.line(areas.ids, ids(status));
+    pen.line(areas.counts, counts(status));
+    pen.line(areas.verdict, verdict(status));
+    let buckets = status.history.buckets();
+    let width_ns = status.history.width_ns();
+    let rate = |of: fn(&Bucket) -> u64| {
+        // The last one may not be over yet.
+        let whole = buckets.len().checked_sub(2).and_then(|place| buckets.get(place)).or(buckets.last());
+        let tenths =
+            whole.map_or(0, |bucket| u128::from(of(bucket)) * 10 * u128::from(S_NS) / u128::from(width_ns));
+        format!("{}.{}/s", tenths / 10, tenths % 10)
+    };
+    let zombies = format!("zombies {}", Count(status.totals.dying));
+    let plots: [(Tone, String, fn(&Bucket) -> u64); 3] = [
+        (Tone::Good, format!("births {}", rate(|bucket| bucket.born)), |bucket| bucket.born),
+        (Tone::Note, format!("deaths {}", rate(|bucket| bucket.freed)), |bucket| bucket.freed),
+        (Tone::Warn, zombies, |bucket| bucket.dying),
+    ];
+    for ((tone, label, of), area) in plots.into_iter().zip(areas.plots) {
+        if area.height < 2 {
+            continue;
+        }
+        let values: Vec<u64> = buckets.iter().map(of).collect();
+        let shown = &values[values.len().saturating_sub(area.width.into())..];
+        let most = shown.iter().max().copied().unwrap_or_default();
+        let scale = format!("  █ {} in {}", Count(most), Time { ns: width_ns });
+        let scale = if tone == Tone::Warn { format!("  █ {}", Count(most)) } else { scale };
+        pen.line(area, [(Tone::Heading, label), (Tone::Dim, scale)]);
+        for (line, blocks) in
+            sparkline(&values, area.width.into(), usize::from(area.height) - 1).into_iter().enumerate()
+        {
+            pen.line(row(area, line + 1), [(tone, blocks)]);
+        }
+    }
+}
+
+fn title(screen: &Screen) -> Vec<(Tone, String)> {
+    let status = &*screen.status;
+    let start = &status.start;
+    let time = TimeOfDay { ns: status.clock().real_ns(status.now_ns) }.to_string();
+    let seconds = time.split('.').next().unwrap_or_default();
+    let mut title = vec![(Tone::Heading, "memcg-trace".to_owned())];
+    match &status.playback {
+        Some(playback) => title.push(replaying(playback)),
+        None if screen.paused => title.push((Tone::Warn, "  PAUSED".to_owned())),
+        None => {}
+    }
+    // Of a recording, which anybody may have written.
+    let (kernel, controller) = (Name(start.kernel.as_bytes()), Name(start.controller.as_bytes()));
+    let run = Time { ns: status.now_ns.saturating_sub(start.started_ns) };
+    title.push((Tone::Plain, format!("  {seconds} UTC, {run} since the start")));
+    title.push((Tone::Dim, format!("  Linux {kernel}, {controller}, {} backend", start.backend)));
+    title
+}
+
+/// `  REPLAY 12.5s of 1m0s ▶ ×10`
+fn replaying(playback: &PlaybackStatus) -> (Tone, String) {
+    let PlaybackStatus { started_ns, at_ns, ended_ns, playing, speed, damage } = playback;
+    let since = |ns: &u64| Time { ns: ns.saturating_sub(*started_ns) };
+    let state = if *playing { format!("▶ ×{speed}") } else { format!("⏸ ×{speed}") };
+    let end = match damage {
+        Some(damage) => format!(" (then {damage})"),
+        None => String::new(),
+    };
+    let tone = if damage.is_some() { Tone::Bad } else { Tone::Note };
+    (tone, format!("  REPLAY {} of {}{end} {state}", since(at_ns), since(ended_ns)))
+}
+
+/// `IDs ███░░░ 12,345 of 65,535, 2,345 held by zombies; all in use in 2h5m`
+fn ids(status: &Status) -> Vec<(Tone, String)> {
+    let ids = &status.ids;
+    let Some(used) = ids.used else {
+        return vec![(Tone::Warn, "IDs  in use: not known here".to_owned())];
+    };
+    let tone = match used * 100 / ids.limit.max(1) {
+        0..50 => Tone::Good,
+        50..80 => Tone::Warn,
+        _ => Tone::Bad,
+    };
+    // Any use is seen.
+    let full = (used * GAUGE as u64).div_ceil(ids.limit.max(1)).min(GAUGE as u64) as usize;
+    let gauge = "█".repeat(full) + &"░".repeat(GAUGE - full);
+    let share = used * 1_000 / ids.limit.max(1);
+    let held = ids.held_by_dying.map(|held| format!(", {} held by zombies", Count(held))).unwrap_or_default();
+    let text = format!(" {} of {} ({}.{}%){held}", Count(used), Count(ids.limit), share / 10, share % 10);
+    let forecast = match &ids.exhaustion {
+        None => (Tone::Dim, "; no trend".to_owned()),
+        Some(exhaustion) => {
+            let tone = match exhaustion.in_ns {
+                0..HOUR_NS => Tone::Bad,
+                _ => Tone::Warn,
+            };
+            let (left, trend) = (Time { ns: exhaustion.in_ns }, Time { ns: exhaustion.seen_for_ns });
+            (tone, format!("; all in use in {left} (trend of {trend})"))
+        }
+    };
+    vec![(Tone::Heading, "IDs ".to_owned()), (tone, gauge), (Tone::Plain, text), forecast]
+}
+
+fn counts(status: &Status) -> Vec<(Tone, String)> {
+    let totals = &status.totals;
+    let leaked = if totals.leaked > 0 { Tone::Bad } else { Tone::Good };
+    let charged = status.charged_bytes.map_or_else(|| UNKNOWN.to_owned(), |bytes| Size { bytes }.to_string());
+    let count =
+        |tone, count, name: &str| [(Tone::Plain, format!("{name} ")), (tone, format!("{}  ", Count(count)))];
+    let mut counts = Vec::from(count(Tone::Heading, totals.live, "live"));
+    counts.extend(count(Tone::Heading, totals.dying, "dying"));
+    counts.extend(count(leaked, totals.leaked, "leaked"));
+    let failed: u64 = totals.alloc_failed.values().sum();
+    if totals.late > 0 {
+        counts.extend(count(Tone::Warn, totals.late, "late"));
+    }
+    if failed > 0 {
+        counts.extend(count(Tone::Bad, failed, "alloc failed"));
+    }
+    counts.extend([(Tone::Plain, "charged to zombies ".to_owned()), (Tone::Heading, format!("{charged}  "))]);
+    counts.extend(count(Tone::Plain, totals.created, "created"));
+    counts.extend(count(Tone::Plain, totals.freed, "freed"));
+    counts
+}
+
+/// Whether the counts can be trusted, else why not.
+fn verdict(status: &Status) -> Vec<(Tone, String)> {
+    let totals = &status.totals;
+    let lost = [
+        (totals.lost_events, "event lost", "events lost"),
+        (totals.missed_firings, "firing missed", "firings missed"),
+        (totals.unidentified, "event without a memcg", "events without a memcg"),
+    ];
+    let lost = lost.into_iter().filter(|(count, ..)| *count > 0);
+    let lost =
+        lost.map(|(count, one, many)| format!("{} {}", Count(count), if count == 1 { one } else { many }));
+    let lost = lost.collect::<Vec<_>>().join(", ");
+    let mut verdict = vec![match (status.conclusive, lost.as_str()) {
+        (true, "") => (Tone::Good, "conclusive: nothing lost or missed".to_owned()),
+        (true, lost) => (Tone::Good, format!("conclusive: a walk has reconciled the loss ({lost})")),
+        (false, lost) => (Tone::Bad, format!("INCONCLUSIVE: {lost}")),
+    }];
+    if status.names_missing > 0 {
+        verdict.push((Tone::Warn, format!("; {} without names", text::many(status.names_missing, "memcg"))));
+    }
+    let unknown = status.start.unknown.iter().map(|(what, _)| Name(what.as_bytes()).to_string());
+    let unknown: Vec<String> = unknown.collect();
+    if !unknown.is_empty() {
+        verdict.push((Tone::Warn, format!("; unknown: {}", unknown.join(", "))));
+    }
+    if status.start.dying_unseen.is_none_or(|unseen| unseen > 0) {
+        verdict.push((Tone::Warn, "; zombies from before the start are not listed".to_owned()));
+    }
+    verdict
+}
