@@ -42,6 +42,7 @@ const TOOLS: &[Tool] = &[
     Tool { program: "dockerd", package: "docker.io", needed_by: "test" },
     Tool { program: "docker", package: "docker.io", needed_by: "test" },
     Tool { program: "podman", package: "podman", needed_by: "test" },
+    Tool { program: "tmux", package: "tmux", needed_by: "test" },
     Tool { program: "bpftrace", package: "bpftrace", needed_by: "bench" },
 ];
 

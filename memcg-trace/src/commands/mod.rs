@@ -12,6 +12,7 @@ pub mod replay;
 pub mod scan;
 pub mod slab;
 mod text_file;
+pub mod top;
 pub mod trace;
 pub mod verify;
 pub mod whois;
@@ -39,6 +40,7 @@ pub struct Cli {
 enum Command {
     Trace(trace::Args),
     Replay(replay::Args),
+    Top(top::Args),
     Scan(scan::Args),
     Explain(explain::Args),
     Reap(reap::Args),
@@ -70,6 +72,7 @@ impl Cli {
         match self.command {
             Some(Command::Trace(args)) => args.run(),
             Some(Command::Replay(args)) => args.run(),
+            Some(Command::Top(args)) => args.run(),
             Some(Command::Scan(args)) => args.run(),
             Some(Command::Explain(args)) => args.run(),
             Some(Command::Reap(args)) => args.run(),

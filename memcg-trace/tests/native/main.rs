@@ -19,6 +19,7 @@ mod runtimes;
 mod scan;
 mod slab;
 mod tenants;
+mod top;
 mod verify;
 mod whois;
 mod wrong_btf;
