@@ -7,7 +7,14 @@ mod events;
 #[allow(dead_code, reason = "frames are text alone")]
 mod golden;
 
-use std::{collections::HashMap, fs, io, io::Cursor, path::Path, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fs, io,
+    io::Cursor,
+    ops::Range,
+    path::Path,
+    sync::Arc,
+};
 
 use events::{Fired, MS, css, key};
 use golden::{check_text, compare};
@@ -16,8 +23,8 @@ use memcg_trace::{
     cause::{Pin, Pinned, PinnedBy, Process},
     record::{Backend, Clock, End, Learned, PinsRead, Record, Start, recording::Writer},
     report::text::Color,
-    screen::{Action, Move, Player, Screen, draw},
-    session::{Playback, Rollup},
+    screen::{Action, Move, Player, Screen, Status, StatusKeeper, draw},
+    session::{Book, Observer as _, Playback, Rollup},
 };
 use memcg_trace_common::{Hook, Layout, WalkLayout};
 use ratatui::{
@@ -38,9 +45,9 @@ fn recorded(name: &str) -> Vec<u8> {
     fs::read(folder.join(format!("{name}.recording"))).expect("a recording")
 }
 
-/// A minute of a node: names that would do harm, wide characters, every kind of pins, loss.
-fn hostile() -> Vec<u8> {
-    let start = Start {
+/// Facts that would do harm, if they could.
+fn start() -> Start {
+    Start {
         kernel: "6.12.1\x1b[2J".to_owned(),
         boot_id: None,
         controller: "cgroup v2 at /sys/fs/cgroup".to_owned(),
@@ -56,7 +63,12 @@ fn hostile() -> Vec<u8> {
         live: Some(200),
         dying_unseen: Some(0),
         paths: HashMap::from([(1, Box::from(*b"/"))]),
-    };
+    }
+}
+
+/// A minute of a node: names that would do harm, wide characters, every kind of pins, loss.
+fn hostile() -> Vec<u8> {
+    let start = start();
     let mut file = Vec::new();
     let mut writer = Writer::new(&mut file, &start).expect("a Vec takes all");
     let mut fired: Vec<(u64, Fired)> = Vec::new();
@@ -385,4 +397,76 @@ fn a_recording_that_was_cut_off_says_so() {
     whole.truncate(whole.len() - 40);
     let screen = screen(&mut player(whole, None), 120, 24);
     assert!(shown(&screen, 120, 24).lines().next().expect("a title").contains("truncated"));
+}
+
+/// So many memcgs that were removed and stay.
+fn zombies(book: &mut Book, keeper: &mut StatusKeeper, serials: Range<u64>) {
+    for serial in serials {
+        let css = css(serial, format!("zombie-{serial:05}"));
+        for fired in [css.online(), css.rmdir(), css.offline_id_held(1)] {
+            book.apply(&Record::Event(fired.at(2_000 + serial)));
+            keeper.changed(book, book.changes()).expect("it keeps all");
+        }
+    }
+}
+
+/// The look, once it has all.
+fn look(book: &Book, keeper: &mut StatusKeeper, now_ms: u64) -> (Status, u32) {
+    for looks in 1.. {
+        let status = keeper.look(book, None, now_ms * MS);
+        if keeper.is_complete() {
+            return (status, looks);
+        }
+    }
+    unreachable!("it counts on")
+}
+
+#[test]
+fn what_stays_the_same_is_not_built_anew() {
+    let mut book = Book::new(start(), Some(Rollup::new(ByOwner::Workload)));
+    let mut keeper = StatusKeeper::new(book.start());
+    zombies(&mut book, &mut keeper, 10..5_010);
+    // Many new ones do not delay the drain for long: they come in portions.
+    let (before, looks) = look(&book, &mut keeper, 8_000);
+    assert_eq!((before.zombies.len(), looks), (5_000, 3));
+    let (after, looks) = look(&book, &mut keeper, 9_000);
+    assert!(Arc::ptr_eq(&before.zombies, &after.zombies) && Arc::ptr_eq(&before.events, &after.events));
+    assert!(Arc::ptr_eq(&before.freed, &after.freed) && looks == 1);
+    assert!(before.now_ns < after.now_ns, "but time passes");
+
+    // One that goes leaves the others as they were.
+    book.apply(&Record::Event(css(10, "zombie-00010").free().at(9_500)));
+    keeper.changed(&book, book.changes()).expect("it keeps all");
+    let (later, _) = look(&book, &mut keeper, 10_000);
+    assert_eq!(later.zombies.len(), 4_999);
+    let shared = |status: &Status| status.zombies.iter().map(Arc::as_ptr).collect::<HashSet<_>>();
+    assert_eq!(shared(&later).intersection(&shared(&after)).count(), 4_999);
+    // 15,000 events came between two looks: a few of them are kept, and that there were more.
+    assert!(before.events.len() <= 200, "{}", before.events.len());
+    let mut screen = Screen::new(Rect::new(0, 0, 120, 40), Arc::new(later));
+    types(&mut screen, "5");
+    assert!(
+        shown(&screen, 120, 40).contains("after 14,800 events that are not shown"),
+        "{}",
+        shown(&screen, 120, 40)
+    );
+}
+
+#[test]
+fn a_pause_keeps_what_is_shown_and_a_selection_stays() {
+    let mut book = Book::new(start(), None);
+    let mut keeper = StatusKeeper::new(book.start());
+    zombies(&mut book, &mut keeper, 10..20);
+    let mut screen = Screen::new(Rect::new(0, 0, 120, 40), Arc::new(look(&book, &mut keeper, 3_000).0));
+    // All that are dying, youngest first; the third one is selected.
+    types(&mut screen, "arjj ");
+    let paused = shown(&screen, 120, 40);
+    assert!(paused.contains("PAUSED"));
+    zombies(&mut book, &mut keeper, 20..25);
+    screen.show(Arc::new(look(&book, &mut keeper, 4_000).0));
+    assert_eq!(shown(&screen, 120, 40), paused, "it is looked at in peace");
+    types(&mut screen, " ");
+    assert!(shown(&screen, 120, 40).contains("zombie-00024"), "then it catches up");
+    let opens = types(&mut screen, "\n");
+    assert_eq!(opens, [Action::Explain(key(17))], "the one that was selected");
 }

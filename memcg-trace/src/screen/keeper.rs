@@ -37,9 +37,11 @@ pub struct StatusKeeper {
     events: VecDeque<Arc<EventLine>>,
     /// As told to the last look; `None`: some came since.
     told: Option<Arc<[Arc<EventLine>]>>,
-    /// Number of the next event; events since the last look; of these, those that were skipped.
+    /// Number of the next event.
     number: u64,
+    /// Events since the last look.
     between: usize,
+    /// Those that were not kept since the last one that was.
     skipped: u64,
     slab: Option<Arc<SlabStatus>>,
     slab_changed: bool,
@@ -86,7 +88,7 @@ impl StatusKeeper {
             self.slab = Some(Arc::new(SlabStatus::new(&watcher.run, &watcher.ledger, now_ns)));
             self.slab_changed = false;
         }
-        (self.between, self.skipped) = (0, 0);
+        self.between = 0;
         let events = self.told.get_or_insert_with(|| self.events.iter().cloned().collect()).clone();
         let charged = tracker.charged_to_dying();
         Status {
