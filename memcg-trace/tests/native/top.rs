@@ -84,7 +84,7 @@ fn the_screen_of_a_run() {
     tmux.types(&[&top("--grace 100ms"), "Enter"]);
     tmux.wait_for("1 Leaked");
     let zombies = Zombies::leave(&home, 3);
-    // The newest is selected by sorting the other way round.
+    // The youngest first: there may be others.
     tmux.types(&["r"]);
     let screen = tmux.wait_for("zombie-2");
     assert!(screen.lines().all(|line| line.chars().count() <= 80), "{screen}");
@@ -154,10 +154,10 @@ fn a_panic_gives_the_terminal_back() {
         terminal::take().expect("a terminal");
         panic!("on the screen");
     }
-    let tmux = Tmux::start(80, 24);
+    let tmux = Tmux::start(120, 40);
     let test = env::current_exe().expect("this program");
     let again = format!(
-        "clear; {PANICS}=1 {} --exact top::a_panic_gives_the_terminal_back --nocapture",
+        "clear; RUST_BACKTRACE=0 {PANICS}=1 {} --exact top::a_panic_gives_the_terminal_back --nocapture",
         test.display()
     );
     tmux.types(&[&again, "Enter"]);
@@ -186,6 +186,8 @@ fn a_recording_that_begins_in_the_middle_of_a_run() {
     tmux.types(&[&format!("cd {}; {}", folder.display(), top("--grace 100ms")), "Enter"]);
     tmux.wait_for("1 Leaked");
     let zombies = Zombies::leave(&home, 1);
+    // The youngest first: there may be others.
+    tmux.types(&["r"]);
     tmux.wait_for("zombie-0");
     tmux.types(&["w"]);
     tmux.wait_for("recording to memcg-trace-");
@@ -198,7 +200,7 @@ fn a_recording_that_begins_in_the_middle_of_a_run() {
     tmux.types(&["q"]);
     eventually("the shell", || if tmux.in_front() == "sh" { Ok(()) } else { Err(tmux.screen()) });
     let recording = fs::read_dir(&folder).expect("the folder").flatten().next().expect("a recording").path();
-    let output = run(command().args(["top", "--replay"]).arg(&recording).args(["--size", "200x40"]));
+    let output = run(command().args(["top", "--replay"]).arg(&recording).args(["--size", "200x1000"]));
     let frame = String::from_utf8_lossy(&output.stdout).into_owned();
     fs::remove_dir_all(&folder).expect("remove the folder");
     drop(zombies);

@@ -1,6 +1,8 @@
 //! A real terminal: tmux, with a server of its own.
 
 use std::{
+    fs,
+    path::PathBuf,
     process::{self, Command},
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -9,8 +11,8 @@ use super::eventually;
 
 /// A terminal with a shell in it; gone at the end of the test.
 pub struct Tmux {
-    /// Name of the server's socket.
-    server: String,
+    /// The server's socket.
+    server: PathBuf,
 }
 
 /// The part of its state that programs change.
@@ -27,7 +29,7 @@ impl Tmux {
     pub fn start(columns: u16, lines: u16) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let tmux = Self { server: format!("memcg-trace-test-{}-{number}", process::id()) };
+        let tmux = Self { server: format!("/dev/shm/memcg-trace-tmux-{}-{number}", process::id()).into() };
         let (x, y) = (columns.to_string(), lines.to_string());
         tmux.run(&["-f", "/dev/null", "new-session", "-d", "-x", &x, "-y", &y, "env", "PS1=$ ", "sh"]);
         tmux.run(&["set-option", "-g", "set-clipboard", "on"]);
@@ -87,7 +89,7 @@ impl Tmux {
 
     fn run(&self, arguments: &[&str]) -> String {
         let mut tmux = Command::new("tmux");
-        tmux.args(["-L", &self.server]).args(arguments).env_remove("TMUX").env("TERM", "xterm-256color");
+        tmux.arg("-S").arg(&self.server).args(arguments).env_remove("TMUX").env("TERM", "xterm-256color");
         let output = tmux.output().unwrap_or_else(|error| panic!("run {tmux:?}: {error}"));
         assert!(output.status.success(), "{tmux:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -96,8 +98,8 @@ impl Tmux {
 
 impl Drop for Tmux {
     fn drop(&mut self) {
-        let kill = Command::new("tmux").args(["-L", &self.server, "kill-server"]).status();
-        if let Err(error) = kill {
+        let kill = Command::new("tmux").arg("-S").arg(&self.server).arg("kill-server").status();
+        if let Err(error) = kill.and_then(|_| fs::remove_file(&self.server)) {
             eprintln!("tmux is left running: {error}");
         }
     }
