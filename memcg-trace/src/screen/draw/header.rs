@@ -1,10 +1,12 @@
 //! What is told of the whole node: IDs, counts, whether they can be trusted, and their course.
 
+use ratatui::layout::Rect;
+
 use super::{Pen, row};
 use crate::{
     report::{escape::Name, text},
     screen::{PlaybackStatus, Screen, Status, sparkline::sparkline, tone::Tone},
-    session::Bucket,
+    session::{Bucket, History},
     units::{Count, Size, Time, TimeOfDay, UNKNOWN},
 };
 
@@ -19,37 +21,52 @@ pub fn header(screen: &Screen, pen: &mut Pen<'_, '_>) {
     pen.line(areas.ids, ids(status));
     pen.line(areas.counts, counts(status));
     pen.line(areas.verdict, verdict(status));
-    let buckets = status.history.buckets();
-    let width_ns = status.history.width_ns();
-    let rate = |of: fn(&Bucket) -> u64| {
-        // The last one may not be over yet.
-        let whole = buckets.len().checked_sub(2).and_then(|place| buckets.get(place)).or(buckets.last());
-        let tenths =
-            whole.map_or(0, |bucket| u128::from(of(bucket)) * 10 * u128::from(S_NS) / u128::from(width_ns));
-        format!("{}.{}/s", tenths / 10, tenths % 10)
-    };
-    let zombies = format!("zombies {}", Count(status.totals.dying));
-    let plots: [(Tone, String, fn(&Bucket) -> u64); 3] = [
-        (Tone::Good, format!("births {}", rate(|bucket| bucket.born)), |bucket| bucket.born),
-        (Tone::Note, format!("deaths {}", rate(|bucket| bucket.freed)), |bucket| bucket.freed),
-        (Tone::Warn, zombies, |bucket| bucket.dying),
+    let plots = [
+        Plot { tone: Tone::Good, name: "births", now: None, of: |bucket| bucket.born },
+        Plot { tone: Tone::Note, name: "deaths", now: None, of: |bucket| bucket.freed },
+        Plot { tone: Tone::Warn, name: "zombies", now: Some(status.totals.dying), of: |bucket| bucket.dying },
     ];
-    for ((tone, label, of), area) in plots.into_iter().zip(areas.plots) {
+    for (plot, area) in plots.into_iter().zip(areas.plots) {
+        plot.draw(&status.history, area, pen);
+    }
+}
+
+/// A course of counts.
+struct Plot {
+    tone: Tone,
+    name: &'static str,
+    /// The count now; `None`: of what happens, which has a rate.
+    now: Option<u64>,
+    of: fn(&Bucket) -> u64,
+}
+
+impl Plot {
+    /// `births 2.0/s  █ 4 in 1s`, and blocks below.
+    fn draw(&self, history: &History, area: Rect, pen: &mut Pen<'_, '_>) {
         if area.height < 2 {
-            continue;
+            return;
         }
-        let values: Vec<u64> = buckets.iter().map(of).collect();
+        let values: Vec<u64> = history.buckets().iter().map(self.of).collect();
         let shown = &values[values.len().saturating_sub(area.width.into())..];
-        let most = shown.iter().max().copied().unwrap_or_default();
-        let scale = format!("  █ {} in {}", Count(most), Time { ns: width_ns });
-        let scale = if tone == Tone::Warn { format!("  █ {}", Count(most)) } else { scale };
-        pen.line(area, [(Tone::Heading, label), (Tone::Dim, scale)]);
-        for (line, blocks) in
-            sparkline(&values, area.width.into(), usize::from(area.height) - 1).into_iter().enumerate()
-        {
-            pen.line(row(area, line + 1), [(tone, blocks)]);
+        let most = Count(shown.iter().max().copied().unwrap_or_default());
+        let width_ns = history.width_ns();
+        let (now, scale) = match self.now {
+            Some(now) => (Count(now).to_string(), format!("  █ {most}")),
+            None => (rate(&values, width_ns), format!("  █ {most} in {}", Time { ns: width_ns })),
+        };
+        pen.line(area, [(Tone::Heading, format!("{} {now}", self.name)), (Tone::Dim, scale)]);
+        let blocks = sparkline(&values, area.width.into(), usize::from(area.height) - 1);
+        for (line, blocks) in blocks.into_iter().enumerate() {
+            pen.line(row(area, line + 1), [(self.tone, blocks)]);
         }
     }
+}
+
+/// Of the last bucket that is over.
+fn rate(values: &[u64], width_ns: u64) -> String {
+    let whole = values.iter().rev().nth(1).or(values.last()).copied().unwrap_or_default();
+    let tenths = u128::from(whole) * 10 * u128::from(S_NS) / u128::from(width_ns);
+    format!("{}.{}/s", tenths / 10, tenths % 10)
 }
 
 fn title(screen: &Screen) -> Vec<(Tone, String)> {
