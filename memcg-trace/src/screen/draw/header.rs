@@ -88,11 +88,11 @@ fn title(screen: &Screen) -> Vec<(Tone, String)> {
     title
 }
 
-/// `  REPLAY 12.5s of 1m0s ▶ ×10`
+/// `  REPLAY 12.5s of 1m0s playing ×10`
 fn replaying(playback: &PlaybackStatus) -> (Tone, String) {
     let PlaybackStatus { started_ns, at_ns, ended_ns, playing, speed, damage } = playback;
     let since = |ns: &u64| Time { ns: ns.saturating_sub(*started_ns) };
-    let state = if *playing { format!("▶ ×{speed}") } else { format!("⏸ ×{speed}") };
+    let state = if *playing { format!("playing ×{speed}") } else { format!("stopped ×{speed}") };
     let end = match damage {
         Some(damage) => format!(" (then {damage})"),
         None => String::new(),
