@@ -148,6 +148,20 @@ fn however_it_ends_the_terminal_is_given_back() {
 }
 
 #[test]
+fn a_terminal_that_goes_away_ends_it() {
+    let _machine = machine();
+    let tmux = Tmux::start(80, 24);
+    tmux.types(&[&top(""), "Enter"]);
+    tmux.wait_for("1 Leaked");
+    let top = pid_of_top(&tmux);
+    drop(tmux);
+    eventually("memcg-trace to end", || match kill(top, None) {
+        Ok(()) => Err(format!("{top} runs")),
+        Err(_) => Ok(()),
+    });
+}
+
+#[test]
 fn a_panic_gives_the_terminal_back() {
     if env::var_os(PANICS).is_some() {
         terminal::give_back_on_panic();

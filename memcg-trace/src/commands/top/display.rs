@@ -9,7 +9,7 @@ use std::{
         mpsc::{self, Receiver, Sender},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, anyhow};
@@ -29,6 +29,9 @@ use crate::{
 
 /// How long it waits for a key before it looks for something new to show.
 const WAIT: Duration = Duration::from_millis(200);
+
+/// How long the end waits for a terminal that takes nothing, or that is gone.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The screen on the terminal; given back when dropped.
 pub struct Display {
@@ -111,10 +114,18 @@ impl Display {
 
     fn end(&mut self) -> Result<()> {
         lock(&self.shared).close = true;
-        match self.thread.take().map(JoinHandle::join) {
-            Some(Err(_)) => Err(anyhow!("the thread of the screen panicked")),
-            Some(Ok(ended)) => ended,
-            None => Ok(()),
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        let start = Instant::now();
+        while !thread.is_finished() {
+            if start.elapsed() > PATIENCE {
+                terminal::abandon();
+                return Err(anyhow!("the terminal takes no more: it is left as it is"));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        match thread.join() {
+            Err(_) => Err(anyhow!("the thread of the screen panicked")),
+            Ok(ended) => ended,
         }
     }
 }
@@ -147,7 +158,8 @@ fn run(
     loop {
         terminal.draw(|frame| draw(&screen, frame, color)).context("cannot draw on the terminal")?;
         loop {
-            if event::poll(WAIT).context("cannot read keys")? {
+            terminal::wait(WAIT).context("cannot read keys")?;
+            if event::poll(Duration::ZERO).context("cannot read keys")? {
                 if !keys(&mut screen, &mut terminal, actions)? {
                     return Ok(());
                 }

@@ -6,9 +6,12 @@ use std::{
     os::fd::{AsFd as _, OwnedFd},
     panic,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
         memfd::{MFdFlags, memfd_create},
         signal::{Signal, raise},
@@ -59,6 +62,32 @@ pub fn give_back() {
         if let Err(error) = left.and(cooked) {
             log::debug!("cannot restore the terminal: {error}");
         }
+    }
+}
+
+/// Gives it back without writing to it: it is gone, or takes no more.
+pub fn abandon() {
+    if let Err(error) = terminal::disable_raw_mode() {
+        log::debug!("cannot restore the terminal: {error}");
+    }
+}
+
+/// Waits for something to read; false: there is nothing after that time, but the size may be another one. An error if the
+/// terminal is gone: whoever reads it then finds its end for ever, and crossterm goes on trying.
+pub fn wait(time: Duration) -> io::Result<bool> {
+    let stdin = io::stdin();
+    let mut polled = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    let time = PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX);
+    match poll(&mut polled, time) {
+        // A signal, as of another size.
+        Ok(0) | Err(Errno::EINTR) => return Ok(false),
+        Ok(_) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let gone = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
+    match polled[0].revents() {
+        Some(events) if !events.intersects(gone) => Ok(true),
+        _ => Err(io::Error::new(io::ErrorKind::BrokenPipe, "the terminal is gone")),
     }
 }
 
