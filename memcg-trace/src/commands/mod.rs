@@ -9,6 +9,7 @@ mod progress;
 mod queued;
 pub mod reap;
 pub mod replay;
+pub mod report;
 pub mod scan;
 pub mod slab;
 mod text_file;
@@ -41,6 +42,7 @@ enum Command {
     Trace(trace::Args),
     Replay(replay::Args),
     Top(top::Args),
+    Report(report::Args),
     Scan(scan::Args),
     Explain(explain::Args),
     Reap(reap::Args),
@@ -73,6 +75,7 @@ impl Cli {
             Some(Command::Trace(args)) => args.run(),
             Some(Command::Replay(args)) => args.run(),
             Some(Command::Top(args)) => args.run(),
+            Some(Command::Report(args)) => args.run(),
             Some(Command::Scan(args)) => args.run(),
             Some(Command::Explain(args)) => args.run(),
             Some(Command::Reap(args)) => args.run(),

@@ -64,7 +64,7 @@ impl Args {
 }
 
 /// The damage as shown in a view, without details from the operating system.
-fn reason(damage: &Damage) -> &'static str {
+pub(super) fn reason(damage: &Damage) -> &'static str {
     match damage {
         Damage::CutOff => "the recording was cut off",
         Damage::Corrupt(_) => "the recording is damaged",

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use anyhow::Result;
 
-use super::{Book, Observer, SlabObserver};
+use super::{Book, Durations, Observer, SlabObserver};
 use crate::tracker::{Change, Found, Tracker, What};
 
 /// Buckets at most; with one more, each two neighbours become one of twice the width.
@@ -19,6 +19,7 @@ pub struct History {
     started_ns: u64,
     width_ns: u64,
     buckets: Vec<Bucket>,
+    lifetimes: Durations,
 }
 
 /// What happened during a bucket, and what was at its end.
@@ -47,11 +48,16 @@ impl History {
     /// `started_ns` (`CLOCK_MONOTONIC`): the beginning of the first bucket. Buckets are `width_ns` wide until there are too
     /// many.
     pub fn new(started_ns: u64, width_ns: u64) -> Self {
-        Self { started_ns, width_ns: width_ns.max(1), buckets: Vec::new() }
+        Self { started_ns, width_ns: width_ns.max(1), buckets: Vec::new(), lifetimes: Durations::default() }
     }
 
     /// Takes in the changes of the last step, and the state right after them.
     pub fn look(&mut self, book: &Book, changes: &[Change]) {
+        for change in changes {
+            if let What::Freed { dying_ns, .. } = change.what {
+                self.lifetimes.add(dying_ns);
+            }
+        }
         let bucket = self.bucket_at(book.now_ns());
         changes.iter().for_each(|change| bucket.count(&change.what));
         bucket.take(book.tracker());
@@ -65,6 +71,19 @@ impl History {
     /// Of each bucket, ns.
     pub fn width_ns(&self) -> u64 {
         self.width_ns
+    }
+
+    /// For how long the memcgs were dying that were freed.
+    pub fn lifetimes(&self) -> &Durations {
+        &self.lifetimes
+    }
+
+    /// The same in at most so many buckets.
+    pub fn at_most(mut self, buckets: usize) -> Self {
+        while self.buckets.len() > buckets.max(1) {
+            self.double();
+        }
+        self
     }
 
     /// In order of time, without a gap; the last one may not be over yet.
@@ -201,6 +220,14 @@ mod tests {
                 "{last}"
             );
         }
+    }
+
+    #[test]
+    fn fewer_buckets_lose_nothing() {
+        let history = born_at(0..=400).at_most(128);
+        assert_eq!((history.buckets().len(), history.width_ns()), (101, 4 * S));
+        assert_eq!(births(&history).iter().sum::<u64>(), 401);
+        assert_eq!(born_at([]).at_most(0).buckets(), []);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod book;
 mod cgroup_glob;
+mod durations;
 mod empty;
 mod evidence;
 mod history;
@@ -26,6 +27,7 @@ use tokio::time::{Instant, sleep};
 
 pub use book::Book;
 pub use cgroup_glob::CgroupGlob;
+pub use durations::{DurationClass, Durations};
 pub use empty::Empty;
 pub use history::{Bucket, History};
 pub use names::names_of_all;

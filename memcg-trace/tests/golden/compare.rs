@@ -6,6 +6,7 @@ use memcg_trace::report::text::Color;
 use serde_json::Value;
 
 /// Each line an object of schema 1, the last and only the last one a summary.
+#[allow(dead_code, reason = "each test crate uses its part")]
 pub fn check_json(json: &[u8]) {
     let json = str::from_utf8(json).expect("JSON is UTF-8");
     let lines: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
@@ -15,6 +16,7 @@ pub fn check_json(json: &[u8]) {
 }
 
 /// No byte of a name that could do harm.
+#[allow(dead_code, reason = "each test crate uses its part")]
 pub fn check_text(text: &[u8], color: Color) {
     let text = str::from_utf8(text).expect("text is UTF-8");
     let harmless = |c: char| c == '\n' || c == '\x1b' && color == Color::On || !c.is_control();

@@ -49,40 +49,22 @@ impl<W: RunOutput> Printer<W> {
             page,
             filter: Filter::new(shown),
             fail_on_leak: shown.fail_on_leak,
-            viewpoint: Viewpoint {
-                clock: start.clock,
-                page_bytes: start.page_bytes,
-                dying_unseen: start.dying_unseen,
-            },
-            run: Run {
-                backend: start.backend,
-                backend_reason: start.backend_reason.clone(),
-                unknown: start.unknown.clone(),
-                started_ns: start.started_ns,
-                ended_ns: start.started_ns,
-                grace_ns: start.grace_ns,
-                undecodable: 0,
-                perf_pages: Some(start.perf_pages),
-                cut_off: false,
-                cgroup: shown.cgroup.clone(),
-            },
+            viewpoint: Viewpoint::of(start),
+            run: Run { cgroup: shown.cgroup.clone(), ..Run::of(start) },
             lines_left: count.unwrap_or(u64::MAX),
         })
     }
 
     /// Prints the summary of a completed run.
     pub fn finish(mut self, book: &Book, end: &End, slab: Option<&SlabWatcher>) -> Result<Exit> {
-        self.run.ended_ns = end.ended_ns;
-        self.run.undecodable = end.undecodable;
+        self.run.end(end);
         self.viewpoint.clock = end.clock;
         self.sum_up(book, slab)
     }
 
     /// Prints the summary of a run whose rest is unknown because of `reason`.
     pub fn cut_off(mut self, book: &Book, reason: &str) -> Result<Exit> {
-        self.run.ended_ns = book.now_ns();
-        self.run.cut_off = true;
-        self.run.unknown.push(("what happened from then on".to_owned(), reason.to_owned()));
+        self.run.cut_off(book.now_ns(), reason);
         self.sum_up(book, None)
     }
 

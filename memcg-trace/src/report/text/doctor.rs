@@ -19,6 +19,9 @@ const HANGING: usize = 8;
 /// Width of the column of names.
 const NAME: usize = 40;
 
+pub const KNOWN: &str = "Known for this release";
+pub const REMEDIES: &str = "What to do, least risk first (none of this is done for you)";
+
 /// The page.
 pub fn doctor(out: &mut impl Write, view: &DoctorView<'_>, page: impl Into<Page>) -> io::Result<()> {
     let page = page.into();
@@ -39,11 +42,15 @@ pub fn doctor(out: &mut impl Write, view: &DoctorView<'_>, page: impl Into<Page>
         }
     }
     if !view.known.is_empty() {
-        heading(out, "Known for this release", page)?;
-        view.known.iter().try_for_each(|known| self::known(out, page, known))?;
+        heading(out, KNOWN, page)?;
+        for known in view.known.iter().map(known) {
+            for (line, indent) in known.iter().zip(std::iter::once(2).chain(std::iter::repeat(6))) {
+                page.line(out, &format!("{:indent$}{line}", ""), HANGING)?;
+            }
+        }
     }
     if !view.remedies.is_empty() {
-        heading(out, "What to do, least risk first (none of this is done for you)", page)?;
+        heading(out, REMEDIES, page)?;
         for (remedy, number) in view.remedies.iter().zip(1..) {
             page.line(out, &format!("  {number:>2}. {}", remedy.action), HANGING)?;
             page.line(out, &format!("      {}", remedy.helps), HANGING)?;
@@ -81,27 +88,28 @@ fn row(
     page.line(out, line.trim_end(), HANGING)
 }
 
-fn known(out: &mut impl Write, page: Page, known: &KnownView<'_>) -> io::Result<()> {
+/// A bug and what is known about it, line by line.
+pub fn known(known: &KnownView<'_>) -> Vec<String> {
     let may = if known.certain { "" } else { "may already be fixed in this release: " };
-    page.line(out, &format!("  {}: {may}{}", known.id, known.bug), HANGING)?;
-    page.line(out, &format!("      symptom: {}", known.symptom), HANGING)?;
     let fixed_in = or(known.fixed_in, "no known release");
-    page.line(out, &format!("      fixed in: {fixed_in} ({})", known.fixed_note), HANGING)?;
     let evidence = match known.evidence {
         KnownBy::Seen => "reproduced",
         KnownBy::Source => "found in the source",
         KnownBy::Reported => "reported by others",
     };
-    page.line(out, &format!("      known by: {evidence}; {}", known.sources.join(", ")), HANGING)?;
-    match known.here {
-        Some(0) => writeln!(out, "      here: it pins no memcg")?,
-        Some(memcgs) => writeln!(out, "      here: what it pins with pins {}", many(memcgs, "memcg"))?,
-        None => {}
-    }
-    if known.confirm.is_empty() {
-        return Ok(());
-    }
-    page.line(out, &format!("      confirm by: memcg-trace verify {}", known.confirm.join(" ")), HANGING)
+    let here = known.here.map(|memcgs| match memcgs {
+        0 => "here: it pins no memcg".to_owned(),
+        memcgs => format!("here: what it pins with pins {}", many(memcgs, "memcg")),
+    });
+    let confirm = (!known.confirm.is_empty())
+        .then(|| format!("confirm by: memcg-trace verify {}", known.confirm.join(" ")));
+    let lines = [
+        format!("{}: {may}{}", known.id, known.bug),
+        format!("symptom: {}", known.symptom),
+        format!("fixed in: {fixed_in} ({})", known.fixed_note),
+        format!("known by: {evidence}; {}", known.sources.join(", ")),
+    ];
+    lines.into_iter().chain(here).chain(confirm).collect()
 }
 
 fn verdict(view: &DoctorView<'_>) -> (Style, String) {

@@ -9,7 +9,8 @@ use super::{
     words::{id, many, name_of, or, pod},
 };
 use crate::{
-    report::view::{Detail, EventKind, EventView, MemcgView, state_name},
+    attribution::Container,
+    report::view::{Detail, EventKind, EventView, MemcgView, TaskView, state_name},
     units::{Size, Time, TimeOfDay, UNKNOWN},
 };
 
@@ -119,59 +120,66 @@ fn step(out: &mut impl Write, event: &EventView<'_>, page: Page) -> io::Result<(
         _ => {
             write!(out, "{}", lines.path(&or(memcg.and_then(|memcg| memcg.path), UNKNOWN)))?;
             match memcg {
-                Some(memcg) if event.event == EventKind::Leaked => leak(out, event, memcg),
+                Some(memcg) if event.event == EventKind::Leaked => {
+                    leak(container, memcg).iter().try_for_each(|fact| write!(out, " | {fact}"))
+                }
                 _ => Ok(()),
             }
         }
     }
 }
 
+/// Whose a memcg was, in full.
+pub fn whose(container: &Container) -> Vec<String> {
+    let mut facts: Vec<String> = pod(container).into_iter().collect();
+    if let Some(id) = &container.id {
+        let name = container.name.as_deref().filter(|name| name != id);
+        let name = name.map(|name| format!("{} ", name_of(name))).unwrap_or_default();
+        facts.push(format!("container {name}{}", name_of(id)));
+    }
+    facts.extend(container.image.as_ref().map(|image| format!("image {}", name_of(image))));
+    facts
+}
+
+/// Whether a memcg that is dying holds its ID, and by what.
+pub fn id_held(memcg: &MemcgView<'_>) -> Option<String> {
+    Some(match (memcg.id_held?, memcg.id_refs) {
+        (true, Some(refs)) => format!("ID held by {}", many(refs.into(), "swapped-out page")),
+        (true, None) => "ID held".to_owned(),
+        (false, _) => "ID released".to_owned(),
+    })
+}
+
+/// 3.10 only.
+pub fn css_freed(memcg: &MemcgView<'_>) -> Option<String> {
+    memcg.css_freed_ns.map(|_| "css_free came, __mem_cgroup_free did not".to_owned())
+}
+
+/// `created by mkdir (pid 42)`
+pub fn done_by(what: &str, task: Option<&TaskView<'_>>) -> Option<String> {
+    task.map(|task| format!("{what} by {} (pid {})", task.comm, task.tgid))
+}
+
 /// Further facts about a leaked memcg.
-fn leak(out: &mut impl Write, event: &EventView<'_>, memcg: &MemcgView<'_>) -> io::Result<()> {
-    if let Some(container) = event.container {
-        if let Some(pod) = pod(container) {
-            write!(out, " | {pod}")?;
-        }
-        if let Some(id) = &container.id {
-            let name = container.name.as_deref().filter(|name| name != id);
-            let name = name.map(|name| format!("{} ", name_of(name))).unwrap_or_default();
-            write!(out, " | container {name}{}", name_of(id))?;
-        }
-        if let Some(image) = &container.image {
-            write!(out, " | image {}", name_of(image))?;
-        }
-    }
-    match (memcg.id_held, memcg.id_refs) {
-        (Some(true), Some(refs)) => write!(out, " | ID held by {}", many(refs.into(), "swapped-out page"))?,
-        (Some(true), None) => write!(out, " | ID held")?,
-        (Some(false), _) => write!(out, " | ID released")?,
-        (None, _) => {}
-    }
+fn leak(container: Option<&Container>, memcg: &MemcgView<'_>) -> Vec<String> {
+    let mut facts = container.map(whose).unwrap_or_default();
+    facts.extend(id_held(memcg));
     if let Some(bytes) = memcg.charged_bytes {
-        write!(out, " | {} charged", Size { bytes })?;
-        if let Some(bytes) = memcg.held_bytes_max.filter(|_| memcg.is_stale()) {
-            write!(out, ", of which it holds {} at most", Size { bytes })?;
-        }
+        let held = memcg.held_bytes_max.filter(|_| memcg.is_stale());
+        let held = held.map(|bytes| format!(", of which it holds {} at most", Size { bytes }));
+        facts.push(format!("{} charged{}", Size { bytes }, held.unwrap_or_default()));
     }
-    if let Some(refs) = memcg.css_refs {
-        write!(out, " | {}", many(refs, "css ref"))?;
-    }
-    if memcg.css_freed_ns.is_some() {
-        write!(out, " | css_free came, __mem_cgroup_free did not")?;
-    }
-    if let Some(pinned) = &memcg.pinned {
-        write!(out, " | pinned by {}", pinned::pinned(pinned))?;
-    }
-    match (memcg.slab_caches.as_deref(), memcg.held_by_caches) {
-        (Some([]), true) => write!(out, " | pinned by no slab cache")?,
-        (Some(names), true) => write!(out, " | pinned by {}", memcg_caches::names(names))?,
-        (Some(names @ [_, ..]), false) => write!(out, " | slab caches {}", memcg_caches::names(names))?,
-        (Some([]), false) | (None, _) => {}
-    }
-    if let Some(creator) = &memcg.creator {
-        write!(out, " | created by {} (pid {})", creator.comm, creator.tgid)?;
-    }
-    Ok(())
+    facts.extend(memcg.css_refs.map(|refs| many(refs, "css ref")));
+    facts.extend(css_freed(memcg));
+    facts.extend(memcg.pinned.as_ref().map(|pinned| format!("pinned by {}", pinned::pinned(pinned))));
+    facts.extend(match (memcg.slab_caches.as_deref(), memcg.held_by_caches) {
+        (Some([]), true) => Some("pinned by no slab cache".to_owned()),
+        (Some(names), true) => Some(format!("pinned by {}", memcg_caches::names(names))),
+        (Some(names @ [_, ..]), false) => Some(format!("slab caches {}", memcg_caches::names(names))),
+        (Some([]), false) | (None, _) => None,
+    });
+    facts.extend(done_by("created", memcg.creator.as_ref()));
+    facts
 }
 
 fn columns(out: &mut impl Write, columns: [&str; 7]) -> io::Result<()> {

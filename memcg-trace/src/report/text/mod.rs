@@ -1,21 +1,22 @@
 //! Text output: columns for live lines, and a summary.
 
-mod doctor;
-mod event;
+pub(super) mod doctor;
+pub(super) mod event;
 mod explain;
-mod fit;
-mod memcg_caches;
+pub(super) mod fit;
+pub(super) mod memcg_caches;
 mod page;
 mod pin;
-mod pinned;
+pub(super) mod pinned;
 mod reap;
 mod scan;
 mod slab;
-mod summary;
-mod table;
+pub(super) mod summary;
+pub(super) mod table;
+pub(super) mod verdict;
 mod verify;
 mod whois;
-mod words;
+pub(super) mod words;
 
 pub use doctor::doctor;
 pub use event::{event, header, name as event_name};

@@ -2,16 +2,15 @@
 
 use std::io::{self, Write};
 
-use anstyle::Style;
-
 use super::{
-    BAD, GOOD, Page, WARN, memcg_caches, pinned,
+    Page, memcg_caches, pinned,
     slab::slab_section,
     table::{Columns, charged, common, heading, owner, owner_name, size, time},
+    verdict::{Deaths, verdict},
     words::{id, lines_dropped, many, name_of, or},
 };
 use crate::{
-    report::view::{Common, Group, NamesMissingView, SlabSummary, SummaryView},
+    report::view::{Common, Group, ListedMemcg, NamesMissingView, Rolled, SummaryView},
     units::{Count, Time, UNKNOWN},
 };
 
@@ -20,10 +19,9 @@ const INDENT: usize = 17;
 /// Maximum number of rows of a table; JSON has all.
 const ROWS: usize = 20;
 const IN_JSON: &str = "-o json has all";
+pub const OWNERS: &str = "Created and still dying";
 /// Heading of lists with nothing else in them.
 const LEAKED: &str = "Leaked";
-/// Factor for suggesting a larger perf buffer.
-const LARGER: u64 = 4;
 
 /// Counts, leaked memcgs, and the verdict.
 pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, page: impl Into<Page>) -> io::Result<()> {
@@ -66,15 +64,15 @@ pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, page: impl Into<
         }
     }
     if !summary.rolled.is_empty() {
-        heading(out, "Created and still dying", page)?;
-        rolled(out, page, summary)?;
+        heading(out, OWNERS, page)?;
+        owners(out, page, summary)?;
     }
     if let Some(slab) = &summary.slab {
         slab_section(out, slab, &summary.leaked_slab_caches, page)?;
     }
     writeln!(out)?;
-    let (style, verdict) = verdict(summary);
-    let style = page.style(style);
+    let (tone, verdict) = verdict(summary);
+    let style = page.style(tone.style());
     page.line(out, &format!("{style}{verdict}{style:#}"), 0)
 }
 
@@ -119,7 +117,7 @@ fn counts(out: &mut impl Write, page: Page, summary: &SummaryView<'_>) -> io::Re
 }
 
 /// What the lists are of, in one way for all of them.
-fn listed(summary: &SummaryView<'_>) -> &'static str {
+pub fn listed(summary: &SummaryView<'_>) -> &'static str {
     let before = summary.survivors.iter().filter(|survivor| survivor.memcg.died_before_start).count();
     match before {
         0 => LEAKED,
@@ -128,30 +126,13 @@ fn listed(summary: &SummaryView<'_>) -> &'static str {
     }
 }
 
-/// The dying memcgs, each in one of them.
-struct Deaths {
-    /// They died since the start, and not for long enough to be leaked.
-    pending: u64,
-    /// They died since the start.
-    leaked: u64,
-    /// They were found dying: who knows since when.
-    before: u64,
-}
-
-impl Deaths {
-    fn of(summary: &SummaryView<'_>) -> Self {
-        let before = summary.dying_before_start;
-        let leaked = summary.leaked.saturating_sub(summary.leaked_before_start);
-        Self { pending: summary.dying.saturating_sub(before + leaked), leaked, before }
-    }
-}
-
 /// A count, with details if it is not zero.
 fn some(count: u64, more: &str) -> String {
     format!("{}{}", Count(count), if count > 0 { more } else { "" })
 }
 
-fn ids(summary: &SummaryView<'_>) -> String {
+/// How many are in use, and for how long the rest will last.
+pub fn ids(summary: &SummaryView<'_>) -> String {
     let limit = Count(summary.ids_limit);
     let mut ids = match summary.ids_used {
         Some(used) => format!("{} of {limit} in use", Count(used)),
@@ -177,7 +158,8 @@ pub fn names_missing(missing: &NamesMissingView<'_>) -> String {
     format!("{names} missing, most of them from {slice} ({})", Count(*of_slice))
 }
 
-fn loss(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
+/// What was lost or missed.
+pub fn lost(summary: &SummaryView<'_>) -> String {
     let lost = [
         (summary.lost_events, "event", "lost"),
         (summary.missed_firings, "firing", "missed"),
@@ -189,129 +171,107 @@ fn loss(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
         .filter(|(count, ..)| *count > 0)
         .map(|(count, noun, what)| format!("{} {what}", many(count, noun)))
         .collect();
-    let lost = if lost.is_empty() { "none".to_owned() } else { lost.join(", ") };
-    writeln!(out, "  {:<14} {lost}", "loss")?;
-    let (added, freed) = (summary.reconciled_added, summary.reconciled_freed);
-    if summary.conclusive && summary.lost_events + summary.missed_firings > 0 {
-        let (added, freed) = (Count(added), Count(freed));
-        writeln!(
-            out,
-            "  {:<14} reconciled by walks: {added} found, {freed} gone; what exists is exact, what was created, freed and late is a lower bound",
-            ""
-        )?;
-    }
-    Ok(())
+    if lost.is_empty() { "none".to_owned() } else { lost.join(", ") }
 }
 
-/// The verdict, in one sentence. Only says that there is no leak if nothing was missed.
-fn verdict(summary: &SummaryView<'_>) -> (Style, String) {
-    let leaked = many(summary.leaked, "memcg");
-    if !summary.conclusive {
-        let mut verdict = "Inconclusive: ".to_owned();
-        verdict += &match summary.leaked {
-            0 => "leaks may have been missed".to_owned(),
-            1 => "1 memcg looks leaked, but its release may have been missed".to_owned(),
-            _ => format!("{leaked} look leaked, but their release may have been missed"),
-        };
-        if summary.lost_events > 0 {
-            verdict += "; try a larger buffer, --perf-pages";
-            verdict += &summary.perf_pages.map(|pages| format!(" {}", pages * LARGER)).unwrap_or_default();
-        }
-        return (WARN, verdict);
-    }
-    // Memcgs that died before the start are mentioned, but do not count as leaks of this run.
-    let Deaths { pending, leaked, before } = Deaths::of(summary);
-    let pending = pending + summary.removed;
-    let (style, mut verdict) = match (leaked, before, pending, summary.late) {
-        (1.., ..) => (BAD, format!("{} leaked.", many(leaked, "memcg"))),
-        (0, _, 1.., _) => (WARN, format!("No leak yet, but {} still dying.", were(pending))),
-        (0, 1.., 0, 0) => (WARN, "Every memcg removed since the start was freed in time.".to_owned()),
-        (0, 1.., 0, 1..) => (WARN, format!("{} late.", were(summary.late))),
-        (0, 0, 0, _) if !summary.lower_bounds.is_empty() => (
-            WARN,
-            "No memcg that exists is leaked; those that came and went while events were lost were not seen."
-                .to_owned(),
-        ),
-        (0, 0, 0, 1..) => (GOOD, format!("No leak, but {} late.", were(summary.late))),
-        (0, 0, 0, 0) => (GOOD, "No leak: every memcg removed since the start was freed in time.".to_owned()),
-    };
-    if before > 0 {
-        let still = if before == 1 { "is" } else { "are" };
-        verdict += &format!(" {} dying before the start and still {still}.", were(before));
-    }
-    if let Some(slab @ SlabSummary { leaked: 1.., .. }) = &summary.slab {
-        verdict += &format!(" {} leaked.", many(slab.leaked, "slab cache"));
-        return (BAD, verdict);
-    }
-    if summary.alloc_failed > 0 {
-        verdict += &format!(" {} could not be created.", many(summary.alloc_failed, "memcg"));
-        return (BAD, verdict);
-    }
-    (style, verdict)
+/// What walks made good of it.
+pub fn reconciled(summary: &SummaryView<'_>) -> Option<String> {
+    let (added, freed) = (Count(summary.reconciled_added), Count(summary.reconciled_freed));
+    (summary.conclusive && summary.lost_events + summary.missed_firings > 0).then(|| {
+        format!(
+            "reconciled by walks: {added} found, {freed} gone; what exists is exact, what was created, freed and late is a lower bound"
+        )
+    })
 }
 
-/// `1 memcg was`, `2 memcgs were`
-fn were(count: u64) -> String {
-    format!("{} {}", many(count, "memcg"), if count == 1 { "was" } else { "were" })
+fn loss(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
+    writeln!(out, "  {:<14} {}", "loss", lost(summary))?;
+    match reconciled(summary) {
+        Some(reconciled) => writeln!(out, "  {:<14} {reconciled}", ""),
+        None => Ok(()),
+    }
+}
+
+/// Columns of [`survivor`].
+pub const SURVIVOR: [&str; 7] = ["AGE>", "ID>", "CHARGED>", "REFS>", "CONTAINER<", "POD<", "PATH~"];
+
+/// A leaked memcg, in short.
+pub fn survivor(survivor: &ListedMemcg<'_>) -> [String; 7] {
+    let memcg = &survivor.memcg;
+    let (container, pod) = owner(survivor.container.as_ref());
+    [
+        match memcg.age_ns {
+            None if memcg.before_start => "before start".to_owned(),
+            age_ns => time(age_ns),
+        },
+        id(memcg),
+        charged(memcg),
+        or(memcg.css_refs.map(Count), UNKNOWN),
+        container,
+        pod,
+        or(memcg.path, UNKNOWN),
+    ]
 }
 
 fn survivors(out: &mut impl Write, page: Page, summary: &SummaryView<'_>) -> io::Result<()> {
     let caches = memcg_caches::column(summary.survivors.iter().map(|survivor| &survivor.memcg));
     let pins = pinned::column(summary.survivors.iter().map(|survivor| &survivor.memcg));
     let pins = pins.filter(|_| caches.is_none());
-    let names = ["AGE>", "ID>", "CHARGED>", "REFS>", "CONTAINER<", "POD<", "PATH~"];
-    let mut table = Columns::new(names.into_iter().chain(caches).chain(pins));
-    for survivor in summary.survivors.iter().take(ROWS) {
-        let memcg = &survivor.memcg;
-        let (container, pod) = owner(survivor.container.as_ref());
-        let cells = [
-            match memcg.age_ns {
-                None if memcg.before_start => "before start".to_owned(),
-                age_ns => time(age_ns),
-            },
-            id(memcg),
-            charged(memcg),
-            or(memcg.css_refs.map(Count), UNKNOWN),
-            container,
-            pod,
-            or(memcg.path, UNKNOWN),
-        ];
+    let mut table = Columns::new(SURVIVOR.into_iter().chain(caches).chain(pins));
+    for listed in summary.survivors.iter().take(ROWS) {
+        let memcg = &listed.memcg;
         let more = caches.map(|_| memcg_caches::cell(memcg)).or(pins.map(|_| pinned::cell(memcg)));
-        table.row(cells.into_iter().chain(more));
+        table.row(survivor(listed).into_iter().chain(more));
     }
     table.print(out, page, summary.survivors.len() as u64, IN_JSON)
 }
 
-fn rolled(out: &mut impl Write, page: Page, summary: &SummaryView<'_>) -> io::Result<()> {
+/// Columns of [`rolled`].
+pub const ROLLED: [&str; 7] = ["CREATED>", "DYING>", "SURVIVAL>", "IDS HELD>", "CHARGED>", "OLDEST>", "OF~"];
+
+/// The memcgs of one owner.
+pub fn rolled(group: &Rolled) -> [String; 7] {
+    [
+        Count(group.created).to_string(),
+        Count(group.dying).to_string(),
+        or(group.survival.map(|survival| format!("{:.0} %", survival * 100.0)), "-"),
+        or(group.ids_held.map(Count), UNKNOWN),
+        size(group.charged_bytes),
+        if group.dying == 0 { "-".to_owned() } else { time(group.oldest_ns) },
+        owner_name(&group.of),
+    ]
+}
+
+fn owners(out: &mut impl Write, page: Page, summary: &SummaryView<'_>) -> io::Result<()> {
     let pins = pinned::group_column(summary.rolled.iter().map(|group| &group.pins));
-    let names = ["CREATED>", "DYING>", "SURVIVAL>", "IDS HELD>", "CHARGED>", "OLDEST>", "OF~"];
-    let mut table = Columns::new(names.into_iter().chain(pins));
+    let mut table = Columns::new(ROLLED.into_iter().chain(pins));
     for group in summary.rolled.iter().take(ROWS) {
-        let cells = [
-            Count(group.created).to_string(),
-            Count(group.dying).to_string(),
-            or(group.survival.map(|survival| format!("{:.0} %", survival * 100.0)), "-"),
-            or(group.ids_held.map(Count), UNKNOWN),
-            size(group.charged_bytes),
-            if group.dying == 0 { "-".to_owned() } else { time(group.oldest_ns) },
-            owner_name(&group.of),
-        ];
-        table.row(cells.into_iter().chain(pins.map(|_| pinned::group_cell(&group.pins))));
+        table.row(rolled(group).into_iter().chain(pins.map(|_| pinned::group_cell(&group.pins))));
     }
     table.print(out, page, summary.rolled.len() as u64, IN_JSON)
 }
 
+/// Columns of [`group`], but for the first and the last.
+pub const GROUP: [&str; 3] = ["IDS HELD>", "CHARGED>", "OLDEST>"];
+
+/// Leaked memcgs with something in common.
+pub fn group(group: &Group<'_>) -> [String; 5] {
+    [
+        Count(group.leaked).to_string(),
+        or(group.ids_held.map(Count), UNKNOWN),
+        size(group.charged_bytes),
+        time(group.oldest_ns),
+        common(&group.of),
+    ]
+}
+
+/// What the groups of such a list count.
+pub fn counted(what: &str) -> &'static str {
+    if what == LEAKED { "LEAKED>" } else { "DYING>" }
+}
+
 fn groups(out: &mut impl Write, page: Page, what: &str, of: &str, groups: &[Group<'_>]) -> io::Result<()> {
-    let count = if what == LEAKED { "LEAKED>" } else { "DYING>" };
-    let mut table = Columns::new([count, "IDS HELD>", "CHARGED>", "OLDEST>", of]);
-    for group in groups.iter().take(ROWS) {
-        table.row([
-            Count(group.leaked).to_string(),
-            or(group.ids_held.map(Count), UNKNOWN),
-            size(group.charged_bytes),
-            time(group.oldest_ns),
-            common(&group.of),
-        ]);
-    }
+    let mut table = Columns::new([counted(what)].into_iter().chain(GROUP).chain([of]));
+    groups.iter().take(ROWS).for_each(|of| table.row(group(of)));
     table.print(out, page, groups.len() as u64, IN_JSON)
 }

@@ -192,7 +192,7 @@ impl<'a> AbilityView<'a> {
 }
 
 impl<'a> KnownView<'a> {
-    fn new(known: &'a Known) -> Self {
+    pub(super) fn new(known: &Known) -> Self {
         let bug = known.bug;
         Self {
             id: &bug.id,

@@ -10,12 +10,14 @@ mod explain;
 mod explained;
 mod group;
 mod holder;
+mod largest_pin;
 mod memcg;
 pub(super) mod pin;
 mod pin_facts;
 mod pin_groups;
 mod pinned;
 mod reap;
+mod report;
 mod rollup;
 mod run;
 mod scan;
@@ -24,6 +26,7 @@ mod slab_cache;
 mod slab_event;
 mod slab_groups;
 mod summary;
+mod timeline;
 mod verify;
 mod whois;
 
@@ -38,12 +41,14 @@ pub use explain::{ExplainRequest, ExplainView, Explained};
 pub use explained::ExplainedMemcg;
 pub use group::{Common, Tally};
 pub use holder::{HolderView, ProcessView};
+pub use largest_pin::{HeldBy, LargestPin, held_by, largest_pins};
 pub use memcg::{ListedMemcg, MemcgView, TaskView, held_bytes_max, state_name};
 pub use pin::{PartView, PinLine};
 pub use pin_facts::{FoliosView, SocketView, SwapDeviceView, SwapFileView, SwapProcessView, SwapView};
 pub use pin_groups::{ExplainBy, FileView, InCommon, PinGroup};
 pub use pinned::{PinnedByView, PinnedView, pins_of};
 pub use reap::{ReapView, ReapedFile};
+pub use report::ReportView;
 pub use rollup::{Rolled, rolled};
 pub use run::Run;
 pub use scan::{By, ScanGroup, ScanRequest, ScanView, Scanned, Selection, Sort};
@@ -52,10 +57,11 @@ pub use slab_cache::{CreatorView, SlabCacheView};
 pub use slab_event::{SlabDelta, SlabEventKind, SlabEventView, SlabLoss};
 pub use slab_groups::{SlabBy, SlabGroup};
 pub use summary::{AllocFailure, Group, NamesMissingView, SummaryView};
+pub use timeline::{Stretch, Timeline};
 pub use verify::{Changed, Ground, VerdictView, VerifyView};
 pub use whois::{PathSource, WhoisView};
 
-use crate::record::Clock;
+use crate::record::{Clock, Start};
 
 /// Facts about the machine for views.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +70,13 @@ pub struct Viewpoint {
     pub page_bytes: u64,
     /// Number of memcgs that were dying at the start and that no walk reported; `None`: not counted.
     pub dying_unseen: Option<u64>,
+}
+
+impl Viewpoint {
+    /// As of the start.
+    pub fn of(start: &Start) -> Self {
+        Self { clock: start.clock, page_bytes: start.page_bytes, dying_unseen: start.dying_unseen }
+    }
 }
 
 /// Something unknown, with the reason.

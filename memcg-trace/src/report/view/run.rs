@@ -1,7 +1,7 @@
 //! Facts about a run that the ledger does not have.
 
 use crate::{
-    record::Backend,
+    record::{Backend, End, Start},
     session::CgroupGlob,
     tracker::{Memcg, Tracker},
 };
@@ -29,6 +29,33 @@ pub struct Run {
 }
 
 impl Run {
+    /// A run that has just started.
+    pub fn of(start: &Start) -> Self {
+        Self {
+            backend: start.backend,
+            backend_reason: start.backend_reason.clone(),
+            unknown: start.unknown.clone(),
+            started_ns: start.started_ns,
+            ended_ns: start.started_ns,
+            grace_ns: start.grace_ns,
+            undecodable: 0,
+            perf_pages: Some(start.perf_pages),
+            cut_off: false,
+            cgroup: None,
+        }
+    }
+
+    /// It was completed.
+    pub fn end(&mut self, end: &End) {
+        (self.ended_ns, self.undecodable) = (end.ended_ns, end.undecodable);
+    }
+
+    /// The rest of its recording, from `now_ns` (`CLOCK_MONOTONIC`) on, is unknown because of `reason`.
+    pub fn cut_off(&mut self, now_ns: u64, reason: &str) {
+        (self.ended_ns, self.cut_off) = (now_ns, true);
+        self.unknown.push(("what happened from then on".to_owned(), reason.to_owned()));
+    }
+
     /// Whether `--cgroup` lists it.
     pub fn lists(&self, memcg: &Memcg) -> bool {
         self.cgroup.as_ref().is_none_or(|glob| glob.matches(memcg))

@@ -1,0 +1,115 @@
+//! A run that was watched from its start to its end, with all that a report needs of it.
+
+use std::{
+    fs::File,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+
+use super::Args;
+use crate::{
+    attribution::ByOwner,
+    commands::{announce, replay::reason},
+    kernel::clock,
+    record::{Start, recording::Reader},
+    report::view::{ReportView, Run, Viewpoint},
+    session::{Book, History, Replayed, Rollup, Session, Setup, Stop, replay},
+    source::Wanted,
+    streams::say,
+};
+
+/// Of the first buckets of a history; they get wider with the run.
+const BUCKET_NS: u64 = 15_625_000;
+/// `--grace` of a live run.
+const GRACE_NS: u64 = 30_000_000_000;
+
+pub struct Watched {
+    book: Book,
+    history: History,
+    run: Run,
+    viewpoint: Viewpoint,
+    recording: Option<PathBuf>,
+}
+
+impl Watched {
+    /// From a recording, as far as it can be read.
+    pub fn recorded(path: &Path, grace: Option<Duration>) -> Result<Self> {
+        let shown = path.display();
+        let file = File::open(path).with_context(|| format!("cannot open {shown}"))?;
+        let mut reader = Reader::open(file).with_context(|| format!("cannot replay {shown}"))?;
+        let mut start = reader.start().clone();
+        if let Some(grace) = grace {
+            start.grace_ns = nanoseconds(grace);
+        }
+        let mut watched = Self::new(start, Some(path.to_owned()));
+        match replay(&mut reader, &mut watched.book, &mut watched.history)? {
+            Replayed::Whole(end) => {
+                watched.run.end(&end);
+                watched.viewpoint.clock = end.clock;
+            }
+            Replayed::Until(damage) => {
+                say(&format!(
+                    "cannot replay all of {shown}: {damage}; reporting everything before that; record again for more"
+                ));
+                watched.run.cut_off(watched.book.now_ns(), reason(&damage));
+            }
+        }
+        watched.history.look(&watched.book, &[]);
+        Ok(watched)
+    }
+
+    /// From this node.
+    pub fn live(args: &Args) -> Result<Self> {
+        // A single thread, as capabilities are dropped per thread.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.context("cannot start the tokio runtime")?.block_on(Self::trace(args))
+    }
+
+    async fn trace(args: &Args) -> Result<Self> {
+        let session = Session::start(Setup {
+            wanted: Wanted {
+                backend: args.backend.only(),
+                perf_pages: None,
+                walk: true,
+                grace_ns: args.grace.map_or(GRACE_NS, nanoseconds),
+                clock: clock::offsets(),
+            },
+            btf: args.btf.file(),
+            slab: false,
+            by: Some(Rollup::new(ByOwner::Workload)),
+            record: None,
+            names: args.names.resolver()?,
+        })?;
+        // Before announcing that it traces: whoever reads that may send a signal.
+        let stop = Stop::listen()?;
+        let start = session.book().start();
+        announce::tracing(start);
+        announce::details(start, session.snapshot());
+        let mut history = History::new(start.started_ns, BUCKET_NS);
+        let (mut run, mut viewpoint) = (Run::of(start), Viewpoint::of(start));
+        let ended = session.run(stop, Some(args.duration), &mut history).await?;
+        run.end(&ended.end);
+        viewpoint.clock = ended.end.clock;
+        history.look(&ended.book, &[]);
+        Ok(Self { book: ended.book, history, run, viewpoint, recording: None })
+    }
+
+    fn new(start: Start, recording: Option<PathBuf>) -> Self {
+        let (history, run) = (History::new(start.started_ns, BUCKET_NS), Run::of(&start));
+        let viewpoint = Viewpoint::of(&start);
+        let book = Book::new(start, Some(Rollup::new(ByOwner::Workload)));
+        Self { book, history, run, viewpoint, recording }
+    }
+
+    pub fn view(&self) -> ReportView<'_> {
+        let recording = self.recording.as_deref().and_then(Path::file_name).map(|name| name.as_bytes());
+        ReportView::new(&self.run, &self.book, &self.history, &self.viewpoint, recording)
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,60 @@
+//! The leaked memcgs, each with its evidence.
+
+use super::{
+    markup::Markup,
+    side::{Side, section as titled},
+    table::{Cell, HtmlTable},
+};
+use crate::{
+    report::{
+        text::{
+            event::{css_freed, done_by, id_held, whose},
+            memcg_caches, pinned,
+            summary::{SURVIVOR, listed, survivor},
+            words::or,
+        },
+        view::ListedMemcg,
+    },
+    units::UNKNOWN,
+};
+
+pub fn section(markup: &mut Markup, sides: &[Side<'_>]) {
+    let some: Vec<&Side<'_>> = sides.iter().filter(|side| !side.view.summary.survivors.is_empty()).collect();
+    let Some(first) = some.first() else { return };
+    titled(markup, &format!("{}, longest dying first", listed(&first.view.summary)), |markup| {
+        some.iter().for_each(|side| table(markup, side));
+    });
+}
+
+fn table(markup: &mut Markup, side: &Side<'_>) {
+    side.heading(markup);
+    let survivors = &side.view.summary.survivors;
+    let caches = memcg_caches::column(survivors.iter().map(|survivor| &survivor.memcg));
+    let pins = pinned::column(survivors.iter().map(|survivor| &survivor.memcg)).filter(|_| caches.is_none());
+    let table = HtmlTable::new(SURVIVOR.into_iter().chain(caches).chain(pins));
+    let rows = survivors.iter().map(|listed| {
+        let mut cells: Vec<Cell> = survivor(listed).map(Cell::from).to_vec();
+        // Below its path, which is the last of them.
+        if let Some(path) = cells.last_mut() {
+            path.details = evidence(listed);
+        }
+        let more =
+            caches.map(|_| memcg_caches::cell(&listed.memcg)).or(pins.map(|_| pinned::cell(&listed.memcg)));
+        cells.extend(more.map(Cell::from));
+        cells
+    });
+    table.write(markup, rows, survivors.len() as u64, side.has_all());
+}
+
+/// What no column has.
+fn evidence(listed: &ListedMemcg<'_>) -> Vec<String> {
+    let memcg = &listed.memcg;
+    let mut facts = listed.container.as_ref().map(whose).unwrap_or_default();
+    facts.extend(id_held(memcg).filter(|_| memcg.id_held == Some(true)));
+    facts.extend(css_freed(memcg));
+    facts.extend(done_by("created", memcg.creator.as_ref()));
+    facts.extend(done_by("removed", memcg.remover.as_ref()));
+    let (serial, cgroup_id) = (or(memcg.serial, UNKNOWN), or(memcg.cgroup_id, UNKNOWN));
+    facts.push(format!("css {:#x}, serial {serial}, cgroup id {cgroup_id}", memcg.css));
+    facts
+}
