@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     ExplainedNow, Status, Zombie,
-    tone::{Tone, ToneLine},
+    ink::{Ink, InkedLine},
 };
 use crate::{
     attribution::Container,
@@ -72,26 +72,26 @@ impl OpenMemcg {
     }
 
     /// All that is known of it, not cut.
-    pub fn lines(&self, status: &Status) -> Vec<ToneLine> {
+    pub fn lines(&self, status: &Status) -> Vec<InkedLine> {
         let view = self.zombie.view(status);
         let path =
             view.path.map_or_else(|| "a memcg without a known path".to_owned(), |path| path.to_string());
-        let mut lines = vec![(Tone::Heading, path), self.state(&view, status)];
+        let mut lines = vec![(Ink::Heading, path), self.state(&view, status)];
         lines.extend(self.life(status));
         lines.extend(facts(&view));
         if let Some(container) = &self.zombie.container {
-            lines.push((Tone::Plain, String::new()));
+            lines.push((Ink::Plain, String::new()));
             lines.extend(of_container(container));
         }
-        lines.push((Tone::Plain, String::new()));
+        lines.push((Ink::Plain, String::new()));
         match &self.explained {
             Some(explained) => lines.extend(explained.lines()),
             None => lines.extend(pins(&view)),
         }
-        lines.push((Tone::Plain, String::new()));
-        lines.push((Tone::Plain, label("to do", &self.command())));
+        lines.push((Ink::Plain, String::new()));
+        lines.push((Ink::Plain, label("to do", &self.command())));
         lines.push((
-            Tone::Dim,
+            Ink::Dim,
             label(
                 "",
                 "names every reference with who has it, and the least that frees it (y copies the command)",
@@ -100,20 +100,20 @@ impl OpenMemcg {
         lines
     }
 
-    fn state(&self, view: &MemcgView<'_>, status: &Status) -> ToneLine {
+    fn state(&self, view: &MemcgView<'_>, status: &Status) -> InkedLine {
         if self.gone {
-            return (Tone::Good, label("state", "not dying any more: this is how it was last seen"));
+            return (Ink::Good, label("state", "not dying any more: this is how it was last seen"));
         }
         let run = Time { ns: status.now_ns.saturating_sub(status.start.started_ns) };
         let since = view.age_ns.map_or_else(|| format!("more than {run}"), |ns| Time { ns }.to_string());
         let grace = Time { ns: status.start.grace_ns };
-        let tone = if view.leaked { Tone::Bad } else { Tone::Warn };
+        let ink = if view.leaked { Ink::Bad } else { Ink::Warn };
         let leaked = if view.leaked { "leaked" } else { "not leaked so far" };
-        (tone, label("state", &format!("dying for {since}; {leaked} (the grace time is {grace})")))
+        (ink, label("state", &format!("dying for {since}; {leaked} (the grace time is {grace})")))
     }
 
     /// Its steps, as far as they were seen.
-    fn life(&self, status: &Status) -> Vec<ToneLine> {
+    fn life(&self, status: &Status) -> Vec<InkedLine> {
         let memcg = &self.zombie.memcg;
         let grace_ns = status.start.grace_ns;
         let leaked_ns = memcg.dying_since_ns().filter(|_| memcg.leaked).map(|ns| ns.saturating_add(grace_ns));
@@ -132,12 +132,12 @@ impl OpenMemcg {
             let after = before.map(|before| format!("  {} later", Time { ns: t_ns.saturating_sub(before) }));
             let by = task.map(|task| format!("  by {}", by(task)));
             let text = format!("{time}{}{}", after.unwrap_or_default(), by.unwrap_or_default());
-            lines.push((Tone::Plain, label(step, &text)));
+            lines.push((Ink::Plain, label(step, &text)));
             before = Some(t_ns);
         }
         if memcg.before_start {
             let what = if memcg.died_before_start() { "it was dying" } else { "it existed" };
-            lines.insert(0, (Tone::Dim, label("created", &format!("unknown: {what} before the start"))));
+            lines.insert(0, (Ink::Dim, label("created", &format!("unknown: {what} before the start"))));
         }
         lines
     }
@@ -148,7 +148,7 @@ fn by(task: &Task) -> String {
     format!("{comm} (pid {tgid})")
 }
 
-fn facts(view: &MemcgView<'_>) -> Vec<ToneLine> {
+fn facts(view: &MemcgView<'_>) -> Vec<InkedLine> {
     let id = match (view.id, view.id_refs) {
         (Some(id), Some(refs)) => format!("{id}, held by {}", text::many(refs.into(), "swapped-out page")),
         (Some(id), None) => format!("{id}, held"),
@@ -158,20 +158,20 @@ fn facts(view: &MemcgView<'_>) -> Vec<ToneLine> {
     let css =
         format!("{:#x}, serial {}, cgroup id {}", view.css, number(view.serial), number(view.cgroup_id));
     let mut lines = vec![
-        (Tone::Plain, label("memcg ID", &id)),
-        (Tone::Plain, label("css", &css)),
-        (Tone::Plain, label("charged", &text::size_and_held(view.charged_bytes, view.held_bytes_max))),
+        (Ink::Plain, label("memcg ID", &id)),
+        (Ink::Plain, label("css", &css)),
+        (Ink::Plain, label("charged", &text::size_and_held(view.charged_bytes, view.held_bytes_max))),
     ];
     if let Some(caches) = &view.slab_caches {
         let names: Vec<String> = caches.iter().map(ToString::to_string).collect();
         let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
         let hold = if view.held_by_caches { "; they pin it" } else { "" };
-        lines.push((Tone::Plain, label("slab caches", &format!("{names}{hold}"))));
+        lines.push((Ink::Plain, label("slab caches", &format!("{names}{hold}"))));
     }
     lines
 }
 
-fn of_container(container: &Container) -> Vec<ToneLine> {
+fn of_container(container: &Container) -> Vec<InkedLine> {
     let text = |text: &String| Name(text.as_bytes()).to_string();
     let namespace = container.namespace.as_ref().map(|namespace| text(namespace) + "/").unwrap_or_default();
     let pod = container.pod.as_ref().map(|pod| namespace + &text(pod));
@@ -185,31 +185,31 @@ fn of_container(container: &Container) -> Vec<ToneLine> {
         ("runtime", container.runtime.map(|runtime| runtime.to_string())),
     ];
     let known = facts.into_iter().filter_map(|(name, fact)| Some((name, fact?)));
-    known.map(|(name, fact)| (Tone::Plain, label(name, &fact))).collect()
+    known.map(|(name, fact)| (Ink::Plain, label(name, &fact))).collect()
 }
 
 /// By kind, as of the last look.
-fn pins(view: &MemcgView<'_>) -> Vec<ToneLine> {
+fn pins(view: &MemcgView<'_>) -> Vec<InkedLine> {
     let Some(pinned) = &view.pinned else {
         let refs = view.css_refs.map(|refs| format!(" of its {}", text::many(refs, "reference")));
         let text =
             format!("what pins it is not known: nobody looked at the holders{}", refs.unwrap_or_default());
-        return vec![(Tone::Warn, text)];
+        return vec![(Ink::Warn, text)];
     };
     let (refs, explained) = (Count(pinned.refs), Count(pinned.refs_explained));
     let heading = match pinned.refs == pinned.refs_explained {
         true => format!("Pinned by {}, all explained:", text::many(pinned.refs, "reference")),
         false => format!("Pinned by {refs} references, of which {explained} are explained:"),
     };
-    let mut lines = vec![(Tone::Heading, heading)];
+    let mut lines = vec![(Ink::Heading, heading)];
     for by in &pinned.by {
         let PinnedByView { pin, refs, things, what, holder, holders, .. } = by;
         let what = what.map(|what| format!(" {what}")).unwrap_or_default();
         let more = if *things > 1 { format!(" and {} more", Count(things - 1)) } else { String::new() };
-        lines.push((Tone::Plain, format!("{:>9}  {}{what}{more}", Count(*refs), pin.name())));
+        lines.push((Ink::Plain, format!("{:>9}  {}{what}{more}", Count(*refs), pin.name())));
         if let Some(holder) = holder {
             let more = if *holders > 1 { format!(" and {} more", Count(holders - 1)) } else { String::new() };
-            lines.push((Tone::Dim, format!("{:>9}  held by {} (pid {}){more}", "", holder.comm, holder.pid)));
+            lines.push((Ink::Dim, format!("{:>9}  held by {} (pid {}){more}", "", holder.comm, holder.pid)));
         }
     }
     lines

@@ -1,6 +1,6 @@
 //! What pins a memcg as of a look that was taken for it: each reference with who has it, and the least that frees it.
 
-use super::tone::{Tone, ToneLine};
+use super::ink::{Ink, InkedLine};
 use crate::{
     cause::{Explanation, Pin},
     event::Key,
@@ -29,7 +29,7 @@ impl ExplainedNow {
         commands.take(KEYS).collect()
     }
 
-    pub fn lines(&self) -> Vec<ToneLine> {
+    pub fn lines(&self) -> Vec<InkedLine> {
         let Explanation { refs, counted, .. } = &self.explanation;
         let unexplained = self.explanation.unexplained();
         let refs = text::many(*refs, "reference");
@@ -40,27 +40,27 @@ impl ExplainedNow {
             0 => format!("Pinned by {refs}, all explained:"),
             unexplained => format!("Pinned by {refs}, of which {} are unexplained:", Count(unexplained)),
         };
-        let mut lines = vec![(Tone::Heading, heading)];
+        let mut lines = vec![(Ink::Heading, heading)];
         let mut command = 0;
         for part in &self.explanation.parts {
             let view = PartView::new(part, self.page_bytes);
-            let tone = if part.pin == Pin::Unexplained { Tone::Warn } else { Tone::Plain };
-            lines.push((tone, format!("{:>9}  {}", Count(part.refs).to_string(), text::part(&view))));
+            let ink = if part.pin == Pin::Unexplained { Ink::Warn } else { Ink::Plain };
+            lines.push((ink, format!("{:>9}  {}", Count(part.refs).to_string(), text::part(&view))));
             let held = text::holders(&view.holders);
             if !held.is_empty() {
-                lines.push((Tone::Dim, beside("", "held by", &held)));
+                lines.push((Ink::Dim, beside("", "held by", &held)));
             }
             if let Some(act) = view.act {
                 command += usize::from(view.act_is_command);
                 lines.push(match view.act_is_command {
-                    true if command <= KEYS => (Tone::Good, beside(&command.to_string(), "free by", act)),
-                    true => (Tone::Plain, beside("", "free by", act)),
-                    false => (Tone::Plain, beside("", "to free", act)),
+                    true if command <= KEYS => (Ink::Good, beside(&command.to_string(), "free by", act)),
+                    true => (Ink::Plain, beside("", "free by", act)),
+                    false => (Ink::Plain, beside("", "to free", act)),
                 });
             }
-            lines.extend(view.act_advice.map(|advice| (Tone::Dim, beside("", "", advice))));
+            lines.extend(view.act_advice.map(|advice| (Ink::Dim, beside("", "", advice))));
             if view.act_is_command && view.act_kind.loses() {
-                lines.push((Tone::Warn, beside("", "costs", view.act_cost)));
+                lines.push((Ink::Warn, beside("", "costs", view.act_cost)));
             }
         }
         lines

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, sync::Arc};
 
-use super::{status::Status, tone::Tone};
+use super::{ink::Ink, status::Status};
 use crate::event::Key;
 
 /// A row of a list.
@@ -20,8 +20,8 @@ pub trait ListRow {
         self.cells(status).join(" ")
     }
 
-    fn tone(&self) -> Tone {
-        Tone::Plain
+    fn ink(&self) -> Ink {
+        Ink::Plain
     }
 }
 

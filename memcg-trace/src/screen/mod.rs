@@ -7,6 +7,7 @@ mod areas;
 mod detail;
 mod draw;
 mod explained;
+mod ink;
 mod keeper;
 mod keys;
 mod list;
@@ -15,7 +16,6 @@ mod player;
 mod sparkline;
 mod status;
 mod tabs;
-mod tone;
 
 use std::sync::Arc;
 

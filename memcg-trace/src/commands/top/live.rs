@@ -33,7 +33,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// A run, and what the screen was told of it.
-struct Watched {
+struct WatchedRun {
     session: Session,
     keeper: StatusKeeper,
     told: Instant,
@@ -64,7 +64,7 @@ async fn watch(args: &Args) -> Result<Exit> {
         names: args.names.resolver()?,
     })?;
     let stop = Stop::listen()?;
-    let mut watched = Watched {
+    let mut watched = WatchedRun {
         keeper: StatusKeeper::new(session.book().start()),
         session,
         told: Instant::now(),
@@ -85,7 +85,7 @@ async fn watch(args: &Args) -> Result<Exit> {
     }
 }
 
-impl Watched {
+impl WatchedRun {
     /// Until somebody leaves, or a signal ends it.
     async fn show_on(&mut self, display: Display, mut stop: Stop) -> Result<()> {
         let listen = |kind| signal(kind).context("cannot listen for signals");

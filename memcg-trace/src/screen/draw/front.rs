@@ -7,7 +7,7 @@ use crate::{
     report::text::width,
     screen::{
         Over, Screen,
-        tone::{Tone, ToneLine},
+        ink::{Ink, InkedLine},
     },
 };
 
@@ -74,23 +74,22 @@ impl Screen {
     }
 
     /// All of it, cut into lines that fit.
-    pub(in crate::screen) fn lines_in_front(&self) -> Vec<ToneLine> {
+    pub(in crate::screen) fn lines_in_front(&self) -> Vec<InkedLine> {
         let lines = match &self.over {
             Over::Nothing => Vec::new(),
             Over::Help(_) => HELP.iter().map(|(key, does)| help(key, does)).collect(),
             Over::Detail(detail) => detail.lines(&self.status),
         };
         let room = usize::from(self.front().width).saturating_sub(2);
-        let cut =
-            |(tone, text): ToneLine| wrap(&text, room, INDENT).into_iter().map(move |line| (tone, line));
+        let cut = |(ink, text): InkedLine| wrap(&text, room, INDENT).into_iter().map(move |line| (ink, line));
         lines.into_iter().flat_map(cut).collect()
     }
 }
 
-fn help(key: &str, does: &str) -> ToneLine {
+fn help(key: &str, does: &str) -> InkedLine {
     match does {
-        "" => (Tone::Heading, key.to_owned()),
-        does => (Tone::Plain, format!("{key:<11}  {does}")),
+        "" => (Ink::Heading, key.to_owned()),
+        does => (Ink::Plain, format!("{key:<11}  {does}")),
     }
 }
 
@@ -102,8 +101,8 @@ pub fn draw_front(screen: &Screen, pen: &mut Pen<'_, '_>) {
         Over::Detail(detail) => detail.scroll,
     };
     let lines = screen.lines_in_front().into_iter().skip(scroll).take(area.height.into());
-    for (line, (tone, text)) in lines.enumerate() {
-        pen.line(row(area, line), [(tone, format!(" {text}"))]);
+    for (line, (ink, text)) in lines.enumerate() {
+        pen.line(row(area, line), [(ink, format!(" {text}"))]);
     }
 }
 

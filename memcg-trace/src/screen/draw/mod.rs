@@ -13,7 +13,7 @@ use ratatui::{
 
 pub use table::{table, tabs};
 
-use super::{Over, Screen, keys::footer, tone::Tone};
+use super::{Over, Screen, ink::Ink, keys::footer};
 
 /// Smaller than this, nothing can be told.
 const WIDTH_MIN: u16 = 20;
@@ -24,7 +24,7 @@ pub fn draw(screen: &Screen, frame: &mut Frame<'_>, color: bool) {
     let mut pen = Pen { frame, color };
     let size = screen.size;
     if size.width < WIDTH_MIN || size.height < HEIGHT_MIN {
-        return pen.line(size, [(Tone::Plain, "too small".to_owned())]);
+        return pen.line(size, [(Ink::Plain, "too small".to_owned())]);
     }
     header::header(screen, &mut pen);
     table::draw_tabs(screen, &mut pen);
@@ -43,18 +43,18 @@ fn draw_foot(screen: &Screen, pen: &mut Pen<'_, '_>) {
         return pen.line(
             area,
             [
-                (Tone::Heading, filter),
-                (Tone::Plain, "▏".to_owned()),
-                (Tone::Dim, "  Enter keeps it, Esc drops it".to_owned()),
+                (Ink::Heading, filter),
+                (Ink::Plain, "▏".to_owned()),
+                (Ink::Dim, "  Enter keeps it, Esc drops it".to_owned()),
             ],
         );
     }
     if let Some(message) = &screen.message {
-        return pen.line(area, [(Tone::Warn, message.clone())]);
+        return pen.line(area, [(Ink::Warn, message.clone())]);
     }
     let keys = footer(screen).into_iter();
     let spans =
-        keys.flat_map(|(key, does)| [(Tone::Heading, key.to_owned()), (Tone::Plain, format!(" {does}  "))]);
+        keys.flat_map(|(key, does)| [(Ink::Heading, key.to_owned()), (Ink::Plain, format!(" {does}  "))]);
     pen.line(area, spans);
 }
 
@@ -66,8 +66,8 @@ pub(super) struct Pen<'f, 'b> {
 
 impl Pen<'_, '_> {
     /// Writes texts one after the other into the first line of an area; what does not fit is cut.
-    fn line(&mut self, area: Rect, texts: impl IntoIterator<Item = (Tone, String)>) {
-        let spans = texts.into_iter().map(|(tone, text)| Span::styled(text, tone.style(self.color)));
+    fn line(&mut self, area: Rect, texts: impl IntoIterator<Item = (Ink, String)>) {
+        let spans = texts.into_iter().map(|(ink, text)| Span::styled(text, ink.style(self.color)));
         self.write(area, &spans.collect());
     }
 
@@ -78,8 +78,8 @@ impl Pen<'_, '_> {
     }
 
     /// Paints what is written there already.
-    fn paint(&mut self, area: Rect, tone: Tone) {
-        let style: Style = tone.style(self.color);
+    fn paint(&mut self, area: Rect, ink: Ink) {
+        let style: Style = ink.style(self.color);
         self.frame.buffer_mut().set_style(area, style);
     }
 }

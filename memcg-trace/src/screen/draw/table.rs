@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use super::{Pen, row};
 use crate::{
     report::text::{Elastic, fit, width},
-    screen::{Screen, Tab, tone::Tone},
+    screen::{Screen, Tab, ink::Ink},
 };
 
 /// Between two columns.
@@ -17,7 +17,7 @@ pub struct TableView {
     pub columns: Vec<(u16, u16)>,
     names: Vec<String>,
     numbers: Vec<bool>,
-    rows: Vec<(Tone, Vec<String>)>,
+    rows: Vec<(Ink, Vec<String>)>,
 }
 
 /// Titles of the tabs: where each begins and ends.
@@ -37,11 +37,10 @@ pub fn draw_tabs(screen: &Screen, pen: &mut Pen<'_, '_>) {
     let texts = tabs(screen)
         .into_iter()
         .zip(Tab::ALL)
-        .map(|((title, ..), tab)| (if tab == screen.tab { Tone::Selected } else { Tone::Plain }, title));
+        .map(|((title, ..), tab)| (if tab == screen.tab { Ink::Selected } else { Ink::Plain }, title));
     let list = screen.list();
-    let filter = (!list.filter.is_empty() && !screen.typing).then(|| {
-        (Tone::Warn, format!("  /{}: {} of {}", list.filter, screen.order.len(), screen.rows.len()))
-    });
+    let filter = (!list.filter.is_empty() && !screen.typing)
+        .then(|| (Ink::Warn, format!("  /{}: {} of {}", list.filter, screen.order.len(), screen.rows.len())));
     pen.line(area, texts.chain(filter));
 }
 
@@ -74,7 +73,7 @@ pub fn table(screen: &Screen) -> TableView {
     let columns = (0..marked.len()).map(column).collect();
     let mut cells = cells.into_iter();
     let names = cells.next().unwrap_or_default();
-    let rows = shown.iter().map(|row| row.tone()).zip(cells).collect();
+    let rows = shown.iter().map(|row| row.ink()).zip(cells).collect();
     TableView { columns, names, numbers: marked.iter().map(|name| name.ends_with('>')).collect(), rows }
 }
 
@@ -87,29 +86,29 @@ pub fn draw_table(screen: &Screen, pen: &mut Pen<'_, '_>) {
         };
         let texts = super::front::wrap(&text, areas.body.width.saturating_sub(1).into(), 0);
         for (line, text) in texts.into_iter().enumerate() {
-            pen.line(row(areas.body, line), [(Tone::Plain, format!(" {text}"))]);
+            pen.line(row(areas.body, line), [(Ink::Plain, format!(" {text}"))]);
         }
         return;
     }
     let view = table(screen);
-    view.draw_row(pen, areas.columns, &view.names, Tone::Heading);
-    for (line, (tone, cells)) in view.rows.iter().enumerate() {
+    view.draw_row(pen, areas.columns, &view.names, Ink::Heading);
+    for (line, (ink, cells)) in view.rows.iter().enumerate() {
         let area = row(areas.body, line);
-        view.draw_row(pen, area, cells, *tone);
+        view.draw_row(pen, area, cells, *ink);
         if list.offset + line == list.selected {
-            pen.paint(area, Tone::Selected);
+            pen.paint(area, Ink::Selected);
         }
     }
 }
 
 impl TableView {
-    fn draw_row(&self, pen: &mut Pen<'_, '_>, area: Rect, cells: &[String], tone: Tone) {
+    fn draw_row(&self, pen: &mut Pen<'_, '_>, area: Rect, cells: &[String], ink: Ink) {
         for ((cell, (from, to)), number) in cells.iter().zip(&self.columns).zip(&self.numbers) {
             let used = u16::try_from(width(cell)).unwrap_or(u16::MAX);
             let blank = if *number { (to - from).saturating_sub(used) } else { 0 };
             let x = from.saturating_add(blank);
             let room = area.right().saturating_sub(x);
-            pen.line(Rect { x, width: room, ..area }, [(tone, cell.clone())]);
+            pen.line(Rect { x, width: room, ..area }, [(ink, cell.clone())]);
         }
     }
 }

@@ -9,9 +9,9 @@ use crate::{
         view::{EventKind, hook_name},
     },
     screen::{
+        ink::Ink,
         list::{ListRow, ListRows, RowId, SortKey},
         status::{EventLine, EventNote, Status},
-        tone::Tone,
     },
     tracker::Id,
     units::{Time, TimeOfDay, UNKNOWN},
@@ -82,16 +82,16 @@ impl ListRow for EventLine {
         }
     }
 
-    fn tone(&self) -> Tone {
+    fn ink(&self) -> Ink {
         match self.kind {
-            EventKind::Leaked | EventKind::AllocFailed => Tone::Bad,
-            EventKind::Late | EventKind::Lost | EventKind::Missed | EventKind::Reconciled => Tone::Warn,
+            EventKind::Leaked | EventKind::AllocFailed => Ink::Bad,
+            EventKind::Late | EventKind::Lost | EventKind::Missed | EventKind::Reconciled => Ink::Warn,
             EventKind::Online
             | EventKind::Removed
             | EventKind::Offline
             | EventKind::Released
             | EventKind::CssFreed
-            | EventKind::Freed => Tone::Plain,
+            | EventKind::Freed => Ink::Plain,
         }
     }
 }

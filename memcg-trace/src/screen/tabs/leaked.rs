@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::{
     report::text,
     screen::{
+        ink::Ink,
         list::{ListRow, ListRows, RowId, SortKey},
         status::{Status, Zombie},
-        tone::Tone,
     },
     tracker::Id,
     units::{Count, Time, UNKNOWN},
@@ -88,7 +88,7 @@ impl ListRow for Zombie {
         format!("{} {}", self.cells(status).join(" "), text::owner_name(&self.owner))
     }
 
-    fn tone(&self) -> Tone {
-        if self.memcg.leaked { Tone::Plain } else { Tone::Dim }
+    fn ink(&self) -> Ink {
+        if self.memcg.leaked { Ink::Plain } else { Ink::Dim }
     }
 }

@@ -8,9 +8,9 @@ use crate::{
     cause::{Pin, PinnedBy},
     report::{escape::Name, text},
     screen::{
+        ink::Ink,
         list::{ListRow, ListRows, RowId, SortKey},
         status::Status,
-        tone::Tone,
     },
     units::Count,
 };
@@ -146,7 +146,7 @@ impl ListRow for PinRow {
         }
     }
 
-    fn tone(&self) -> Tone {
-        if self.unexplained { Tone::Warn } else { Tone::Plain }
+    fn ink(&self) -> Ink {
+        if self.unexplained { Ink::Warn } else { Ink::Plain }
     }
 }

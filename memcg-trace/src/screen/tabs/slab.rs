@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::{
     report::text,
     screen::{
+        ink::Ink,
         list::{ListRow, ListRows, RowId, SortKey},
         status::{SlabLine, SlabStatus, Status},
-        tone::Tone,
     },
     slab::{Leak, SlabState},
     units::{Count, Time, UNKNOWN},
@@ -73,7 +73,7 @@ impl ListRow for SlabLine {
         }
     }
 
-    fn tone(&self) -> Tone {
-        if self.state == SlabState::Leaked { Tone::Bad } else { Tone::Dim }
+    fn ink(&self) -> Ink {
+        if self.state == SlabState::Leaked { Ink::Bad } else { Ink::Dim }
     }
 }

@@ -10,9 +10,9 @@ use crate::{
     event::Key,
     report::text,
     screen::{
+        ink::Ink,
         list::{ListRow, ListRows, RowId, SortKey},
         status::Status,
-        tone::Tone,
     },
     tracker::Id,
     units::{Count, Size, Time, UNKNOWN},
@@ -116,7 +116,7 @@ impl ListRow for WorkloadRow {
         }
     }
 
-    fn tone(&self) -> Tone {
-        if self.leaked == 0 { Tone::Dim } else { Tone::Plain }
+    fn ink(&self) -> Ink {
+        if self.leaked == 0 { Ink::Dim } else { Ink::Plain }
     }
 }

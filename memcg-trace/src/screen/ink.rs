@@ -4,7 +4,7 @@ use ratatui::style::{Color, Modifier, Style};
 
 /// What a text is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Tone {
+pub enum Ink {
     #[default]
     Plain,
     Bad,
@@ -20,9 +20,9 @@ pub enum Tone {
 }
 
 /// A line, and what it is.
-pub type ToneLine = (Tone, String);
+pub type InkedLine = (Ink, String);
 
-impl Tone {
+impl Ink {
     /// Without colours (NO_COLOR), weight and inversion tell the same.
     pub fn style(self, color: bool) -> Style {
         let colored = |style: Style, of: Color| if color { style.fg(of) } else { style };
