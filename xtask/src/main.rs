@@ -5,6 +5,7 @@ mod build;
 mod dependencies;
 mod docs;
 mod install;
+mod look;
 mod process;
 mod run;
 mod setup;
@@ -32,6 +33,7 @@ enum Task {
     Vm(Box<vm::Args>),
     Bench(bench::Args),
     Docs(docs::Args),
+    Look(look::Args),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Task::Vm(args) => vm::task(&workspace, &args),
         Task::Bench(args) => bench::task(&workspace, &args),
         Task::Docs(args) => docs::task(&workspace, &args),
+        Task::Look(args) => look::task(&workspace, &args),
     });
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
