@@ -45,7 +45,8 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         process::run(&mut tests)
     })?;
     let look = Look { chromium, directory: workspace.target.join("look") };
-    fs::create_dir_all(&look.directory).with_context(|| format!("cannot create {}", look.directory.display()))?;
+    fs::create_dir_all(&look.directory)
+        .with_context(|| format!("cannot create {}", look.directory.display()))?;
     let mut faults = 0;
     for page in pages(&workspace.target.join("tmp"), args.page.as_deref())? {
         let found = look.at(&page).with_context(|| format!("cannot look at {}", page.display()))?;
