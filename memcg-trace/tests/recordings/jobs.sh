@@ -16,16 +16,16 @@ until grep -q tracing /tmp/said; do sleep 1; done
 job() { name=$1; shift; mkdir "$slice/$name"; (exec sh -c 'echo 0 >"$0/cgroup.procs"; exec "$@"' "$slice/$name" "$@") || true; }
 remove() { rmdir "$slice/$1"; }
 
-for run in $(seq 1 30); do
-    job "sync-$run.service" true
-    remove "sync-$run.service"
-    job "backup-$run.service" dd if=/dev/zero of="/dev/shm/backup-$run.tar" bs=65536 count=$((run + 8)) 2>/dev/null
-    remove "backup-$run.service"
-    if [ $((run % 5)) = 0 ]; then
-        mkdir "$slice/export-$run.service"
-        sh -c '(enter() { echo 0 >"$0/cgroup.procs"; exec true; }; enter) & exec sleep 1000' "$slice/export-$run.service" &
+for run in $(seq 1 20); do
+    job "sync@$run.service" true
+    remove "sync@$run.service"
+    job "backup@$run.service" dd if=/dev/zero of="/dev/shm/backup-$run.tar" bs=65536 count=$((run + 8)) 2>/dev/null
+    remove "backup@$run.service"
+    if [ $((run % 4)) = 0 ]; then
+        mkdir "$slice/export@$run.service"
+        sh -c '(enter() { echo 0 >"$0/cgroup.procs"; exec true; }; enter) & exec sleep 1000' "$slice/export@$run.service" &
         sleep 1
-        remove "export-$run.service"
+        remove "export@$run.service"
     fi
     sleep 0.5
 done
