@@ -56,6 +56,9 @@ const SELECTED: &[(&str, &[(&str, Cgroup)])] = &[
     ("everywhere::observers", TOOL),
     ("everywhere::recordings", TOOL),
     ("everywhere::storms::loss", TOOL),
+    ("cpus::", &[("6.12", Cgroup::V2)]),
+    // A private cgroup namespace, as pods have on v2.
+    ("pod::", &[("6.1", Cgroup::V2), ("6.12", Cgroup::V2)]),
     // Load and unload modules: once per kernel.
     ("slabs", &[("5.10", Cgroup::V2), ("6.1", Cgroup::V2), ("6.12", Cgroup::V2), ("7.2", Cgroup::V2)]),
     ("leaky", LEAKY),

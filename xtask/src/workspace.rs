@@ -1,7 +1,7 @@
 //! Paths in the checkout and in its target directory.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
@@ -60,9 +60,16 @@ impl Target {
 }
 
 impl Workspace {
-    /// Asks cargo, which knows about `CARGO_TARGET_DIR` and `build.target-dir`.
+    /// The checkout of the current directory.
     pub fn find() -> Result<Self> {
-        let metadata = process::capture(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
+        Self::at(Path::new("."))
+    }
+
+    /// The checkout at `dir`. Asks cargo, which knows about `CARGO_TARGET_DIR` and `build.target-dir`.
+    pub fn at(dir: &Path) -> Result<Self> {
+        let mut metadata = cargo();
+        metadata.current_dir(dir).args(["metadata", "--no-deps", "--format-version", "1"]);
+        let metadata = process::capture(&mut metadata)?;
         serde_json::from_str(&metadata).context("cannot read the output of `cargo metadata`")
     }
 

@@ -47,7 +47,8 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = BackendChoice::Auto)]
     pub backend: BackendChoice,
 
-    /// Pages per CPU's perf buffer, a power of two up to 65536 [default: up to 512, 64 MiB for all CPUs]
+    /// Pages per CPU's perf buffer, a power of two up to 65536 [default: what makes up to 2 MiB, 64 MiB
+    /// for all CPUs, a quarter of the memory limit]
     #[arg(long, value_name = "N", value_parser = power_of_two)]
     pub perf_pages: Option<usize>,
 

@@ -1,9 +1,9 @@
 //! `memcg-trace whois`: identifies the owner of a path, process or container id.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io::{self, BufRead as _, BufWriter, Read as _, Write},
-    os::unix::ffi::OsStrExt as _,
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
     path::{Path, PathBuf},
     sync::OnceLock,
 };
@@ -160,7 +160,8 @@ fn path_of_process(pid: u32) -> Result<(Vec<u8>, PathSource)> {
              run memcg-trace in the node's cgroup namespace"
         )
     })?;
-    Ok((namespace::whole_path(root, path), PathSource::Kernel))
+    let whole = namespace::whole_path(root, Path::new(OsStr::from_bytes(path)));
+    Ok((whole.into_os_string().into_vec(), PathSource::Kernel))
 }
 
 /// Root of our cgroup namespace in the hierarchy, which is read once.

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt};
 
-use super::hooks::plan::Planned;
+use super::{hooks::plan::Planned, pod};
 use crate::record::{Backend, WalkMeans};
 
 /// The result of a probe.
@@ -29,6 +29,8 @@ pub enum AbilityId {
     Lockdown,
     Sysctls,
     Hierarchy,
+    /// Answered only where a part of it is mounted.
+    WholeHierarchy,
     Runtimes,
     Btf,
     Layout,
@@ -60,6 +62,7 @@ impl fmt::Display for AbilityId {
             Self::Lockdown => f.write_str("kernel not locked down"),
             Self::Sysctls => f.write_str("kernel settings"),
             Self::Hierarchy => f.write_str("memory controller"),
+            Self::WholeHierarchy => f.write_str("the whole cgroup hierarchy"),
             Self::Runtimes => f.write_str("container runtimes"),
             Self::Btf => f.write_str("type information (BTF)"),
             Self::Layout => f.write_str("layout of kernel structs"),
@@ -78,6 +81,11 @@ impl fmt::Display for AbilityId {
 pub trait Lack: Error {
     /// The next step. If the error's text ends with a next step, it is this exact string.
     fn next_step(&self) -> String;
+
+    /// The line of a pod's manifest that grants it; see [`pod`].
+    fn manifest(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 impl Answer {
@@ -89,10 +97,12 @@ impl Answer {
         Self::Unknown { reason: reason.into() }
     }
 
-    /// Splits the error's text into reason and next step.
+    /// Splits the error's text into reason and next step, which in a pod is the line of its manifest.
     pub fn no(lack: &impl Lack) -> Self {
         let (text, next) = (lack.to_string(), lack.next_step());
         let reason = text.strip_suffix(&next).map_or(&*text, |reason| reason.trim_end_matches([';', ' ']));
+        let manifest = lack.manifest().filter(|_| pod::is_pod());
+        let next = manifest.map_or(next, |line| format!("in the pod's manifest: {line}"));
         Self::No { reason: reason.to_owned(), next }
     }
 

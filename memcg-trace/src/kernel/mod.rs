@@ -9,6 +9,7 @@ pub mod hooks;
 pub mod layout;
 pub mod memory;
 pub mod pins;
+pub mod pod;
 pub mod privileges;
 pub mod refused;
 mod seccomp;
@@ -22,7 +23,10 @@ use memcg_trace_common::{ABSENT, DentryLayout, WalkLayout};
 use nix::unistd::{SysconfVar, sysconf};
 
 use self::{
-    cgroupfs::hierarchy::{Census, Controller},
+    cgroupfs::{
+        hierarchy::{Census, Controller},
+        limit,
+    },
     hooks::{css_callbacks::Callbacks, plan::KernelKind},
     layout::{
         LayoutError, Resolved, el7,
@@ -133,6 +137,11 @@ impl Kernel {
             self.packed = None;
         }
         Ok(())
+    }
+
+    /// The memory that our process may use, in bytes; `None`: no limit is seen.
+    pub fn memory_limit(&self) -> Option<u64> {
+        limit::own_limit(&self.controller, self.namespace_root.as_deref())
     }
 
     /// The facts that select the hooks.

@@ -9,7 +9,12 @@ use nix::sys::{
 };
 use thiserror::Error;
 
-use super::{ability::Lack, seccomp};
+use super::{
+    ability::Lack,
+    pod,
+    refused::{self, Guard},
+    seccomp,
+};
 
 /// `PROC_USER_INIT_INO` (include/linux/proc_ns.h), the same since 3.8.
 const INITIAL_USER_NAMESPACE: &str = "user:[4026531837]";
@@ -26,6 +31,10 @@ pub enum PrivilegeError {
     )]
     UserNamespace,
     #[error(
+        "bpf(2) is refused by {0}, although the capabilities are there; let it pass bpf(2) and perf_event_open(2)"
+    )]
+    Refused(Guard),
+    #[error(
         "the kernel is locked down ({0}), which keeps eBPF programs from reading kernel memory; boot without \
          lockdown=confidentiality"
     )]
@@ -37,15 +46,29 @@ impl Lack for PrivilegeError {
         match self {
             Self::Missing(_) => "run it as root",
             Self::UserNamespace => "run it as root of the node, outside the user namespace",
+            Self::Refused(_) => "let it pass bpf(2) and perf_event_open(2)",
             Self::Lockdown(_) => "boot without lockdown=confidentiality",
         }
         .to_owned()
     }
+
+    fn manifest(&self) -> Option<&'static str> {
+        match self {
+            Self::Missing(_) => Some(pod::CAPABILITIES),
+            Self::UserNamespace => Some(pod::HOST_USERS),
+            Self::Refused(Guard::Seccomp) => Some(pod::UNCONFINED),
+            Self::Refused(Guard::SecurityModule) => Some(pod::SPC_T),
+            Self::Lockdown(_) => None,
+        }
+    }
 }
 
-/// Checks the capabilities and the lockdown state.
+/// Checks the capabilities, whether bpf(2) may be called, and the lockdown state.
 pub fn check() -> Result<(), PrivilegeError> {
     capabilities()?;
+    if let Some(guard) = refused::bpf_refused_by() {
+        return Err(PrivilegeError::Refused(guard));
+    }
     match lockdown() {
         Some(Lockdown::Confidentiality) => Err(PrivilegeError::Lockdown("confidentiality")),
         _ => Ok(()),

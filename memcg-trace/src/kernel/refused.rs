@@ -1,9 +1,44 @@
 //! Why the kernel refused bpf(2) or perf_event_open(2): an errno has many reasons, and its text names none of them.
 
-use std::{error::Error, fs, io};
+use std::{error::Error, fmt, fs, io};
 
 use anyhow::Chain;
 use nix::sys::resource::{Resource, getrlimit};
+
+use super::pod;
+
+/// What forbids a system call to a process that has the capabilities for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    Seccomp,
+    SecurityModule,
+}
+
+impl fmt::Display for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Seccomp => "a seccomp filter",
+            Self::SecurityModule => "a security module (SELinux, AppArmor)",
+        })
+    }
+}
+
+/// What refuses bpf(2), by a call that does nothing: a look-up in a map that does not exist, which the kernel itself
+/// answers with EBADF. Asked with the capabilities for it.
+pub fn bpf_refused_by() -> Option<Guard> {
+    const BPF_MAP_LOOKUP_ELEM: libc::c_long = 1;
+    // `union bpf_attr` (include/uapi/linux/bpf.h): map_fd -1.
+    let attributes = [u64::from(u32::MAX), 0, 0, 0];
+    let size = size_of_val(&attributes);
+    // SAFETY: the kernel reads `size` bytes at the pointer, and writes nothing without a map.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_LOOKUP_ELEM, attributes.as_ptr(), size) };
+    let errno = (result < 0).then(|| io::Error::last_os_error().raw_os_error()).flatten()?;
+    match (errno, Restrictions::read().seccomp) {
+        (libc::EPERM | libc::ENOSYS | libc::EACCES, true) => Some(Guard::Seccomp),
+        (libc::EPERM | libc::EACCES, false) => Some(Guard::SecurityModule),
+        _ => None,
+    }
+}
 
 /// What is asked when a call was refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,15 +76,21 @@ impl Restrictions {
                 "free memory, raise the memory limit of the cgroup that it runs in, or try a smaller --perf-pages".to_owned()
             }
             (libc::EPERM | libc::EACCES | libc::ENOSYS, _) if self.seccomp => {
-                "a seccomp filter is installed: let it pass bpf(2) and perf_event_open(2) (docker run --security-opt \
-                 seccomp=unconfined; in Kubernetes, seccompProfile: {type: Unconfined})"
-                    .to_owned()
+                format!(
+                    "a seccomp filter is installed: let it pass bpf(2) and perf_event_open(2) (docker run --security-opt \
+                     seccomp=unconfined; in Kubernetes, {})",
+                    pod::UNCONFINED
+                )
             }
             (libc::EACCES | libc::EPERM, Some(level)) => format!(
-                "kernel.perf_event_paranoid is {level}, which takes CAP_SYS_ADMIN: run it with that, or sysctl \
-                 kernel.perf_event_paranoid=2"
+                "kernel.perf_event_paranoid is {level}, which takes CAP_SYS_ADMIN: run it with that (in Kubernetes, \
+                 {}), or sysctl kernel.perf_event_paranoid=2",
+                pod::SYS_ADMIN
             ),
-            (libc::EPERM, None) => "raise the limit of locked memory: ulimit -l unlimited".to_owned(),
+            (libc::EPERM, None) => format!(
+                "raise the limit of locked memory: ulimit -l unlimited (in Kubernetes, {})",
+                pod::CAPABILITIES
+            ),
             _ => return None,
         };
         Some(step)

@@ -15,16 +15,6 @@ use crate::deceptive::is_deceptive;
 /// Version of the schema. Fields may be added without changing it; renaming or removing any requires a new one.
 pub const SCHEMA: u32 = 1;
 
-/// The first fields of every line.
-#[derive(Serialize)]
-struct Line<'a, T> {
-    schema: u32,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(flatten)]
-    view: &'a T,
-}
-
 pub fn event(out: &mut impl Write, event: &EventView<'_>) -> io::Result<()> {
     line(out, "event", event)
 }
@@ -120,18 +110,54 @@ pub fn whois(out: &mut impl Write, view: &WhoisView<'_>) -> io::Result<()> {
     line(out, "whois", view)
 }
 
+/// An object that begins with schema and type; the rest is the view, which must be an object.
 fn line<T: Serialize>(out: &mut impl Write, kind: &'static str, view: &T) -> io::Result<()> {
-    let line = Line { schema: SCHEMA, kind, view };
-    line.serialize(&mut serde_json::Serializer::with_formatter(&mut *out, Harmless))?;
-    out.write_all(b"\n")
+    let mut line = Vec::with_capacity(TYPICAL);
+    for escape in [false, true] {
+        line.clear();
+        write!(line, r#"{{"schema":{SCHEMA},"type":"{kind}""#)?;
+        let formatter = LineFormatter { depth: 0, escape };
+        view.serialize(&mut serde_json::Serializer::with_formatter(&mut line, formatter))?;
+        // Nearly all lines are: looking at the whole costs less than looking at each string. No byte ends the look early, so
+        // that it takes many at a time.
+        if line.iter().fold(true, |plain, byte| plain & (b' '..=b'~').contains(byte)) {
+            break;
+        }
+    }
+    line.push(b'\n');
+    out.write_all(&line)
 }
 
-/// Compact, and with every character escaped that a terminal could take for an order or that hides text: JSON itself asks
-/// for those below U+0020 alone.
-struct Harmless;
+/// Bytes of a line.
+const TYPICAL: usize = 1024;
 
-impl Formatter for Harmless {
+/// Compact, and if need be with every character escaped that a terminal could take for an order or that hides text: JSON itself
+/// asks for those below U+0020 alone.
+struct LineFormatter {
+    /// Objects that are open. The outermost one is open before its view begins.
+    depth: usize,
+    escape: bool,
+}
+
+impl Formatter for LineFormatter {
+    fn begin_object<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
+        self.depth += 1;
+        if self.depth == 1 { Ok(()) } else { out.write_all(b"{") }
+    }
+
+    fn end_object<W: Write + ?Sized>(&mut self, out: &mut W) -> io::Result<()> {
+        self.depth -= 1;
+        out.write_all(b"}")
+    }
+
+    fn begin_object_key<W: Write + ?Sized>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        if first && self.depth > 1 { Ok(()) } else { out.write_all(b",") }
+    }
+
     fn write_string_fragment<W: Write + ?Sized>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        if !self.escape {
+            return out.write_all(fragment.as_bytes());
+        }
         let mut plain = 0;
         for (at, deceptive) in fragment.char_indices().filter(|(_, c)| is_deceptive(*c)) {
             out.write_all(&fragment.as_bytes()[plain..at])?;

@@ -10,7 +10,7 @@ use aya_log::EbpfLogger;
 use foldhash::HashMap;
 use memcg_trace_common::{Counters, Hook};
 
-use super::{LiveError, Options, loading::load, perf_buffers::PerfBuffers};
+use super::{BufferSize, LiveError, Options, loading::load, perf_buffers::PerfBuffers};
 use crate::{
     event::Event,
     kernel::hooks::{
@@ -47,7 +47,7 @@ impl Live {
         let mut fallback = None;
         for backend in backends {
             let ebpf = load(options)?;
-            match Self::attach(ebpf, backend, options.perf_pages, plan::RETURNS, |ebpf| {
+            match Self::attach(ebpf, backend, options.buffer_size, plan::RETURNS, |ebpf| {
                 attach::attach(ebpf, backend, options.kind)
             }) {
                 Ok(live) => return Ok(Self { fallback, ..live }),
@@ -68,7 +68,7 @@ impl<E: HookEvent> Live<E> {
     pub(super) fn attach(
         ebpf: Ebpf,
         backend: Backend,
-        perf_pages: Option<usize>,
+        buffer_size: BufferSize,
         returns: &'static [(E::Hook, E::Hook)],
         attach: impl FnOnce(&mut Ebpf) -> Result<Attached<E::Hook>, AttachError>,
     ) -> Result<Self, LiveError> {
@@ -76,7 +76,7 @@ impl<E: HookEvent> Live<E> {
         let mut ebpf = ebpf;
         let logger = EbpfLogger::init(&mut ebpf).ok();
         // Buffers first: a hook without one would lose its first events.
-        let buffers = PerfBuffers::open(&mut ebpf, perf_pages)?;
+        let buffers = PerfBuffers::open(&mut ebpf, buffer_size)?;
         let attached = attach(&mut ebpf).map_err(|error| LiveError::Backend { backend, error })?;
         let counters = ebpf.take_map(COUNTERS).ok_or_else(|| LiveError::no_map(COUNTERS))?;
         let counters = counters.try_into().map_err(|error| LiveError::Map { map: COUNTERS, error })?;

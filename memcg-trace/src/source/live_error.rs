@@ -58,6 +58,16 @@ impl LiveError {
         }
     }
 
+    /// The buffer exceeds what this user may lock in memory: `perf_mmap` (kernel/events/core.c) fails with EPERM.
+    pub(super) fn is_mlock_limit(&self) -> bool {
+        match self {
+            Self::Buffer { error: PerfBufferError::MMapError { io_error }, .. } => {
+                io_error.raw_os_error() == Some(libc::EPERM)
+            }
+            _ => false,
+        }
+    }
+
     /// The object has no such map.
     pub(super) fn no_map(map: &'static str) -> Self {
         Self::Map { map, error: MapError::InvalidName { name: map.to_owned() } }

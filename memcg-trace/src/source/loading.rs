@@ -3,7 +3,7 @@
 use aya::{Ebpf, maps::Array};
 use memcg_trace_common::{ABI, Config, DentryLayout, Layout};
 
-use super::LiveError;
+use super::{BufferSize, LiveError};
 use crate::{
     kernel::{
         Kernel,
@@ -22,8 +22,7 @@ pub struct Options {
     pub memory_root: u64,
     /// `None`: the best that this kernel allows.
     pub backend: Option<Backend>,
-    /// Pages of each CPU's perf buffer, a power of two; `None`: by the number of CPUs.
-    pub perf_pages: Option<usize>,
+    pub buffer_size: BufferSize,
 }
 
 /// Cgroups that the hooks can tell apart by address: as many as there can be memcgs.
@@ -41,7 +40,7 @@ impl Options {
             kind: kernel.kind(),
             memory_root: kernel.memory_root,
             backend: None,
-            perf_pages: None,
+            buffer_size: BufferSize::Fitting { memory_limit: kernel.memory_limit() },
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Sources of records: the running kernel, and the node.
 
+mod buffer_size;
 mod live;
 mod live_error;
 mod loading;
@@ -15,6 +16,7 @@ mod take_walk;
 mod tap;
 mod trial;
 
+pub use buffer_size::BufferSize;
 pub use live::Live;
 pub use live_error::LiveError;
 pub use loading::Options;

@@ -1,6 +1,9 @@
 //! The perf buffers of all CPUs.
 
-use std::os::fd::AsFd as _;
+use std::{
+    os::fd::{AsFd as _, OwnedFd},
+    time::{Duration, Instant},
+};
 
 use aya::{
     Ebpf,
@@ -12,20 +15,23 @@ use aya::{
 };
 use bytes::BytesMut;
 
-use super::LiveError;
+use super::{BufferSize, LiveError};
 use crate::kernel::{hooks::perf_wakeups, page_bytes};
-
-/// Memory of all perf buffers together, unless `--perf-pages` says otherwise, and the bounds for one CPU's.
-const BUFFERS_BYTES: usize = 64 << 20;
-const PAGES_MAX: usize = 512;
-const PAGES_MIN: usize = 32;
 
 /// Header and length word that the perf buffer puts before a sample.
 const RECORD_OVERHEAD: usize = 12;
 
-/// One for each CPU that was online when they were opened.
+/// Interval for looking which CPUs are online. Taking one offline and back takes longer.
+const LOOK: Duration = Duration::from_millis(40);
+
+/// One for each CPU that is online.
 pub(super) struct PerfBuffers {
-    buffers: Vec<PerfEventArrayBuffer<MapData>>,
+    events: PerfEventArray<MapData>,
+    /// A copy of the very descriptor of `events`: the map forgets what was entered through another when that is closed.
+    descriptor: Option<OwnedFd>,
+    /// With their CPUs.
+    buffers: Vec<(u32, PerfEventArrayBuffer<MapData>)>,
+    looked: Instant,
     /// Of one of them, as pages and as bytes.
     pages: usize,
     bytes: usize,
@@ -34,34 +40,50 @@ pub(super) struct PerfBuffers {
 }
 
 impl PerfBuffers {
-    /// Takes the map `EVENTS` of an object. `pages`: of each buffer, a power of two; `None`: by the number of CPUs.
-    pub fn open(ebpf: &mut Ebpf, pages: Option<usize>) -> Result<Self, LiveError> {
-        let page_bytes = page_bytes();
+    /// Takes the map `EVENTS` of an object. Where a buffer that fits may not be locked in memory (without CAP_IPC_LOCK,
+    /// kernel.perf_event_mlock_kb and RLIMIT_MEMLOCK limit it), takes half of it.
+    pub fn open(ebpf: &mut Ebpf, size: BufferSize) -> Result<Self, LiveError> {
         let cpus = online_cpus().map_err(|(path, error)| LiveError::Cpus { path, error })?;
-        let pages = pages.unwrap_or_else(|| {
-            let share = BUFFERS_BYTES / page_bytes / cpus.len().max(1);
-            (1 << share.max(1).ilog2()).clamp(PAGES_MIN, PAGES_MAX)
-        });
-        // A copy of the very descriptor: the map forgets what was entered through another when that is closed.
+        let (mut pages, least) = size.pages(cpus.len());
         let descriptor = match ebpf.map("EVENTS") {
             Some(Map::PerfEventArray(map)) => map.fd().as_fd().try_clone_to_owned().ok(),
             _ => None,
         };
         let events = ebpf.take_map("EVENTS").ok_or_else(|| LiveError::no_map("EVENTS"))?;
-        let mut events: PerfEventArray<MapData> =
-            events.try_into().map_err(|error| LiveError::Map { map: "EVENTS", error })?;
-        let open = |cpu| {
-            let buffer =
-                events.open(cpu, Some(pages)).map_err(|error| LiveError::no_buffer(pages, cpu, error))?;
-            if let Some(map) = &descriptor
-                && let Err(error) = perf_wakeups::batch(map, &buffer, cpu)
-            {
-                log::warn!("each event on CPU {cpu} costs an interrupt: cannot batch the wake-ups: {error}");
+        let mut events = events.try_into().map_err(|error| LiveError::Map { map: "EVENTS", error })?;
+        let buffers = loop {
+            let open = |cpu: &u32| Ok((*cpu, open(&mut events, descriptor.as_ref(), *cpu, pages)?));
+            match cpus.iter().map(open).collect::<Result<_, LiveError>>() {
+                Err(error) if error.is_mlock_limit() && pages > least => pages /= 2,
+                buffers => break buffers?,
             }
-            Ok(buffer)
         };
-        let buffers = cpus.into_iter().map(open).collect::<Result<_, LiveError>>()?;
-        Ok(Self { buffers, pages, bytes: pages * page_bytes, straddling: BytesMut::new() })
+        let (bytes, straddling) = (pages * page_bytes(), BytesMut::new());
+        Ok(Self { events, descriptor, buffers, looked: Instant::now(), pages, bytes, straddling })
+    }
+
+    /// The CPUs that are online, from time to time.
+    fn look(&mut self) -> Option<Vec<u32>> {
+        if self.looked.elapsed() < LOOK {
+            return None;
+        }
+        self.looked = Instant::now();
+        online_cpus().ok()
+    }
+
+    /// A CPU that came online gets a buffer. One that went offline needs another when it comes back: its perf event
+    /// stays off (`perf_event_exit_cpu`, kernel/events/core.c).
+    fn follow(&mut self, online: &[u32]) {
+        self.buffers.retain(|(cpu, _)| online.contains(cpu));
+        for cpu in online {
+            if self.buffers.iter().any(|(opened, _)| opened == cpu) {
+                continue;
+            }
+            match open(&mut self.events, self.descriptor.as_ref(), *cpu, self.pages) {
+                Ok(buffer) => self.buffers.push((*cpu, buffer)),
+                Err(error) => log::warn!("events on CPU {cpu}, which came online, are lost: {error}"),
+            }
+        }
     }
 
     pub fn number(&self) -> usize {
@@ -76,7 +98,9 @@ impl PerfBuffers {
     /// Takes every record that they hold. True: the fullest held at least an eighth of its size, come back at once.
     pub fn drain(&mut self, mut take: impl FnMut(&[u8])) -> bool {
         let mut pressed = false;
-        for buffer in &mut self.buffers {
+        // Before: a CPU that is offline by now adds nothing to its buffer any more.
+        let online = self.look();
+        for (_, buffer) in &mut self.buffers {
             let mut bytes = 0;
             buffer.for_each(|record| match record {
                 PerfEvent::Sample { head, tail } => {
@@ -96,6 +120,25 @@ impl PerfBuffers {
             });
             pressed |= bytes >= self.bytes / 8;
         }
+        if let Some(online) = online {
+            self.follow(&online);
+        }
         pressed
     }
+}
+
+/// Opens the buffer of a CPU.
+fn open(
+    events: &mut PerfEventArray<MapData>,
+    descriptor: Option<&OwnedFd>,
+    cpu: u32,
+    pages: usize,
+) -> Result<PerfEventArrayBuffer<MapData>, LiveError> {
+    let buffer = events.open(cpu, Some(pages)).map_err(|error| LiveError::no_buffer(pages, cpu, error))?;
+    if let Some(map) = descriptor
+        && let Err(error) = perf_wakeups::batch(map, &buffer, cpu)
+    {
+        log::warn!("each event on CPU {cpu} costs an interrupt: cannot batch the wake-ups: {error}");
+    }
+    Ok(buffer)
 }

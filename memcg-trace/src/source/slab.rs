@@ -6,7 +6,7 @@ use aya::maps::StackTraceMap;
 use memcg_trace_common::SlabHook;
 use thiserror::Error;
 
-use super::{LiveError, live::Live, slab_callers::Callers, tap::Tap};
+use super::{BufferSize, LiveError, live::Live, slab_callers::Callers, tap::Tap};
 use crate::{
     kernel::{
         hooks::{objects::RunError, slab_attach, slab_plan},
@@ -44,14 +44,15 @@ impl SlabSource {
         let symbols = Symbols::open().inspect_err(|error| log::warn!("creators stay unknown: {error}")).ok();
         let mut per_memcg = false;
         let (mut tells_new, mut tells_release) = (false, false);
-        let live = Live::attach(ebpf, Backend::Kprobe, Some(PERF_PAGES), slab_plan::RETURNS, |ebpf| {
-            let attachment = slab_attach::attach(ebpf)?;
-            per_memcg = attachment.per_memcg;
-            let attached = attachment.attached;
-            let has = |hook| attached.hooks.iter().any(|attached| attached.hook == hook);
-            (tells_new, tells_release) = (has(SlabHook::New), has(SlabHook::Release));
-            Ok(attached)
-        })?;
+        let live =
+            Live::attach(ebpf, Backend::Kprobe, BufferSize::Pages(PERF_PAGES), slab_plan::RETURNS, |ebpf| {
+                let attachment = slab_attach::attach(ebpf)?;
+                per_memcg = attachment.per_memcg;
+                let attached = attachment.attached;
+                let has = |hook| attached.hooks.iter().any(|attached| attached.hook == hook);
+                (tells_new, tells_release) = (has(SlabHook::New), has(SlabHook::Release));
+                Ok(attached)
+            })?;
         // After attaching: modules loaded later are in the stream.
         let modules = symbols::modules();
         let callers = Callers::new(stacks, symbols, modules);

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::{
+    BufferSize,
     live::Live,
     loading::Options,
     mkdir_paths::MkdirPaths,
@@ -20,7 +21,7 @@ use crate::{
 pub struct Wanted {
     /// `None`: the best that this kernel supports.
     pub backend: Option<Backend>,
-    /// See [`Options::perf_pages`].
+    /// Pages of each CPU's perf buffer; `None`: see [`BufferSize::Fitting`].
     pub perf_pages: Option<usize>,
     /// Walk at the start, and to reconcile losses.
     pub walk: bool,
@@ -57,11 +58,9 @@ impl Stream {
     /// Attaches, and reads existing memcgs.
     pub fn open(kernel: &Kernel, wanted: &Wanted) -> Result<(Self, Start)> {
         let walk = if wanted.walk { kernel.walk() } else { None };
-        let live = Live::open(&Options {
-            backend: wanted.backend,
-            perf_pages: wanted.perf_pages,
-            ..Options::of(kernel)
-        })?;
+        let options = Options::of(kernel);
+        let buffer_size = wanted.perf_pages.map_or(options.buffer_size, BufferSize::Pages);
+        let live = Live::open(&Options { backend: wanted.backend, buffer_size, ..options })?;
         let mut stream = Self { tap: Tap::new(live), walk, mkdir_paths: MkdirPaths::of(kernel) };
         // After attaching: later memcgs are in the stream, earlier ones in the walk or the census.
         if let Some(walk) = &mut stream.walk {

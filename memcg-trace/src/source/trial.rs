@@ -25,7 +25,7 @@ impl Trial {
     pub fn run(options: &Options, backend: Backend) -> Result<Self, LiveError> {
         let _own = kprobe_events::OwnKprobes;
         let mut ebpf = load(options)?;
-        let buffers = PerfBuffers::open(&mut ebpf, options.perf_pages)?;
+        let buffers = PerfBuffers::open(&mut ebpf, options.buffer_size)?;
         let tried = attach::attach_each(&mut ebpf, backend, options.kind)
             .map_err(|error| LiveError::Backend { backend, error })?
             .map(|(planned, attached)| (planned, attached.err()));

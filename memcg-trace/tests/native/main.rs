@@ -12,6 +12,7 @@ mod doctor;
 mod explain;
 mod interruptions;
 mod late;
+mod pod;
 mod privileges;
 mod readers;
 mod refusals;

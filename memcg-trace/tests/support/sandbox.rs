@@ -55,6 +55,37 @@ pub fn read_only(command: &mut Command, mount: &'static CStr) {
     unsafe { command.pre_exec(enter) };
 }
 
+/// What a command in a private cgroup namespace has at /sys/fs/cgroup, where v2 is mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CgroupMount {
+    /// The whole hierarchy.
+    Node,
+    /// What a container runtime mounts: the part below the root of the namespace.
+    Container,
+}
+
+/// Moves the command into a cgroup namespace whose root is the cgroup that it is in by then.
+pub fn in_cgroup_namespace(command: &mut Command, mount: CgroupMount) {
+    let enter = move || {
+        // SAFETY: C strings, and null pointers where the call takes none.
+        unsafe {
+            done(libc::unshare(libc::CLONE_NEWCGROUP))?;
+            if mount == CgroupMount::Container {
+                done(libc::unshare(libc::CLONE_NEWNS))?;
+                let private = libc::MS_REC | libc::MS_PRIVATE;
+                done(libc::mount(ptr::null(), c"/".as_ptr(), ptr::null(), private, ptr::null()))?;
+                let (at, kind) = (c"/sys/fs/cgroup".as_ptr(), c"cgroup2".as_ptr());
+                // Over itself it cannot be mounted.
+                done(libc::umount2(at, libc::MNT_DETACH))?;
+                done(libc::mount(kind, at, kind, libc::MS_RDONLY, ptr::null()))?;
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: after the fork it makes system calls only.
+    unsafe { command.pre_exec(enter) };
+}
+
 fn done(result: libc::c_int) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

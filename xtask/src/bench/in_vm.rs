@@ -5,19 +5,40 @@ use std::ffi::OsString;
 
 use anyhow::{Context as _, Result};
 
+use super::table::{Row, Unit};
 use crate::test;
 use crate::vm::{Cgroup, Output};
 use crate::workspace::Workspace;
 
 /// The kernel of the VM.
-pub const SERIES: &str = "6.1";
+const SERIES: &str = "6.1";
+
+/// Rows of the table.
+pub fn rows(workspace: &Workspace) -> Result<Vec<Row>> {
+    let mut walks = Figures::of_test(workspace, "walk_speed")?;
+    let mut caches = Figures::of_test(workspace, "leaky_churn")?;
+    let vm = |what: &str| format!("in a VM ({SERIES}): {what}");
+    let ratios = |of: &[f64], to: &[f64]| of.iter().zip(to).map(|(of, to)| of / to).collect();
+    let (program, kcore) = (walks.take("walk")?, walks.take("kcore")?);
+    let times = ratios(&kcore, &program);
+    let (untraced, traced) = (caches.take("untraced")?, caches.take("traced")?);
+    let cost = ratios(&traced, &untraced);
+    Ok(vec![
+        Row::new(vm("walk of 65,000 memcgs, each"), Unit::Microseconds, program),
+        Row::new(vm("the same through /proc/kcore, each"), Unit::Microseconds, kcore),
+        Row::new(vm("/proc/kcore / walk"), Unit::Ratio, times).at_least(Some(20.0)),
+        Row::new(vm("slab cache created+destroyed, untraced"), Unit::Microseconds, untraced),
+        Row::new(vm("the same under slab --watch"), Unit::Microseconds, traced),
+        Row::new(vm("slab --watch / untraced"), Unit::Ratio, cost).at_most(Some(1.25)),
+    ])
+}
 
 /// Samples by name, in the order of the rounds.
-pub struct Figures(HashMap<String, Vec<f64>>);
+struct Figures(HashMap<String, Vec<f64>>);
 
 impl Figures {
     /// Runs an ignored test of `memcg-trace/tests/vm`.
-    pub fn of_test(workspace: &Workspace, test: &str) -> Result<Self> {
+    fn of_test(workspace: &Workspace, test: &str) -> Result<Self> {
         let args = ["--ignored", "--nocapture", test].map(OsString::from);
         let stdout = test::in_vm(workspace, (SERIES, Cgroup::V2), "", &args, Output::Capture)?;
         Ok(Self::parse(&String::from_utf8_lossy(&stdout)))
@@ -38,7 +59,7 @@ impl Figures {
     }
 
     /// The samples of one name.
-    pub fn take(&mut self, name: &str) -> Result<Vec<f64>> {
+    fn take(&mut self, name: &str) -> Result<Vec<f64>> {
         self.0.remove(name).with_context(|| format!("the test in the VM measured no \"{name}\""))
     }
 }

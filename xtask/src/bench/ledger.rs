@@ -6,9 +6,28 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::table::{Row, Unit, median};
 use crate::build;
 use crate::process;
 use crate::workspace::Workspace;
+
+/// A benchmark whose result is events per second of CPU time, one sample for each batch or replay.
+struct Rate {
+    what: &'static str,
+    bench: &'static str,
+    argument: &'static str,
+    /// Millions per second.
+    goal: f64,
+}
+
+const RATES: [Rate; 3] = [
+    Rate { what: "events through decode, merge, ledger", bench: "ledger", argument: "throughput", goal: 5.0 },
+    Rate { what: "recorded events replayed", bench: "replay", argument: "summary", goal: 1.0 },
+    Rate { what: "with a line of JSON for each step", bench: "replay", argument: "json", goal: 1.5 },
+];
+
+/// Runs of each benchmark beside the same one of the baseline.
+const PAIRS: usize = 5;
 
 #[derive(Deserialize)]
 struct Throughput {
@@ -17,7 +36,7 @@ struct Throughput {
 
 /// A ledger that holds as many memcgs as there are memcg IDs.
 #[derive(Deserialize)]
-pub struct Memory {
+struct Memory {
     memcgs: u64,
     /// Mean length of their paths.
     path_bytes: u64,
@@ -25,24 +44,39 @@ pub struct Memory {
     after_bytes: u64,
 }
 
-/// Millions of events per second of CPU time, one sample per batch.
-pub fn throughput(workspace: &Workspace) -> Result<Vec<f64>> {
-    let measured: Throughput = measure(workspace, "ledger", "throughput")?;
-    Ok(measured.events_per_second.iter().map(|rate| rate / 1e6).collect())
-}
-
-pub fn memory(workspace: &Workspace) -> Result<Memory> {
-    measure(workspace, "ledger", "memory")
-}
-
-/// Millions of recorded events per second of CPU time, one sample per replay; `what` selects the output.
-pub fn replay(workspace: &Workspace, what: &str) -> Result<Vec<f64>> {
-    let measured: Throughput = measure(workspace, "replay", what)?;
-    Ok(measured.events_per_second.iter().map(|rate| rate / 1e6).collect())
+/// Rows of the table; with a baseline also ratios to it.
+pub fn rows(workspace: &Workspace, baseline: Option<&Workspace>) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for rate in &RATES {
+        let measure = |workspace: &Workspace| -> Result<Vec<f64>> {
+            let measured: Throughput = measure(workspace, rate.bench, rate.argument)?;
+            Ok(measured.events_per_second.iter().map(|rate| rate / 1e6).collect())
+        };
+        let (mut samples, mut ratios) = (Vec::new(), Vec::new());
+        for _ in 0..baseline.map_or(1, |_| PAIRS) {
+            let measured = measure(workspace)?;
+            if let Some(baseline) = baseline {
+                ratios.push(median(&measured) / median(&measure(baseline)?));
+            }
+            samples.extend(measured);
+        }
+        let row = Row::new(rate.what.to_owned(), Unit::MillionsPerSecond, samples);
+        rows.push(row.at_least(Some(rate.goal)));
+        if baseline.is_some() {
+            rows.push(Row::new("  / baseline".to_owned(), Unit::Ratio, ratios));
+        }
+    }
+    let what = "paths read for container and unit".to_owned();
+    rows.push(Row::new(what, Unit::MillionsPerSecond, paths(workspace)?).at_least(Some(1.0)));
+    let what = "CPU time to find the names of a container".to_owned();
+    rows.push(Row::new(what, Unit::Microseconds, names(workspace)?).at_most(Some(30.0)));
+    let memory: Memory = measure(workspace, "ledger", "memory")?;
+    rows.push(Row::new(memory.what(), Unit::Mebibytes, vec![memory.mib()]).at_most(Some(24.0)));
+    Ok(rows)
 }
 
 /// Millions of cgroup paths per second of CPU time that are parsed for container and unit, one sample per batch.
-pub fn paths(workspace: &Workspace) -> Result<Vec<f64>> {
+fn paths(workspace: &Workspace) -> Result<Vec<f64>> {
     #[derive(Deserialize)]
     struct Paths {
         paths_per_second: Vec<f64>,
@@ -52,7 +86,7 @@ pub fn paths(workspace: &Workspace) -> Result<Vec<f64>> {
 }
 
 /// Microseconds of CPU time to find the names of a container, one sample per batch.
-pub fn names(workspace: &Workspace) -> Result<Vec<f64>> {
+fn names(workspace: &Workspace) -> Result<Vec<f64>> {
     #[derive(Deserialize)]
     struct Names {
         container_us: Vec<f64>,
@@ -62,11 +96,11 @@ pub fn names(workspace: &Workspace) -> Result<Vec<f64>> {
 }
 
 impl Memory {
-    pub fn what(&self) -> String {
+    fn what(&self) -> String {
         format!("ledger of {} memcgs, paths of {} bytes", self.memcgs, self.path_bytes)
     }
 
-    pub fn mib(&self) -> f64 {
+    fn mib(&self) -> f64 {
         self.after_bytes.saturating_sub(self.before_bytes) as f64 / f64::from(1 << 20)
     }
 }

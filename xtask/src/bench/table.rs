@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+#[derive(Clone, Copy)]
 pub enum Unit {
     Microseconds,
     Milliseconds,
@@ -38,6 +39,9 @@ impl Row {
 
     /// Figure, quartiles, goal.
     fn cells(&self) -> [String; 4] {
+        if self.samples.is_empty() {
+            return [self.what.clone(), "none    ".to_owned(), String::new(), String::new()];
+        }
         let [low, middle, high] = [0.25, 0.5, 0.75].map(|part| quantile(&self.samples, part));
         let spread = if self.samples.len() > 1 {
             format!("{}..{}", self.unit.number(low), self.unit.number(high))
@@ -75,17 +79,18 @@ impl Unit {
 }
 
 /// All figures of a run.
+#[derive(Default)]
 pub struct Table {
     rows: Vec<Row>,
 }
 
 impl Table {
-    pub fn new() -> Self {
-        Self { rows: Vec::new() }
+    pub fn of(rows: Vec<Row>) -> Self {
+        Self { rows }
     }
 
-    pub fn add(&mut self, row: Row) {
-        self.rows.push(row);
+    pub fn extend(&mut self, other: Self) {
+        self.rows.extend(other.rows);
     }
 }
 
@@ -136,13 +141,16 @@ mod tests {
 
     #[test]
     fn a_goal_stands_beside_its_figure() {
-        let mut table = Table::new();
-        table.add(Row::new("a".to_owned(), Unit::Ratio, vec![1.0, 1.2, 1.4]).at_most(Some(1.1)));
-        table.add(Row::new("longer".to_owned(), Unit::Mebibytes, vec![30.0]));
+        let table = Table::of(vec![
+            Row::new("a".to_owned(), Unit::Ratio, vec![1.0, 1.2, 1.4]).at_most(Some(1.1)),
+            Row::new("longer".to_owned(), Unit::Mebibytes, vec![30.0]),
+            Row::new("gap".to_owned(), Unit::Ratio, Vec::new()).at_most(Some(1.0)),
+        ]);
         let lines = [
             "        median     quartiles   goal",
             "a        1.20 ×    1.10..1.30  ≤ 1.10: MISSED",
             "longer   30.0 MiB",
+            "gap      none",
             "",
         ];
         assert_eq!(table.to_string(), lines.join("\n"));

@@ -14,11 +14,28 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::churn::Churn;
+use super::usage::Usage;
 
 /// A program that prints at least one line for each mkdir, rmdir and release.
 pub struct Tracer {
     pub name: &'static str,
     command: Vec<String>,
+}
+
+/// A run of the workload, for one mkdir and rmdir: the median time, and means of what the tracer used.
+pub struct Observed {
+    pub cycle_us: f64,
+    /// The tracer's resident memory after it.
+    pub rss_mib: f64,
+    /// The tracer's CPU time, and the time in its BPF programs; see [`Usage`].
+    pub cpu_us: f64,
+    pub programs_us: f64,
+}
+
+impl Observed {
+    pub fn untraced(cycle_us: f64) -> Self {
+        Self { cycle_us, rss_mib: 0.0, cpu_us: 0.0, programs_us: 0.0 }
+    }
 }
 
 /// Prints the same facts as memcg-trace, as far as the formatted tracepoints have them.
@@ -33,9 +50,9 @@ const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(30);
 
 impl Tracer {
-    pub fn memcg_trace(loader: &Path) -> Self {
+    pub fn memcg_trace(name: &'static str, loader: &Path) -> Self {
         let command = [&loader.to_string_lossy(), "trace", "--output", "json"];
-        Self { name: "memcg-trace", command: command.map(str::to_owned).to_vec() }
+        Self { name, command: command.map(str::to_owned).to_vec() }
     }
 
     /// bpftrace in its own mount namespace, as it needs tracefs: the mount goes away with it.
@@ -45,18 +62,24 @@ impl Tracer {
         Self { name: "bpftrace", command: command.map(str::to_owned).to_vec() }
     }
 
-    /// Traces a run: returns the time per cycle (µs), and the tracer's resident memory after it (MiB).
-    pub fn observe(&self, churn: &Churn, cycles: usize) -> Result<(f64, f64)> {
+    /// Traces a run.
+    pub fn observe(&self, churn: &Churn, cycles: usize) -> Result<Observed> {
         let mut running = self.start()?;
         running.await_ready(churn)?;
+        let before = Usage::of(running.child.id())?;
         let cycle_us = churn.run(cycles)?;
-        let rss_mib = running.rss_mib()?;
+        let after = Usage::of(running.child.id())?;
         let output = running.stop()?;
         let told = count(&output, &churn.trail());
         if told < LINES * cycles {
             eprintln!("xtask: {} printed {told} lines about {cycles} cgroups: it lost some", self.name);
         }
-        Ok((cycle_us, rss_mib))
+        Ok(Observed {
+            cycle_us,
+            rss_mib: after.rss_mib,
+            cpu_us: (after.cpu_us - before.cpu_us) / cycles as f64,
+            programs_us: (after.programs_us - before.programs_us) / cycles as f64,
+        })
     }
 
     fn start(&self) -> Result<Running> {
@@ -101,14 +124,6 @@ impl Running {
             }
         }
         Ok(())
-    }
-
-    fn rss_mib(&self) -> Result<f64> {
-        let path = format!("/proc/{}/status", self.child.id());
-        let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB"));
-        let kib = rss.and_then(|rss| rss.trim().parse::<f64>().ok());
-        Ok(kib.with_context(|| format!("{path} has no VmRSS"))? / 1024.0)
     }
 
     /// Ends it with SIGINT; returns its output.

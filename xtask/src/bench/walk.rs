@@ -10,20 +10,12 @@ use nix::sys::time::TimeVal;
 use serde::Deserialize;
 
 use super::churn::Churn;
-use super::table::median;
+use super::table::{Row, Unit, median};
 use crate::process;
 
 /// Number of memcgs created for it.
-pub const MEMCGS: usize = 20_000;
+const MEMCGS: usize = 20_000;
 const SCANS: usize = 15;
-
-/// One sample per scan.
-pub struct Figures {
-    /// Time of the walk per memcg: program run, copies, decoding.
-    pub memcg_us: Vec<f64>,
-    /// CPU time of a scan, minus that of a scan of few memcgs, which is mostly loading the program.
-    pub scan_ms: Vec<f64>,
-}
 
 /// The last line of a scan's output.
 #[derive(Deserialize)]
@@ -32,14 +24,22 @@ struct Summary {
     duration_ns: u64,
 }
 
-pub fn measure(loader: &Path) -> Result<Figures> {
+/// Rows of the table: time of the walk for each memcg (program run, copies, decoding), and CPU time of a scan without
+/// that of a scan of few memcgs, which is mostly loading the program.
+pub fn rows(loader: &Path) -> Result<Vec<Row>> {
     let churn = Churn::new()?;
     let (few_ms, _) = scans(loader)?;
     let crowd = Crowd::new(&churn)?;
     let (scan_ms, memcg_us) = scans(loader)?;
     drop(crowd);
     let few_ms = median(&few_ms);
-    Ok(Figures { memcg_us, scan_ms: scan_ms.into_iter().map(|ms| ms - few_ms).collect() })
+    let scan_ms = scan_ms.into_iter().map(|ms| ms - few_ms).collect();
+    let walk = format!("walk of {MEMCGS} memcgs, each");
+    let scan = format!("CPU time of scan --no-names -o json of {MEMCGS} memcgs, once loaded");
+    Ok(vec![
+        Row::new(walk, Unit::Microseconds, memcg_us).at_most(Some(0.35)),
+        Row::new(scan, Unit::Milliseconds, scan_ms).at_most(Some(40.0)),
+    ])
 }
 
 /// CPU time of each scan (ms), and time of its walk per memcg (µs).

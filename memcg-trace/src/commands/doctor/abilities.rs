@@ -26,7 +26,7 @@ use crate::{
         walk::Walk,
     },
     record::{Backend, WalkMeans},
-    source::{Caches, LiveError, Options, Trial},
+    source::{BufferSize, Caches, LiveError, Options, Trial},
 };
 use memcg_trace_common::{DentryLayout, Layout};
 
@@ -62,8 +62,11 @@ impl Abilities {
     /// Probes everything, in order of dependency.
     pub fn find(btf: Option<&Path>) -> Self {
         let mut abilities = Self { btf: btf.map(Path::to_owned), ..Self::default() };
-        let capabilities = privileges::capabilities();
-        abilities.add(AbilityId::Privileges, Answer::of(&capabilities, |used| (*used).to_owned()));
+        let privileges = privileges::capabilities().and_then(|used| match privileges::check() {
+            Err(refused @ PrivilegeError::Refused(_)) => Err(refused),
+            _ => Ok(used),
+        });
+        abilities.add(AbilityId::Privileges, Answer::of(&privileges, |used| (*used).to_owned()));
         abilities.add(AbilityId::Lockdown, lockdown());
         abilities.add(AbilityId::Sysctls, settings());
         privileges::raise_memlock();
@@ -134,6 +137,9 @@ impl Abilities {
         };
         self.add(AbilityId::Layout, proven);
         let mut kernel = Kernel::proven(controller, resolved, proof, btf.is_none()).ok()?;
+        if let Err(partly) = kernel.controller.wholly_mounted(kernel.namespace_root.as_deref()) {
+            self.add(AbilityId::WholeHierarchy, Answer::no(&partly));
+        }
         let counters = kernel.find_counters();
         self.add(
             AbilityId::Counters,
@@ -189,7 +195,7 @@ impl Abilities {
             kind: KernelKind { callbacks: Callbacks::find(), blind: self.blind },
             memory_root: 0,
             backend: None,
-            perf_pages: None,
+            buffer_size: BufferSize::Fitting { memory_limit: None },
         };
         let options = kernel.map_or_else(unproven, Options::of);
         for backend in BACKENDS {
@@ -267,6 +273,7 @@ fn refused() -> Option<&'static str> {
         PrivilegeError::Missing(_) | PrivilegeError::UserNamespace => {
             "it takes the privileges that are missing"
         }
+        PrivilegeError::Refused(_) => "it takes bpf(2), which is refused",
         PrivilegeError::Lockdown(_) => "the kernel is locked down",
     })
 }

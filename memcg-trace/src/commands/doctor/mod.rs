@@ -31,7 +31,8 @@ use crate::{
 /// Check which features work here, diagnose this node, and suggest remedies
 ///
 /// Checks everything that the other commands need, and continues after a no, which comes with its reason and the next
-/// step. Then examines the node twice, and judges it. Some checks need no privileges; nothing is changed.
+/// step. Then examines the node, a second time after --watch where that tells more, and judges it. Some checks need no
+/// privileges; nothing is changed.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = HOW_TO_READ)]
 pub struct Args {

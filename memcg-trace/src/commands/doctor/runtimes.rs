@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::kernel::ability::Answer;
+use crate::kernel::{ability::Answer, pod};
 
 /// Names of runtimes, and paths that exist if they are installed.
 const RUNTIMES: &[(&str, &[&str])] = &[
@@ -26,10 +26,12 @@ pub fn found() -> Answer {
     let found: Vec<_> = found.collect();
     if found.is_empty() {
         let reason = "none at the usual places".to_owned();
-        return Answer::No {
-            reason,
-            next: "none needed: containers are recognised by their cgroup paths".to_owned(),
+        let next = if pod::is_pod() {
+            format!("in the pod's manifest: {}", pod::HOST_RUN)
+        } else {
+            "none needed: containers are recognised by their cgroup paths".to_owned()
         };
+        return Answer::No { reason, next };
     }
     Answer::yes(found.join(", "))
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    ffi::OsStr,
     fmt, fs, io,
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
@@ -9,8 +10,14 @@ use std::{
 
 use thiserror::Error;
 
-use super::mounts::{directories, mount_point};
-use crate::{kernel::ability::Lack, record::Version};
+use super::{
+    mounts::{self, directories, mount_point},
+    namespace,
+};
+use crate::{
+    kernel::{ability::Lack, pod},
+    record::Version,
+};
 
 /// The mounted hierarchy of the memory controller.
 #[derive(Clone, Debug)]
@@ -49,6 +56,31 @@ impl Lack for ControllerError {
             Self::Elsewhere(_) => "omit --hierarchy, or name the other one".to_owned(),
             Self::Unreadable { path, .. } => format!("mount /proc, and check the permissions of {path}"),
         }
+    }
+
+    fn manifest(&self) -> Option<&'static str> {
+        matches!(self, Self::NotMounted).then_some(pod::CGROUP_MOUNT)
+    }
+}
+
+/// The mount shows only a part of the hierarchy, which is what a container gets at /sys/fs/cgroup.
+#[derive(Debug, Error)]
+#[error(
+    "{mount} shows only {part} and what is below it: counts by directories see nothing else, walks see all; mount the \
+     node's /sys/fs/cgroup"
+)]
+pub struct PartlyMounted {
+    mount: String,
+    part: String,
+}
+
+impl Lack for PartlyMounted {
+    fn next_step(&self) -> String {
+        "mount the node's /sys/fs/cgroup".to_owned()
+    }
+
+    fn manifest(&self) -> Option<&'static str> {
+        Some(pod::CGROUP_MOUNT)
     }
 }
 
@@ -104,6 +136,18 @@ impl Controller {
             }
             _ => Err(ControllerError::NotMounted),
         }
+    }
+
+    /// Whether its mount shows the whole hierarchy. `namespace_root` is the path of our cgroup namespace's root in it, if known.
+    pub fn wholly_mounted(&self, namespace_root: Option<&Path>) -> Result<(), PartlyMounted> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let Some(shown) = mounts::root_of(&mounts, &self.mount) else { return Ok(()) };
+        let in_namespace = namespace::is_private() && namespace_root != Some(Path::new("/"));
+        if mounts::is_whole(&shown, in_namespace) {
+            return Ok(());
+        }
+        let part = if in_namespace { "our own cgroup".to_owned() } else { shown.display().to_string() };
+        Err(PartlyMounted { mount: self.mount.display().to_string(), part })
     }
 
     /// Whether swap is charged at all: always visible on v1, on v2 in every cgroup but the root.
@@ -169,6 +213,12 @@ impl Controller {
 pub fn memory_path(lines: &[u8]) -> Option<&[u8]> {
     let path = |version| lines.split(|byte| *byte == b'\n').find_map(|line| path_in(version, line));
     path(Version::V1).or_else(|| path(Version::V2))
+}
+
+/// Our own path in the hierarchy of the memory controller, from /proc/self/cgroup: below the root of our cgroup namespace.
+pub fn own_path() -> PathBuf {
+    let lines = fs::read("/proc/self/cgroup").unwrap_or_default();
+    PathBuf::from(OsStr::from_bytes(memory_path(&lines).unwrap_or(b"/")))
 }
 
 /// The path of one line, if it is that of the memory controller's hierarchy. The kernel appends ` (deleted)` to a

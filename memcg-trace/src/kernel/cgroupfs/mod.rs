@@ -4,5 +4,6 @@ pub mod cgroup;
 pub mod cgroup_stat;
 pub mod hierarchy;
 pub mod kmem;
+pub mod limit;
 pub mod mounts;
 pub mod namespace;

@@ -2,7 +2,7 @@
 
 use std::{
     fs, iter,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 /// The mounted cgroup versions.
@@ -46,6 +46,60 @@ pub(super) fn mount_point(mounts: &str, fs_type: &str, accept: impl Fn(&str) -> 
         let (mount, file_system) = line.split_once(" - ")?;
         let mut fields = file_system.split(' ');
         let found = fields.next() == Some(fs_type) && accept(fields.nth(1)?);
-        found.then(|| PathBuf::from(mount.split(' ').nth(4).unwrap_or_default().replace("\\040", " ")))
+        found.then(|| PathBuf::from(unescaped(mount.split(' ').nth(4).unwrap_or_default())))
     })
+}
+
+/// What a mount shows, as a path in its file system: of cgroups, one that is relative to the root of our cgroup namespace.
+pub(super) fn root_of(mounts: &str, mount: &Path) -> Option<PathBuf> {
+    // Of mounts over one another, the last is seen.
+    mounts.lines().rev().find_map(|line| {
+        let mut fields = line.split(' ').skip(3);
+        let (root, at) = (fields.next()?, fields.next()?);
+        (Path::new(&unescaped(at)) == mount).then(|| PathBuf::from(unescaped(root)))
+    })
+}
+
+/// Whether a mount of cgroups that shows `root` shows the whole hierarchy; `in_namespace`: the root of our cgroup namespace
+/// is below the hierarchy's root, which is then only reached by `..`.
+pub(super) fn is_whole(root: &Path, in_namespace: bool) -> bool {
+    let names = root.components().filter(|component| *component != Component::RootDir);
+    let above = names.clone().take_while(|component| *component == Component::ParentDir).count();
+    names.count() == above && (above > 0 || !in_namespace)
+}
+
+fn unescaped(path: &str) -> String {
+    path.replace("\\040", " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_mount_shows() {
+        let mounts = "25 20 0:22 / /sys rw - sysfs sysfs rw\n\
+                      30 25 0:26 /../../.. /sys/fs/cgroup ro - cgroup2 cgroup rw\n\
+                      31 25 0:26 /a\\040b /mnt/a\\040b ro - cgroup2 cgroup rw\n";
+        let table = [("/sys/fs/cgroup", Some("/../../..")), ("/mnt/a b", Some("/a b")), ("/mnt", None)];
+        for (mount, expected) in table {
+            let root = root_of(mounts, Path::new(mount));
+            assert_eq!(root.as_deref(), expected.map(Path::new), "{mount}");
+        }
+    }
+
+    #[test]
+    fn the_whole_hierarchy() {
+        let table = [
+            ("/", false, true),
+            ("/kubepods", false, false),
+            ("/", true, false),
+            ("/../../..", true, true),
+            ("/../../system.slice", true, false),
+            ("/a", true, false),
+        ];
+        for (root, in_namespace, whole) in table {
+            assert_eq!(is_whole(Path::new(root), in_namespace), whole, "{root} {in_namespace}");
+        }
+    }
 }

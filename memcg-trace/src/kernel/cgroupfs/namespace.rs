@@ -2,9 +2,7 @@
 //! namespace, and begin with `/..` for a cgroup outside.
 
 use std::{
-    ffi::OsStr,
     fs,
-    os::unix::ffi::OsStrExt as _,
     path::{Component, Path, PathBuf},
     process,
 };
@@ -19,9 +17,9 @@ pub fn is_private() -> bool {
 }
 
 /// The path in the hierarchy of what is at `relative` to a namespace's root.
-pub fn whole_path(root: &Path, relative: &[u8]) -> Vec<u8> {
+pub fn whole_path(root: &Path, relative: &Path) -> PathBuf {
     let mut path = root.to_owned();
-    for component in Path::new(OsStr::from_bytes(relative)).components() {
+    for component in relative.components() {
         match component {
             Component::ParentDir => {
                 path.pop();
@@ -30,7 +28,7 @@ pub fn whole_path(root: &Path, relative: &[u8]) -> Vec<u8> {
             _ => {}
         }
     }
-    path.into_os_string().as_bytes().to_vec()
+    path
 }
 
 /// The path of the namespace's root, if `path` in the hierarchy is `relative` to it.
@@ -63,8 +61,8 @@ mod tests {
             ("/", "/a", "/a"),
         ];
         for (root, relative, path) in table {
-            let whole = whole_path(Path::new(root), relative.as_bytes());
-            assert_eq!(str::from_utf8(&whole), Ok(path), "{relative} in {root}");
+            let whole = whole_path(Path::new(root), Path::new(relative));
+            assert_eq!(whole, Path::new(path), "{relative} in {root}");
         }
     }
 

@@ -11,9 +11,9 @@ use std::{
 
 use memcg_trace_common::{DentryLayout, Layout, NAME_MAX};
 
-use super::{own_cgroup::own_path, proof::ProofError};
+use super::proof::ProofError;
 use crate::kernel::{
-    cgroupfs::hierarchy::Controller,
+    cgroupfs::hierarchy::{Controller, own_path},
     memory::{kcore::Kcore, symbols::symbol},
 };
 

@@ -23,6 +23,7 @@ use self::{
 };
 use super::{
     ability::Lack,
+    pod,
     slab::memcg_caches::{CacheLayout, Params},
 };
 
@@ -47,6 +48,11 @@ pub enum LayoutError {
 }
 
 impl Lack for LayoutError {
+    fn manifest(&self) -> Option<&'static str> {
+        let hidden = matches!(self, Self::NoBtf) && !Path::new("/sys/kernel").exists();
+        hidden.then_some(pod::SYS_MOUNT)
+    }
+
     fn next_step(&self) -> String {
         match self {
             Self::NoBtf => {

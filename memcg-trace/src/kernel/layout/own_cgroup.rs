@@ -1,10 +1,8 @@
-//! The two sides of a layout's proof: our own cgroup read through the layout, and according to /proc/self/cgroup.
+//! What a proof of a layout compares with /proc/self/cgroup: our own cgroup, read through the layout.
 
-use std::{ffi::OsStr, fs, os::unix::ffi::OsStrExt as _, path::PathBuf};
+use std::path::PathBuf;
 
 use memcg_trace_common::EventHeader;
-
-use crate::kernel::cgroupfs::hierarchy;
 
 /// The memory css of our own task and the root css, read through the layout.
 pub struct OwnCgroup {
@@ -18,10 +16,4 @@ pub struct OwnCgroup {
     /// Address of the `cgroup_root`.
     pub root: u64,
     pub root_css: EventHeader,
-}
-
-/// Our own path in the hierarchy of the memory controller, from /proc/self/cgroup.
-pub fn own_path() -> PathBuf {
-    let lines = fs::read("/proc/self/cgroup").unwrap_or_default();
-    PathBuf::from(OsStr::from_bytes(hierarchy::memory_path(&lines).unwrap_or(b"/")))
 }

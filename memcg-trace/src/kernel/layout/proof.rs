@@ -15,13 +15,13 @@ use aya::{
 use memcg_trace_common::{CssFlag, EventHeader, Field, Layout, PathStep};
 use thiserror::Error;
 
-use super::{
-    own_cgroup::{OwnCgroup, own_path},
-    proof_by_kcore,
-};
+use super::{own_cgroup::OwnCgroup, proof_by_kcore};
 use crate::kernel::{
     ability::Lack,
-    cgroupfs::{hierarchy::Controller, namespace},
+    cgroupfs::{
+        hierarchy::{Controller, own_path},
+        namespace,
+    },
     hooks::objects::{self, RunError},
 };
 
@@ -110,8 +110,7 @@ impl OwnCgroup {
             // What is mounted can be more than what our cgroup namespace has.
             None if self.complete && is_it(&self.path) => {
                 let inside = |root: &PathBuf| {
-                    let own = namespace::whole_path(root, is.as_os_str().as_bytes());
-                    namespace::is_ours(&mounted(controller, Path::new(OsStr::from_bytes(&own))))
+                    namespace::is_ours(&mounted(controller, &namespace::whole_path(root, &is)))
                 };
                 proven(namespace::root(&self.path, &is).filter(inside))
             }

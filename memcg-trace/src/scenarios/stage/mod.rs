@@ -7,6 +7,7 @@ mod open_again;
 mod perf_event;
 mod segment;
 mod swap;
+mod swap_header;
 mod task;
 mod zram;
 
@@ -51,6 +52,7 @@ impl Stage {
     /// Moves the calling thread into its own mount namespace, permanently.
     pub fn new(controller: &Controller) -> Result<Self> {
         remove_leftovers(controller);
+        StageSwap::remove_leftovers();
         // Keep our program in memory, so that no task of ours is the first to read a page of it and charged for that.
         if let Err(error) = mlockall(MlockAllFlags::MCL_CURRENT) {
             log::warn!("cannot lock the program in memory, its pages may be charged to a scenario: {error}");
@@ -119,10 +121,14 @@ fn remove_leftovers(controller: &Controller) {
     for entry in fs::read_dir(&controller.mount).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let owner = name.to_str().and_then(|name| name.strip_prefix(NAME)?.parse::<u32>().ok());
-        if owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists())
+        if owner.is_some_and(|pid| !is_running(pid))
             && let Err(error) = remove_tree(&entry.path())
         {
             log::warn!("{error:#}");
         }
     }
+}
+
+fn is_running(pid: u32) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
 }

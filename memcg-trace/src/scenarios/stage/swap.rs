@@ -3,7 +3,6 @@
 use std::{
     ffi::CString,
     fs::{self, File},
-    io::{self, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -13,9 +12,7 @@ use nix::{
     fcntl::{FallocateFlags, fallocate},
 };
 
-use super::{disk, zram::Zram};
-use crate::kernel::page_bytes;
-
+use super::{disk, is_running, swap_header, zram::Zram};
 // include/linux/swap.h
 const SWAP_FLAG_PREFER: libc::c_int = 0x8000;
 const HIGHEST_PRIORITY: libc::c_int = 0x7fff;
@@ -52,12 +49,36 @@ impl StageSwap {
                 (path, SwapBacking::Loop { _open: open })
             }
         };
-        write_header(&path, bytes).with_context(|| format!("cannot write to {}", path.display()))?;
+        swap_header::write(&path, bytes).with_context(|| format!("cannot write to {}", path.display()))?;
         let name = CString::new(path.as_os_str().as_encoded_bytes())?;
         // SAFETY: a C string.
         let on = unsafe { libc::swapon(name.as_ptr(), SWAP_FLAG_PREFER | HIGHEST_PRIORITY) };
         Errno::result(on).with_context(|| format!("cannot swapon {}", path.display()))?;
         Ok(Self { path, on: true, _backing: backing })
+    }
+
+    /// Removes the swap of runs that were killed, whose headers have their pids. Nothing else names a device as ours.
+    pub fn remove_leftovers() {
+        let left = |device: &Path| swap_header::owner(device).is_some_and(|pid| !is_running(pid));
+        let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
+        let swapping: Vec<_> =
+            swaps.lines().filter_map(|line| line.split(' ').next()).map(Path::new).collect();
+        // Its maker may have been killed before it was switched on.
+        for entry in fs::read_dir("/sys/block").into_iter().flatten().flatten() {
+            let path = Path::new("/dev").join(entry.file_name());
+            if path.to_string_lossy().starts_with("/dev/zram")
+                && left(&path)
+                && let Some(zram) = entry.file_name().to_str().and_then(Zram::adopt)
+            {
+                let on = swapping.contains(&&*path);
+                drop(Self { path, on, _backing: SwapBacking::Zram { _removed_with: zram } });
+            }
+        }
+        for path in swapping.iter().filter(|path| path.starts_with("/dev") && left(path)) {
+            // A loop device, which is freed with its last user.
+            let Ok(open) = File::open(path) else { continue };
+            drop(Self { path: path.to_path_buf(), on: true, _backing: SwapBacking::Loop { _open: open } });
+        }
     }
 
     /// Swaps everything in. Until then, some kernels keep the swap slots that a task freed (swap_slots_cache).
@@ -95,20 +116,4 @@ fn loop_device(directory: &Path, bytes: u64) -> Result<(PathBuf, File)> {
     fallocate(&file, FallocateFlags::empty(), 0, i64::try_from(bytes)?)
         .with_context(|| format!("cannot create a file of {bytes} bytes in memory"))?;
     disk::attach(&file)
-}
-
-/// Like mkswap, writes `union swap_header` (include/linux/swap.h), the first page of the device.
-fn write_header(device: &Path, bytes: u64) -> io::Result<()> {
-    const VERSION_AT: usize = 1024;
-    const MAGIC: &[u8] = b"SWAPSPACE2";
-    let page_bytes = page_bytes();
-    let last_page = (bytes / page_bytes as u64 - 1) as u32;
-    let mut page = vec![0; page_bytes];
-    page[VERSION_AT..VERSION_AT + 4].copy_from_slice(&1_u32.to_ne_bytes());
-    page[VERSION_AT + 4..VERSION_AT + 8].copy_from_slice(&last_page.to_ne_bytes());
-    page[page_bytes - MAGIC.len()..].copy_from_slice(MAGIC);
-    let mut device = File::options().write(true).open(device)?;
-    device.seek(SeekFrom::Start(0))?;
-    device.write_all(&page)?;
-    device.sync_all()
 }

@@ -37,6 +37,11 @@ impl Zram {
         Ok(zram)
     }
 
+    /// The device with this name, which was made by us: it goes with this.
+    pub fn adopt(name: &str) -> Option<Self> {
+        name.strip_prefix("zram")?.parse().ok().map(Self)
+    }
+
     pub fn device(&self) -> PathBuf {
         PathBuf::from(format!("/dev/zram{}", self.0))
     }
