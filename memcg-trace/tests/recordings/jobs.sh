@@ -17,15 +17,15 @@ job() { name=$1; shift; mkdir "$slice/$name"; (exec sh -c 'echo 0 >"$0/cgroup.pr
 remove() { rmdir "$slice/$1"; }
 
 for run in $(seq 1 20); do
-    job "sync@$run.service" true
-    remove "sync@$run.service"
-    job "backup@$run.service" dd if=/dev/zero of="/dev/shm/backup-$run.tar" bs=65536 count=$((run + 8)) 2>/dev/null
-    remove "backup@$run.service"
+    job "sync-$run.scope" true
+    remove "sync-$run.scope"
+    job "backup-$run.scope" dd if=/dev/zero of="/dev/shm/backup-$run.tar" bs=65536 count=$((run + 8)) 2>/dev/null
+    remove "backup-$run.scope"
     if [ $((run % 4)) = 0 ]; then
-        mkdir "$slice/export@$run.service"
-        sh -c '(enter() { echo 0 >"$0/cgroup.procs"; exec true; }; enter) & exec sleep 1000' "$slice/export@$run.service" &
+        mkdir "$slice/export-$run.scope"
+        sh -c '(enter() { echo 0 >"$0/cgroup.procs"; exec true; }; enter) & exec sleep 1000' "$slice/export-$run.scope" &
         sleep 1
-        remove "export@$run.service"
+        remove "export-$run.scope"
     fi
     sleep 0.5
 done

@@ -129,7 +129,7 @@ fn matrix(markup: &mut Markup, columns: &[MatrixColumn]) {
 }
 
 fn cell(markup: &mut Markup, cell: Option<&MatrixCell>, kernel: &str) {
-    let Some(cell) = cell else { return markup.leaf("td", &[("data-label", kernel)], "not run") };
+    let Some(cell) = cell else { return markup.leaf("td", &[("data-l", kernel)], "not run") };
     let class = match cell.verdict {
         Verdict::Clean => "clean",
         Verdict::Leak => "leak",
@@ -137,7 +137,7 @@ fn cell(markup: &mut Markup, cell: Option<&MatrixCell>, kernel: &str) {
         Verdict::Inconclusive => "inconclusive",
         Verdict::Skipped => "skipped",
     };
-    markup.element("td", &[("class", class), ("data-label", kernel)], |markup| {
+    markup.element("td", &[("class", class), ("data-l", kernel)], |markup| {
         markup.leaf("strong", &[], short(cell));
         let expected = cell.expected.filter(|_| cell.as_expected == Some(false));
         if let Some(expected) = expected {
