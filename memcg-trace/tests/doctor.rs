@@ -362,6 +362,10 @@ fn print(name: &str, controller: Option<&str>, abilities: &[Ability], node: Opti
     check_text(&text, Color::Off);
     compare(&format!("doctor-{name}.txt"), &text);
     compare(&format!("doctor-{name}.jsonl"), &json);
+    let mut line = Vec::new();
+    text::npd(&mut line, &view).expect("a Vec takes all");
+    assert!(line.len() <= 81 && line.iter().filter(|byte| **byte == b'\n').count() == 1, "{name}");
+    compare(&format!("doctor-{name}.npd"), &line);
     for width in WIDTHS.into_iter().filter(|_| name == "exhausted") {
         let mut text = Vec::new();
         text::doctor(&mut text, &view, Page::terminal(Color::Off, width)).expect("a Vec takes all");

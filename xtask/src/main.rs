@@ -3,7 +3,9 @@
 mod bench;
 mod build;
 mod dependencies;
+mod deploy;
 mod docs;
+mod image;
 mod install;
 mod look;
 mod process;
@@ -33,6 +35,7 @@ enum Task {
     Vm(Box<vm::Args>),
     Bench(bench::Args),
     Docs(docs::Args),
+    Image(image::Args),
     Look(look::Args),
 }
 
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Task::Vm(args) => vm::task(&workspace, &args),
         Task::Bench(args) => bench::task(&workspace, &args),
         Task::Docs(args) => docs::task(&workspace, &args),
+        Task::Image(args) => image::task(&workspace, &args),
         Task::Look(args) => look::task(&workspace, &args),
     });
     result.unwrap_or_else(|error| {

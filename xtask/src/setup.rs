@@ -42,6 +42,11 @@ const TOOLS: &[Tool] = &[
     Tool { program: "dockerd", package: "docker.io", needed_by: "test" },
     Tool { program: "docker", package: "docker.io", needed_by: "test" },
     Tool { program: "podman", package: "podman", needed_by: "test" },
+    Tool { program: "prometheus", package: "prometheus", needed_by: "test" },
+    Tool { program: "promtool", package: "prometheus", needed_by: "test" },
+    Tool { program: "prometheus-alertmanager", package: "prometheus-alertmanager", needed_by: "test" },
+    Tool { program: "amtool", package: "prometheus-alertmanager", needed_by: "test" },
+    Tool { program: "systemd-analyze", package: "systemd", needed_by: "test" },
     Tool { program: "bpftrace", package: "bpftrace", needed_by: "bench" },
 ];
 

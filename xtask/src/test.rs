@@ -12,9 +12,9 @@ use serde::Deserialize;
 use crate::process::{self, step};
 use crate::vm::{Cgroup, Init, Kernel, Output, Vm, host_program, module};
 use crate::workspace::{Profile, Target, Workspace, cargo};
-use crate::{build, dependencies, docs, setup};
+use crate::{build, dependencies, deploy, docs, setup};
 
-/// Run everything CI runs: format, lints, dependencies, documentation, unit, golden and property tests, tests on this machine
+/// Run everything CI runs: format, lints, dependencies, documentation, what is in deploy/, unit, golden and property tests, tests on this machine
 /// and in VMs.
 ///
 /// Tests on this machine need root, tests in VMs need QEMU. Missing tools are installed, or the task fails: nothing is
@@ -108,6 +108,7 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     report.step("clippy-ebpf", || build::clippy_objects(workspace));
     report.step("dependencies", || dependencies::check(workspace));
     report.step("docs", || docs::check::check(workspace));
+    report.step("deploy", || deploy::check(workspace));
     report.step("unit", || unit_tests(workspace));
     report.step("native", || native_tests(workspace, &args.args));
     // Sequentially: two emulated machines at once are not faster on two CPUs, and disturb tests with timeouts.

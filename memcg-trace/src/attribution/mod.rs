@@ -39,4 +39,4 @@ pub use path::container_of_path;
 pub use question::Question;
 pub use runtime::{Driver, Qos, Role, Runtime};
 pub use unit::{Unit, unit_of_path};
-pub use workload::{Part, Workload, owner_of_pod};
+pub use workload::{Part, Workload, WorkloadKind, WorkloadName, owner_of_pod};

@@ -1,5 +1,7 @@
 //! The workload that a pod, container or unit belongs to.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use super::{Container, Role, Runtime, Unit, family, unit_family};
@@ -33,28 +35,80 @@ const COMPOSE: [&str; 2] = ["com.docker.compose.project", "com.docker.compose.se
 
 impl Workload {
     pub fn of(container: Option<&Container>, unit: Option<&Unit>) -> Self {
+        let name = WorkloadName::of(container, unit);
+        let part = match container {
+            None => name.as_ref().map(|_| Part::Unit),
+            Some(container) => Some(match (container.role, &container.id) {
+                (Some(Role::Sandbox), _) => Part::Sandbox,
+                (Some(Role::Monitor), _) => Part::Monitor,
+                (Some(Role::Overhead), _) => Part::Overhead,
+                (_, None) => Part::Pod,
+                (_, Some(_)) => Part::Container,
+            }),
+        };
+        Self { name: name.map(|name| name.to_string()), part }
+    }
+}
+
+/// The name of a workload, in its parts. Displays as [`Workload::name`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkloadName {
+    /// The namespace of a pod, the project of compose.
+    pub namespace: Option<String>,
+    pub name: String,
+    pub kind: WorkloadKind,
+}
+
+/// What a workload is known as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WorkloadKind {
+    /// The owner of Kubernetes pods.
+    Pod,
+    /// A service of docker compose.
+    Compose,
+    /// Containers of one name or, without a name, of one image.
+    Container,
+    Unit,
+}
+
+display_as_serialized!(WorkloadKind);
+
+impl WorkloadName {
+    /// `None`: unknown.
+    pub fn of(container: Option<&Container>, unit: Option<&Unit>) -> Option<Self> {
         let Some(container) = container else {
             let unit = unit.and_then(|unit| unit.user_unit.as_deref().or(unit.unit.as_deref()));
-            return Self { name: unit.map(unit_family), part: unit.map(|_| Part::Unit) };
-        };
-        let part = match (container.role, &container.id) {
-            (Some(Role::Sandbox), _) => Part::Sandbox,
-            (Some(Role::Monitor), _) => Part::Monitor,
-            (Some(Role::Overhead), _) => Part::Overhead,
-            (_, None) => Part::Pod,
-            (_, Some(_)) => Part::Container,
+            return unit.map(|unit| Self::plain(unit_family(unit), WorkloadKind::Unit));
         };
         let of_pod = || {
-            let pod = container.pod.as_deref()?;
-            Some(format!("{}/{}", container.namespace.as_deref()?, owner_of_pod(pod)))
+            let (pod, namespace) = (container.pod.as_deref()?, container.namespace.as_deref()?);
+            Some(Self::within(namespace, owner_of_pod(pod), WorkloadKind::Pod))
         };
         let label = |name: &str| container.labels.as_ref()?.get(name).map(String::as_str);
-        let of_compose = || Some(format!("{}/{}", label(COMPOSE[0])?, label(COMPOSE[1])?));
+        let of_compose = || Some(Self::within(label(COMPOSE[0])?, label(COMPOSE[1])?, WorkloadKind::Compose));
         let named = || container.name.as_deref().map(family::of_name);
         // The steps of all builds: their ids are all that the node knows of them.
         let of_builds = || (container.runtime == Some(Runtime::BuildKit)).then(|| "buildkit".to_owned());
-        let name = of_pod().or_else(of_compose).or_else(named).or_else(|| container.image.clone());
-        Self { name: name.or_else(of_builds), part: Some(part) }
+        let own = || named().or_else(|| container.image.clone()).or_else(of_builds);
+        of_pod().or_else(of_compose).or_else(|| own().map(|name| Self::plain(name, WorkloadKind::Container)))
+    }
+
+    fn within(namespace: &str, name: &str, kind: WorkloadKind) -> Self {
+        Self { namespace: Some(namespace.to_owned()), name: name.to_owned(), kind }
+    }
+
+    fn plain(name: String, kind: WorkloadKind) -> Self {
+        Self { namespace: None, name, kind }
+    }
+}
+
+impl fmt::Display for WorkloadName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(namespace) = &self.namespace {
+            write!(f, "{namespace}/")?;
+        }
+        f.write_str(&self.name)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The kinds of things that pin a memcg.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// What kind of thing has a reference to a memcg. JSON has the names in snake case.
@@ -73,5 +75,12 @@ impl Pin {
             Self::BpfMap => "bpf map",
             Self::Unexplained => "unexplained",
         }
+    }
+}
+
+/// As in JSON.
+impl fmt::Display for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }

@@ -11,6 +11,7 @@ pub mod reap;
 pub mod replay;
 pub mod report;
 pub mod scan;
+pub mod serve;
 pub mod slab;
 mod text_file;
 pub mod trace;
@@ -42,6 +43,7 @@ enum Command {
     Replay(replay::Args),
     Report(report::Args),
     Scan(scan::Args),
+    Serve(serve::Args),
     Explain(explain::Args),
     Reap(reap::Args),
     Verify(verify::Args),
@@ -74,6 +76,7 @@ impl Cli {
             Some(Command::Replay(args)) => args.run(),
             Some(Command::Report(args)) => args.run(),
             Some(Command::Scan(args)) => args.run(),
+            Some(Command::Serve(args)) => args.run(),
             Some(Command::Explain(args)) => args.run(),
             Some(Command::Reap(args)) => args.run(),
             Some(Command::Verify(args)) => args.run(),

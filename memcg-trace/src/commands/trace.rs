@@ -126,6 +126,7 @@ impl Args {
             by: self.shown.rollup(),
             record: self.record.as_deref(),
             names: self.names.resolver()?,
+            refresh: None,
         })?;
         // Before announcing that it traces: whoever reads that may send a signal.
         let stop = Stop::listen()?;
@@ -142,7 +143,8 @@ impl Args {
     }
 }
 
-fn power_of_two(text: &str) -> Result<usize, String> {
+/// `--perf-pages`
+pub fn power_of_two(text: &str) -> Result<usize, String> {
     match text.parse::<usize>() {
         Ok(pages) if pages.is_power_of_two() && pages <= PERF_PAGES_MAX => Ok(pages),
         _ => Err(format!("not a power of two up to {PERF_PAGES_MAX}")),

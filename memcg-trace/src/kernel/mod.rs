@@ -6,8 +6,10 @@ pub mod boot;
 pub mod cgroupfs;
 pub mod clock;
 pub mod hooks;
+mod landlock;
 pub mod layout;
 pub mod memory;
+pub mod own_cost;
 pub mod pins;
 pub mod pod;
 pub mod privileges;
@@ -34,7 +36,10 @@ use self::{
         vmstats::{CountersError, Packed},
     },
     slab::memcg_caches::{self, CacheLayout, CachesError, MemcgCaches},
-    walk::{Walk, WalkError},
+    walk::{
+        Walk, WalkError,
+        members::{self, WrongMember},
+    },
 };
 
 /// Facts that every command needs before it reads kernel memory.
@@ -83,7 +88,25 @@ impl Kernel {
         {
             log::warn!("the struct layout is not proven: {error}");
         }
-        Ok(Self::proven(controller, resolved, proof, btf.is_none())?)
+        let kernel = Self::proven(controller, resolved, proof, btf.is_none())?;
+        if btf.is_some() {
+            kernel.prove_members()?;
+        }
+        Ok(kernel)
+    }
+
+    /// Proves the members of a layout from a BTF file by a walk, where this kernel allows one.
+    pub fn prove_members(&self) -> Result<(), ProofError> {
+        let whole = self.controller.wholly_mounted(self.namespace_root.as_deref()).is_ok();
+        let proven = self.load_walk().and_then(|mut walk| members::prove(&mut walk, &self.controller, whole));
+        match proven {
+            Ok(None) => Ok(()),
+            Ok(Some(WrongMember { member, reads })) => Err(ProofError::WrongMember { member, reads }),
+            Err(error) => {
+                log::warn!("the members of --btf are not proven: {error}");
+                Ok(())
+            }
+        }
     }
 
     /// Accepts a layout that is proven. The kernel's `own` BTF is also accepted where a proof is impossible; a file is

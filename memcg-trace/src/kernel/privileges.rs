@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::{
     ability::Lack,
-    pod,
+    landlock, pod,
     refused::{self, Guard},
     seccomp,
 };
@@ -142,14 +142,22 @@ pub fn drop_unneeded() {
     keep(reading.into_iter().chain([Capability::CAP_SYS_NICE]));
 }
 
-/// For a thread that only reads other users' files. (Capabilities are per thread.)
+/// For a thread that only reads other users' files. (Capabilities and Landlock are per thread.)
 pub fn keep_reading_files() {
+    forbid_changes();
     keep([Capability::CAP_DAC_READ_SEARCH]);
 }
 
 /// For a thread that only writes to files that are open.
 pub fn keep_none() {
+    forbid_changes();
     keep([]);
+}
+
+fn forbid_changes() {
+    if let Err(error) = landlock::forbid_changes() {
+        log::debug!("cannot forbid changes of files: {error}");
+    }
 }
 
 /// Drops all others from this thread, and those that it starts, for good: nothing that it may be brought to do regains them.

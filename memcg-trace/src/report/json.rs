@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::ser::Formatter;
 
 use super::view::{
-    DoctorView, EventView, ExplainView, ListedMemcg, PinLine, ReapView, ScanView, SlabCacheView, SlabDelta,
-    SlabEventView, SlabView, SummaryView, VerifyView, WhoisView,
+    DoctorView, EventView, ExplainView, LeaksView, ListedMemcg, PinLine, ReapView, ScanView, SlabCacheView,
+    SlabDelta, SlabEventView, SlabView, SummaryView, VerifyView, WhoisView,
 };
 use crate::deceptive::is_deceptive;
 
@@ -31,6 +31,11 @@ pub fn scan(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
         None => scan.listed.iter().try_for_each(|listed| memcg(out, listed))?,
     }
     line(out, "summary", scan)
+}
+
+/// The leaked memcgs of a run that goes on, in one object.
+pub fn leaks(out: &mut impl Write, leaks: &LeaksView<'_>) -> io::Result<()> {
+    line(out, "leaks", leaks)
 }
 
 /// Each thing that pins a memcg, or each group of them, then the summary: always the last line.

@@ -7,6 +7,7 @@ pub mod escape;
 pub mod html;
 pub mod json;
 pub mod junit;
+pub mod metrics;
 pub mod tap;
 pub mod text;
 pub mod view;

@@ -41,6 +41,15 @@ impl LeakEvidence {
         [self.caches_read(read), self.pins_read(looked)].concat()
     }
 
+    /// Evidence about all dying memcgs, once in a while: what pins them may have changed.
+    pub fn again(&mut self, dying: &[Key]) -> Vec<Record> {
+        let caches = self.caches.as_mut().filter(|_| !dying.is_empty());
+        let read = caches.and_then(|caches| caches.read_if_rested(dying));
+        let pins = self.pins.as_mut().filter(|_| !dying.is_empty());
+        let looked = pins.map(|pins| pins.look_again(dying));
+        [self.caches_read(read), self.pins_read(looked)].concat()
+    }
+
     /// Evidence about all dying memcgs at the end.
     pub fn at_the_end(&mut self, dying: &[Key]) -> Vec<Record> {
         let caches = self.caches.as_mut().filter(|_| !dying.is_empty());

@@ -12,12 +12,14 @@ mod history;
 mod names;
 mod observer;
 mod recorder;
+mod refresh;
 mod replay;
 mod rollup;
 mod slab_owners;
 mod slab_watcher;
 mod stop;
 mod survey;
+mod tally;
 
 use std::{mem, path::Path, time::Duration};
 
@@ -37,8 +39,12 @@ pub use slab_owners::OwnerWalk;
 pub use slab_watcher::{MEMCGS_UNKNOWN, SlabWatcher};
 pub use stop::Stop;
 pub use survey::Survey;
+pub use tally::{
+    AllocFailures, EventCounts, LeakSeen, Lifetimes, Measured, RunTally, WalkTimes, WorkloadCounts,
+    Workloads, counts_as_leaked,
+};
 
-use self::{evidence::LeakEvidence, names::NameFinder, observer::tell, recorder::Recorder};
+use self::{evidence::LeakEvidence, names::NameFinder, observer::tell, recorder::Recorder, refresh::Refresh};
 use crate::{
     event::Key,
     kernel::{Kernel, clock, privileges},
@@ -67,6 +73,9 @@ pub struct Setup<'a> {
     pub record: Option<&'a Path>,
     /// `None`: do not look up names.
     pub names: Option<Resolver>,
+    /// How often to walk, and to look at what pins dying memcgs, although nothing asks for it: events do not tell what
+    /// they are charged for by now, nor what lets go of them. `None`: only when something was lost or leaks.
+    pub refresh: Option<Duration>,
 }
 
 /// A run: a feed, its book, and additional sources of records.
@@ -78,6 +87,7 @@ pub struct Session<F = Stream> {
     recorder: Option<Recorder>,
     /// Slab caches, and the time of the last check for growth.
     slab: Option<(SlabWatcher, Instant)>,
+    refresh: Option<Refresh>,
     /// Kept between calls to reuse its memory.
     records: Vec<Record>,
 }
@@ -95,9 +105,13 @@ pub struct Ended {
 impl Session {
     /// Probes the kernel, attaches, reads existing memcgs, and drops privileges that are no longer needed.
     pub fn start(setup: Setup<'_>) -> Result<Self> {
-        let kernel = Kernel::probe(setup.btf)?;
+        let mut kernel = Kernel::probe(setup.btf)?;
+        let counters = if setup.refresh.is_some() { kernel.find_counters() } else { Ok(()) };
         let (feed, mut start) = Stream::open(&kernel, &setup.wanted)?;
         let evidence = LeakEvidence::open(&kernel, setup.btf, &mut start.unknown);
+        if let Err(error) = counters {
+            start.unknown.push(("what memcgs are charged for".to_owned(), error.to_string()));
+        }
         let slab =
             setup.slab.then(|| SlabWatcher::start(setup.wanted.grace_ns, setup.btf, false)).transpose()?;
         let recorder = setup.record.map(|path| Recorder::start(path, &start)).transpose()?;
@@ -110,6 +124,7 @@ impl Session {
             names: setup.names.map(NameFinder::new),
             recorder,
             slab: slab.map(|slab| (slab, Instant::now())),
+            refresh: setup.refresh.map(Refresh::every),
             records: Vec::new(),
         })
     }
@@ -134,6 +149,7 @@ impl<F: Feed> Session<F> {
             names: None,
             recorder: None,
             slab: None,
+            refresh: None,
             records: Vec::new(),
         }
     }
@@ -149,31 +165,49 @@ impl<F: Feed> Session<F> {
         duration: Option<Duration>,
         observer: &mut (impl Observer + ?Sized),
     ) -> Result<Ended> {
+        self.follow(&mut stop, duration, observer).await?;
+        drop(stop);
+        self.finish(observer)
+    }
+
+    /// The same without the end: what was not drained so far is left out, and nobody sums up. Dropping it detaches.
+    pub async fn follow(
+        &mut self,
+        stop: &mut Stop,
+        duration: Option<Duration>,
+        observer: &mut (impl Observer + ?Sized),
+    ) -> Result<()> {
         let end = duration.map(|duration| Instant::now() + duration);
         let mut pause = POLL;
         loop {
             tokio::select! {
                 () = sleep(pause) => {}
-                () = stop.requested(end) => break,
+                () = stop.requested(end) => return Ok(()),
             }
             let Polled { pressed, .. } = self.poll(observer)?;
             if observer.tick(&self.book)?.is_break() {
-                break;
+                return Ok(());
             }
             pause = if pressed { POLL_PRESSED } else { POLL };
         }
-        drop(stop);
-        self.finish(observer)
     }
 
     /// Drains, and applies settled records.
     pub fn poll(&mut self, observer: &mut (impl Observer + ?Sized)) -> Result<Polled> {
         self.enter_names(None, observer)?;
-        let polled = self.feed.poll(self.book.tracker().wants_walk(), &mut self.records)?;
+        let refresh = self.refresh.as_ref().is_some_and(Refresh::is_due);
+        let wants_walk = self.book.tracker().wants_walk() || refresh;
+        let polled = self.feed.poll(wants_walk, &mut self.records)?;
         if polled.checked {
             self.recorder.iter_mut().for_each(Recorder::flush);
         }
         self.enter_all(polled.settled_ns, observer)?;
+        // The feed walks where it checks, too.
+        if refresh && polled.checked {
+            self.refresh.iter_mut().for_each(Refresh::restart);
+            let evidence = self.evidence.again(&self.book.dying());
+            evidence.iter().try_for_each(|record| self.enter(record, observer))?;
+        }
         if let Some((slab, looked)) = &mut self.slab {
             slab.poll(clock::monotonic_ns(), observer)?;
             if looked.elapsed() >= SLAB_LOOK {
@@ -248,7 +282,11 @@ impl<F: Feed> Session<F> {
             recorder.record(record);
         }
         self.book.apply(record);
-        tell(&self.book, observer)
+        tell(&self.book, observer)?;
+        match record {
+            Record::Walk(walk) => observer.walked(&self.book, walk),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use anyhow::Result;
 
 use super::Book;
-use crate::{slab, tracker::Change};
+use crate::{record::Snapshot, slab, tracker::Change};
 
 /// Notified of changes of memcgs, and of slab caches if these are followed.
 ///
@@ -15,6 +15,11 @@ pub trait Observer: SlabObserver {
     /// The changes by a record or by time, from [`Book::changes`]. The book has the state right after: memcgs of these
     /// changes and their names can be looked up now, even if they were just freed.
     fn changed(&mut self, book: &Book, changes: &[Change]) -> Result<()>;
+
+    /// A walk was applied: the changes by it were told before.
+    fn walked(&mut self, _book: &Book, _walk: &Snapshot) -> Result<()> {
+        Ok(())
+    }
 
     /// Called after all settled changes of each poll, every 50 ms or sooner. [`ControlFlow::Break`] ends the run.
     fn tick(&mut self, _book: &Book) -> Result<ControlFlow<()>> {

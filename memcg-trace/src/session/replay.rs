@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::{Book, Observer, observer::tell};
 use crate::record::{
-    End,
+    End, Record,
     recording::{Damage, Entry, Reader},
 };
 
@@ -31,6 +31,9 @@ pub fn replay(
             Ok(Entry::Record(record)) => {
                 book.apply(&record);
                 tell(book, observer)?;
+                if let Record::Walk(walk) = &record {
+                    observer.walked(book, walk)?;
+                }
             }
             Ok(Entry::Time(now_ns)) => {
                 book.advance(now_ns);

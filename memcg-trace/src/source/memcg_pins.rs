@@ -19,6 +19,8 @@ use crate::{
 const REST: u32 = 20;
 /// How long a look takes at most while a stream waits to be drained. The map of all pages takes longer, and is left alone.
 const BRIEF: Duration = Duration::from_millis(50);
+/// How long it takes at most once in a while: the buffers hold more than that of all but the worst storm, whose loss is told.
+const NOW_AND_THEN: Duration = Duration::from_millis(250);
 /// How long it takes at most where nothing waits.
 const LONG: Duration = Duration::from_secs(5);
 
@@ -43,6 +45,11 @@ impl MemcgPins {
         let rested = self.rest_until.is_none_or(|until| until <= Instant::now());
         let options = LookOptions { scan_memory: ScanMemory::Never, budget: Some(BRIEF) };
         rested.then(|| self.read(memcgs, &options))
+    }
+
+    /// A longer look, for those who want to know again what pins all dying memcgs.
+    pub fn look_again(&mut self, memcgs: &[Key]) -> Result<record::PinsRead, PinsError> {
+        self.read(memcgs, &LookOptions { scan_memory: ScanMemory::Never, budget: Some(NOW_AND_THEN) })
     }
 
     /// A thorough look.

@@ -35,3 +35,28 @@ fn a_table_that_is_none_is_not_walked_without_end() {
     }
     drop(cgroups);
 }
+
+/// They are not read to find our own cgroup, and were believed: a false "dying 0", wrong charges and IDs.
+#[test]
+fn members_that_are_elsewhere_are_not_believed() {
+    let _machine = machine();
+    let home = Cgroup::home("wrong-btf");
+    let _cgroups: Vec<Cgroup> = (0..CGROUPS).map(|number| home.child(number.to_string())).collect();
+    let moved = [
+        (8, "cgroup_subsys_state", "flags"),
+        (8, "cgroup_subsys_state", "serial_nr"),
+        (8, "mem_cgroup", "id"),
+        (4, "cgroup", "level"),
+        (8, "page_counter", "usage"),
+    ];
+    for (bytes, owner, member) in moved {
+        let file = File::with("wrong-btf", &btf::with_member_moved_by(bytes, owner, member));
+        let output = run(command().args(["scan", "-o", "json", "--btf"]).arg(&file.0));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(69), "{owner}.{member}: {said}");
+        assert!(said.contains("does not describe this kernel"), "{owner}.{member}: {said}");
+    }
+    let file = File::with("own-btf", &btf::own());
+    let output = run(command().args(["scan", "-o", "json", "--btf"]).arg(&file.0));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

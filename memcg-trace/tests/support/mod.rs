@@ -11,6 +11,7 @@ pub mod count;
 pub mod cri;
 pub mod doctor;
 pub mod explain;
+pub mod exporter;
 pub mod file;
 pub mod forked;
 pub mod node;
@@ -22,6 +23,7 @@ pub mod scan;
 pub mod storm;
 pub mod tracer;
 pub mod verify;
+pub mod web;
 
 pub use bystander::evict_stocks;
 

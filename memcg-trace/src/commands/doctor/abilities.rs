@@ -129,14 +129,18 @@ impl Abilities {
             }
         };
         let proof = proof::prove(&resolved.layout.layout, &controller);
-        let proven = match &proof {
-            Err(error @ ProofError::Impossible(_)) if btf.is_none() => {
-                Answer::unknown(format!("{error}; it is used unproven"))
+        let own = btf.is_none();
+        let unproven = proof.as_ref().err().filter(|error| own && matches!(error, ProofError::Impossible(_)));
+        let unproven = unproven.map(|error| Answer::unknown(format!("{error}; it is used unproven")));
+        let kernel = Kernel::proven(controller, resolved, proof, own).and_then(|kernel| {
+            if !own {
+                kernel.prove_members()?;
             }
-            proof => Answer::of(proof, |_| "proven on our own cgroup".to_owned()),
-        };
-        self.add(AbilityId::Layout, proven);
-        let mut kernel = Kernel::proven(controller, resolved, proof, btf.is_none()).ok()?;
+            Ok(kernel)
+        });
+        let proven = Answer::of(&kernel, |_| "proven on our own cgroup".to_owned());
+        self.add(AbilityId::Layout, unproven.unwrap_or(proven));
+        let mut kernel = kernel.ok()?;
         if let Err(partly) = kernel.controller.wholly_mounted(kernel.namespace_root.as_deref()) {
             self.add(AbilityId::WholeHierarchy, Answer::no(&partly));
         }

@@ -48,6 +48,11 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = Limits::MAX_DYING)]
     pub max_dying: u64,
 
+    /// For node-problem-detector: one line of at most 80 bytes; exit code 0 if the node is healthy, 1 if it is sick, 2
+    /// if that could not be told
+    #[arg(long, conflicts_with = "format")]
+    pub npd: bool,
+
     #[command(flatten)]
     pub btf: BtfArg,
 
@@ -109,6 +114,9 @@ impl Args {
         );
         drop(progress);
         self.print(&view)?;
+        if self.npd {
+            return Ok(npd_exit(view.verdict));
+        }
         Ok(match view.verdict {
             NodeVerdict::Healthy => Exit::Done,
             NodeVerdict::Sick => Exit::Leak,
@@ -120,9 +128,19 @@ impl Args {
     fn print(&self, view: &DoctorView<'_>) -> Result<()> {
         let mut out = BufWriter::new(Stdout::new());
         match self.output.format {
+            _ if self.npd => text::npd(&mut out, view)?,
             Format::Text => text::doctor(&mut out, view, self.output.page())?,
             Format::Json => json::doctor(&mut out, view)?,
         }
         Ok(out.flush()?)
+    }
+}
+
+/// The codes of custom plugins of node-problem-detector (pkg/custompluginmonitor/types/types.go): OK, not OK, unknown.
+fn npd_exit(verdict: NodeVerdict) -> Exit {
+    match verdict {
+        NodeVerdict::Healthy => Exit::Done,
+        NodeVerdict::Sick => Exit::Failed,
+        NodeVerdict::Inconclusive | NodeVerdict::Unsupported => Exit::Usage,
     }
 }

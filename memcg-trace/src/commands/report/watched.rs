@@ -82,6 +82,7 @@ impl Watched {
             by: Some(Rollup::new(ByOwner::Workload)),
             record: None,
             names: args.names.resolver()?,
+            refresh: None,
         })?;
         // Before announcing that it traces: whoever reads that may send a signal.
         let stop = Stop::listen()?;

@@ -50,6 +50,12 @@ pub enum ProofError {
          use the BTF file of exactly this kernel"
     )]
     Refuted { seen: String, is: String },
+    /// A member that is not used to read our own cgroup.
+    #[error(
+        "the struct layout does not describe this kernel: through {member}, it has {reads}; use the BTF file of exactly \
+         this kernel"
+    )]
+    WrongMember { member: &'static str, reads: String },
 }
 
 impl Lack for ProofError {
@@ -57,7 +63,7 @@ impl Lack for ProofError {
         match self {
             Self::Unreadable(_) => "run where /proc/kcore can be read: containers often hide it",
             Self::Impossible(_) => "use the kernel's own BTF, without --btf",
-            Self::Refuted { .. } => "use the BTF file of exactly this kernel",
+            Self::Refuted { .. } | Self::WrongMember { .. } => "use the BTF file of exactly this kernel",
         }
         .to_owned()
     }

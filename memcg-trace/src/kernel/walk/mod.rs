@@ -3,6 +3,7 @@
 mod by_id;
 mod decode;
 mod lengths;
+pub mod members;
 mod program;
 mod table;
 

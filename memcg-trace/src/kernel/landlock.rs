@@ -1,0 +1,44 @@
+//! Landlock (since 5.13): what the threads that read others' files and write output never do to a file system.
+
+use landlock::{
+    ABI, AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _,
+    RulesetError, RulesetStatus,
+};
+
+/// The newest rules that are asked for; an older kernel takes those that it knows.
+const NEWEST: ABI = ABI::V5;
+
+/// From now on, this thread and those that it starts open nothing for writing, create, remove, rename and run nothing.
+/// What is open already stays usable, and sockets can be connected to. False: this kernel does not enforce it.
+pub fn forbid_changes() -> Result<bool, RulesetError> {
+    let changes = AccessFs::from_write(NEWEST) | AccessFs::Execute;
+    let ruleset = Ruleset::default().set_compatibility(CompatLevel::BestEffort).handle_access(changes)?;
+    // No rule grants any of it anywhere.
+    let restricted = ruleset.create()?.no_new_privs(true).restrict_self()?;
+    Ok(restricted.ruleset != RulesetStatus::NotEnforced)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::ErrorKind, thread};
+
+    use super::*;
+
+    #[test]
+    fn files_are_read_and_not_changed() {
+        let path = std::env::temp_dir().join(format!("memcg-trace-landlock-{}", std::process::id()));
+        fs::write(&path, "content").expect("a file");
+        let file = path.clone();
+        let of_a_thread = thread::spawn(move || {
+            let enforced = forbid_changes().expect("a ruleset");
+            let read = fs::read_to_string(&file).is_ok_and(|text| text == "content");
+            let refused = [fs::write(&file, "changed"), fs::remove_file(&file)];
+            (enforced, read, refused.map(|result| result.err().map(|error| error.kind())))
+        });
+        let (enforced, read, refused) = of_a_thread.join().expect("it goes on");
+        let _ = fs::remove_file(&path);
+        let expected = if enforced { Some(ErrorKind::PermissionDenied) } else { None };
+        assert!(read);
+        assert_eq!(refused, [expected; 2]);
+    }
+}
