@@ -14,6 +14,7 @@ pub mod kernel;
 pub mod record;
 pub mod report;
 pub mod scenarios;
+pub mod screen;
 pub mod session;
 pub mod slab;
 pub mod source;

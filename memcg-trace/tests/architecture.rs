@@ -25,7 +25,7 @@ const FLOORS: &[&[&str]] = &[
     &["source", "scenarios"],
     &["session"],
     &["report"],
-    &["exit"],
+    &["exit", "screen"],
     &["commands"],
 ];
 

@@ -47,6 +47,7 @@ const TOOLS: &[Tool] = &[
     Tool { program: "prometheus-alertmanager", package: "prometheus-alertmanager", needed_by: "test" },
     Tool { program: "amtool", package: "prometheus-alertmanager", needed_by: "test" },
     Tool { program: "systemd-analyze", package: "systemd", needed_by: "test" },
+    Tool { program: "tmux", package: "tmux", needed_by: "test" },
     Tool { program: "bpftrace", package: "bpftrace", needed_by: "bench" },
 ];
 

@@ -71,6 +71,11 @@ impl Names {
         self.of_memcg.contains_key(key)
     }
 
+    /// Number of sources that had something to tell.
+    pub fn told_of(&self, key: &Key) -> usize {
+        self.of_memcg.get(key).map_or(0, Vec::len)
+    }
+
     pub fn len(&self) -> usize {
         self.of_memcg.len()
     }

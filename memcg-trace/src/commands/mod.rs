@@ -14,6 +14,7 @@ pub mod scan;
 pub mod serve;
 pub mod slab;
 mod text_file;
+pub mod top;
 pub mod trace;
 pub mod verify;
 pub mod whois;
@@ -41,6 +42,7 @@ pub struct Cli {
 enum Command {
     Trace(trace::Args),
     Replay(replay::Args),
+    Top(top::Args),
     Report(report::Args),
     Scan(scan::Args),
     Serve(serve::Args),
@@ -74,6 +76,7 @@ impl Cli {
         match self.command {
             Some(Command::Trace(args)) => args.run(),
             Some(Command::Replay(args)) => args.run(),
+            Some(Command::Top(args)) => args.run(),
             Some(Command::Report(args)) => args.run(),
             Some(Command::Scan(args)) => args.run(),
             Some(Command::Serve(args)) => args.run(),

@@ -23,6 +23,7 @@ pub struct Book {
     now_ns: u64,
     /// Changes of the last step.
     changes: Vec<Change>,
+    revision: u64,
 }
 
 impl Book {
@@ -36,12 +37,13 @@ impl Book {
             paths: mem::take(&mut start.paths),
         });
         let now_ns = start.started_ns;
-        Self { start, tracker, names: Names::default(), rollup, now_ns, changes: Vec::new() }
+        Self { start, tracker, names: Names::default(), rollup, now_ns, changes: Vec::new(), revision: 0 }
     }
 
     /// Applies a record; see [`Book::changes`] for the result.
     pub fn apply(&mut self, record: &Record) {
         self.turn_page();
+        self.revision += 1;
         match record {
             Record::Learned(Learned::NamesMissing(missing)) => {
                 return self.names.missing = Some(missing.clone());
@@ -61,7 +63,10 @@ impl Book {
     pub fn advance(&mut self, now_ns: u64) {
         self.turn_page();
         self.now_ns = self.now_ns.max(now_ns);
+        let leaked = self.tracker.totals().leaked;
         self.tracker.advance(now_ns, &mut self.changes);
+        // Those that died before the start leak without a change.
+        self.revision += u64::from(!self.changes.is_empty() || leaked != self.tracker.totals().leaked);
         self.roll_up();
     }
 
@@ -111,6 +116,16 @@ impl Book {
     /// The latest known time (`CLOCK_MONOTONIC`, ns).
     pub fn now_ns(&self) -> u64 {
         self.now_ns
+    }
+
+    /// Stays the same for as long as nothing but the time changes.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// How many sources have told of the container of a memcg.
+    pub fn named(&self, key: &Key) -> usize {
+        self.names.told_of(key)
     }
 
     /// The container of a memcg, if known.

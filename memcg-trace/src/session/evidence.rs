@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use crate::{
+    cause::Explanation,
     event::Key,
     kernel::{Kernel, pins::PinsError, slab::memcg_caches::CachesError},
     record::{self, CacheCopies, Learned, Record},
@@ -57,6 +58,11 @@ impl LeakEvidence {
         let pins = self.pins.as_mut().filter(|_| !dying.is_empty());
         let looked = pins.map(|pins| pins.look(dying));
         [self.caches_read(read), self.pins_read(looked)].concat()
+    }
+
+    /// What pins one memcg right now; `None`: it was freed, or it cannot be read here.
+    pub fn explain(&mut self, memcg: Key) -> Result<Option<Explanation>, PinsError> {
+        self.pins.as_mut().map_or(Ok(None), |pins| pins.look_at_one(memcg))
     }
 
     /// An error of these is permanent.

@@ -11,6 +11,7 @@ mod evidence;
 mod history;
 mod names;
 mod observer;
+mod playback;
 mod recorder;
 mod refresh;
 mod replay;
@@ -23,7 +24,7 @@ mod tally;
 
 use std::{mem, path::Path, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use tokio::time::{Instant, sleep};
 
 pub use book::Book;
@@ -33,6 +34,7 @@ pub use empty::Empty;
 pub use history::{Bucket, History};
 pub use names::names_of_all;
 pub use observer::{Observer, SlabObserver};
+pub use playback::Playback;
 pub use replay::{Replayed, replay};
 pub use rollup::Rollup;
 pub use slab_owners::OwnerWalk;
@@ -46,6 +48,7 @@ pub use tally::{
 
 use self::{evidence::LeakEvidence, names::NameFinder, observer::tell, recorder::Recorder, refresh::Refresh};
 use crate::{
+    cause::Explanation,
     event::Key,
     kernel::{Kernel, clock, privileges},
     record::{End, Record, Snapshot, Start},
@@ -90,6 +93,8 @@ pub struct Session<F = Stream> {
     refresh: Option<Refresh>,
     /// Kept between calls to reuse its memory.
     records: Vec<Record>,
+    /// By a recording that has just begun.
+    walk_wanted: bool,
 }
 
 /// A run that has ended.
@@ -126,6 +131,7 @@ impl Session {
             slab: slab.map(|slab| (slab, Instant::now())),
             refresh: setup.refresh.map(Refresh::every),
             records: Vec::new(),
+            walk_wanted: false,
         })
     }
 
@@ -136,6 +142,36 @@ impl Session {
 
     pub fn slab(&self) -> Option<&SlabWatcher> {
         self.slab.as_ref().map(|(slab, _)| slab)
+    }
+
+    /// Records the run from now on, too. What exists already comes in a walk soon after; names that were found before are not in
+    /// it.
+    pub fn record(&mut self, path: &Path) -> Result<()> {
+        let (start, tracker) = (self.book.start(), self.book.tracker());
+        // Where there is no walk, those that exist are counted as at the start of a run.
+        let walked = start.dying_unseen == Some(0);
+        let start = Start {
+            started_ns: clock::monotonic_ns(),
+            clock: clock::offsets(),
+            live: if walked { Some(0) } else { tracker.ids_used() },
+            dying_unseen: if walked { Some(0) } else { Some(tracker.totals().dying) },
+            ..start.clone()
+        };
+        self.recorder = Some(Recorder::start(path, &start)?);
+        self.walk_wanted = true;
+        Ok(())
+    }
+
+    /// What pins one memcg right now; `None`: it was freed, or it cannot be read here. Takes as long as the looks before leaks.
+    pub fn explain(&mut self, memcg: Key) -> Result<Option<Explanation>> {
+        self.evidence.explain(memcg).context("cannot read what refers to it")
+    }
+
+    /// Ends the recording; returns whether it is complete.
+    pub fn end_recording(&mut self) -> bool {
+        let (ended_ns, clock) = (clock::monotonic_ns(), clock::offsets());
+        let end = End { ended_ns, clock, undecodable: self.feed.undecodable() };
+        self.recorder.take().is_none_or(|recorder| recorder.finish(&end))
     }
 }
 
@@ -151,6 +187,7 @@ impl<F: Feed> Session<F> {
             slab: None,
             refresh: None,
             records: Vec::new(),
+            walk_wanted: false,
         }
     }
 
@@ -196,8 +233,9 @@ impl<F: Feed> Session<F> {
     pub fn poll(&mut self, observer: &mut (impl Observer + ?Sized)) -> Result<Polled> {
         self.enter_names(None, observer)?;
         let refresh = self.refresh.as_ref().is_some_and(Refresh::is_due);
-        let wants_walk = self.book.tracker().wants_walk() || refresh;
+        let wants_walk = self.walk_wanted || self.book.tracker().wants_walk() || refresh;
         let polled = self.feed.poll(wants_walk, &mut self.records)?;
+        self.walk_wanted &= !self.records.iter().any(|record| matches!(record, Record::Walk(_)));
         if polled.checked {
             self.recorder.iter_mut().for_each(Recorder::flush);
         }

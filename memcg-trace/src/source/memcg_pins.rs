@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    cause::{Pinned, explain},
+    cause::{Explanation, Pinned, explain},
     event::Key,
     kernel::{
         Kernel,
@@ -55,6 +55,14 @@ impl MemcgPins {
     /// A thorough look.
     pub fn look(&mut self, memcgs: &[Key]) -> Result<record::PinsRead, PinsError> {
         self.read(memcgs, &LookOptions { budget: Some(LONG), ..LookOptions::default() })
+    }
+
+    /// A brief look at one memcg that somebody wants to know of now; `None`: it was freed. The looks before leaks do not rest for
+    /// it.
+    pub fn look_at_one(&mut self, memcg: Key) -> Result<Option<Explanation>, PinsError> {
+        let options = LookOptions { scan_memory: ScanMemory::Never, budget: Some(BRIEF) };
+        let look = self.kernel.look(&[memcg], &options)?;
+        Ok(explain(&look).into_iter().find(|explanation| !explanation.is_freed()))
     }
 
     fn read(&mut self, memcgs: &[Key], options: &LookOptions) -> Result<record::PinsRead, PinsError> {

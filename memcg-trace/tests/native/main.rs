@@ -22,6 +22,7 @@ mod scan;
 mod serve;
 mod slab;
 mod tenants;
+mod top;
 mod verify;
 mod whois;
 mod wrong_btf;

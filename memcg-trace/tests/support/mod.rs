@@ -21,6 +21,7 @@ pub mod process;
 pub mod sandbox;
 pub mod scan;
 pub mod storm;
+pub mod tmux;
 pub mod tracer;
 pub mod verify;
 pub mod web;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::Output as Ended;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::process;
 use crate::vm::{Cgroup, Init, Kernel, Output, Vm};
@@ -49,12 +49,23 @@ pub const fn here(chapter: &'static str, title: &'static str, script: &'static s
 impl Case {
     /// Its heading and what was printed.
     pub fn run(&self, workspace: &Workspace) -> Result<String> {
+        let (output, code) = self.run_on_machine(workspace)?;
+        Ok(format!("{}\n```\n{}\nexit {code}\n```\n", self.heading(), output.trim_end()))
+    }
+
+    /// What was printed, if all went well.
+    pub fn print(&self, workspace: &Workspace) -> Result<String> {
+        let (output, code) = self.run_on_machine(workspace)?;
+        ensure!(code == 0, "exit code {code}: {output}");
+        Ok(output)
+    }
+
+    fn run_on_machine(&self, workspace: &Workspace) -> Result<(String, i32)> {
         let (output, code) = match self.machine {
             Machine::Here => self.run_here(workspace)?,
             Machine::Vm { series, cgroup, append } => self.run_in_vm(workspace, series, cgroup, append)?,
         };
-        let output = String::from_utf8_lossy(&output);
-        Ok(format!("{}\n```\n{}\nexit {code}\n```\n", self.heading(), output.trim_end()))
+        Ok((String::from_utf8_lossy(&output).into_owned(), code))
     }
 
     fn heading(&self) -> String {

@@ -6,6 +6,7 @@ mod commands;
 mod doctor;
 mod json;
 mod markdown;
+mod picture;
 mod pins;
 
 use std::fs;
@@ -19,7 +20,7 @@ use crate::process::step;
 use crate::workspace::Workspace;
 
 /// Run `memcg-trace doctor` on each kernel of the tests, on this machine, and where something is missing, and `memcg-trace
-/// explain` on what pins memcgs, and write docs/DOCTOR.md and docs/PINS.md.
+/// explain` on what pins memcgs, and write docs/DOCTOR.md and docs/PINS.md; and a picture of `memcg-trace top`, docs/top.svg.
 ///
 /// Runs as root. With --page and --only, the other pages and parts stay as they are.
 #[derive(clap::Args)]
@@ -32,7 +33,7 @@ pub struct Args {
     #[arg(long, value_name = "TITLE")]
     only: Vec<String>,
     /// Only the page with this name
-    #[arg(long, value_name = "DOCTOR|PINS")]
+    #[arg(long, value_name = "DOCTOR|PINS|top")]
     page: Option<String>,
     /// Write nothing; check what all pages must hold: links, commands, files, the README's length
     #[arg(long, conflicts_with = "only")]
@@ -62,6 +63,12 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         check::check(workspace)?;
         return Ok(ExitCode::SUCCESS);
     }
+    if args.page.as_deref().is_none_or(|name| name == PICTURE) && args.only.is_empty() {
+        draw(workspace)?;
+        if args.page.is_some() {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
     let named = |page: &&Written| args.page.as_deref().is_none_or(|name| name == page.name);
     let wanted =
         |case: &Case| args.only.is_empty() || args.only.iter().any(|part| case.title.contains(part.as_str()));
@@ -73,6 +80,19 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     }
     pages.into_iter().try_for_each(|page| page.write(workspace, wanted))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The picture's name.
+const PICTURE: &str = "top";
+
+/// Writes the picture.
+fn draw(workspace: &Workspace) -> Result<()> {
+    let out = workspace.root.join("docs").join(PICTURE).with_extension("svg");
+    let text = step(picture::CASE.title, || picture::CASE.print(workspace))?;
+    let svg = picture::svg(picture::CASE.title, &text)?;
+    fs::write(&out, svg).with_context(|| format!("cannot write {}", out.display()))?;
+    eprintln!("xtask: written to {}", out.display());
+    Ok(())
 }
 
 impl Written {

@@ -196,7 +196,7 @@ fn time(event: &EventView<'_>) -> String {
 }
 
 /// Leaks stand out without colour, too.
-fn name(kind: EventKind) -> &'static str {
+pub fn name(kind: EventKind) -> &'static str {
     match kind {
         EventKind::Online => "online",
         EventKind::Removed => "removed",

@@ -1,5 +1,7 @@
 //! Fits the columns of a table to a line.
 
+use unicode_width::UnicodeWidthChar as _;
+
 use super::page::columns;
 
 /// Behind the name of a column, what becomes of it where the line is too short.
@@ -11,6 +13,22 @@ pub enum Elastic {
     Path,
     /// Text: its end is cut.
     Text,
+}
+
+impl Elastic {
+    /// By the mark behind a name: `~` paths, `<` text; numbers (`>`) and the rest are not cut.
+    pub fn of(name: &str) -> Self {
+        match name.chars().last() {
+            Some('~') => Self::Path,
+            Some('<') => Self::Text,
+            _ => Self::No,
+        }
+    }
+
+    /// The name without its mark.
+    pub fn unmarked(name: &str) -> &str {
+        name.trim_end_matches(['>', '~', '<'])
+    }
 }
 
 /// Narrower than this nothing tells.
@@ -83,21 +101,45 @@ fn short_ids(text: &str) -> String {
 
 /// Two thirds of what is left are the end: there is what tells one from another.
 fn cut_middle(text: &str, width: usize) -> String {
-    let all = columns(text);
-    if all <= width {
+    if columns(text) <= width {
         return text.to_owned();
     }
     let kept = width.saturating_sub(1);
     let end = kept - kept / 3;
-    let chars = |skip, take| text.chars().skip(skip).take(take).collect::<String>();
-    chars(0, kept / 3) + CUT + &chars(all - end, end)
+    beginning(text, kept / 3).to_owned() + CUT + ending(text, end)
 }
 
 fn cut_end(text: &str, width: usize) -> String {
     if columns(text) <= width {
         return text.to_owned();
     }
-    text.chars().take(width.saturating_sub(1)).collect::<String>() + CUT
+    beginning(text, width.saturating_sub(1)).to_owned() + CUT
+}
+
+/// Columns that a text takes on a terminal.
+pub fn width(text: &str) -> usize {
+    columns(text)
+}
+
+/// As much of it as takes no more than `width` columns.
+fn beginning(text: &str, width: usize) -> &str {
+    let end = fitting(text.char_indices(), width).last().map_or(0, |(place, c)| place + c.len_utf8());
+    &text[..end]
+}
+
+/// The same of its end.
+fn ending(text: &str, width: usize) -> &str {
+    let start = fitting(text.char_indices().rev(), width).last().map_or(text.len(), |(place, _)| place);
+    &text[start..]
+}
+
+/// The first of these characters, up to `width` columns.
+fn fitting(chars: impl Iterator<Item = (usize, char)>, width: usize) -> impl Iterator<Item = (usize, char)> {
+    let mut used = 0;
+    chars.take_while(move |(_, c)| {
+        used += c.width().unwrap_or(0);
+        used <= width
+    })
 }
 
 #[cfg(test)]
@@ -126,6 +168,8 @@ mod tests {
             }
         }
         assert_eq!(path("/a", 1), "…");
+        // Two columns each.
+        assert_eq!(path("/日本語日本語", 8), "/…本語");
         assert_eq!(path("/short", 20), "/short");
     }
 

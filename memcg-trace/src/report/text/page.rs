@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use anstyle::Style;
+use unicode_width::UnicodeWidthChar as _;
 
 /// Whether the output may hold escape sequences; names from the kernel never bring their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +80,8 @@ pub(super) fn columns(text: &str) -> usize {
         match c {
             '\x1b' => escape = true,
             'm' if escape => escape = false,
-            _ => columns += usize::from(!escape),
+            _ if escape => {}
+            c => columns += c.width().unwrap_or(0),
         }
     }
     columns

@@ -112,14 +112,9 @@ impl Columns {
         let mut columns = Self { rows: Vec::new(), numbers: Vec::new(), elastic: Vec::new() };
         let mut header = Vec::new();
         for name in names {
-            let elastic = match name.chars().last() {
-                Some('~') => Elastic::Path,
-                Some('<') => Elastic::Text,
-                _ => Elastic::No,
-            };
             columns.numbers.push(name.ends_with('>'));
-            columns.elastic.push(elastic);
-            header.push(name.trim_end_matches(['>', '~', '<']).to_owned());
+            columns.elastic.push(Elastic::of(name));
+            header.push(Elastic::unmarked(name).to_owned());
         }
         columns.rows.push(header);
         columns

@@ -200,7 +200,7 @@ fn elapsed_ns(what: &What, memcg: &Memcg, t_ns: u64) -> Option<u64> {
 }
 
 /// The function or tracepoint of a hook.
-fn hook_name(hook: Hook) -> &'static str {
+pub fn hook_name(hook: Hook) -> &'static str {
     match hook {
         Hook::CssAllocEnter => "css_alloc_enter",
         Hook::CssAlloc => "css_alloc",

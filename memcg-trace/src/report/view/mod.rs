@@ -38,7 +38,7 @@ use serde::{Serialize, Serializer};
 pub use cache_pins::{CachePin, pins};
 pub use charges::{Accounting, ChargesView};
 pub use doctor::{AbilityView, AnswerKind, DoctorView, KnownView, NodeVerdict, NodeView};
-pub use event::{Detail, EventKind, EventView, subject};
+pub use event::{Detail, EventKind, EventView, hook_name, subject};
 pub use explain::{ExplainRequest, ExplainView, Explained};
 pub use explained::ExplainedMemcg;
 pub use group::{Common, Tally};
