@@ -7,6 +7,7 @@ mod deploy;
 mod docs;
 mod image;
 mod install;
+mod look;
 mod process;
 mod run;
 mod setup;
@@ -35,6 +36,7 @@ enum Task {
     Bench(bench::Args),
     Docs(docs::Args),
     Image(image::Args),
+    Look(look::Args),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::task(&workspace, &args),
         Task::Docs(args) => docs::task(&workspace, &args),
         Task::Image(args) => image::task(&workspace, &args),
+        Task::Look(args) => look::task(&workspace, &args),
     });
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -36,7 +36,7 @@ pub struct PinnedBy {
 }
 
 /// How much is pinned by things of one kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PinTotal {
     pub pin: Pin,
     pub refs: u64,

@@ -42,6 +42,8 @@ pub struct Bucket {
     pub ids_used: Option<u64>,
     /// What the dying memcgs are charged for, in pages, charges of descendants once; `None`: not known for all.
     pub charged_pages: Option<u64>,
+    /// A walk has found by then what was there at the start.
+    pub walked: bool,
 }
 
 impl History {
@@ -133,6 +135,7 @@ impl Bucket {
     fn take(&mut self, tracker: &Tracker) {
         (self.dying, self.leaked) = (tracker.totals().dying, tracker.totals().leaked);
         (self.ids_used, self.charged_pages) = (tracker.ids_used(), tracker.charged_to_dying());
+        self.walked = tracker.has_walked();
     }
 
     /// The same state, and nothing that happened.

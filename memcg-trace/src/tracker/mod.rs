@@ -228,6 +228,11 @@ impl Tracker {
         }
     }
 
+    /// Whether a walk has been applied: what was there at the start is known from then on.
+    pub fn has_walked(&self) -> bool {
+        self.loss.has_walked()
+    }
+
     /// What the dying memcgs are charged for, in pages, charges of descendants once; `None`: not known for all.
     pub fn charged_to_dying(&self) -> Option<u64> {
         self.ledger.charged_to_dying()

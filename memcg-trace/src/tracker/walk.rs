@@ -27,12 +27,17 @@ pub(super) struct Loss {
     explained_ns: u64,
     /// Start (ns) of that walk.
     walked_ns: u64,
+    walked: bool,
 }
 
 impl Loss {
     /// Records a loss that was detected at `t_ns`.
     pub fn happened(&mut self, t_ns: u64) {
         self.open_ns = self.open_ns.max(Some(t_ns));
+    }
+
+    pub fn has_walked(&self) -> bool {
+        self.walked
     }
 
     pub fn is_open(&self) -> bool {
@@ -65,7 +70,7 @@ impl Tracker {
             // Every memcg that exists now has been seen: those with higher serial numbers are new.
             self.first_serial = seen.iter().map(|key| key.serial + 1).max();
         }
-        self.loss.walked_ns = snapshot.began_ns;
+        (self.loss.walked, self.loss.walked_ns) = (true, snapshot.began_ns);
         self.loss.explained_ns = snapshot.ended_ns.saturating_add(EXPLAINED_NS);
         self.loss.absent.clear();
         if self.loss.is_open() {

@@ -31,5 +31,8 @@ record 7.2-v2 7.2 v2
 # What kernels without kprobes give, with and without a walk.
 record tracepoint 6.12 v2 --backend tracepoint
 record tracepoint-no-walk 6.1 v1 --backend tracepoint --no-walk
+# Of the report that docs/ shows.
+cargo xtask vm --kernel 6.12 --cgroup v2 --file jobs.sh:/jobs.sh -- sh /jobs.sh >6.12-jobs.new
+mv 6.12-jobs.new 6.12-jobs.recording
 
-UPDATE_GOLDEN=1 cargo test --package memcg-trace --test replay
+UPDATE_GOLDEN=1 cargo test --package memcg-trace --test replay --test report

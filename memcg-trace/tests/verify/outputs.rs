@@ -1,14 +1,16 @@
 //! Golden output of every format, the exit code, and a baseline made of it.
 
+use std::{fs, path::Path};
+
 use memcg_trace::{
     cause::Pin,
     commands::verify::exit,
     exit::Exit,
     record::Backend,
     report::{
-        json, junit, tap,
+        html, json, junit, tap,
         text::{self, Color},
-        view::{Ground, VerdictView, VerifyView},
+        view::{Ground, MatrixColumn, VerdictView, VerifyView},
     },
     verdict::{Baseline, Evidence, Expectation, Played, ScenarioName, Verdict},
 };
@@ -106,6 +108,38 @@ fn every_format() {
     tap::verify(&mut out, &view).expect("TAP");
     golden::check_text(&out, Color::Off);
     golden::compare("verify.tap", &out);
+    let mut out = Vec::new();
+    html::verify(&mut out, &[MatrixColumn::of(&view)]).expect("HTML");
+    golden::check_text(&out, Color::Off);
+    golden::compare("verify.html", &out);
+}
+
+/// What a page is made of can be read again from the JSON of the run.
+#[test]
+fn kernels_side_by_side() {
+    let expected = Expectation::default();
+    let old = view(&run(), "6.12.117", &expected, None);
+    let mut fixed = run();
+    fixed[2] = evidence(ScenarioName::Tmpfs, Some("the file"), &[0]);
+    fixed.remove(6);
+    let new = view(&fixed, "7.1.0-<b>rc1</b>", &expected, None);
+    let read = |view: &VerifyView| {
+        MatrixColumn::parse(str::from_utf8(&as_json(view)).expect("UTF-8")).expect("output of verify")
+    };
+    let page = |columns: [MatrixColumn; 2]| {
+        let mut page = Vec::new();
+        html::verify(&mut page, &columns).expect("HTML");
+        String::from_utf8(page).expect("UTF-8")
+    };
+    let from_json = page([read(&old), read(&new)]);
+    assert_eq!(from_json, page([MatrixColumn::of(&old), MatrixColumn::of(&new)]));
+    assert!(
+        from_json.contains("7.1.0-&lt;b&gt;rc1&lt;/b&gt;") && from_json.contains("not run"),
+        "{from_json}"
+    );
+    // `cargo xtask look` looks at it.
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report-verdicts.html");
+    fs::write(&file, from_json).expect("the page can be written");
 }
 
 #[test]

@@ -5,15 +5,15 @@ mod matrix;
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
 use self::matrix::{Column, Matrix};
 use super::{Cgroup, Init, Kernel, Output, Vm};
-use crate::build;
 use crate::workspace::Workspace;
+use crate::{build, process};
 
 /// Boot kernels, run `memcg-trace verify` in each, and print one matrix of scenarios and kernels.
 ///
@@ -22,6 +22,7 @@ use crate::workspace::Workspace;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask vm verify
+  cargo xtask vm verify --html kernels.html
   cargo xtask vm verify --kernel 6.12 --kernel ./bzImage:./modules -- --cgroups 20
   cargo xtask vm verify --kernel ~/linux/arch/x86/boot/bzImage --out /dev/null -- tmpfs swap")]
 pub struct Args {
@@ -39,6 +40,9 @@ pub struct Args {
     /// Output file of the matrix
     #[arg(long, value_name = "FILE", default_value = "docs/VERIFIED.md")]
     out: PathBuf,
+    /// Output file of the matrix as a page for a browser, with the reasons
+    #[arg(long, value_name = "FILE.html")]
+    html: Option<PathBuf>,
     /// A kernel module to have at hand for modprobe, besides the usual ones; may be given more than once
     #[arg(long = "module", value_name = "NAME")]
     modules: Vec<String>,
@@ -59,6 +63,7 @@ pub struct Args {
 pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let loader = if args.no_build { workspace.loader() } else { build::build(workspace)? };
     let mut matrix = Matrix::default();
+    let mut outputs = Vec::new();
     for spec in &args.kernels {
         let kernel = Kernel::find(spec, false)?;
         for cgroup in hierarchies(&kernel, args.cgroup) {
@@ -83,6 +88,10 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
             matrix.columns.push(column.with_context(|| {
                 format!("verify failed on Linux {} with exit code {}", kernel.version, run.code)
             })?);
+            let output = format!("verify-{}-{}.json", kernel.version, cgroup.name());
+            let output = workspace.target.join("xtask").join(output);
+            fs::write(&output, run.stdout).with_context(|| format!("cannot write {}", output.display()))?;
+            outputs.push(output);
         }
     }
     if matrix.columns.is_empty() {
@@ -95,6 +104,11 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     }
     fs::write(&out, matrix.markdown()).with_context(|| format!("cannot write {}", out.display()))?;
     eprintln!("xtask: written to {}", out.display());
+    if let Some(html) = &args.html {
+        let mut report = Command::new(&loader);
+        report.arg("report").arg("-o").arg(workspace.root.join(html)).arg("--verdicts").args(outputs);
+        process::run(&mut report)?;
+    }
     Ok(if matrix.is_conclusive() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -9,14 +9,19 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use self::watched::Watched;
 use super::{
     args::{BtfArg, NamesArgs},
+    text_file,
     trace::BackendChoice,
 };
-use crate::{exit::Exit, report::html, streams::say};
+use crate::{
+    exit::Exit,
+    report::{html, view::MatrixColumn},
+    streams::say,
+};
 
 /// Write a run as one HTML page that anybody can open: what leaks, whose it is, what pins it, what helps
 ///
@@ -33,6 +38,10 @@ pub struct Args {
     /// A recording from before a change, a fix for example: both runs side by side, what changed first
     #[arg(long, value_name = "RECORDING")]
     pub before: Option<PathBuf>,
+
+    /// Instead of a run: the verdicts of several kernels as one matrix, from the outputs of verify -o json
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["recording", "before", "grace", "duration"])]
+    pub verdicts: Vec<PathBuf>,
 
     /// Write the page to this file [default: standard output]
     #[arg(short, long, value_name = "FILE.html")]
@@ -62,6 +71,7 @@ Examples:
   memcg-trace report --duration 10m -o node.html            this node, for ten minutes
   memcg-trace trace --record run; memcg-trace report run -o run.html
   memcg-trace report --before old.recording new.recording -o fix.html
+  memcg-trace report --verdicts 6.12.json 7.1.json -o kernels.html
 
 The exit code is 4 if the run is inconclusive; the page is written all the same, and says so.";
 
@@ -69,6 +79,9 @@ impl Args {
     pub fn run(self) -> Result<Exit> {
         if self.output.is_none() && io::stdout().is_terminal() {
             bail!("a page of HTML is nothing for a terminal; pass -o FILE.html");
+        }
+        if !self.verdicts.is_empty() {
+            return self.matrix();
         }
         // Before anything is traced for minutes.
         let before = self.before.as_deref().map(|path| Watched::recorded(path, self.grace)).transpose()?;
@@ -79,12 +92,29 @@ impl Args {
         let (view, before_view) = (after.view(), before.as_ref().map(Watched::view));
         let mut page = Vec::new();
         html::report(&mut page, &view, before_view.as_ref())?;
-        file::write(self.output.as_deref(), &page)?;
-        if let Some(path) = &self.output {
-            say(&format!("written to {}", path.display()));
-        }
+        self.write(&page)?;
         let conclusive =
             [Some(&view), before_view.as_ref()].into_iter().flatten().all(|view| view.summary.conclusive);
         Ok(if conclusive { Exit::Done } else { Exit::Inconclusive })
+    }
+
+    fn matrix(&self) -> Result<Exit> {
+        let column = |path: &PathBuf| {
+            let text = text_file::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            MatrixColumn::parse(&text).with_context(|| format!("cannot use {}", path.display()))
+        };
+        let columns = self.verdicts.iter().map(column).collect::<Result<Vec<_>>>()?;
+        let mut page = Vec::new();
+        html::verify(&mut page, &columns)?;
+        self.write(&page)?;
+        Ok(Exit::Done)
+    }
+
+    fn write(&self, page: &[u8]) -> Result<()> {
+        file::write(self.output.as_deref(), page)?;
+        if let Some(path) = &self.output {
+            say(&format!("written to {}", path.display()));
+        }
+        Ok(())
     }
 }

@@ -38,8 +38,8 @@ use crate::{
     },
     record::{Start, Version},
     report::{
-        json, junit, tap, text,
-        view::{Ground, VerdictView, VerifyView},
+        html, json, junit, tap, text,
+        view::{Ground, MatrixColumn, VerdictView, VerifyView},
     },
     scenarios::stage::Stage,
     session::release_memory,
@@ -143,6 +143,8 @@ pub enum VerifyFormat {
     Junit,
     /// Test Anything Protocol
     Tap,
+    /// A page for a browser, with the baseline beside this kernel
+    Html,
 }
 
 /// `--hierarchy`
@@ -189,12 +191,14 @@ impl Args {
     pub fn run(self) -> Result<Exit> {
         // Read files first: later, we have our own mount namespace.
         let expectation = self.expect.read()?;
-        let baseline = self.baseline.as_ref().map(|path| {
+        let earlier = self.baseline.as_ref().map(|path| {
             let text = text_file::read(path);
             let text = text.with_context(|| format!("cannot read the baseline {}", path.display()))?;
-            Baseline::parse(&text).with_context(|| format!("cannot use {}", path.display()))
+            let parsed =
+                Baseline::parse(&text).and_then(|baseline| Ok((baseline, MatrixColumn::parse(&text)?)));
+            parsed.with_context(|| format!("cannot use {}", path.display()))
         });
-        let baseline = baseline.transpose()?;
+        let (baseline, earlier) = earlier.transpose()?.unzip();
         let kernel = Kernel::probe(self.btf.file())?;
         self.may_run_here(&kernel.controller)?;
         release_memory();
@@ -211,7 +215,7 @@ impl Args {
             VerdictView::new(evidence.name, wanted, pin, judgement, &expectation, &ground)
         });
         let view = VerifyView::new(verdicts.collect(), ground.clone(), baseline.as_ref());
-        self.print(&view)?;
+        self.print(&view, earlier)?;
         Ok(exit(&view))
     }
 
@@ -317,13 +321,18 @@ impl Args {
         }
     }
 
-    fn print(&self, view: &VerifyView) -> Result<()> {
+    fn print(&self, view: &VerifyView, earlier: Option<MatrixColumn>) -> Result<()> {
         let mut out = BufWriter::new(Stdout::new());
         match self.output {
             VerifyFormat::Text => text::verify(&mut out, view, self.color.page())?,
             VerifyFormat::Json => json::verify(&mut out, view)?,
             VerifyFormat::Junit => junit::verify(&mut out, view)?,
             VerifyFormat::Tap => tap::verify(&mut out, view)?,
+            VerifyFormat::Html => {
+                let columns: Vec<MatrixColumn> =
+                    earlier.into_iter().chain([MatrixColumn::of(view)]).collect();
+                html::verify(&mut out, &columns)?;
+            }
         }
         Ok(out.flush()?)
     }

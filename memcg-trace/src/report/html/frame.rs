@@ -17,7 +17,7 @@ use crate::{
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
 /// For people who have not met one.
-const WHAT_IT_IS: &str = "The kernel keeps a memory cgroup (memcg) for each container. One that stays after its container has \
+pub const WHAT_IT_IS: &str = "The kernel keeps a memory cgroup (memcg) for each container. One that stays after its container has \
     gone keeps memory, and some keep one of the 65,535 memcg IDs: when those are used up, no container starts any more.";
 
 pub fn page(markup: &mut Markup, title: &str, inside: impl FnOnce(&mut Markup)) {

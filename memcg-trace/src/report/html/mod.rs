@@ -17,9 +17,11 @@ mod plot;
 mod side;
 mod table;
 mod tiles;
+mod verify;
 
 use std::io::{self, Write};
 
+pub use self::verify::verify;
 use self::{markup::Markup, side::Side};
 use super::view::ReportView;
 

@@ -107,7 +107,10 @@ fn came_and_went(markup: &mut Markup, side: &Side<'_>, _: &AxisReach) {
         went: stretch.rate(stretch.freed),
     };
     let all: Vec<Flow> = timeline.stretches.iter().map(flow).collect();
-    let finding = format!("{} created, {} freed", many(summary.created, "memcg"), Count(summary.freed));
+    let finding = match (summary.created, summary.freed) {
+        (0, 0) => "No memcg was created, and none was freed".to_owned(),
+        (created, freed) => format!("{} created, {} freed", many(created, "memcg"), Count(freed)),
+    };
     figure(markup, &side.finding(&finding), "", |markup, width| {
         flows(markup, width, ["created", "freed"], &all, timeline.duration_ns)
     });
@@ -157,10 +160,10 @@ fn line<'a>(
     of: impl Fn(&Stretch) -> Option<u64>,
 ) -> PlotLine<'a> {
     let stretches = &side.view.timeline.stretches;
+    let known = stretches.iter().skip_while(|stretch| stretch.before_walk);
     let value = |stretch: &Stretch| of(stretch).map(|value| value as f64);
-    let first = stretches.first().map(|stretch| (stretch.from_ns, value(stretch)));
-    let points =
-        first.into_iter().chain(stretches.iter().map(|stretch| (stretch.to_ns, value(stretch)))).collect();
+    let first = known.clone().next().map(|stretch| (stretch.from_ns, value(stretch)));
+    let points = first.into_iter().chain(known.map(|stretch| (stretch.to_ns, value(stretch)))).collect();
     PlotLine { name, color, dash, points }
 }
 
@@ -184,6 +187,8 @@ fn table(markup: &mut Markup, side: &Side<'_>) {
         ]);
         let rows = stretches.iter().map(|stretch| {
             let count = |count: u64| Cell::from(Count(count).to_string());
+            let known = |count: Option<u64>| count.filter(|_| !stretch.before_walk).map(Count);
+            let state = |count: Option<u64>| Cell::from(or(known(count), UNKNOWN));
             vec![
                 Cell::from(Time { ns: stretch.to_ns }.to_string()),
                 count(stretch.born),
@@ -191,10 +196,10 @@ fn table(markup: &mut Markup, side: &Side<'_>) {
                 count(stretch.freed),
                 count(stretch.alloc_failed),
                 count(stretch.lost),
-                count(stretch.dying),
-                count(stretch.leaked),
-                Cell::from(or(stretch.ids_used.map(Count), UNKNOWN)),
-                Cell::from(size(stretch.charged_bytes)),
+                state(Some(stretch.dying)),
+                state(Some(stretch.leaked)),
+                state(stretch.ids_used),
+                Cell::from(size(stretch.charged_bytes.filter(|_| !stretch.before_walk))),
             ]
         });
         table.write(markup, rows, stretches.len() as u64, "");

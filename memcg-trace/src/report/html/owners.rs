@@ -94,10 +94,11 @@ fn tables(markup: &mut Markup, side: &Side<'_>) {
     let summary = &side.view.summary;
     if !summary.rolled.is_empty() {
         side.heading(markup);
-        markup.leaf("h4", &[], OWNERS);
-        let table = HtmlTable::new(ROLLED.into_iter().chain(["PINNED BY<"])).few();
+        side.list(markup, OWNERS);
+        let table = HtmlTable::new(name_first(ROLLED).into_iter().chain(["PINNED BY<"])).few();
         let rows = summary.rolled.iter().map(|group| {
-            rolled(group).into_iter().chain([pinned::group_cell(&group.pins)]).map(Cell::from).collect()
+            let cells = name_first(rolled(group)).into_iter().chain([pinned::group_cell(&group.pins)]);
+            cells.map(Cell::from).collect()
         });
         table.write(markup, rows, summary.rolled.len() as u64, side.has_all());
     }
@@ -113,8 +114,14 @@ fn tables(markup: &mut Markup, side: &Side<'_>) {
 }
 
 fn groups(markup: &mut Markup, side: &Side<'_>, what: &str, (by, name): (&str, &str), groups: &[Group<'_>]) {
-    markup.leaf("h4", &[], format!("{what}, {by}"));
-    let table = HtmlTable::new([counted(what)].into_iter().chain(GROUP).chain([name])).few();
-    let rows = groups.iter().map(|of| group(of).into_iter().map(Cell::from).collect());
+    side.list(markup, &format!("{what}, {by}"));
+    let table = HtmlTable::new([name, counted(what)].into_iter().chain(GROUP)).few();
+    let rows = groups.iter().map(|of| name_first(group(of)).map(Cell::from).to_vec());
     table.write(markup, rows, groups.len() as u64, side.has_all());
+}
+
+/// In text the name is last, as it may be long; here it is what a row, or a card on a telephone, begins with.
+fn name_first<T, const N: usize>(mut cells: [T; N]) -> [T; N] {
+    cells.rotate_right(1);
+    cells
 }

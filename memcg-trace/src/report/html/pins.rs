@@ -89,15 +89,8 @@ fn things(markup: &mut Markup, side: &Side<'_>) {
         share: thing.memcgs as f64 / looked_at as f64,
         value: many(thing.memcgs, "memcg"),
     };
-    let finding = match things.len() {
-        1 => format!("{} pins all {}", name(first), many(first.memcgs, "memcg")),
-        _ => format!(
-            "{} different things pin {}, {} the most of them",
-            Count(things.len() as u64),
-            many(looked_at, "memcg"),
-            name(first)
-        ),
-    };
+    let of = many(looked_at, "memcg");
+    let finding = format!("{} is the largest pin of {} of {of}", name(first), Count(first.memcgs));
     let mut all: Vec<Bar> = things.iter().take(500).map(bar).collect();
     let note = note(&mut all, "things");
     figure(markup, &side.finding(&finding), &note, |markup, width| bars(markup, width, "sky", &all));
@@ -115,7 +108,7 @@ fn table(markup: &mut Markup, side: &Side<'_>) {
         return;
     }
     side.heading(markup);
-    markup.leaf("h4", &[], "The largest pin of each dying memcg");
+    side.list(markup, "The largest pin of each dying memcg");
     let table = HtmlTable::new(["MEMCGS>", "BY<", "WHAT~", "HELD BY<"]).few();
     let rows = things.iter().map(|thing| {
         let mut holder = or(thing.holder.map(|holder| format!("{} (pid {})", holder.comm, holder.pid)), "-");

@@ -38,8 +38,14 @@ impl<'a> Side<'a> {
     /// A heading above what is not a plot, where there are two.
     pub fn heading(&self, markup: &mut Markup) {
         if let Some(name) = self.name {
-            markup.leaf("h3", &[], capitalized(name));
+            markup.leaf("h3", &[("class", "side")], capitalized(name));
         }
+    }
+
+    /// A heading above a list, one level below whatever is above it.
+    pub fn list(&self, markup: &mut Markup, heading: &str) {
+        let tag = if self.name.is_some() { "h4" } else { "h3" };
+        markup.leaf(tag, &[], heading);
     }
 
     /// In place of a plot, why there is none.

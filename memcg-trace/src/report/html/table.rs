@@ -72,7 +72,7 @@ impl<'a> HtmlTable<'a> {
     fn row(&self, markup: &mut Markup, row: &[Cell]) {
         markup.element("tr", &[], |markup| {
             for (column, Cell { text, details }) in self.names.iter().zip(row) {
-                let attributes = [("class", class(column)), ("data-label", name(column))];
+                let attributes = [("class", class(column)), ("data-l", name(column))];
                 markup.element("td", &attributes, |markup| {
                     markup.text(text);
                     if !details.is_empty() {
@@ -89,10 +89,11 @@ fn name(column: &str) -> &str {
     column.trim_end_matches(['>', '~', '<'])
 }
 
+/// Short, and so is `data-l`, the label: there are thousands of cells.
 fn class(column: &str) -> &'static str {
     match column.chars().last() {
-        Some('>') => "number",
-        Some('~') => "path",
-        _ => "words",
+        Some('>') => "n",
+        Some('~') => "p",
+        _ => "w",
     }
 }

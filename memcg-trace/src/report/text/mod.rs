@@ -15,7 +15,7 @@ mod slab;
 pub(super) mod summary;
 pub(super) mod table;
 pub(super) mod verdict;
-mod verify;
+pub(super) mod verify;
 mod whois;
 pub(super) mod words;
 

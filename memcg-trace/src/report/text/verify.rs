@@ -61,7 +61,8 @@ pub fn verify(out: &mut impl Write, view: &VerifyView, page: impl Into<Page>) ->
     writeln!(out, "\n{style}{sentence}{style:#}")
 }
 
-fn gone(after: GoneAfter, pin: Option<&str>) -> String {
+/// After which step the memcgs of a leak were freed; `pin`: what was removed.
+pub fn gone(after: GoneAfter, pin: Option<&str>) -> String {
     match after {
         GoneAfter::DropCaches => "drop_caches".to_owned(),
         GoneAfter::PinRemoved => format!("{} was gone", pin.unwrap_or("the pin")),

@@ -59,7 +59,10 @@ pub fn held_by<'a>(dying: impl Iterator<Item = &'a Memcg>, page_bytes: u64) -> V
 /// Things, most memcgs first.
 pub fn largest_pins<'a>(dying: impl Iterator<Item = &'a Memcg>) -> Vec<LargestPin<'a>> {
     let mut things: HashMap<(Pin, Option<&'a [u8]>), LargestPin<'a>> = HashMap::new();
-    for by in dying.filter_map(largest) {
+    // Which holder is named must not depend on the order of the ledger: that of the oldest.
+    let mut dying: Vec<&'a Memcg> = dying.collect();
+    dying.sort_unstable_by_key(|memcg| memcg.key);
+    for by in dying.into_iter().filter_map(largest) {
         let PinnedBy { pin, what, holder, holders, .. } = by;
         let what = what.as_deref();
         let thing = things.entry((*pin, what)).or_insert_with(|| LargestPin {

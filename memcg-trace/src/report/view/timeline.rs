@@ -31,12 +31,15 @@ pub struct Stretch {
     pub ids_used: Option<u64>,
     /// What the dying memcgs are charged for; `None`: not known for all.
     pub charged_bytes: Option<u64>,
+    /// What was there at the start was not known yet: a walk found it later.
+    pub before_walk: bool,
 }
 
 impl Timeline {
     pub fn new(history: &History, duration_ns: u64, page_bytes: u64) -> Self {
         let history = history.clone().at_most(STRETCHES_MAX);
         let width_ns = history.width_ns();
+        let walked = history.buckets().iter().any(|bucket| bucket.walked);
         let stretch = |(from_ns, bucket): (u64, &Bucket)| Stretch {
             from_ns,
             to_ns: from_ns.saturating_add(width_ns).min(duration_ns),
@@ -49,6 +52,7 @@ impl Timeline {
             leaked: bucket.leaked,
             ids_used: bucket.ids_used,
             charged_bytes: bucket.charged_pages.map(|pages| pages.saturating_mul(page_bytes)),
+            before_walk: walked && !bucket.walked,
         };
         let from = (0..).map(|place: u64| place.saturating_mul(width_ns));
         let mut stretches: Vec<Stretch> = from.zip(history.buckets()).map(stretch).collect();

@@ -33,8 +33,7 @@ pub fn figure(markup: &mut Markup, finding: &str, note: &str, draw: impl Fn(&mut
             let mut inside = Markup::default();
             let height = draw(&mut inside, width);
             let view_box = format!("0 0 {width} {}", number(height));
-            let attributes =
-                [("class", class), ("viewBox", &*view_box), ("role", "img"), ("aria-label", finding)];
+            let attributes = [("class", class), ("viewBox", &*view_box), ("role", "img")];
             markup.element("svg", &attributes, |markup| {
                 markup.leaf("title", &[], finding);
                 markup.append(inside);
