@@ -118,7 +118,7 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         table.extend(measured);
     }
     if args.append {
-        history::append(&workspace.root, &table)?;
+        history::append(&workspace.root, args.baseline.as_deref(), busy, &table)?;
     }
     Ok(ExitCode::SUCCESS)
 }
