@@ -122,24 +122,30 @@ fn a_reader_that_comes_back_is_told_what_it_missed() {
 #[test]
 fn a_hangup_ends_it_with_a_summary() {
     let _machine = machine();
-    assert_eq!(Tracer::start(&["--no-names"]).stop_by(Signal::SIGHUP).code, Some(0));
+    let tracer = Tracer::spawn(&mut with_hangup(SigHandler::SigDfl));
+    assert_eq!(tracer.stop_by(Signal::SIGHUP).code, Some(0));
 }
 
 /// nohup(1) has it ignored.
 #[test]
 fn an_ignored_hangup_stays_ignored() {
     let _machine = machine();
-    let mut ignoring = command();
-    ignoring.args(["trace", "-o", "json", "--no-names"]);
-    // SAFETY: a system call alone; no handler is installed.
-    unsafe {
-        ignoring.pre_exec(|| Ok(signal(Signal::SIGHUP, SigHandler::SigIgn).map(drop)?));
-    }
-    let mut tracer = Tracer::spawn(&mut ignoring);
+    let mut tracer = Tracer::spawn(&mut with_hangup(SigHandler::SigIgn));
     tracer.signal(Signal::SIGHUP);
     let home = Cgroup::home("nohup");
     tracer.event("online", home.path());
     assert_eq!(tracer.stop().code, Some(0));
+}
+
+/// A trace that is started with this disposition of SIGHUP, whatever that of the tests is.
+fn with_hangup(disposition: SigHandler) -> Command {
+    let mut command = command();
+    command.args(["trace", "-o", "json", "--no-names"]);
+    // SAFETY: a system call alone; no handler is installed.
+    unsafe {
+        command.pre_exec(move || Ok(signal(Signal::SIGHUP, disposition).map(drop)?));
+    }
+    command
 }
 
 /// What a command says, which fails for the reason that it names.
