@@ -16,6 +16,8 @@ use super::{
 use crate::{cause::Pin, kernel::cgroupfs::cgroup::Cgroup};
 
 const BYTES: usize = 256 << 10;
+/// Enough of it: one page would pin the memcg. Others may swap to our device, too, such as DAMON's proactive reclaim.
+const SWAPPED: u64 = BYTES as u64 / 4;
 const ATTEMPTS: u32 = 500;
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -45,7 +47,7 @@ impl Scenario for Swap {
         for _ in 0..ATTEMPTS {
             victim.swap_out();
             swapped = victim.swapped_bytes()?;
-            if swapped >= BYTES as u64 / 2 {
+            if swapped >= SWAPPED {
                 stage.move_out(self.tasks.last().context("a task")?)?;
                 return victim.remove();
             }
