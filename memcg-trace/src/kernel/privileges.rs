@@ -66,13 +66,16 @@ impl Lack for PrivilegeError {
 /// Checks the capabilities, whether bpf(2) may be called, and the lockdown state.
 pub fn check() -> Result<(), PrivilegeError> {
     capabilities()?;
-    if let Some(guard) = refused::bpf_refused_by() {
-        return Err(PrivilegeError::Refused(guard));
-    }
+    bpf_call()?;
     match lockdown() {
         Some(Lockdown::Confidentiality) => Err(PrivilegeError::Lockdown("confidentiality")),
         _ => Ok(()),
     }
+}
+
+/// Whether bpf(2) may be called by who has the capabilities for it.
+pub fn bpf_call() -> Result<(), PrivilegeError> {
+    refused::bpf_refused_by().map_or(Ok(()), |guard| Err(PrivilegeError::Refused(guard)))
 }
 
 /// Lockdown mode (kernel_lockdown(7)).

@@ -144,7 +144,7 @@ impl Session {
         self.slab.as_ref().map(|(slab, _)| slab)
     }
 
-    /// Records the run from now on, too. What exists already comes in a walk soon after; names that were found before are not in
+    /// Records the run from now on, too, to a file that does not exist yet. What exists already comes in a walk soon after; names that were found before are not in
     /// it.
     pub fn record(&mut self, path: &Path) -> Result<()> {
         let (start, tracker) = (self.book.start(), self.book.tracker());
@@ -157,7 +157,7 @@ impl Session {
             dying_unseen: if walked { Some(0) } else { Some(tracker.totals().dying) },
             ..start.clone()
         };
-        self.recorder = Some(Recorder::start(path, &start)?);
+        self.recorder = Some(Recorder::start_new(path, &start)?);
         self.walk_wanted = true;
         Ok(())
     }

@@ -24,8 +24,17 @@ pub struct Recorder {
 impl Recorder {
     /// Creates or truncates the file.
     pub fn start(path: &Path, start: &Start) -> Result<Self> {
+        Self::open(path, start, OpenOptions::new().create(true).truncate(true))
+    }
+
+    /// Creates a file whose name nobody gave: whatever has that name already, a link for one, is somebody else's.
+    pub fn start_new(path: &Path, start: &Start) -> Result<Self> {
+        Self::open(path, start, OpenOptions::new().create_new(true))
+    }
+
+    fn open(path: &Path, start: &Start, options: &mut OpenOptions) -> Result<Self> {
         // Paths and task names are private.
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+        let file = options.write(true).mode(0o600).open(path);
         let writer = file.and_then(|file| Writer::new(BufWriter::new(file), start));
         let writer = writer.with_context(|| format!("cannot record to {}", path.display()))?;
         Ok(Self { path: path.to_owned(), writer: Some(writer) })

@@ -31,6 +31,8 @@ pub(super) struct PerfBuffers {
     descriptor: Option<OwnedFd>,
     /// With their CPUs.
     buffers: Vec<(u32, PerfEventArrayBuffer<MapData>)>,
+    /// CPUs that are online without one: none could be opened.
+    blind: Vec<u32>,
     looked: Instant,
     /// Of one of them, as pages and as bytes.
     pages: usize,
@@ -59,7 +61,16 @@ impl PerfBuffers {
             }
         };
         let (bytes, straddling) = (pages * page_bytes(), BytesMut::new());
-        Ok(Self { events, descriptor, buffers, looked: Instant::now(), pages, bytes, straddling })
+        Ok(Self {
+            events,
+            descriptor,
+            buffers,
+            blind: Vec::new(),
+            looked: Instant::now(),
+            pages,
+            bytes,
+            straddling,
+        })
     }
 
     /// The CPUs that are online, from time to time.
@@ -75,13 +86,17 @@ impl PerfBuffers {
     /// stays off (`perf_event_exit_cpu`, kernel/events/core.c).
     fn follow(&mut self, online: &[u32]) {
         self.buffers.retain(|(cpu, _)| online.contains(cpu));
+        self.blind.retain(|cpu| online.contains(cpu));
         for cpu in online {
-            if self.buffers.iter().any(|(opened, _)| opened == cpu) {
+            if self.blind.contains(cpu) || self.buffers.iter().any(|(opened, _)| opened == cpu) {
                 continue;
             }
             match open(&mut self.events, self.descriptor.as_ref(), *cpu, self.pages) {
                 Ok(buffer) => self.buffers.push((*cpu, buffer)),
-                Err(error) => log::warn!("events on CPU {cpu}, which came online, are lost: {error}"),
+                Err(error) => {
+                    log::warn!("events on CPU {cpu}, which came online, are lost: {error}");
+                    self.blind.push(*cpu);
+                }
             }
         }
     }

@@ -62,10 +62,7 @@ impl Abilities {
     /// Probes everything, in order of dependency.
     pub fn find(btf: Option<&Path>) -> Self {
         let mut abilities = Self { btf: btf.map(Path::to_owned), ..Self::default() };
-        let privileges = privileges::capabilities().and_then(|used| match privileges::check() {
-            Err(refused @ PrivilegeError::Refused(_)) => Err(refused),
-            _ => Ok(used),
-        });
+        let privileges = privileges::capabilities().and_then(|used| privileges::bpf_call().map(|()| used));
         abilities.add(AbilityId::Privileges, Answer::of(&privileges, |used| (*used).to_owned()));
         abilities.add(AbilityId::Lockdown, lockdown());
         abilities.add(AbilityId::Sysctls, settings());
