@@ -194,21 +194,22 @@ fn in_root(workspace: &Workspace, mut command: Command) -> Command {
     command
 }
 
-/// Tests that need neither root nor another kernel.
+/// Tests that need neither root nor another kernel; those of the loader with the crates that it was built with.
 fn unit_tests(workspace: &Workspace) -> Result<()> {
-    let mut tests = in_root(workspace, cargo());
-    tests.args(["test", "--workspace", "--exclude", "memcg-trace-ebpf", "--lib", "--bins"]);
+    process::run(in_root(workspace, cargo()).args(["test", "--package", "xtask"]))?;
+    let of_loader = || {
+        let mut tests = in_root(workspace, build::static_cargo("test"));
+        tests.args(["--profile", workspace.profile.name()]);
+        tests.args(["--package", "memcg-trace", "--package", "memcg-trace-common"]);
+        tests
+    };
+    let mut tests = of_loader();
+    tests.args(["--lib", "--bins"]);
     for name in workspace.integration_tests().filter(|name| ![NATIVE, IN_VM].contains(name)) {
         tests.args(["--test", name]);
     }
     process::run(&mut tests)?;
-    process::run(in_root(workspace, cargo()).args([
-        "test",
-        "--workspace",
-        "--exclude",
-        "memcg-trace-ebpf",
-        "--doc",
-    ]))
+    process::run(of_loader().arg("--doc"))
 }
 
 /// Tests that create real cgroups on this machine.
