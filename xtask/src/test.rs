@@ -175,9 +175,10 @@ impl Report<'_> {
 
     /// Prints how long each step and the slowest tests took, and what failed.
     fn end(self) -> ExitCode {
-        println!("the slowest tests:");
-        self.slowest.lines(SLOWEST).for_each(|line| println!("{line}"));
-        println!("all steps:");
+        for line in self.slowest.lines(SLOWEST) {
+            println!("{line}");
+        }
+        println!("steps:");
         for (name, took, outcome) in &self.steps {
             let failed = if outcome.is_err() { "  failed" } else { "" };
             println!("{:7.1} s  {name}{failed}", took.as_secs_f64());
