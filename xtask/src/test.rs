@@ -198,19 +198,20 @@ fn in_root(workspace: &Workspace, mut command: Command) -> Command {
 /// Tests that need neither root nor another kernel; those of the loader with the crates that it was built with.
 fn unit_tests(workspace: &Workspace) -> Result<()> {
     process::run(in_root(workspace, cargo()).args(["test", "--package", "xtask"]))?;
-    let of_loader = || {
-        let mut tests = in_root(workspace, build::static_cargo("test"));
-        tests.args(["--profile", workspace.profile.name()]);
-        tests.args(["--package", "memcg-trace", "--package", "memcg-trace-common"]);
-        tests
-    };
-    let mut tests = of_loader();
-    tests.args(["--lib", "--bins"]);
+    let mut tests = of_loader(workspace);
+    tests.args(["--package", "memcg-trace-common", "--lib", "--bins"]);
     for name in workspace.integration_tests().filter(|name| ![NATIVE, IN_VM].contains(name)) {
         tests.args(["--test", name]);
     }
     process::run(&mut tests)?;
-    process::run(of_loader().arg("--doc"))
+    process::run(of_loader(workspace).args(["--package", "memcg-trace-common", "--doc"]))
+}
+
+/// `cargo test` of the loader, with the crates that it was built with.
+pub fn of_loader(workspace: &Workspace) -> Command {
+    let mut tests = in_root(workspace, build::static_cargo("test"));
+    tests.args(["--profile", workspace.profile.name(), "--package", "memcg-trace"]);
+    tests
 }
 
 /// Tests that create real cgroups on this machine.
@@ -314,16 +315,8 @@ fn build_test(workspace: &Workspace, name: &str) -> Result<PathBuf> {
     if !workspace.integration_tests().any(|test| test == name) {
         bail!("memcg-trace has no integration test \"{name}\"");
     }
-    let mut command = in_root(workspace, build::static_cargo("test"));
-    command.args([
-        "--profile",
-        workspace.profile.name(),
-        "--package",
-        "memcg-trace",
-        "--test",
-        name,
-        "--no-run",
-    ]);
+    let mut command = of_loader(workspace);
+    command.args(["--test", name, "--no-run"]);
     command.arg("--message-format=json-render-diagnostics").stdout(Stdio::piped());
     let mut child = command.spawn().context("cannot run cargo")?;
     let messages = child.stdout.take().context("cargo has no output")?;
