@@ -1,7 +1,9 @@
 //! `cargo xtask`: one file per task, each documented by its `--help`.
 
+mod arch;
 mod bench;
 mod build;
+mod cross;
 mod dependencies;
 mod deploy;
 mod docs;

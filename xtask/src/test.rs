@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
+use crate::arch;
 use crate::process::{self, step};
 use crate::vm::{Cgroup, Init, Kernel, Output, Vm, host_program, module};
 use crate::workspace::{Profile, Target, Workspace, cargo};
@@ -24,6 +25,9 @@ pub struct Args {
     /// Only steps whose name contains this, as in "vm 6.12"; may be given more than once
     #[arg(long, value_name = "NAME")]
     filter: Vec<String>,
+    /// Only the tests on arm64, in a VM: they take some minutes more, and QEMU and a cross compiler for arm64
+    #[arg(long, conflicts_with = "filter")]
+    arm64: bool,
     /// Arguments for the test programs that run natively and in VMs, as in `-- storm`
     #[arg(last = true)]
     args: Vec<OsString>,
@@ -37,6 +41,17 @@ const KERNELS: &[(&str, Cgroup)] = &[
     ("6.1", Cgroup::V2),
     ("6.12", Cgroup::V2),
     ("7.2", Cgroup::V2),
+];
+
+/// The tests on arm64, where registers and layouts are others, and the kernel that they run on.
+const ARM64: (&str, Cgroup) = ("6.12", Cgroup::V2);
+const ARM64_TESTS: &[&str] = &[
+    "doctor::says_yes_to_all_that_these_kernels_have",
+    "matrix::tmpfs_file",
+    "walks::scan_agrees_with_the_oracle",
+    "explains::each_kind_is_named_and_freed_by_what_is_printed",
+    "slabs::modules_come_and_go",
+    "slabs::in_a_trace",
 ];
 
 /// Slow tests, by part of their name, and the kernels on which they are useful.
@@ -93,6 +108,10 @@ const IN_VM: &str = "vm";
 pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let workspace = &workspace.with(Profile::Integration);
     let mut report = Report { filter: &args.filter, steps: Vec::new() };
+    if args.arm64 {
+        arm64(&mut report, &workspace.on(&arch::AARCH64), &args.args);
+        return Ok(report.end());
+    }
     report.step("setup", || {
         let toolchain = setup::ensure_toolchain(workspace)?;
         setup::ensure_tools(&toolchain)
@@ -126,6 +145,18 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let (series, cgroup) = SYSTEMD;
     report.step(&format!("vm {series} {} systemd", cgroup.name()), || systemd_test(workspace));
     Ok(report.end())
+}
+
+/// Builds for arm64 and runs tests there in one VM: [`ARM64_TESTS`], unless others are asked for.
+fn arm64(report: &mut Report<'_>, workspace: &Workspace, args: &[OsString]) {
+    report.step("setup arm64", || setup::ensure_qemu(workspace.arch));
+    report.step("build arm64", || build::build(workspace).map(drop));
+    let (series, cgroup) = ARM64;
+    let selected = ARM64_TESTS.iter().map(OsString::from).collect();
+    let args = if args.is_empty() { selected } else { args.to_vec() };
+    report.step(&format!("vm {series} {} arm64", cgroup.name()), || {
+        in_vm(workspace, ARM64, "", &args, Output::Inherit).map(drop)
+    });
 }
 
 /// Counts the steps, and continues after a failure.
@@ -171,6 +202,10 @@ fn in_root(workspace: &Workspace, mut command: Command) -> Command {
 
 /// Tests that need neither root nor another kernel.
 fn unit_tests(workspace: &Workspace) -> Result<()> {
+    // One reads the objects of every architecture.
+    for arch in arch::ALL.into_iter().filter(|arch| !arch.is_host()) {
+        build::objects(&workspace.on(arch))?;
+    }
     let mut tests = in_root(workspace, cargo());
     tests.args(["test", "--workspace", "--exclude", "memcg-trace-ebpf", "--lib", "--bins"]);
     for name in workspace.integration_tests().filter(|name| ![NATIVE, IN_VM].contains(name)) {
@@ -212,8 +247,8 @@ pub fn in_vm(
     output: Output,
 ) -> Result<Vec<u8>> {
     let mut vm = test_vm(workspace, on, "/bin", args)?;
-    vm.files.extend(host_program::files(PASTED)?);
-    if append.is_empty() && LEAKY.contains(&on) {
+    vm.files.extend(host_program::files(workspace.arch, PASTED)?);
+    if append.is_empty() && LEAKY.contains(&on) && workspace.arch.is_host() {
         let leaky = module::build(workspace, &vm.kernel, "leaky")?;
         vm.files.push((leaky, "/lib/vm-modules/leaky.ko".into()));
     }
@@ -240,7 +275,7 @@ fn test_vm(
         [("MEMCG_TRACE", &*loader), ("MEMCG_TRACE_KERNEL", series), ("MEMCG_TRACE_CGROUP", cgroup.name())];
     let command = [&*tests, "--test-threads=1"];
     Ok(Vm {
-        kernel: Kernel::find(series, false)?,
+        kernel: Kernel::find(series, workspace.arch, false)?,
         cgroup,
         init: Init::Busybox,
         memory_mb: VM_MEMORY_MB,
@@ -281,7 +316,7 @@ fn build_test(workspace: &Workspace, name: &str) -> Result<PathBuf> {
     if !workspace.integration_tests().any(|test| test == name) {
         bail!("memcg-trace has no integration test \"{name}\"");
     }
-    let mut command = in_root(workspace, build::static_cargo("test"));
+    let mut command = in_root(workspace, build::static_cargo(workspace, "test")?);
     command.args([
         "--profile",
         workspace.profile.name(),
