@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -23,6 +23,18 @@ pub fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
 /// Runs a command to success. Its output goes to stderr: stdout is for requested output only.
 pub fn run(command: &mut Command) -> Result<()> {
     let status = command.stdout(io::stderr()).status().map_err(|error| cannot_run(command, &error))?;
+    if !status.success() {
+        bail!("`{}` failed: {status}", display(command));
+    }
+    Ok(())
+}
+
+/// Runs a command to success, and copies its output as it comes.
+pub fn stream(command: &mut Command, out: &mut dyn Write) -> Result<()> {
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| cannot_run(command, &error))?;
+    let copied = child.stdout.take().map(|mut from| io::copy(&mut from, out));
+    let status = child.wait().with_context(|| format!("cannot wait for `{}`", display(command)))?;
+    copied.transpose().with_context(|| format!("cannot copy the output of `{}`", display(command)))?;
     if !status.success() {
         bail!("`{}` failed: {status}", display(command));
     }

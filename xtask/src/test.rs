@@ -1,7 +1,10 @@
 //! `cargo xtask test`: all checks and tests, cheapest first.
 
+mod slowest;
+
 use std::ffi::OsString;
-use std::io::BufReader;
+use std::io::{self, BufReader, Write};
+use std::mem;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -9,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
+use self::slowest::Slowest;
 use crate::arch;
 use crate::process::{self, step};
 use crate::vm::{Cgroup, Init, Kernel, Output, Vm, host_program, module};
@@ -98,6 +102,9 @@ const PASTED: &[&str] = &["dd", "find", "ipcrm", "sh", "truncate"];
 const VM_MEMORY_MB: u32 = 4096;
 const VM_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
+/// Tests that the report at the end names.
+const SLOWEST: usize = 10;
+
 /// A boot parameter that has its own tests.
 const DISABLED: &str = "cgroup_disable=memory";
 
@@ -107,7 +114,7 @@ const IN_VM: &str = "vm";
 
 pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let workspace = &workspace.with(Profile::Integration);
-    let mut report = Report { filter: &args.filter, steps: Vec::new() };
+    let mut report = Report { filter: &args.filter, steps: Vec::new(), slowest: Slowest::default() };
     if args.arm64 {
         arm64(&mut report, &workspace.on(&arch::AARCH64), &args.args);
         return Ok(report.end());
@@ -129,21 +136,23 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     report.step("docs", || docs::check::check(workspace));
     report.step("deploy", || deploy::check(workspace));
     report.step("unit", || unit_tests(workspace));
-    report.step("native", || native_tests(workspace, &args.args));
+    report.tests("native", io::stderr(), |out| native_tests(workspace, &args.args, out));
     // Sequentially: two emulated machines at once are not faster on two CPUs, and disturb tests with timeouts.
     for (series, cgroup) in KERNELS {
-        report.step(&format!("vm {series} {}", cgroup.name()), || {
-            vm_tests(workspace, series, *cgroup, &args.args)
+        report.tests(&format!("vm {series} {}", cgroup.name()), io::stdout(), |out| {
+            vm_tests(workspace, series, *cgroup, &args.args, out)
         });
     }
     for (series, cgroup) in KERNELS {
-        report.step(&format!("vm {series} {} {DISABLED}", cgroup.name()), || {
+        report.tests(&format!("vm {series} {} {DISABLED}", cgroup.name()), io::stdout(), |out| {
             let args = ["disabled".into(), "--ignored".into()];
-            in_vm(workspace, (series, *cgroup), DISABLED, &args, Output::Inherit).map(drop)
+            in_vm(workspace, (series, *cgroup), DISABLED, &args, out)
         });
     }
     let (series, cgroup) = SYSTEMD;
-    report.step(&format!("vm {series} {} systemd", cgroup.name()), || systemd_test(workspace));
+    report.tests(&format!("vm {series} {} systemd", cgroup.name()), io::stdout(), |out| {
+        systemd_test(workspace, out)
+    });
     Ok(report.end())
 }
 
@@ -154,8 +163,8 @@ fn arm64(report: &mut Report<'_>, workspace: &Workspace, args: &[OsString]) {
     let (series, cgroup) = ARM64;
     let selected = ARM64_TESTS.iter().map(OsString::from).collect();
     let args = if args.is_empty() { selected } else { args.to_vec() };
-    report.step(&format!("vm {series} {} arm64", cgroup.name()), || {
-        in_vm(workspace, ARM64, "", &args, Output::Inherit).map(drop)
+    report.tests(&format!("vm {series} {} arm64", cgroup.name()), io::stdout(), |out| {
+        in_vm(workspace, ARM64, "", &args, out)
     });
 }
 
@@ -164,6 +173,7 @@ struct Report<'a> {
     filter: &'a [String],
     /// Name, time and outcome of each step.
     steps: Vec<(String, Duration, Result<()>)>,
+    slowest: Slowest,
 }
 
 impl Report<'_> {
@@ -171,6 +181,18 @@ impl Report<'_> {
         if self.filter.is_empty() || self.filter.iter().any(|part| name.contains(part)) {
             self.always(name, work);
         }
+    }
+
+    /// A step that runs a test program, whose output goes to `out`.
+    fn tests<W: Write + Send>(
+        &mut self,
+        name: &str,
+        out: W,
+        work: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>,
+    ) {
+        let mut slowest = mem::take(&mut self.slowest);
+        self.step(name, || work(&mut slowest.watch(name, out)));
+        self.slowest = slowest;
     }
 
     fn always(&mut self, name: &str, work: impl FnOnce() -> Result<()>) {
@@ -182,8 +204,11 @@ impl Report<'_> {
         self.steps.push((name.to_owned(), start.elapsed(), outcome));
     }
 
-    /// Prints how long each step took, and what failed.
+    /// Prints how long each step and the slowest tests took, and what failed.
     fn end(self) -> ExitCode {
+        println!("the slowest tests:");
+        self.slowest.lines(SLOWEST).for_each(|line| println!("{line}"));
+        println!("all steps:");
         for (name, took, outcome) in &self.steps {
             let failed = if outcome.is_err() { "  failed" } else { "" };
             println!("{:7.1} s  {name}{failed}", took.as_secs_f64());
@@ -222,44 +247,50 @@ fn unit_tests(workspace: &Workspace) -> Result<()> {
 }
 
 /// Tests that create real cgroups on this machine.
-fn native_tests(workspace: &Workspace, args: &[OsString]) -> Result<()> {
+fn native_tests(workspace: &Workspace, args: &[OsString], out: &mut dyn Write) -> Result<()> {
     let program = build_test(workspace, NATIVE)?;
     // sudo does not keep the environment, so pass it with env.
     let mut tests = process::as_root("env")?;
     tests.arg(format!("MEMCG_TRACE={}", workspace.loader().display())).arg(program);
-    process::run(tests.arg("--test-threads=1").args(args))
+    process::stream(tests.arg("--test-threads=1").args(args), out)
 }
 
 /// Runs the VM tests on one kernel.
-fn vm_tests(workspace: &Workspace, series: &str, cgroup: Cgroup, args: &[OsString]) -> Result<()> {
+fn vm_tests(
+    workspace: &Workspace,
+    series: &str,
+    cgroup: Cgroup,
+    args: &[OsString],
+    out: &mut (dyn Write + Send),
+) -> Result<()> {
     let elsewhere = SELECTED.iter().filter(|(_, kernels)| !kernels.contains(&(series, cgroup)));
     let skipped = elsewhere.flat_map(|(test, _)| ["--skip", test]).map(OsString::from);
     let args: Vec<OsString> = skipped.chain(args.iter().cloned()).collect();
-    in_vm(workspace, (series, cgroup), "", &args, Output::Inherit).map(drop)
+    in_vm(workspace, (series, cgroup), "", &args, out)
 }
 
-/// Runs the VM tests that `args` select, with `append` on the kernel's command line. Returns their stdout, if captured.
+/// Runs the VM tests that `args` select, with `append` on the kernel's command line; their stdout goes to `out`.
 pub fn in_vm(
     workspace: &Workspace,
     on: (&str, Cgroup),
     append: &str,
     args: &[OsString],
-    output: Output,
-) -> Result<Vec<u8>> {
+    out: &mut (dyn Write + Send),
+) -> Result<()> {
     let mut vm = test_vm(workspace, on, "/bin", args)?;
     vm.files.extend(host_program::files(workspace.arch, PASTED)?);
     if append.is_empty() && LEAKY.contains(&on) && workspace.arch.is_host() {
         let leaky = module::build(workspace, &vm.kernel, "leaky")?;
         vm.files.push((leaky, "/lib/vm-modules/leaky.ko".into()));
     }
-    pass(workspace, &Vm { append: append.to_owned(), ..vm }, output)
+    pass(workspace, &Vm { append: append.to_owned(), ..vm }, out)
 }
 
 /// Runs the test that needs systemd, and runtimes that use its cgroup driver.
-fn systemd_test(workspace: &Workspace) -> Result<()> {
+fn systemd_test(workspace: &Workspace, out: &mut (dyn Write + Send)) -> Result<()> {
     // In that VM, /bin is a symlink.
     let vm = test_vm(workspace, SYSTEMD, "/vm", &["systemd".into(), "--ignored".into()])?;
-    pass(workspace, &Vm { init: Init::Systemd, ..vm }, Output::Inherit).map(drop)
+    pass(workspace, &Vm { init: Init::Systemd, ..vm }, out)
 }
 
 /// A VM with memcg-trace and the VM tests in a directory, which runs those selected by `args`.
@@ -290,9 +321,9 @@ fn test_vm(
     })
 }
 
-/// Runs tests. Returns their stdout, if it is captured.
-fn pass(workspace: &Workspace, vm: &Vm, output: Output) -> Result<Vec<u8>> {
-    let run = vm.run(workspace, output)?;
+/// Runs tests.
+fn pass(workspace: &Workspace, vm: &Vm, out: &mut (dyn Write + Send)) -> Result<()> {
+    let run = vm.run(workspace, Output::Stdout(out))?;
     if run.code != 0 {
         bail!(
             "the tests failed on Linux {} with cgroup {}: exit code {}",
@@ -301,7 +332,7 @@ fn pass(workspace: &Workspace, vm: &Vm, output: Output) -> Result<Vec<u8>> {
             run.code
         );
     }
-    Ok(run.stdout)
+    Ok(())
 }
 
 /// A line of cargo's JSON messages: only a finished program has an executable.

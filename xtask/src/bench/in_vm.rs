@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use super::table::{Row, Unit};
 use crate::test;
-use crate::vm::{Cgroup, Output};
+use crate::vm::Cgroup;
 use crate::workspace::Workspace;
 
 /// The kernel of the VM.
@@ -40,7 +40,8 @@ impl Figures {
     /// Runs an ignored test of `memcg-trace/tests/vm`.
     fn of_test(workspace: &Workspace, test: &str) -> Result<Self> {
         let args = ["--ignored", "--nocapture", test].map(OsString::from);
-        let stdout = test::in_vm(workspace, (SERIES, Cgroup::V2), "", &args, Output::Capture)?;
+        let mut stdout = Vec::new();
+        test::in_vm(workspace, (SERIES, Cgroup::V2), "", &args, &mut stdout)?;
         Ok(Self::parse(&String::from_utf8_lossy(&stdout)))
     }
 

@@ -116,8 +116,9 @@ impl Case {
             command: ["sh", "-c", &script].map(OsString::from).to_vec(),
             timeout: Duration::from_secs(1800),
         };
-        let run = vm.run(workspace, Output::Capture)?;
-        Ok((run.stdout, run.code.into()))
+        let mut stdout = Vec::new();
+        let run = vm.run(workspace, Output::Stdout(&mut stdout))?;
+        Ok((stdout, run.code.into()))
     }
 }
 

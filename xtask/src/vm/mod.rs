@@ -15,6 +15,7 @@ mod systemd;
 mod verify;
 
 use std::ffi::OsString;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -133,7 +134,8 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         timeout: Duration::from_secs(args.timeout),
     };
     eprintln!("xtask: boot Linux {} with cgroup {}", vm.kernel.version, vm.cgroup.name());
-    let output = if args.shell.is_some() { Output::Terminal } else { Output::Inherit };
+    let mut stdout = io::stdout();
+    let output = if args.shell.is_some() { Output::Terminal } else { Output::Stdout(&mut stdout) };
     let run = vm.run(workspace, output)?;
     eprintln!("xtask: booted in {:.1} s, exit code {}", run.boot.as_secs_f64(), run.code);
     Ok(run.code.into())

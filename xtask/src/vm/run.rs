@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process;
@@ -20,12 +20,9 @@ use crate::workspace::Workspace;
 const MODULES: &[&str] = &["zram", "lzo", "lzo-rle", "lz4", "zstd", "loop", "ext4", "xfs", "overlay"];
 
 /// The destination of the command's output.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Output {
-    /// Streamed to our own stdout and stderr.
-    Inherit,
-    /// Its stdout into [`Run::stdout`], its stderr to ours.
-    Capture,
+pub enum Output<'a> {
+    /// Its stdout, as it comes; its stderr goes to ours.
+    Stdout(&'a mut (dyn Write + Send)),
     /// To and from our terminal, and a shell runs instead of the command.
     Terminal,
 }
@@ -36,20 +33,18 @@ pub struct Run {
     pub code: u8,
     /// Time from the start of the kernel to the start of the command.
     pub boot: Duration,
-    /// The command's output, if captured.
-    pub stdout: Vec<u8>,
 }
 
 impl Vm {
     /// Boots, runs the command and waits for it. If the VM does not get that far, the error has its last messages.
-    pub fn run(&self, workspace: &Workspace, output: Output) -> Result<Run> {
+    pub fn run(&self, workspace: &Workspace, output: Output<'_>) -> Result<Run> {
         if self.cgroup == Cgroup::V1 && self.kernel.lacks_memcg_v1() {
             bail!(
                 "kernel {} has no memory controller for cgroup v1 (CONFIG_MEMCG_V1 is not set): use --cgroup v2",
                 self.kernel.version
             );
         }
-        let initramfs = self.initramfs(output)?;
+        let initramfs = self.initramfs(&output)?;
         let vms = workspace.scratch().join("vm");
         let arch =
             if self.kernel.arch.is_host() { String::new() } else { format!("-{}", self.kernel.arch.debian) };
@@ -67,12 +62,10 @@ impl Vm {
         result.with_context(|| format!("VM {label} (console log: {})", console.display()))
     }
 
-    fn run_in(&self, dir: &Path, output: Output) -> Result<Run> {
-        let mut stdout = Vec::new();
+    fn run_in(&self, dir: &Path, output: Output<'_>) -> Result<Run> {
         match output {
             Output::Terminal => qemu::interact(self, dir)?,
-            Output::Inherit => qemu::stream(self, dir, &mut io::stdout())?,
-            Output::Capture => qemu::stream(self, dir, &mut stdout)?,
+            Output::Stdout(stdout) => qemu::stream(self, dir, stdout)?,
         }
         let status = fs::read_to_string(dir.join(qemu::STATUS)).unwrap_or_default();
         let after = |word| status.lines().find_map(|line| line.strip_prefix(word)).map(str::trim);
@@ -83,10 +76,10 @@ impl Vm {
             bail!("the VM ended before its command did\n{}", qemu::last_words(dir));
         };
         let boot = after("booted").and_then(|time| time.parse().ok()).unwrap_or_default();
-        Ok(Run { code, boot: Duration::from_secs_f64(boot), stdout })
+        Ok(Run { code, boot: Duration::from_secs_f64(boot) })
     }
 
-    fn initramfs(&self, output: Output) -> Result<Vec<u8>> {
+    fn initramfs(&self, output: &Output<'_>) -> Result<Vec<u8>> {
         let mut initramfs = match self.init {
             Init::Busybox => Initramfs::new(self.kernel.arch)?,
             Init::Systemd => Initramfs::with_systemd(&systemd::root()?)?,
@@ -108,7 +101,7 @@ impl Vm {
         let [out, err, status] = self.kernel.arch.qemu.ports;
         let mut settings =
             format!("cgroup={}\nout=/dev/{out}\nerr=/dev/{err}\nstatus=/dev/{status}\n", self.cgroup.name());
-        if output == Output::Terminal {
+        if matches!(output, Output::Terminal) {
             settings += &format!("interactive=1\nsize='{}'\n", qemu::terminal_size());
         }
         initramfs.add("/vm/settings", settings.as_bytes())?;

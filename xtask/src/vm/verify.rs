@@ -83,14 +83,15 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
                 command: command.into_iter().chain(args.args.iter().cloned()).collect(),
                 timeout: Duration::from_secs(args.timeout),
             };
-            let run = vm.run(workspace, Output::Capture)?;
-            let column = Column::parse(&run.stdout, cgroup.name());
+            let mut stdout = Vec::new();
+            let run = vm.run(workspace, Output::Stdout(&mut stdout))?;
+            let column = Column::parse(&stdout, cgroup.name());
             matrix.columns.push(column.with_context(|| {
                 format!("verify failed on Linux {} with exit code {}", kernel.version, run.code)
             })?);
             let output = format!("verify-{}-{}.json", kernel.version, cgroup.name());
             let output = workspace.target.join("xtask").join(output);
-            fs::write(&output, run.stdout).with_context(|| format!("cannot write {}", output.display()))?;
+            fs::write(&output, stdout).with_context(|| format!("cannot write {}", output.display()))?;
             outputs.push(output);
         }
     }
