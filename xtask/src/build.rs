@@ -9,10 +9,11 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::arch::Arch;
 use crate::cross;
+use crate::dist::Release;
 use crate::process::{self, step};
 use crate::setup;
 use crate::toolchain::{self, Toolchain, write_if_changed};
-use crate::workspace::{Workspace, cargo};
+use crate::workspace::{Profile, Workspace, cargo};
 
 /// Build the eBPF objects and target/release/memcg-trace: one static binary that runs on any Linux of its architecture.
 ///
@@ -107,6 +108,9 @@ pub fn static_cargo(workspace: &Workspace, subcommand: &str) -> Result<Command> 
     let mut command = cargo();
     command.args([subcommand, "--target", arch.triple]);
     let mut flags = "-Ctarget-feature=+crt-static".to_owned();
+    if workspace.profile == Profile::Dist {
+        flags += &remapped(workspace)?;
+    }
     if !arch.is_host() {
         cross::ensure_linker(arch)?;
         command.env(arch.cargo_variable("LINKER"), arch.cross_linker());
@@ -116,22 +120,58 @@ pub fn static_cargo(workspace: &Workspace, subcommand: &str) -> Result<Command> 
     Ok(command)
 }
 
+/// Builds the loader of a release: it knows its commit, and nothing of where it was built.
+pub fn release(workspace: &Workspace, release: &Release) -> Result<PathBuf> {
+    objects(workspace)?;
+    step(&format!("build memcg-trace {} for {}", release.version, workspace.arch.name), || {
+        let mut command = loader_command(workspace)?;
+        // Incremental builds are cut into other parts, by what was built before.
+        command.env("MEMCG_TRACE_COMMIT", &release.commit).env("CARGO_INCREMENTAL", "0");
+        process::run(&mut command)?;
+        Ok(workspace.built())
+    })
+}
+
+/// Writes completions and man pages into a directory.
+pub fn help_files(workspace: &Workspace, directory: &Path) -> Result<()> {
+    objects(&workspace.on(Arch::host()))?;
+    step("write completions and man pages", || {
+        let mut example = cargo();
+        example.current_dir(&workspace.root).args([
+            "run",
+            "--package",
+            "memcg-trace",
+            "--example",
+            "help_files",
+        ]);
+        process::run(example.arg("--").arg(directory))
+    })
+}
+
 fn build_loader(workspace: &Workspace) -> Result<PathBuf> {
     process::run(&mut loader_command(workspace)?)?;
 
-    let profile = workspace.profile.name();
-    let built = workspace.target.join(workspace.arch.triple).join(profile).join("memcg-trace");
+    let built = workspace.built();
     let loader = workspace.loader();
     if loader == built {
         return Ok(loader);
     }
     let context = || format!("cannot copy {} to {}", built.display(), loader.display());
-    fs::create_dir_all(workspace.target.join(profile)).with_context(context)?;
+    fs::create_dir_all(workspace.target.join(workspace.profile.name())).with_context(context)?;
     // Replace the file instead of writing into it: a running loader and cargo's own hard link stay as they are.
     let fresh = loader.with_extension("new");
     fs::copy(&built, &fresh).with_context(context)?;
     fs::rename(&fresh, &loader).with_context(context)?;
     Ok(loader)
+}
+
+/// Flags that give the directories of this machine the same names everywhere: panics name source files.
+fn remapped(workspace: &Workspace) -> Result<String> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
+    let home = home.context("cargo's directory is not known: set HOME or CARGO_HOME")?;
+    let remap = |from: &Path, to: &str| format!(" --remap-path-prefix={}={to}", from.display());
+    Ok(remap(&workspace.root, "/memcg-trace") + &remap(&home, "/cargo"))
 }
 
 fn loader_command(workspace: &Workspace) -> Result<Command> {

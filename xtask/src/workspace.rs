@@ -26,11 +26,13 @@ pub struct Workspace {
 }
 
 /// How programs are built that run elsewhere than in cargo's own tests (Cargo.toml).
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub enum Profile {
-    /// As users get them.
+    /// As `cargo xtask run` runs them.
     #[default]
     Release,
+    /// As packages have them.
+    Dist,
     /// In a third of the time.
     Integration,
 }
@@ -39,6 +41,7 @@ impl Profile {
     pub fn name(self) -> &'static str {
         match self {
             Self::Release => "release",
+            Self::Dist => "dist",
             Self::Integration => "integration",
         }
     }
@@ -103,6 +106,11 @@ impl Workspace {
     /// Directory of the eBPF objects to embed, where memcg-trace/build.rs looks for them.
     pub fn objects(&self) -> PathBuf {
         self.target.join("ebpf").join(self.arch.name)
+    }
+
+    /// The static loader as cargo leaves it.
+    pub fn built(&self) -> PathBuf {
+        self.target.join(self.arch.triple).join(self.profile.name()).join("memcg-trace")
     }
 
     /// The static loader with its objects embedded; that of this machine is where cargo puts what it builds by default.
