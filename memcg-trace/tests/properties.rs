@@ -204,7 +204,9 @@ impl Checked {
     /// The same, counted anew.
     fn charged_to_dying(&self) -> Option<u64> {
         let dying: BTreeMap<Key, &Memcg> = self.0.dying().map(|memcg| (memcg.key, memcg)).collect();
-        let alone = |memcg: &&&Memcg| memcg.parent.is_none_or(|parent| !dying.contains_key(&parent));
+        let alone = |memcg: &&&Memcg| {
+            memcg.parent.is_none_or(|parent| parent == memcg.key || !dying.contains_key(&parent))
+        };
         let known = dying.values().all(|memcg| memcg.charged_pages.is_some());
         let pages = dying.values().filter(alone).filter_map(|memcg| memcg.charged_pages);
         known.then(|| pages.fold(0, u64::saturating_add))

@@ -40,6 +40,12 @@ fn every_kernel_in_every_format() {
             assert_eq!(output.status.code(), Some(0), "{}", said(&output));
             compare(&recording.with_extension(extension), &output.stdout);
         }
+        let mut top = Command::new(env!("CARGO_BIN_EXE_memcg-trace"));
+        let frame =
+            top.args(["top", "--replay"]).arg(recording).env_remove("NO_COLOR").env_remove("RUST_LOG");
+        let frame = frame.output().unwrap_or_else(|error| panic!("run {top:?}: {error}"));
+        assert_eq!(frame.status.code(), Some(0), "{}", said(&frame));
+        compare(&recording.with_extension("top"), &frame.stdout);
     }
 }
 

@@ -7,7 +7,8 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result, bail};
 
 use crate::process::{self, step};
-use crate::workspace::{Workspace, cargo};
+use crate::workspace::{Profile, Workspace};
+use crate::{build, test};
 
 /// Open the pages of `memcg-trace report` in a headless Chromium, check them there, and take pictures.
 ///
@@ -36,19 +37,20 @@ const WINDOW: &str = "--window-size=1720,6000";
 const SCHEMES: [(&str, &str); 2] = [("dark", "0"), ("light", "1")];
 
 pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
+    let workspace = &workspace.with(Profile::Integration);
     let Some(chromium) = process::find("chromium") else {
         bail!("chromium is missing; on Debian, install the package chromium");
     };
     step("write the pages", || {
-        let mut tests = cargo();
-        tests.current_dir(&workspace.root).args(["test", "--package", "memcg-trace", "--test", "report"]);
-        process::run(&mut tests)
+        build::build(workspace)?;
+        process::run(test::of_loader(workspace)?.args(["--test", "report"]))
     })?;
+    let tests = workspace.target.join(workspace.arch.triple).join("tmp");
     let look = Look { chromium, directory: workspace.target.join("look") };
     fs::create_dir_all(&look.directory)
         .with_context(|| format!("cannot create {}", look.directory.display()))?;
     let mut faults = 0;
-    for page in pages(&workspace.target.join("tmp"), args.page.as_deref())? {
+    for page in pages(&tests, args.page.as_deref())? {
         let found = look.at(&page).with_context(|| format!("cannot look at {}", page.display()))?;
         println!("{}: {}", page.display(), if found.is_empty() { "good" } else { "faults" });
         found.iter().for_each(|fault| println!("  {fault}"));

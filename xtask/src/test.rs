@@ -206,9 +206,10 @@ impl Report<'_> {
 
     /// Prints how long each step and the slowest tests took, and what failed.
     fn end(self) -> ExitCode {
-        println!("the slowest tests:");
-        self.slowest.lines(SLOWEST).for_each(|line| println!("{line}"));
-        println!("all steps:");
+        for line in self.slowest.lines(SLOWEST) {
+            println!("{line}");
+        }
+        println!("steps:");
         for (name, took, outcome) in &self.steps {
             let failed = if outcome.is_err() { "  failed" } else { "" };
             println!("{:7.1} s  {name}{failed}", took.as_secs_f64());
@@ -225,25 +226,27 @@ fn in_root(workspace: &Workspace, mut command: Command) -> Command {
     command
 }
 
-/// Tests that need neither root nor another kernel.
+/// Tests that need neither root nor another kernel; those of the loader with the crates that it was built with.
 fn unit_tests(workspace: &Workspace) -> Result<()> {
     // One reads the objects of every architecture.
     for arch in arch::ALL.into_iter().filter(|arch| !arch.is_host()) {
         build::objects(&workspace.on(arch))?;
     }
-    let mut tests = in_root(workspace, cargo());
-    tests.args(["test", "--workspace", "--exclude", "memcg-trace-ebpf", "--lib", "--bins"]);
+    process::run(in_root(workspace, cargo()).args(["test", "--package", "xtask"]))?;
+    let mut tests = of_loader(workspace)?;
+    tests.args(["--package", "memcg-trace-common", "--lib", "--bins"]);
     for name in workspace.integration_tests().filter(|name| ![NATIVE, IN_VM].contains(name)) {
         tests.args(["--test", name]);
     }
     process::run(&mut tests)?;
-    process::run(in_root(workspace, cargo()).args([
-        "test",
-        "--workspace",
-        "--exclude",
-        "memcg-trace-ebpf",
-        "--doc",
-    ]))
+    process::run(of_loader(workspace)?.args(["--package", "memcg-trace-common", "--doc"]))
+}
+
+/// `cargo test` of the loader, with the crates that it was built with.
+pub fn of_loader(workspace: &Workspace) -> Result<Command> {
+    let mut tests = in_root(workspace, build::static_cargo(workspace, "test")?);
+    tests.args(["--profile", workspace.profile.name(), "--package", "memcg-trace"]);
+    Ok(tests)
 }
 
 /// Tests that create real cgroups on this machine.
@@ -347,16 +350,8 @@ fn build_test(workspace: &Workspace, name: &str) -> Result<PathBuf> {
     if !workspace.integration_tests().any(|test| test == name) {
         bail!("memcg-trace has no integration test \"{name}\"");
     }
-    let mut command = in_root(workspace, build::static_cargo(workspace, "test")?);
-    command.args([
-        "--profile",
-        workspace.profile.name(),
-        "--package",
-        "memcg-trace",
-        "--test",
-        name,
-        "--no-run",
-    ]);
+    let mut command = of_loader(workspace)?;
+    command.args(["--test", name, "--no-run"]);
     command.arg("--message-format=json-render-diagnostics").stdout(Stdio::piped());
     let mut child = command.spawn().context("cannot run cargo")?;
     let messages = child.stdout.take().context("cargo has no output")?;

@@ -1,6 +1,8 @@
 //! Keeps names until the memcg is freed, which may be long after the runtime has removed the container.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+
+use foldhash::HashMap;
 
 use super::{Container, Facts};
 use crate::event::{ID_LIMIT, Key};

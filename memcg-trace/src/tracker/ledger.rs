@@ -134,8 +134,10 @@ impl Ledger {
         }
         let (was, is) = (before.and_then(|s| s.charged), after.and_then(|s| s.charged));
         if was != is {
-            was.into_iter().for_each(|charged| self.charge.remove(charged));
-            is.into_iter().for_each(|charged| self.charge.add(charged));
+            let memcgs = &self.memcgs;
+            let is_dying = |key: &Key| memcgs.get(key).is_some_and(|memcg| memcg.state == State::Dying);
+            was.into_iter().for_each(|charged| self.charge.remove(charged, is_dying));
+            is.into_iter().for_each(|charged| self.charge.add(charged, is_dying));
         }
         reindex(&mut self.cgroups, before.and_then(|s| s.generation()), after.and_then(|s| s.generation()));
         reindex(&mut self.waiting, before.and_then(|s| s.wait()), after.and_then(|s| s.wait()));
@@ -164,7 +166,8 @@ impl Standing {
             waiting_since_ns: memcg.grace_since_ns().filter(|_| dying && !memcg.leaked),
             charged: dying.then_some(Charged {
                 key: memcg.key,
-                parent: memcg.parent,
+                // A damaged event may say anything.
+                parent: memcg.parent.filter(|parent| *parent != memcg.key),
                 pages: memcg.charged_pages,
             }),
         }

@@ -4,8 +4,7 @@
 //! ones reconcile the ledger after a loss: memcgs they see are added, and memcgs they do not see are gone, unless an
 //! event explains it within [`EXPLAINED_NS`].
 
-use std::collections::HashSet;
-
+use foldhash::{HashSet, HashSetExt as _};
 use memcg_trace_common::CssFlag;
 
 use super::{Change, Found, Id, Memcg, State, Tracker, What};

@@ -9,7 +9,7 @@ use memcg_trace_common::{BLOCK_BYTES, KINDS, Kind, READ_MAX, Request};
 use super::vmstats::{CountersError, INDEX, Packed};
 use crate::kernel::memory::{
     self, Members, Memory,
-    symbols::{SymbolError, symbol, symbols},
+    symbols::{SymbolError, symbol},
 };
 
 /// Compilers align arrays of this size to it at least. Others like it, of none and nothing else at their border, do not count.
@@ -34,7 +34,7 @@ impl Packed {
 
 /// Byte offsets of the counters, by an index that is looked for.
 fn find(packed: &Packed, memory: &mut dyn Memory) -> Result<[u32; KINDS], CountersError> {
-    let [code_end, init, init_end] = symbols(["_etext", "_sinittext", "_einittext"])?;
+    let (code_end, init, init_end) = (symbol("_etext")?, symbol("_sinittext")?, symbol("_einittext")?);
     for (start, end) in [(code_end, init), (init_end, init_end.saturating_add(BEHIND_INIT))] {
         if let Some(found) = search(packed, memory, start, end)? {
             return Ok(found);

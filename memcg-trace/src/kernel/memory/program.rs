@@ -1,4 +1,4 @@
-//! Kernel memory by programs that run on demand: 256 reads, 256 entries of a list or 64 KiB a run.
+//! Kernel memory by programs that run on demand: 64 reads, 64 entries of a list or 64 KiB a run.
 
 use aya::{
     Ebpf,

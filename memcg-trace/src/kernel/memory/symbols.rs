@@ -3,8 +3,10 @@
 use std::{
     fs::{self, File},
     io::{self, BufRead, BufReader, Read as _, Seek as _},
+    sync::OnceLock,
 };
 
+use foldhash::HashMap;
 use thiserror::Error;
 
 use crate::{kernel::ability::Lack, slab::Symbol};
@@ -26,42 +28,63 @@ pub enum SymbolError {
     Absent(&'static str),
 }
 
-/// Address of a function or variable of the kernel itself.
+/// All that is asked for by name. The kernel takes 50 ms or more to write its list: it is read once, for all.
+const NAMES: &[&str] = &[
+    "__per_cpu_offset",
+    "_einittext",
+    "_etext",
+    "_sinittext",
+    "mem_cgroup_idr",
+    "mem_cgroup_stats_index",
+    "memcg_stock",
+    "root_mem_cgroup",
+    "runqueues",
+    "slab_caches",
+];
+
+/// The address of each of [`NAMES`] that is listed. The kernel's own symbols stay where they are until it ends.
+#[derive(Debug, PartialEq, Eq)]
+struct Addresses(HashMap<&'static str, u64>);
+
+/// Address of a function or variable of the kernel itself, one of [`NAMES`].
 pub fn symbol(name: &'static str) -> Result<u64, SymbolError> {
-    symbols([name]).map(|[address]| address)
+    static ADDRESSES: OnceLock<Addresses> = OnceLock::new();
+    debug_assert!(NAMES.contains(&name), "{name} is not among the names that are looked for");
+    if let Some(addresses) = ADDRESSES.get() {
+        return addresses.of(name);
+    }
+    let addresses = Addresses::read(BufReader::with_capacity(READ_BYTES, File::open(SYMBOLS)?))?;
+    ADDRESSES.get_or_init(|| addresses).of(name)
 }
 
-/// Several, by reading the list once.
-pub fn symbols<const N: usize>(names: [&'static str; N]) -> Result<[u64; N], SymbolError> {
-    lookup(BufReader::with_capacity(READ_BYTES, File::open(SYMBOLS)?), names)
-}
-
-fn lookup<const N: usize>(mut list: impl BufRead, names: [&'static str; N]) -> Result<[u64; N], SymbolError> {
-    let (mut found, mut hidden) = ([None; N], true);
-    let mut line = Vec::new();
-    while found.contains(&None) && list.read_until(b'\n', &mut line)? > 0 {
-        // `ffffffff9e63f440 T name`, and a module.
-        let columns = line.split_at_checked(16).and_then(|(address, rest)| Some((address, rest.get(3..)?)));
-        if let Some((address, rest)) = columns {
-            let address =
-                str::from_utf8(address).ok().and_then(|address| u64::from_str_radix(address, 16).ok());
-            let address = address.filter(|&address| address != 0);
-            hidden &= address.is_none();
-            let named = names.iter().position(|name| is_named(rest, name));
-            match (named, address) {
-                (Some(name), Some(address)) => found[name] = found[name].or(Some(address)),
-                (Some(_), None) => return Err(SymbolError::Hidden),
-                (None, _) => {}
+impl Addresses {
+    fn read(mut list: impl BufRead) -> Result<Self, SymbolError> {
+        let (mut found, mut hidden) = (HashMap::default(), true);
+        let mut line = Vec::new();
+        while list.read_until(b'\n', &mut line)? > 0 {
+            // `ffffffff9e63f440 T name`, and a module: these come behind all of the kernel itself.
+            if line.ends_with(b"]\n") {
+                break;
             }
+            if let Some((address, rest)) = line.split_at_checked(16)
+                && address.iter().any(|&digit| digit != b'0')
+            {
+                hidden = false;
+                let name = rest.get(3..).and_then(|name| NAMES.iter().find(|known| is_named(name, known)));
+                let address = str::from_utf8(address).ok();
+                let address = address.and_then(|address| u64::from_str_radix(address, 16).ok());
+                if let Some((name, address)) = name.zip(address) {
+                    found.entry(*name).or_insert(address);
+                }
+            }
+            line.clear();
         }
-        line.clear();
+        if hidden { Err(SymbolError::Hidden) } else { Ok(Self(found)) }
     }
-    let absent = |name| if hidden { SymbolError::Hidden } else { SymbolError::Absent(name) };
-    let mut addresses = [0; N];
-    for ((address, found), name) in addresses.iter_mut().zip(found).zip(names) {
-        *address = found.ok_or_else(|| absent(name))?;
+
+    fn of(&self, name: &'static str) -> Result<u64, SymbolError> {
+        self.0.get(name).copied().ok_or(SymbolError::Absent(name))
     }
-    Ok(addresses)
 }
 
 /// Whether what follows address and type is this name.
@@ -205,16 +228,21 @@ mod tests {
 
     #[test]
     fn why_a_symbol_has_no_address() {
-        let why = |list: &str, name| match lookup(list.as_bytes(), [name]) {
-            Ok([address]) => format!("{address:x}"),
-            Err(error) => error.to_string(),
-        };
-        let list = "0000000000000000 A per_cpu_start\nffffffff81000000 T _stext\nffffffff82000000 D data\n";
-        assert_eq!(why(list, "data"), "ffffffff82000000");
-        assert!(why(list, "other").contains("CONFIG_KALLSYMS_ALL"));
-        let hidden = "0000000000000000 T _stext\n0000000000000000 D data\n";
-        assert!(why(hidden, "data").contains("kptr_restrict"));
-        assert!(why(hidden, "other").contains("kptr_restrict"));
+        let address = |list: &str| Addresses::read(list.as_bytes()).and_then(|found| found.of("slab_caches"));
+        let why = |list: &str| address(list).expect_err("no address").to_string();
+        let list = "0000000000000000 A per_cpu_start\nffffffff81000000 T _stext\n";
+        assert!(why(list).contains("CONFIG_KALLSYMS_ALL"));
+        assert!(
+            why(&format!("{list}ffffffff82000000 D slab_caches_of_another\n"))
+                .contains("CONFIG_KALLSYMS_ALL")
+        );
+        let listed = format!("{list}ffffffff82000000 D slab_caches\nffffffff82000008 d slab_caches\n");
+        assert_eq!(address(&listed).ok(), Some(0xffff_ffff_8200_0000));
+        // That of a module is another.
+        let of_module = "ffffffffc0001000 d slab_caches\t[alpha]\n";
+        assert!(why(&format!("{list}{of_module}")).contains("CONFIG_KALLSYMS_ALL"));
+        let hidden = "0000000000000000 T _stext\n0000000000000000 D slab_caches\n";
+        assert!(why(hidden).contains("kptr_restrict"));
     }
 
     #[test]

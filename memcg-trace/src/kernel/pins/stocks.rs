@@ -8,14 +8,14 @@ use memcg_trace_common::ABSENT;
 use super::{pass::Pass, tasks::Tasks};
 use crate::{
     cause::Thing,
-    kernel::memory::{Members, MemoryError, symbols::symbols},
+    kernel::memory::{Members, MemoryError, symbols::symbol},
 };
 
 const WHAT: &str = "charge stocks";
 
 /// The distance by /proc/kallsyms, which has per-CPU variables with CONFIG_KALLSYMS_ALL. `None`: hidden, or not there.
 pub(super) fn distance_by_symbols() -> Option<i64> {
-    let [stock, queues] = symbols(["memcg_stock", "runqueues"]).ok()?;
+    let (stock, queues) = (symbol("memcg_stock").ok()?, symbol("runqueues").ok()?);
     Some((stock as i64).wrapping_sub(queues as i64))
 }
 

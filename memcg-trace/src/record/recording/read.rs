@@ -65,7 +65,7 @@ pub enum Damage {
 
 /// Reads a recording.
 pub struct Reader<R: Read> {
-    frame: Unpacked<R>,
+    frame: BufReader<Unpacked<R>>,
     start: Start,
 }
 
@@ -86,7 +86,8 @@ impl<R: Read> Reader<R> {
         if !(FORMAT_OLDEST..=FORMAT).contains(&format) || abi != ABI {
             return Err(OpenError::Version { format, abi });
         }
-        let mut frame = Unpacked::new(file);
+        // An entry is read in several small pieces.
+        let mut frame = BufReader::new(Unpacked::new(file));
         let start = start(&mut frame).map_err(OpenError::Start)?;
         Ok(Self { frame, start })
     }

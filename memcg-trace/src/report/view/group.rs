@@ -1,10 +1,11 @@
 //! Groups of memcgs.
 
-use std::{cmp::Reverse, collections::HashMap, hash::Hash};
+use std::{cmp::Reverse, hash::Hash};
 
+use foldhash::HashMap;
 use serde::{Serialize, Serializer};
 
-use super::{ListedMemcg, state_name};
+use super::{MemcgView, state_name};
 use crate::{
     attribution::{Container, Owner},
     cause::{PinTotal, Pinned, pin_totals},
@@ -44,28 +45,28 @@ pub struct Tally<K> {
     pub pins: Vec<PinTotal>,
 }
 
-/// Largest group first; ties in the order of `listed`.
-pub(super) fn tally<'a, K: Clone + Eq + Hash>(
-    listed: &[(&'a Memcg, ListedMemcg<'a>)],
-    common: impl Fn(&ListedMemcg<'a>) -> K,
+/// Groups memcgs by what each has in common with others. Largest group first; ties in the order of `memcgs`.
+pub(super) fn tally<'s, 'a: 's, K: Clone + Eq + Hash>(
+    memcgs: impl Iterator<Item = (&'a Memcg, &'s MemcgView<'a>, K)>,
 ) -> Vec<Tally<K>> {
-    let mut place_of = HashMap::new();
+    let mut place_of: HashMap<K, usize> = HashMap::default();
     let mut tallies: Vec<Tally<K>> = Vec::new();
-    let mut places: HashMap<Key, usize> = HashMap::new();
-    for (memcg, listed) in listed {
-        let of = common(listed);
-        let place = *place_of.entry(of.clone()).or_insert_with(|| {
+    let mut places: HashMap<Key, usize> = HashMap::default();
+    let mut placed = Vec::new();
+    for (memcg, view, of) in memcgs {
+        let place = place_of.get(&of).copied().unwrap_or_else(|| {
+            place_of.insert(of.clone(), tallies.len());
             tallies.push(Tally::of(of));
             tallies.len() - 1
         });
         places.insert(memcg.key, place);
+        placed.push((memcg, view, place));
     }
     let mut pinned: Vec<Vec<&Pinned>> = vec![Vec::new(); tallies.len()];
-    for (memcg, listed) in listed {
-        let place = places[&memcg.key];
+    for (memcg, view, place) in placed {
         pinned[place].extend(memcg.pinned.as_deref());
         let in_parents_charge = memcg.parent.and_then(|parent| places.get(&parent)) == Some(&place);
-        tallies[place].add(listed, in_parents_charge);
+        tallies[place].add(view, in_parents_charge);
     }
     for (tally, pinned) in tallies.iter_mut().zip(pinned) {
         tally.pins = pin_totals(pinned);
@@ -87,8 +88,13 @@ impl<K> Tally<K> {
         }
     }
 
-    fn add(&mut self, listed: &ListedMemcg<'_>, in_parents_charge: bool) {
-        let memcg = &listed.memcg;
+    /// The same with another way to tell what they have in common.
+    pub(super) fn called<T>(self, name: impl FnOnce(K) -> T) -> Tally<T> {
+        let Self { of, memcgs, dying, ids_held, charged_bytes, oldest_ns, pins } = self;
+        Tally { of: name(of), memcgs, dying, ids_held, charged_bytes, oldest_ns, pins }
+    }
+
+    fn add(&mut self, memcg: &MemcgView<'_>, in_parents_charge: bool) {
         self.memcgs += 1;
         self.dying += u64::from(memcg.state == State::Dying);
         self.ids_held = self.ids_held.zip(memcg.id_held).map(|(sum, held)| sum + u64::from(held));

@@ -1,6 +1,8 @@
 //! Dying memcgs by the largest thing that pins each of them.
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::cmp::Reverse;
+
+use foldhash::HashMap;
 
 use super::{MemcgView, ProcessView};
 use crate::{
@@ -37,7 +39,7 @@ pub struct LargestPin<'a> {
 /// By kind, most bytes first.
 pub fn held_by<'a>(dying: impl Iterator<Item = &'a Memcg>, page_bytes: u64) -> Vec<HeldBy> {
     let dying: HashMap<Key, &Memcg> = dying.map(|memcg| (memcg.key, memcg)).collect();
-    let mut held: HashMap<Option<Pin>, HeldBy> = HashMap::new();
+    let mut held: HashMap<Option<Pin>, HeldBy> = HashMap::default();
     for memcg in dying.values() {
         let pin = largest(memcg).map(|by| by.pin).or_else(|| slab_cache(memcg));
         let held = held.entry(pin).or_insert(HeldBy { pin, memcgs: 0, bytes: 0, unknown: 0 });
@@ -58,7 +60,7 @@ pub fn held_by<'a>(dying: impl Iterator<Item = &'a Memcg>, page_bytes: u64) -> V
 
 /// Things, most memcgs first.
 pub fn largest_pins<'a>(dying: impl Iterator<Item = &'a Memcg>) -> Vec<LargestPin<'a>> {
-    let mut things: HashMap<(Pin, Option<&'a [u8]>), LargestPin<'a>> = HashMap::new();
+    let mut things: HashMap<(Pin, Option<&'a [u8]>), LargestPin<'a>> = HashMap::default();
     // Which holder is named must not depend on the order of the ledger: that of the oldest.
     let mut dying: Vec<&'a Memcg> = dying.collect();
     dying.sort_unstable_by_key(|memcg| memcg.key);

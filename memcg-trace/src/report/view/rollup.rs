@@ -1,14 +1,14 @@
 //! Created and surviving memcgs by owner.
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::cmp::Reverse;
 
+use foldhash::HashMap;
 use serde::Serialize;
 
-use super::{ListedMemcg, MemcgView, Run, Viewpoint, group::tally};
+use super::{MemcgView, Run, Viewpoint, group::tally};
 use crate::{
     attribution::{Container, Owner},
     cause::PinTotal,
-    report::escape::Name,
     session::Rollup,
     tracker::{Memcg, State, Tracker},
 };
@@ -45,26 +45,24 @@ pub fn rolled(
     viewpoint: &Viewpoint,
     container: impl Fn(&Memcg) -> Option<Container>,
 ) -> Vec<Rolled> {
-    let mut groups: HashMap<Owner, Rolled> = HashMap::new();
+    let mut groups: HashMap<Owner, Rolled> = HashMap::default();
     for (of, freed) in rollup.freed() {
         Rolled::of(&mut groups, of).created += freed;
     }
     let mut dying = Vec::new();
     for memcg in tracker.memcgs().filter(|memcg| run.lists(memcg)) {
         let container = container(memcg);
-        let rolled = Rolled::of(&mut groups, &rollup.owner(memcg, container.as_ref()));
+        let owner = rollup.owner(memcg, container.as_ref());
+        let rolled = Rolled::of(&mut groups, &owner);
         let (was_created, is_dying) = (memcg.online_ns.is_some(), memcg.state == State::Dying);
         rolled.created += u64::from(was_created);
         rolled.survived += u64::from(was_created && is_dying);
         if is_dying {
-            dying.push((memcg, ListedMemcg::new(MemcgView::new(memcg, run.ended_ns, viewpoint), container)));
+            dying.push((memcg, MemcgView::new(memcg, run.ended_ns, viewpoint), owner));
         }
     }
-    let group = |listed: &ListedMemcg<'_>| {
-        rollup.by().owner(listed.container.as_ref(), listed.memcg.path.map(|Name(path)| path))
-    };
-    for tally in tally(&dying, group) {
-        let rolled = Rolled::of(&mut groups, &tally.of);
+    for tally in tally(dying.iter().map(|(memcg, view, owner)| (*memcg, view, owner))) {
+        let rolled = Rolled::of(&mut groups, tally.of);
         rolled.dying = tally.memcgs;
         (rolled.ids_held, rolled.charged_bytes) = (tally.ids_held, tally.charged_bytes);
         rolled.oldest_ns = tally.oldest_ns;

@@ -195,7 +195,7 @@ impl<'a> ScanView<'a> {
         let held = dying.iter().map(|(_, listed)| listed.memcg.held_bytes_max);
         let held =
             held.reduce(|sum, held| sum.zip(held).map(|(sum, held): (u64, u64)| sum.saturating_add(held)));
-        let dead = tally(&dying, |_| Common::State(State::Dying)).pop();
+        let dead = tally(dying.iter().map(|(memcg, listed)| (*memcg, &listed.memcg, State::Dying))).pop();
         let mut listed = match request.selection {
             Selection::Dying => dying,
             Selection::All => tracker.memcgs().map(view).collect(),
@@ -290,7 +290,7 @@ fn grouped<'a>(listed: &[(&'a Memcg, ListedMemcg<'a>)], by: By) -> Vec<ScanGroup
     let owner = |by: ByOwner, listed: &ListedMemcg<'a>| {
         Common::Owner(by.owner(listed.container.as_ref(), listed.memcg.path.map(|Name(path)| path)))
     };
-    let tallies = tally(listed, |listed| match by {
+    let common = |listed: &ListedMemcg<'a>| match by {
         By::Container => Common::Container(listed.container.clone().map(Box::new)),
         By::Pod => Common::PodUid(listed.container.as_ref().and_then(|container| container.pod_uid.clone())),
         By::Parent => Common::ParentPath(listed.memcg.path.map(parent)),
@@ -300,7 +300,8 @@ fn grouped<'a>(listed: &[(&'a Memcg, ListedMemcg<'a>)], by: By) -> Vec<ScanGroup
         By::Image => owner(ByOwner::Image, listed),
         By::Runtime => owner(ByOwner::Runtime, listed),
         By::Unit => owner(ByOwner::Unit, listed),
-    });
+    };
+    let tallies = tally(listed.iter().map(|(memcg, listed)| (*memcg, &listed.memcg, common(listed))));
     let group = |tally| {
         let Tally { of, memcgs, dying, ids_held, charged_bytes, oldest_ns, pins } = tally;
         let (created, survived, survival) = (None, None, None);

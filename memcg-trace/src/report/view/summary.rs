@@ -1,6 +1,6 @@
 //! The summary of a run: counts, survivors, and whether these are conclusive.
 
-use std::cmp::Reverse;
+use std::hash::Hash;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -261,24 +261,31 @@ impl<'a> Leaked<'a> {
         viewpoint: &Viewpoint,
         container: impl Fn(&Memcg) -> Option<Container>,
     ) -> Self {
+        // Sorted as references: what is shown of one is as large as many of these.
+        let mut leaked: Vec<_> = tracker.leaked().filter(|memcg| run.lists(memcg)).collect();
+        leaked.sort_unstable_by_key(|memcg| (memcg.dying_since_ns().unwrap_or(u64::MAX), memcg.key));
         let survivor = |memcg| {
             (memcg, ListedMemcg::new(MemcgView::new(memcg, run.ended_ns, viewpoint), container(memcg)))
         };
-        let mut memcgs: Vec<_> = tracker.leaked().filter(|memcg| run.lists(memcg)).map(survivor).collect();
-        memcgs.sort_by_key(|(memcg, survivor)| (Reverse(survivor.memcg.age_ns), memcg.key));
-        Self { memcgs }
+        Self { memcgs: leaked.into_iter().map(survivor).collect() }
     }
 
     fn by_parent(&self) -> Vec<Group<'a>> {
-        self.groups(|survivor| Common::ParentPath(survivor.memcg.path.map(parent)))
+        self.groups(|survivor| survivor.memcg.path.map(parent), Common::ParentPath)
     }
 
     fn by_container(&self) -> Vec<Group<'a>> {
-        self.groups(|survivor| Common::Container(survivor.container.clone().map(Box::new)))
+        let of = |container: Option<&Container>| Common::Container(container.cloned().map(Box::new));
+        self.groups(|survivor| survivor.container.as_ref(), of)
     }
 
-    fn groups(&self, common: impl Fn(&ListedMemcg<'a>) -> Common<'a>) -> Vec<Group<'a>> {
-        tally(&self.memcgs, common).into_iter().map(Group::of_leaked).collect()
+    fn groups<'s, K: Clone + Eq + Hash>(
+        &'s self,
+        common: impl Fn(&'s ListedMemcg<'a>) -> K,
+        name: impl Fn(K) -> Common<'a>,
+    ) -> Vec<Group<'a>> {
+        let memcgs = self.memcgs.iter().map(|(memcg, survivor)| (*memcg, &survivor.memcg, common(survivor)));
+        tally(memcgs).into_iter().map(|tally| Group::of_leaked(tally.called(&name))).collect()
     }
 
     fn survivors(self) -> Vec<ListedMemcg<'a>> {
