@@ -1,8 +1,7 @@
 //! Writes completions and man pages into a directory, from what `--help` says: `cargo xtask dist` runs it.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -27,7 +26,7 @@ fn main() -> ExitCode {
 }
 
 /// `man/COMMAND.1` for each command, and `completions/SHELL`.
-fn write(mut cli: Command, directory: &Path) -> io::Result<()> {
+fn write(cli: Command, directory: &Path) -> io::Result<()> {
     let (man, completions) = (directory.join("man"), directory.join("completions"));
     fs::create_dir_all(&man)?;
     fs::create_dir_all(&completions)?;
@@ -35,16 +34,6 @@ fn write(mut cli: Command, directory: &Path) -> io::Result<()> {
         let written = generate_to(shell, &mut cli.clone(), "memcg-trace", &completions)?;
         fs::rename(written, completions.join(shell.to_string()))?;
     }
-    cli.build();
-    pages(&cli, "memcg-trace", &man)
-}
-
-/// A page for a command and for each of those below it, which `help` is not: it only prints what they are.
-fn pages(command: &Command, name: &str, directory: &Path) -> io::Result<()> {
-    let page = clap_mangen::Man::new(command.clone().name(name.to_owned()).display_name(name.to_owned()));
-    page.title(name.to_uppercase()).render(&mut File::create(directory.join(format!("{name}.1")))?)?;
-    for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
-        pages(below, &format!("{name}-{}", below.get_name()), directory)?;
-    }
-    Ok(())
+    // `help` only prints what the others' pages say.
+    clap_mangen::generate_to(cli.disable_help_subcommand(true), man)
 }
