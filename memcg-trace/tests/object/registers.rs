@@ -1,10 +1,6 @@
 //! Kprobes find arguments and return values in the registers of the architecture that the object was built for.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SymbolKind};
 
@@ -39,7 +35,7 @@ const REGISTERS: &[Registers] = &[
 /// Where `cargo xtask build` leaves the objects of an architecture: beside those that are embedded here.
 fn object(arch: &str, file: &str) -> Vec<u8> {
     let embedded = Path::new(env!("MEMCG_TRACE_HOOKS"));
-    let sets = embedded.ancestors().nth(2).map(Path::to_path_buf).unwrap_or_else(PathBuf::new);
+    let sets = embedded.ancestors().nth(2).map(Path::to_path_buf).unwrap_or_default();
     let path = sets.join(arch).join(file);
     fs::read(&path).unwrap_or_else(|error| {
         panic!(
