@@ -2,6 +2,9 @@
 //! v1, helpers of that age, at most 4,096 instructions each. Read from the object file that the loader embeds.
 #![expect(clippy::unwrap_used, reason = "an object that cannot be read fails the test")]
 
+#[path = "object/registers.rs"]
+mod registers;
+
 use std::collections::BTreeMap;
 
 use memcg_trace::kernel::hooks::objects;
@@ -38,6 +41,7 @@ const MODE_MEM: u8 = 0x60;
 
 struct Instruction {
     opcode: u8,
+    target: u8,
     source: u8,
     offset: i16,
     immediate: i32,
@@ -46,6 +50,7 @@ struct Instruction {
 fn instructions(code: &[u8]) -> Vec<Instruction> {
     let decode = |raw: &[u8]| Instruction {
         opcode: raw[0],
+        target: raw[1] & 0x0f,
         source: raw[1] >> 4,
         offset: i16::from_le_bytes([raw[2], raw[3]]),
         immediate: i32::from_le_bytes([raw[4], raw[5], raw[6], raw[7]]),
@@ -262,7 +267,7 @@ fn only_jumps_go_back() {
 /// The check itself: `goto 2; r0 = r0; r0 = r0; if r0 == 0 goto 1; exit`, entered in the middle, and from its head.
 #[test]
 fn loops_are_told_apart() {
-    let instruction = |opcode, offset| Instruction { opcode, source: 0, offset, immediate: 0 };
+    let instruction = |opcode, offset| Instruction { opcode, target: 0, source: 0, offset, immediate: 0 };
     let [jump, plain, branch, exit] = [(0x05, 1), (0xbf, 0), (0x15, -3), (0x95, 0)];
     let program = |parts: &[(u8, i16)]| -> Vec<_> {
         parts.iter().map(|&(opcode, offset)| instruction(opcode, offset)).collect()

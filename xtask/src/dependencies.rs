@@ -6,7 +6,6 @@ use std::fs;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
-use crate::build::HOST_TARGET;
 use crate::process;
 use crate::workspace::{Workspace, cargo};
 
@@ -65,14 +64,14 @@ struct Package {
     source: Option<String>,
 }
 
-/// Checks the packages of Cargo.lock that a build for [`HOST_TARGET`] takes. They are here once it was built.
+/// Checks the packages of Cargo.lock that a build for this machine takes. They are here once it was built.
 pub fn check(workspace: &Workspace) -> Result<()> {
     let path = workspace.root.join("deny.toml");
     let rules = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let rules: Rules = toml::from_str(&rules).with_context(|| format!("cannot read {}", path.display()))?;
     let mut command = cargo();
     command.current_dir(&workspace.root).args(["metadata", "--format-version", "1", "--locked", "--offline"]);
-    let metadata = process::capture(command.args(["--filter-platform", HOST_TARGET]))?;
+    let metadata = process::capture(command.args(["--filter-platform", workspace.arch.triple]))?;
     let metadata: Metadata =
         serde_json::from_str(&metadata).context("cannot read the output of `cargo metadata`")?;
     let objections = objections(&rules, &metadata.packages);

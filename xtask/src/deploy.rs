@@ -28,6 +28,7 @@ const JSON: &[&str] = &[
     "deploy/node-problem-detector/memcg-trace.json",
 ];
 const UNIT: &str = "deploy/systemd/memcg-trace.service";
+const OF_DEBIAN: &str = "deploy/systemd/debian.conf";
 /// Where the unit expects the binary.
 const INSTALLED: &str = "/usr/bin/memcg-trace";
 
@@ -116,10 +117,14 @@ fn kustomizations(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// systemd-analyze wants the program to exist: it is asked about a copy that names ours.
+/// systemd-analyze wants the program to exist: it is asked about a copy that names ours, with what the deb adds to it.
 fn unit(workspace: &Workspace) -> Result<()> {
     let directory = workspace.target.join("xtask/unit");
-    fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    let more = directory.join("memcg-trace.service.d");
+    fs::create_dir_all(&more).with_context(|| format!("cannot make {}", more.display()))?;
+    let of_debian = more.join("debian.conf");
+    fs::write(&of_debian, read(workspace, OF_DEBIAN)?)
+        .with_context(|| format!("cannot write {}", of_debian.display()))?;
     let copy = directory.join("memcg-trace.service");
     let text = read(workspace, UNIT)?.replace(INSTALLED, &workspace.loader().display().to_string());
     fs::write(&copy, text).with_context(|| format!("cannot write {}", copy.display()))?;

@@ -30,6 +30,15 @@ pub const TOOLCHAIN_ADVICE: &str = "no compiler for eBPF works here: on Debian, 
     libstd-rust-web-dev-bpf and llvm-22 (or rustc, libstd-rust-dev-bpf and llvm of a later release); elsewhere, run \
     `rustup toolchain install nightly --component rust-src` and install bpf-linker (`cargo binstall bpf-linker`)";
 
+/// Installs Debian packages, or says which are missing.
+pub fn packages(missing: &[&str]) -> Result<()> {
+    if !apt_may_install() {
+        bail!("programs are missing; Debian has them in the packages {}", missing.join(" "));
+    }
+    update_apt()?;
+    by_apt(missing)
+}
+
 /// Installs Debian packages without starting their services: otherwise container runtimes would run from then on.
 pub fn by_apt(packages: &[&str]) -> Result<()> {
     let names = packages.join(" ");
@@ -106,12 +115,14 @@ fn toolchain_by_apt() -> Result<()> {
 
 /// The package of clippy for Debian's compiler with `core` for eBPF, if that is installed.
 pub fn debian_clippy() -> Option<&'static str> {
-    let installed = |package: &str| {
-        let mut query = Command::new("dpkg-query");
-        let status = process::capture(query.args(["--show", "--showformat=${db:Status-Status}", package]));
-        status.is_ok_and(|status| status == "installed")
-    };
-    DEBIAN_RUST.iter().find(|[_, core, _]| installed(core)).map(|[_, _, clippy]| *clippy)
+    DEBIAN_RUST.iter().find(|[_, core, _]| version(core).is_some()).map(|[_, _, clippy]| *clippy)
+}
+
+/// The version of a package of Debian that is installed.
+pub fn version(package: &str) -> Option<String> {
+    let mut query = Command::new("dpkg-query");
+    query.args(["--show", "--showformat=${db:Status-Status} ${Version}", package]);
+    Some(process::capture(&mut query).ok()?.strip_prefix("installed ")?.to_owned())
 }
 
 /// Whether apt could install a package.
@@ -120,13 +131,19 @@ fn has_candidate(package: &str) -> bool {
     policy.is_ok_and(|policy| policy.contains("Candidate: ") && !policy.contains("Candidate: (none)"))
 }
 
-fn toolchain_by_rustup() -> Result<()> {
+/// Whether rustup is available and may install toolchains and parts of them.
+pub fn rustup_may_install() -> Result<()> {
     if process::find("rustup").is_none() {
         bail!("rustup is not available");
     }
     if env::var_os("RUSTUP_AUTO_INSTALL").is_some_and(|value| value == "0") {
         bail!("rustup may not install: RUSTUP_AUTO_INSTALL is 0");
     }
+    Ok(())
+}
+
+fn toolchain_by_rustup() -> Result<()> {
+    rustup_may_install()?;
     step("install rustup's nightly with rust-src", || {
         let mut rustup = Command::new("rustup");
         rustup.args(["toolchain", "install", "nightly", "--profile", "minimal"]);

@@ -43,9 +43,9 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     };
     step("write the pages", || {
         build::build(workspace)?;
-        process::run(test::of_loader(workspace).args(["--test", "report"]))
+        process::run(test::of_loader(workspace)?.args(["--test", "report"]))
     })?;
-    let tests = workspace.target.join(build::HOST_TARGET).join("tmp");
+    let tests = workspace.target.join(workspace.arch.triple).join("tmp");
     let look = Look { chromium, directory: workspace.target.join("look") };
     fs::create_dir_all(&look.directory)
         .with_context(|| format!("cannot create {}", look.directory.display()))?;

@@ -1,9 +1,12 @@
 //! `cargo xtask`: one file per task, each documented by its `--help`.
 
+mod arch;
 mod bench;
 mod build;
+mod cross;
 mod dependencies;
 mod deploy;
+mod dist;
 mod docs;
 mod image;
 mod install;
@@ -36,6 +39,7 @@ enum Task {
     Bench(bench::Args),
     Docs(docs::Args),
     Image(image::Args),
+    Dist(dist::Args),
     Look(look::Args),
 }
 
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::task(&workspace, &args),
         Task::Docs(args) => docs::task(&workspace, &args),
         Task::Image(args) => image::task(&workspace, &args),
+        Task::Dist(args) => dist::task(&workspace, &args),
         Task::Look(args) => look::task(&workspace, &args),
     });
     result.unwrap_or_else(|error| {

@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -50,6 +51,33 @@ pub fn capture(command: &mut Command) -> Result<String> {
     }
     String::from_utf8(output.stdout)
         .with_context(|| format!("the output of `{}` is not UTF-8", display(command)))
+}
+
+/// Runs a filter to success: what it prints for that input.
+pub fn pipe(command: &mut Command, input: &[u8]) -> Result<Vec<u8>> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| cannot_run(command, &error))?;
+    let mut stdin = child.stdin.take().context("the filter has no stdin")?;
+    let (written, output) = thread::scope(|scope| {
+        // It may print before it has read everything.
+        let writer = scope.spawn(move || stdin.write_all(input));
+        let output = child.wait_with_output();
+        (writer.join(), output)
+    });
+    let output = output.with_context(|| format!("cannot read from `{}`", display(command)))?;
+    if !output.status.success() {
+        bail!("`{}` failed: {}", display(command), output.status);
+    }
+    match written {
+        Ok(written) => written.with_context(|| format!("cannot write to `{}`", display(command)))?,
+        Err(_) => bail!("cannot write to `{}`: the thread panicked", display(command)),
+    }
+    Ok(output.stdout)
+}
+
+/// Packed by gzip, without a name and a time.
+pub fn gzip(content: &[u8]) -> Result<Vec<u8>> {
+    pipe(Command::new("gzip").args(["-9", "--no-name"]), content)
 }
 
 /// The line of a program's stderr with the reason: the first error, else the last line.

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+use crate::arch::{Arch, Qemu};
 use crate::install;
 use crate::process::{self, step};
 use crate::toolchain::Toolchain;
@@ -22,6 +23,7 @@ pub struct Args {
 }
 
 /// A program, its Debian package, and the tasks that need it.
+#[derive(Clone, Copy)]
 struct Tool {
     program: &'static str,
     package: &'static str,
@@ -29,7 +31,6 @@ struct Tool {
 }
 
 const TOOLS: &[Tool] = &[
-    Tool { program: "qemu-system-x86_64", package: "qemu-system-x86", needed_by: "vm, test" },
     Tool { program: "busybox", package: "busybox-static", needed_by: "vm, test" },
     Tool { program: "xz", package: "xz-utils", needed_by: "vm, test" },
     Tool { program: "gcc", package: "gcc", needed_by: "test" },
@@ -50,6 +51,12 @@ const TOOLS: &[Tool] = &[
     Tool { program: "tmux", package: "tmux", needed_by: "test" },
     Tool { program: "bpftrace", package: "bpftrace", needed_by: "bench" },
 ];
+
+/// QEMU for this machine's architecture, and the other tools.
+fn tools() -> impl Iterator<Item = Tool> {
+    let Qemu { program, package, .. } = Arch::host().qemu;
+    [Tool { program, package, needed_by: "vm, test" }].into_iter().chain(TOOLS.iter().copied())
+}
 
 pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     if args.check {
@@ -80,7 +87,7 @@ fn check(workspace: &Workspace) -> ExitCode {
             report.extend(failures.iter().map(|failure| format!("  {failure}")));
         }
     }
-    for tool in TOOLS {
+    for tool in tools() {
         report.push(match process::find(tool.program) {
             Some(path) => format!("{}: {}", tool.program, path.display()),
             None => {
@@ -125,19 +132,22 @@ fn find_toolchain(workspace: &Workspace) -> Result<Toolchain, Vec<String>> {
 
 /// Finds or installs the programs for tests and benchmarks.
 pub fn ensure_tools(toolchain: &Toolchain) -> Result<()> {
-    let missing = missing_packages(toolchain);
-    if missing.is_empty() {
-        return Ok(());
+    match missing_packages(toolchain).as_slice() {
+        [] => Ok(()),
+        missing => install::packages(missing),
     }
-    if !install::apt_may_install() {
-        bail!("programs needed for tests are missing; Debian has them in the packages {}", missing.join(" "));
+}
+
+/// Finds or installs the emulator of an architecture.
+pub fn ensure_qemu(arch: &Arch) -> Result<()> {
+    match process::find(arch.qemu.program) {
+        Some(_) => Ok(()),
+        None => install::packages(&[arch.qemu.package]),
     }
-    install::update_apt()?;
-    install::by_apt(&missing)
 }
 
 fn missing_packages(toolchain: &Toolchain) -> Vec<&'static str> {
-    let missing = TOOLS.iter().filter(|tool| process::find(tool.program).is_none());
+    let missing = tools().filter(|tool| process::find(tool.program).is_none());
     let clippy = if toolchain.has_clippy() { None } else { install::debian_clippy() };
     let mut packages: Vec<_> = missing.map(|tool| tool.package).chain(clippy).collect();
     packages.dedup();

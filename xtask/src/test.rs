@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
 use self::slowest::Slowest;
+use crate::arch;
 use crate::process::{self, step};
 use crate::vm::{Cgroup, Init, Kernel, Output, Vm, host_program, module};
 use crate::workspace::{Profile, Target, Workspace, cargo};
@@ -28,6 +29,9 @@ pub struct Args {
     /// Only steps whose name contains this, as in "vm 6.12"; may be given more than once
     #[arg(long, value_name = "NAME")]
     filter: Vec<String>,
+    /// Only the tests on arm64, in a VM: they take some minutes more, and QEMU and a cross compiler for arm64
+    #[arg(long, conflicts_with = "filter")]
+    arm64: bool,
     /// Arguments for the test programs that run natively and in VMs, as in `-- storm`
     #[arg(last = true)]
     args: Vec<OsString>,
@@ -41,6 +45,17 @@ const KERNELS: &[(&str, Cgroup)] = &[
     ("6.1", Cgroup::V2),
     ("6.12", Cgroup::V2),
     ("7.2", Cgroup::V2),
+];
+
+/// The tests on arm64, where registers and layouts are others, and the kernel that they run on.
+const ARM64: (&str, Cgroup) = ("6.12", Cgroup::V2);
+const ARM64_TESTS: &[&str] = &[
+    "doctor::says_yes_to_all_that_these_kernels_have",
+    "matrix::tmpfs_file",
+    "walks::scan_agrees_with_the_oracle",
+    "explains::each_kind_is_named_and_freed_by_what_is_printed",
+    "slabs::modules_come_and_go",
+    "slabs::in_a_trace",
 ];
 
 /// Slow tests, by part of their name, and the kernels on which they are useful.
@@ -100,6 +115,10 @@ const IN_VM: &str = "vm";
 pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let workspace = &workspace.with(Profile::Integration);
     let mut report = Report { filter: &args.filter, steps: Vec::new(), slowest: Slowest::default() };
+    if args.arm64 {
+        arm64(&mut report, &workspace.on(&arch::AARCH64), &args.args);
+        return Ok(report.end());
+    }
     report.step("setup", || {
         let toolchain = setup::ensure_toolchain(workspace)?;
         setup::ensure_tools(&toolchain)
@@ -135,6 +154,18 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         systemd_test(workspace, out)
     });
     Ok(report.end())
+}
+
+/// Builds for arm64 and runs tests there in one VM: [`ARM64_TESTS`], unless others are asked for.
+fn arm64(report: &mut Report<'_>, workspace: &Workspace, args: &[OsString]) {
+    report.step("setup arm64", || setup::ensure_qemu(workspace.arch));
+    report.step("build arm64", || build::build(workspace).map(drop));
+    let (series, cgroup) = ARM64;
+    let selected = ARM64_TESTS.iter().map(OsString::from).collect();
+    let args = if args.is_empty() { selected } else { args.to_vec() };
+    report.tests(&format!("vm {series} {} arm64", cgroup.name()), io::stdout(), |out| {
+        in_vm(workspace, ARM64, "", &args, out)
+    });
 }
 
 /// Counts the steps, and continues after a failure.
@@ -197,21 +228,25 @@ fn in_root(workspace: &Workspace, mut command: Command) -> Command {
 
 /// Tests that need neither root nor another kernel; those of the loader with the crates that it was built with.
 fn unit_tests(workspace: &Workspace) -> Result<()> {
+    // One reads the objects of every architecture.
+    for arch in arch::ALL.into_iter().filter(|arch| !arch.is_host()) {
+        build::objects(&workspace.on(arch))?;
+    }
     process::run(in_root(workspace, cargo()).args(["test", "--package", "xtask"]))?;
-    let mut tests = of_loader(workspace);
+    let mut tests = of_loader(workspace)?;
     tests.args(["--package", "memcg-trace-common", "--lib", "--bins"]);
     for name in workspace.integration_tests().filter(|name| ![NATIVE, IN_VM].contains(name)) {
         tests.args(["--test", name]);
     }
     process::run(&mut tests)?;
-    process::run(of_loader(workspace).args(["--package", "memcg-trace-common", "--doc"]))
+    process::run(of_loader(workspace)?.args(["--package", "memcg-trace-common", "--doc"]))
 }
 
 /// `cargo test` of the loader, with the crates that it was built with.
-pub fn of_loader(workspace: &Workspace) -> Command {
-    let mut tests = in_root(workspace, build::static_cargo("test"));
+pub fn of_loader(workspace: &Workspace) -> Result<Command> {
+    let mut tests = in_root(workspace, build::static_cargo(workspace, "test")?);
     tests.args(["--profile", workspace.profile.name(), "--package", "memcg-trace"]);
-    tests
+    Ok(tests)
 }
 
 /// Tests that create real cgroups on this machine.
@@ -246,8 +281,8 @@ pub fn in_vm(
     out: &mut (dyn Write + Send),
 ) -> Result<()> {
     let mut vm = test_vm(workspace, on, "/bin", args)?;
-    vm.files.extend(host_program::files(PASTED)?);
-    if append.is_empty() && LEAKY.contains(&on) {
+    vm.files.extend(host_program::files(workspace.arch, PASTED)?);
+    if append.is_empty() && LEAKY.contains(&on) && workspace.arch.is_host() {
         let leaky = module::build(workspace, &vm.kernel, "leaky")?;
         vm.files.push((leaky, "/lib/vm-modules/leaky.ko".into()));
     }
@@ -274,7 +309,7 @@ fn test_vm(
         [("MEMCG_TRACE", &*loader), ("MEMCG_TRACE_KERNEL", series), ("MEMCG_TRACE_CGROUP", cgroup.name())];
     let command = [&*tests, "--test-threads=1"];
     Ok(Vm {
-        kernel: Kernel::find(series, false)?,
+        kernel: Kernel::find(series, workspace.arch, false)?,
         cgroup,
         init: Init::Busybox,
         memory_mb: VM_MEMORY_MB,
@@ -315,7 +350,7 @@ fn build_test(workspace: &Workspace, name: &str) -> Result<PathBuf> {
     if !workspace.integration_tests().any(|test| test == name) {
         bail!("memcg-trace has no integration test \"{name}\"");
     }
-    let mut command = of_loader(workspace);
+    let mut command = of_loader(workspace)?;
     command.args(["--test", name, "--no-run"]);
     command.arg("--message-format=json-render-diagnostics").stdout(Stdio::piped());
     let mut child = command.spawn().context("cannot run cargo")?;

@@ -304,6 +304,8 @@ impl Toolchain {
         let flags = [&[linker.as_str(), &cpu, INLINE_ALL], flags].concat();
         let mut command = self.compiler.cargo();
         command.args([subcommand, "--target", TARGET]);
+        // Without it, aya's programs read the registers of the machine that builds them.
+        command.env("AYA_BPF_TARGET_ARCH", workspace.arch.name);
         // Incremental builds are cut into more modules, and give other programs.
         command.env("CARGO_INCREMENTAL", "0");
         // The encoded form overrides RUSTFLAGS, which are meant for the host.

@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
+use crate::arch::Arch;
 use crate::process;
 
 /// The checkout and cargo's target directory, according to cargo.
@@ -19,14 +20,19 @@ pub struct Workspace {
     packages: Vec<Package>,
     #[serde(skip)]
     pub profile: Profile,
+    /// What programs are built for.
+    #[serde(skip, default = "Arch::host")]
+    pub arch: &'static Arch,
 }
 
 /// How programs are built that run elsewhere than in cargo's own tests (Cargo.toml).
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub enum Profile {
-    /// As users get them.
+    /// As `cargo xtask run` runs them.
     #[default]
     Release,
+    /// As packages have them.
+    Dist,
     /// In a third of the time.
     Integration,
 }
@@ -35,6 +41,7 @@ impl Profile {
     pub fn name(self) -> &'static str {
         match self {
             Self::Release => "release",
+            Self::Dist => "dist",
             Self::Integration => "integration",
         }
     }
@@ -78,6 +85,11 @@ impl Workspace {
         Self { profile, ..self.clone() }
     }
 
+    /// The same, with programs built for another architecture.
+    pub fn on(&self, arch: &'static Arch) -> Self {
+        Self { arch, ..self.clone() }
+    }
+
     /// The integration tests of all packages (`tests/*.rs`).
     pub fn integration_tests(&self) -> impl Iterator<Item = &str> {
         let targets = self.packages.iter().flat_map(|package| &package.targets);
@@ -91,14 +103,21 @@ impl Workspace {
         self.target.join("xtask")
     }
 
-    /// Directory of the eBPF objects to embed.
+    /// Directory of the eBPF objects to embed, where memcg-trace/build.rs looks for them.
     pub fn objects(&self) -> PathBuf {
-        self.target.join("ebpf")
+        self.target.join("ebpf").join(self.arch.name)
     }
 
-    /// The static loader with its objects embedded.
+    /// The static loader as cargo leaves it.
+    pub fn built(&self) -> PathBuf {
+        self.target.join(self.arch.triple).join(self.profile.name()).join("memcg-trace")
+    }
+
+    /// The static loader with its objects embedded; that of this machine is where cargo puts what it builds by default.
     pub fn loader(&self) -> PathBuf {
-        self.target.join(self.profile.name()).join("memcg-trace")
+        let directory =
+            if self.arch.is_host() { self.target.clone() } else { self.target.join(self.arch.triple) };
+        directory.join(self.profile.name()).join("memcg-trace")
     }
 }
 

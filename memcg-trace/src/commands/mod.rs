@@ -30,7 +30,7 @@ use crate::exit::Exit;
 /// process. With enough of these zombies, mkdir fails with "cannot allocate memory". memcg-trace follows each memory
 /// cgroup (memcg) from creation to release and reports which ones leak, who owned them and what they hold.
 #[derive(Debug, Parser)]
-#[command(version, about, args_conflicts_with_subcommands = true, after_long_help = EXIT_CODES)]
+#[command(version, long_version = VERSION, about, args_conflicts_with_subcommands = true, after_long_help = EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -53,6 +53,15 @@ enum Command {
     Whois(whois::Args),
     Doctor(doctor::Args),
 }
+
+/// What `--version` prints: the release, the commit, and which eBPF objects are embedded (build.rs).
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\ncommit        ",
+    env!("MEMCG_TRACE_COMMIT"),
+    "\neBPF objects  ",
+    env!("MEMCG_TRACE_OBJECTS")
+);
 
 const EXIT_CODES: &str = "\
 Exit codes:

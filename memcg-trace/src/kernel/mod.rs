@@ -194,7 +194,7 @@ impl Kernel {
     }
 }
 
-/// Page size, the unit of page counters; 4 KiB (x86-64) if sysconf fails.
+/// Page size, the unit of page counters: 4 KiB on x86-64, up to 64 KiB on arm64; 4 KiB if sysconf fails.
 pub fn page_bytes() -> usize {
     sysconf(SysconfVar::PAGE_SIZE).ok().flatten().map_or(4096, |size| size as usize)
 }

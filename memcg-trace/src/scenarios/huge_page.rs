@@ -11,29 +11,40 @@ use nix::sys::mman::{MmapAdvise, madvise};
 use super::{Scenario, pages::AnonMapping, taken_along::TakenAlong};
 use crate::cause::Pin;
 
-/// Of a huge page, x86-64.
-const HUGE: usize = 2 << 20;
 const ENABLED: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
-/// All of them are in memory at once.
+const SIZE: &str = "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size";
+/// Where the kernel does not say: x86-64 before 4.10, which has no [`SIZE`].
+const SIZE_BEFORE: usize = 2 << 20;
+/// All of them are in memory at once; where pages have 64 KiB (arm64), a huge one has 512 MiB.
 const CGROUPS_MAX: u64 = 16;
+const SIZE_MAX: usize = 32 << 20;
 
 pub fn scenario() -> impl Scenario {
     TakenAlong::new("the task", &[Pin::Anon], huge_page).at_most(CGROUPS_MAX).if_possible(|| {
         let enabled = fs::read_to_string(ENABLED).with_context(|| format!("cannot read {ENABLED}"))?;
         ensure!(!enabled.contains("[never]"), "transparent huge pages are off: {ENABLED}");
+        let size = size();
+        ensure!(size <= SIZE_MAX, "huge pages are too large to make {CGROUPS_MAX} of them: {size} bytes");
         Ok(())
     })
 }
 
+/// Bytes of a huge page.
+fn size() -> usize {
+    let size = fs::read_to_string(SIZE).ok();
+    size.and_then(|size| size.trim().parse().ok()).unwrap_or(SIZE_BEFORE)
+}
+
 /// A mapping in which there is a huge page, whatever its alignment.
 fn huge_page() -> io::Result<AnonMapping> {
-    let memory = AnonMapping::new(2 * HUGE)?;
+    let size = size();
+    let memory = AnonMapping::new(2 * size)?;
     let start = memory.start();
-    let offset = start.addr().get().next_multiple_of(HUGE) - start.addr().get();
-    // SAFETY: less than HUGE, so within the mapping.
+    let offset = start.addr().get().next_multiple_of(size) - start.addr().get();
+    // SAFETY: less than `size`, so within the mapping.
     let aligned = unsafe { start.byte_add(offset) };
-    // SAFETY: HUGE bytes from there are within the mapping.
-    unsafe { madvise(aligned, HUGE, MmapAdvise::MADV_HUGEPAGE) }?;
+    // SAFETY: `size` bytes from there are within the mapping.
+    unsafe { madvise(aligned, size, MmapAdvise::MADV_HUGEPAGE) }?;
     // SAFETY: the same.
     unsafe { aligned.cast::<u8>().write_volatile(b'm') };
     let maps = fs::read_to_string("/proc/self/smaps")?;

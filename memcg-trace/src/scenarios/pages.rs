@@ -24,7 +24,7 @@ use nix::{
 use super::stage::open_again;
 use crate::kernel::page_bytes;
 
-/// Size of each file; 16 pages on x86-64.
+/// Size of each file: 16 pages of 4 KiB, one of 64 KiB (arm64).
 pub const FILE_BYTES: usize = 64 << 10;
 
 /// Writes a new file of [`FILE_BYTES`].

@@ -126,7 +126,7 @@ impl Node {
         let sum = String::from_utf8_lossy(&sum.stdout);
         let sum = sum.split(' ').next().unwrap_or_default();
         let config = json!({
-            "architecture": "amd64", "os": "linux", "config": {"Cmd": self.script()},
+            "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" }, "os": "linux", "config": {"Cmd": self.script()},
             "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{sum}")]},
         });
         fs::write(image.join("config.json"), config.to_string()).expect("write the image's configuration");

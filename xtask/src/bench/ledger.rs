@@ -106,12 +106,12 @@ impl Memory {
 }
 
 fn measure<T: DeserializeOwned>(workspace: &Workspace, name: &str, what: &str) -> Result<T> {
-    let bench = || -> Command {
-        let mut command = build::static_cargo("bench");
+    let bench = || -> Result<Command> {
+        let mut command = build::static_cargo(workspace, "bench")?;
         command.current_dir(&workspace.root).args(["--package", "memcg-trace", "--bench", name]);
-        command
+        Ok(command)
     };
-    process::run(bench().arg("--no-run"))?;
-    let output = process::capture(bench().args(["--quiet", "--", what]))?;
+    process::run(bench()?.arg("--no-run"))?;
+    let output = process::capture(bench()?.args(["--quiet", "--", what]))?;
     serde_json::from_str(&output).with_context(|| format!("the benchmark {name} printed {output:?}"))
 }

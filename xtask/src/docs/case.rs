@@ -103,7 +103,7 @@ impl Case {
         // By way of a file: on a serial console the output would be a terminal's, with colours.
         let script = format!("root={root}\n({}) >/tmp/page; code=$?; cat /tmp/page; exit $code", self.script);
         let vm = Vm {
-            kernel: Kernel::find(series, false)?,
+            kernel: Kernel::find(series, workspace.arch, false)?,
             cgroup,
             init: Init::Busybox,
             memory_mb: 4096,

@@ -10,10 +10,13 @@ use anyhow::{Context as _, Result, bail};
 use super::commands::Programs;
 use super::json;
 use super::markdown::Page;
+use super::translation;
 use crate::process;
 use crate::workspace::Workspace;
 
 const README: &str = "README.md";
+/// The README in other languages.
+const TRANSLATIONS: &[&str] = &["README.zh-CN.md"];
 /// Lines of the README: two screens and a half.
 const README_LINES: usize = 200;
 /// Columns of its code blocks: what GitHub shows without a scroll bar.
@@ -51,6 +54,14 @@ pub fn check(workspace: &Workspace) -> Result<()> {
                 object(*line, format!("there is no {target}"));
             }
         }
+    }
+    let text = |name: &str| {
+        let path = workspace.root.join(name);
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    for name in TRANSLATIONS {
+        let found = translation::objections(&text(README)?, &text(name)?);
+        objections.extend(found.into_iter().map(|objection| format!("{name}: {objection}")));
     }
     objections.extend(json::undocumented(workspace)?);
     if !objections.is_empty() {

@@ -8,6 +8,7 @@ mod json;
 mod markdown;
 mod picture;
 mod pins;
+mod translation;
 
 use std::fs;
 use std::process::ExitCode;

@@ -11,7 +11,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
+use crate::arch::Arch;
 use crate::process;
+
+/// The release whose programs run in VMs.
+pub const SUITE: &str = "bookworm";
 
 /// Suites that have kernels: releases, with their security updates, and backports. A mirror may not have all of them.
 const SUITES: &[&str] = &["bullseye", "bookworm", "trixie", "trixie-backports", "forky", "sid"];
@@ -24,7 +28,10 @@ const KEYRINGS: &[&str] =
 /// Maximum age of a fresh index.
 const INDEX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A package of the archive.
+/// Where a package is unpacked until it is complete.
+pub const PARTIAL: &str = ".partial";
+
+/// A package of the archive, in one version.
 pub struct Package {
     pub name: String,
     pub version: String,
@@ -33,14 +40,15 @@ pub struct Package {
 /// Debian's archive with a fresh index.
 pub struct Archive {
     dir: PathBuf,
+    arch: &'static Arch,
     /// Messages of `apt-get update`.
     complaints: String,
 }
 
 impl Archive {
     /// Fetches the index into `dir`, unless it has a fresh one.
-    pub fn open(dir: &Path) -> Result<Self> {
-        let mut archive = Self { dir: dir.to_owned(), complaints: String::new() };
+    pub fn open(dir: &Path, arch: &'static Arch) -> Result<Self> {
+        let mut archive = Self { dir: dir.to_owned(), arch, complaints: String::new() };
         let stamp = dir.join("updated");
         let fresh = fs::metadata(&stamp).and_then(|meta| meta.modified()).ok();
         if fresh.and_then(|time| time.elapsed().ok()).is_some_and(|age| age < INDEX_AGE) {
@@ -50,8 +58,8 @@ impl Archive {
             fs::create_dir_all(dir.join(sub)).with_context(|| format!("cannot create {}", dir.display()))?;
         }
         let mirrors = Mirrors::of_this_machine()?;
-        fs::write(dir.join("sources.list"), mirrors.sources()?)?;
-        fs::write(dir.join("apt.conf"), configuration(dir)?)?;
+        fs::write(dir.join("sources.list"), mirrors.sources(arch)?)?;
+        fs::write(dir.join("apt.conf"), configuration(dir, arch)?)?;
 
         let update = archive.apt("apt-get").arg("update").output().context("cannot run apt-get update")?;
         archive.complaints = String::from_utf8_lossy(&update.stderr).into_owned();
@@ -79,10 +87,10 @@ impl Archive {
     /// The newest cloud kernel of a series.
     pub fn newest_kernel(&self, series: &str) -> Result<Package> {
         let names = process::capture(self.apt("apt-cache").args(["pkgnames", "linux-image-"]))?;
-        let names: Vec<_> = names.lines().filter(|name| is_kernel_of(name, series)).collect();
+        let names: Vec<_> = names.lines().filter(|name| is_kernel_of(name, series, self.arch)).collect();
         let newest = match names.as_slice() {
             [] => None,
-            names => self.versions(names)?.into_iter().max_by_key(|package| version_key(&package.version)),
+            names => newest(self.versions(names, |_| true)?),
         };
         newest.ok_or_else(|| {
             let complaint = self.complaints.lines().find(|line| !line.is_empty());
@@ -93,14 +101,24 @@ impl Archive {
         })
     }
 
-    fn versions(&self, names: &[&str]) -> Result<Vec<Package>> {
+    /// The package of [`SUITE`], or of its security updates.
+    pub fn of_suite(&self, name: &str) -> Result<Package> {
+        let of_suite =
+            |suite: &str| suite.strip_prefix(SUITE).is_some_and(|rest| ["", "-security"].contains(&rest));
+        newest(self.versions(&[name], of_suite)?).with_context(|| format!("Debian's {SUITE} has no {name}"))
+    }
+
+    /// The versions of packages in the wanted suites.
+    fn versions(&self, names: &[&str], wanted: impl Fn(&str) -> bool) -> Result<Vec<Package>> {
         let table = process::capture(self.apt("apt-cache").arg("madison").args(names))?;
-        let rows = table.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
-        let package = |row: Vec<&str>| match row.as_slice() {
-            [name, version, ..] => Some(Package { name: (*name).to_owned(), version: (*version).to_owned() }),
-            _ => None,
+        let package = |line: &str| {
+            let row: Vec<_> = line.split('|').map(str::trim).collect();
+            let [name, version, source] = row.as_slice() else { return None };
+            // `MIRROR SUITE/main ARCHITECTURE Packages`
+            let suite = source.split(' ').nth(1)?.split('/').next()?;
+            wanted(suite).then(|| Package { name: (*name).to_owned(), version: (*version).to_owned() })
         };
-        Ok(rows.filter_map(package).collect())
+        Ok(table.lines().filter_map(package).collect())
     }
 
     /// Unpacks a kernel into `dir`, which is created once complete.
@@ -113,7 +131,7 @@ impl Archive {
     /// Unpacks a package, and its dependencies of the same version that are `wanted`.
     pub fn unpack_with(&self, package: &Package, wanted: impl Fn(&str) -> bool, dir: &Path) -> Result<()> {
         let parent = dir.parent().context("the kernel cache has no parent directory")?;
-        let partial = parent.join(".partial");
+        let partial = parent.join(PARTIAL);
         let _ = fs::remove_dir_all(&partial);
         fs::create_dir_all(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
         let mut names = self.dependencies(package)?;
@@ -142,9 +160,14 @@ impl Archive {
     }
 }
 
+fn newest(packages: Vec<Package>) -> Option<Package> {
+    packages.into_iter().max_by_key(|package| version_key(&package.version))
+}
+
 /// Whether a package is a kernel of the series, and not its debug symbols or the metapackage.
-fn is_kernel_of(package: &str, series: &str) -> bool {
-    let release = package.strip_prefix("linux-image-").and_then(|name| name.strip_suffix("-cloud-amd64"));
+fn is_kernel_of(package: &str, series: &str, arch: &Arch) -> bool {
+    let name = package.strip_suffix(arch.debian).and_then(|name| name.strip_suffix("-cloud-"));
+    let release = name.and_then(|name| name.strip_prefix("linux-image-"));
     let rest = release.and_then(|release| release.strip_prefix(series));
     rest.is_some_and(|rest| rest.starts_with(['.', '-', '+']))
 }
@@ -159,11 +182,12 @@ pub fn version_key(version: &str) -> (Vec<u64>, bool) {
     (numbers.collect(), !backport)
 }
 
-/// The machine's apt configuration (proxies, certificates) without hooks, for our own directory.
-fn configuration(dir: &Path) -> Result<String> {
+/// The machine's apt configuration (proxies, certificates) without hooks, for our own directory and this architecture.
+fn configuration(dir: &Path, arch: &Arch) -> Result<String> {
     let machine = process::capture(Command::new("apt-config").arg("dump"))?;
-    let mut lines: Vec<_> =
-        machine.lines().filter(|line| !line.contains("-Invoke")).map(|line| line.to_owned()).collect();
+    let general = |line: &&str| !line.contains("-Invoke") && !line.starts_with("APT::Architecture");
+    let mut lines: Vec<_> = machine.lines().filter(general).map(|line| line.to_owned()).collect();
+    lines.push(format!("APT::Architecture \"{0}\"; APT::Architectures {{ \"{0}\"; }};", arch.debian));
     let dir = dir.display();
     lines.push(format!("Dir::State \"{dir}/state\";"));
     lines.push(format!("Dir::Cache \"{dir}/cache\";"));
@@ -213,7 +237,7 @@ impl Mirrors {
     }
 
     /// The lines of our sources.list, each with Debian's keyring.
-    fn sources(&self) -> Result<String> {
+    fn sources(&self, arch: &Arch) -> Result<String> {
         let Some(keyring) = KEYRINGS.iter().find(|path| Path::new(path).exists()) else {
             bail!("Debian's keys are missing: install the package debian-archive-keyring");
         };
@@ -221,7 +245,8 @@ impl Mirrors {
         let security =
             self.security.iter().flat_map(|mirror| SECURITY_SUITES.iter().map(move |suite| (mirror, suite)));
         let line = |(mirror, suite)| {
-            format!("deb [arch=amd64 target=Packages signed-by={keyring}] {mirror} {suite} main\n")
+            let arch = arch.debian;
+            format!("deb [arch={arch} target=Packages signed-by={keyring}] {mirror} {suite} main\n")
         };
         Ok(main.chain(security).map(line).collect())
     }
@@ -230,6 +255,7 @@ impl Mirrors {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arch::{AARCH64, X86_64};
 
     #[test]
     fn kernels_of_a_series() {
@@ -239,9 +265,11 @@ mod tests {
             ("linux-image-6.1.0-56-cloud-amd64", false),
             ("linux-image-6.12.117+deb13-cloud-amd64-dbg", false),
         ] {
-            assert_eq!(is_kernel_of(package, "6.12"), yes, "{package}");
+            assert_eq!(is_kernel_of(package, "6.12", &X86_64), yes, "{package}");
         }
-        assert!(is_kernel_of("linux-image-6.1.0-56-cloud-amd64", "6.1"));
+        assert!(is_kernel_of("linux-image-6.1.0-56-cloud-amd64", "6.1", &X86_64));
+        assert!(is_kernel_of("linux-image-6.1.0-56-cloud-arm64", "6.1", &AARCH64));
+        assert!(!is_kernel_of("linux-image-6.1.0-56-cloud-arm64", "6.1", &X86_64));
     }
 
     #[test]

@@ -1,23 +1,33 @@
-//! Programs of this machine for a VM that has busybox alone, with the shared libraries that they need.
+//! Programs for a VM that has busybox alone, with the shared libraries that they need: this machine's, if they run there.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use super::foreign;
+use crate::arch::Arch;
 use crate::process;
 
 /// The first of the VM's PATH.
 const DIRECTORY: &str = "/usr/local/bin";
 
 /// The files of these programs, here and in the VM.
-pub fn files(programs: &[&str]) -> Result<Vec<(PathBuf, PathBuf)>> {
+pub fn files(arch: &'static Arch, programs: &[&str]) -> Result<Vec<(PathBuf, PathBuf)>> {
+    let in_vm = |name: &str| PathBuf::from(DIRECTORY).join(name);
+    if !arch.is_host() {
+        let mut files = foreign::libraries(arch)?;
+        for name in programs {
+            files.push((foreign::program(arch, name)?, in_vm(name)));
+        }
+        return Ok(files);
+    }
     let mut files = Vec::new();
     for name in programs {
         let program = process::find(name).with_context(|| format!("{name} is missing"))?;
         let listed = process::capture(Command::new("ldd").arg(&program))?;
         files.extend(libraries(&listed).map(|library| (library.clone(), library)));
-        files.push((program, PathBuf::from(DIRECTORY).join(name)));
+        files.push((program, in_vm(name)));
     }
     files.sort();
     files.dedup();

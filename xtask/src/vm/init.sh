@@ -1,6 +1,6 @@
 #!/bin/busybox sh
 # Process 1 of the VM. /vm/settings says what it shall be like, /vm/command is what to run.
-# Serial ports: 0 the kernel's console, 1 and 2 the command's output and errors, 3 a line of status for the host.
+# Serial ports besides the kernel's console: $out and $err have the command's output and errors, $status a line for the host.
 
 # What was brought along goes before busybox's programs.
 export PATH=/usr/local/bin:/bin:/sbin HOME=/ TERM=${TERM:-linux}
@@ -12,7 +12,8 @@ mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 mkdir -p /dev/shm /dev/pts
 
-say() { echo "$*" >/dev/ttyS3; }
+. /vm/settings
+say() { echo "$*" >$status; }
 leave() { say "$@"; sync; reboot -f; }
 must() { "$@" || leave "error in the VM: \`$*\` failed"; }
 
@@ -29,7 +30,6 @@ ln -s /lib/vm-modules "/lib/modules/$(uname -r)"
 ln -s /bin/busybox /sbin/modprobe
 depmod
 
-. /vm/settings
 controllers="memory pids"
 grep -q cgroup_disable=memory /proc/cmdline && controllers=pids
 case $cgroup in
@@ -50,11 +50,11 @@ esac
 
 say "booted $(cut -d' ' -f1 /proc/uptime)"
 if [ "$interactive" ]; then
-    setsid -c sh -c "stty $size; exec sh -l" </dev/ttyS1 >/dev/ttyS1 2>&1
+    setsid -c sh -c "stty $size; exec sh -l" <$out >$out 2>&1
 else
     # Raw: the terminal must not turn \n into \r\n, nor echo, nor wait for lines.
-    stty -F /dev/ttyS1 raw -echo
-    stty -F /dev/ttyS2 raw -echo
-    sh /vm/command </dev/null >/dev/ttyS1 2>/dev/ttyS2
+    stty -F $out raw -echo
+    stty -F $err raw -echo
+    sh /vm/command </dev/null >$out 2>$err
 fi
 leave "exit $?"

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use cpio::newc;
 
+use super::foreign;
 use super::modules::{self, Modules};
+use crate::arch::Arch;
 use crate::process;
 
 /// File types and permissions (`st_mode`).
@@ -24,9 +26,10 @@ pub struct Initramfs {
 
 impl Initramfs {
     /// The archive with a static busybox and our init.
-    pub fn new() -> Result<Self> {
+    pub fn new(arch: &'static Arch) -> Result<Self> {
         let mut initramfs = Self::default();
-        initramfs.add_host_file(&static_busybox()?, "/bin/busybox")?;
+        let busybox = if arch.is_host() { static_busybox()? } else { foreign::program(arch, "busybox")? };
+        initramfs.add_host_file(&busybox, "/bin/busybox")?;
         initramfs.add("/init", include_bytes!("init.sh"))?;
         Ok(initramfs)
     }

@@ -1,12 +1,13 @@
 //! The kernel to boot: one of Debian's, or a file.
 
-use std::env;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 
-use super::archive::{Archive, version_key};
+use super::archive::version_key;
+use super::cache::Cache;
+use crate::arch::Arch;
 use crate::process::step;
 
 /// A kernel image, its configuration and modules.
@@ -14,6 +15,7 @@ use crate::process::step;
 pub struct Kernel {
     /// The version of Debian's package, or the file name.
     pub version: String,
+    pub arch: &'static Arch,
     pub image: PathBuf,
     /// A directory with `*.ko` or `*.ko.xz` files below it.
     pub modules: Option<PathBuf>,
@@ -22,11 +24,11 @@ pub struct Kernel {
 
 impl Kernel {
     /// A series of Debian's cloud kernels ("6.12"), or `IMAGE[:MODULES]`.
-    pub fn find(spec: &str, refresh: bool) -> Result<Self> {
-        if spec.contains('/') { Self::from_file(spec) } else { Self::from_debian(spec, refresh) }
+    pub fn find(spec: &str, arch: &'static Arch, refresh: bool) -> Result<Self> {
+        if spec.contains('/') { Self::from_file(spec, arch) } else { Self::from_debian(spec, arch, refresh) }
     }
 
-    fn from_file(spec: &str) -> Result<Self> {
+    fn from_file(spec: &str, arch: &'static Arch) -> Result<Self> {
         let (image, modules) = match spec.split_once(':') {
             Some((image, modules)) => (Path::new(image), Some(PathBuf::from(modules))),
             None => (Path::new(spec), None),
@@ -38,25 +40,20 @@ impl Kernel {
             bail!("no modules directory {}", dir.display());
         }
         let version = image.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { version, image: image.to_owned(), modules, config: None })
+        Ok(Self { version, arch, image: image.to_owned(), modules, config: None })
     }
 
-    fn from_debian(series: &str, refresh: bool) -> Result<Self> {
+    fn from_debian(series: &str, arch: &'static Arch, refresh: bool) -> Result<Self> {
         if !series.split('.').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())) {
             bail!("\"{series}\" is neither a kernel series like 6.12 nor a path like ./bzImage");
         }
-        let cache = cache_dir()?;
-        fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
-        // Two tasks may want the same kernel at once: the second uses what the first has fetched.
-        let lock = File::create(cache.join("lock")).context("cannot create the lock of the kernel cache")?;
-        lock.lock().context("cannot lock the kernel cache")?;
-
+        let cache = Cache::lock(arch)?;
         let packages = cache.join(series);
-        if !refresh && let Some(kernel) = Self::newest_in(&packages) {
+        if !refresh && let Some(kernel) = Self::newest_in(&packages, arch) {
             return Ok(kernel);
         }
-        step(&format!("fetch Debian's newest {series} kernel"), || {
-            let archive = Archive::open(&cache.join("apt"))?;
+        step(&format!("fetch Debian's newest {series} kernel for {}", arch.debian), || {
+            let archive = cache.archive()?;
             let package = archive.newest_kernel(series)?;
             let dir = packages.join(&package.version);
             if !dir.is_dir() {
@@ -64,12 +61,12 @@ impl Kernel {
             }
             Ok(())
         })?;
-        Self::newest_in(&packages)
+        Self::newest_in(&packages, arch)
             .ok_or_else(|| anyhow!("Debian's {series} kernel package contains no vmlinuz"))
     }
 
     /// The newest of the unpacked packages of a series.
-    fn newest_in(packages: &Path) -> Option<Self> {
+    fn newest_in(packages: &Path, arch: &'static Arch) -> Option<Self> {
         let versions = fs::read_dir(packages).ok()?.flatten();
         let names = versions.filter_map(|entry| entry.file_name().into_string().ok());
         let version = names.filter(|name| !name.starts_with('.')).max_by_key(|name| version_key(name))?;
@@ -79,7 +76,7 @@ impl Kernel {
         // In /boot, or since Debian's 7.0 in the modules directory.
         let places = [Some(dir.join("boot")), modules.clone()];
         let find = |prefix| places.iter().flatten().find_map(|dir| entry_with_prefix(dir, prefix));
-        Some(Self { version, image: find("vmlinuz")?, config: find("config"), modules })
+        Some(Self { version, arch, image: find("vmlinuz")?, config: find("config"), modules })
     }
 
     /// `uname -r`, from its modules directory.
@@ -103,14 +100,4 @@ fn entry_with_prefix(dir: &Path, prefix: &str) -> Option<PathBuf> {
     let mut entries = fs::read_dir(dir).ok()?.flatten();
     let entry = entries.find(|entry| entry.file_name().to_string_lossy().starts_with(prefix))?;
     Some(entry.path())
-}
-
-/// Outside the target directory: kernels outlive `cargo clean`.
-pub fn cache_dir() -> Result<PathBuf> {
-    let base = match (env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")) {
-        (Some(dir), _) if Path::new(&dir).is_absolute() => PathBuf::from(dir),
-        (_, Some(home)) => Path::new(&home).join(".cache"),
-        _ => bail!("no place for the kernel cache: set HOME or XDG_CACHE_HOME"),
-    };
-    Ok(base.join("memcg-trace/kernels"))
 }

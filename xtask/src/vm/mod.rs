@@ -1,6 +1,8 @@
 //! `cargo xtask vm`: runs a command or a shell on another kernel.
 
 mod archive;
+mod cache;
+mod foreign;
 pub mod host_program;
 mod initramfs;
 mod kernel;
@@ -20,10 +22,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+pub use self::archive::Package;
+pub use self::cache::Cache;
 pub use self::kernel::Kernel;
 pub use self::machine::{Cgroup, Init, Vm};
 pub use self::run::Output;
+use crate::arch::Arch;
 use crate::build;
+use crate::setup;
 use crate::workspace::Workspace;
 
 /// Boot a Debian kernel in QEMU with memcg-trace in it and run a command there.
@@ -35,6 +41,7 @@ use crate::workspace::Workspace;
 #[command(after_help = "Examples:
   cargo xtask vm --kernel 5.10 --cgroup v1 -- memcg-trace trace --duration 10s
   cargo xtask vm -- sh -c 'uname -r; cat /proc/cgroups'
+  cargo xtask vm --arch arm64 --kernel 6.1 -- memcg-trace doctor --self-test
   cargo xtask vm --kernel 7.2 shell")]
 pub struct Args {
     #[command(subcommand)]
@@ -42,6 +49,9 @@ pub struct Args {
     /// A series of Debian's cloud kernels (5.10, 6.1, 6.12, 7.2 ...), or IMAGE[:MODULES]
     #[arg(long, value_name = "KERNEL", default_value = "6.12")]
     kernel: String,
+    /// Architecture of the VM: amd64 or arm64 [default: that of this machine]
+    #[arg(long, value_name = "ARCH", value_parser = Arch::parse, conflicts_with = "systemd")]
+    arch: Option<&'static Arch>,
     /// The hierarchy of the memory controller
     #[arg(long, value_enum, default_value = "v2")]
     cgroup: Cgroup,
@@ -99,6 +109,10 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     if let Some(Task::Verify(args)) = &args.task {
         return verify::task(workspace, args);
     }
+    let workspace = &workspace.on(args.arch.unwrap_or(workspace.arch));
+    if !workspace.arch.is_host() {
+        setup::ensure_qemu(workspace.arch)?;
+    }
     let mut files = args.files.clone();
     let loader = if args.no_build { workspace.loader() } else { build::build(workspace)? };
     if loader.is_file() {
@@ -106,7 +120,7 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
         files.push((loader, PathBuf::from(directory).join("memcg-trace")));
     }
     let vm = Vm {
-        kernel: Kernel::find(&args.kernel, args.refresh)?,
+        kernel: Kernel::find(&args.kernel, workspace.arch, args.refresh)?,
         cgroup: args.cgroup,
         init: if args.systemd { Init::Systemd } else { Init::Busybox },
         memory_mb: args.memory,

@@ -1,13 +1,14 @@
 //! Builds our test modules against Debian's kernel headers.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::archive::{Archive, Package};
-use super::kernel::{Kernel, cache_dir};
+use super::archive::Package;
+use super::cache::Cache;
+use super::kernel::Kernel;
 use crate::process::{self, step};
 use crate::workspace::Workspace;
 
@@ -36,14 +37,12 @@ fn headers(kernel: &Kernel) -> Result<PathBuf> {
     let Some(release) = kernel.release().filter(|_| kernel.version.contains('-')) else {
         bail!("there are no headers for kernel {}: it is not one of Debian's", kernel.version);
     };
-    let cache = cache_dir()?;
-    let lock = File::create(cache.join("lock")).context("cannot create the lock of the kernel cache")?;
-    lock.lock().context("cannot lock the kernel cache")?;
+    let cache = Cache::lock(kernel.arch)?;
     let dir = cache.join("headers").join(&kernel.version);
     let sources = dir.join("usr/src");
     let headers = sources.join(format!("linux-headers-{release}"));
     if !headers.is_dir() {
-        let archive = Archive::open(&cache.join("apt"))?;
+        let archive = cache.archive()?;
         let name = format!("linux-headers-{release}");
         let package = Package { name, version: kernel.version.clone() };
         let parts =

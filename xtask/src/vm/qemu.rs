@@ -21,7 +21,7 @@ pub const STATUS: &str = "status";
 const MESSAGES: &str = "messages";
 
 /// Kernel parameters of every VM: an oops ends the VM at once, and swap accounting is enabled where it is optional.
-const PARAMETERS: &str = "console=ttyS0 oops=panic panic=-1 swapaccount=1 mitigations=off";
+const PARAMETERS: &str = "oops=panic panic=-1 swapaccount=1 mitigations=off";
 
 /// Runs the VM and streams the output of its command.
 pub fn stream(vm: &Vm, dir: &Path, stdout: &mut (dyn Write + Send)) -> Result<()> {
@@ -50,8 +50,9 @@ pub fn interact(vm: &Vm, dir: &Path) -> Result<()> {
 
 /// QEMU with all arguments that do not depend on the output.
 fn command(vm: &Vm, dir: &Path) -> Result<Command> {
-    let Some(qemu) = process::find("qemu-system-x86_64") else {
-        bail!("qemu-system-x86_64 is missing: run \"cargo xtask setup\"");
+    let machine = &vm.kernel.arch.qemu;
+    let Some(qemu) = process::find(machine.program) else {
+        bail!("{} is missing; Debian has it in the package {}", machine.program, machine.package);
     };
     // The VM is killed if we exit for any reason.
     let mut command = match process::find("setpriv") {
@@ -65,17 +66,20 @@ fn command(vm: &Vm, dir: &Path) -> Result<Command> {
     // File names without a directory: QEMU gives commas in a path a meaning.
     command.current_dir(dir);
     command.args(["-nodefaults", "-no-user-config", "-display", "none", "-nic", "none", "-no-reboot"]);
-    command.args(["-accel", if vm.kvm { "kvm" } else { "tcg,thread=multi" }, "-cpu", "max"]);
+    command.args(["-machine", machine.machine, "-accel", if vm.kvm { "kvm" } else { "tcg,thread=multi" }]);
+    command.args(["-cpu", machine.cpu]);
     command.args(["-smp", &vm.cpus.to_string(), "-m", &vm.memory_mb.to_string()]);
     let image = fs::canonicalize(&vm.kernel.image)
         .with_context(|| format!("cannot find {}", vm.kernel.image.display()))?;
     command.arg("-kernel").arg(image).args(["-initrd", INITRAMFS]);
     let unit = if vm.init == Init::Systemd { "systemd.unit=vm.service" } else { "" };
-    command.args(["-append", &format!("{PARAMETERS} {unit} {}", vm.append)]);
+    command.args(["-append", &format!("console={} {PARAMETERS} {unit} {}", machine.console, vm.append)]);
     command.args(["-chardev", &format!("file,id=console,path={CONSOLE}")]);
     command.args(["-chardev", &format!("file,id=status,path={STATUS}")]);
-    for channel in ["console", "out", "err", "status"] {
-        command.args(["-serial", &format!("chardev:{channel}")]);
+    command.args(["-serial", "chardev:console"]);
+    let (option, value) = machine.port;
+    for channel in ["out", "err", "status"] {
+        command.args([option, &format!("{value}{channel}")]);
     }
     Ok(command)
 }

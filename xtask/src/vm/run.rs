@@ -46,7 +46,9 @@ impl Vm {
         }
         let initramfs = self.initramfs(&output)?;
         let vms = workspace.scratch().join("vm");
-        let label = format!("{}-{}", self.kernel.version, self.cgroup.name());
+        let arch =
+            if self.kernel.arch.is_host() { String::new() } else { format!("-{}", self.kernel.arch.debian) };
+        let label = format!("{}-{}{arch}", self.kernel.version, self.cgroup.name());
         let dir = vms.join(format!("{label}.{}", process::id()));
         remove_leftovers(&vms);
         fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
@@ -79,7 +81,7 @@ impl Vm {
 
     fn initramfs(&self, output: &Output<'_>) -> Result<Vec<u8>> {
         let mut initramfs = match self.init {
-            Init::Busybox => Initramfs::new()?,
+            Init::Busybox => Initramfs::new(self.kernel.arch)?,
             Init::Systemd => Initramfs::with_systemd(&systemd::root()?)?,
         };
         for (host, guest) in &self.files {
@@ -96,7 +98,9 @@ impl Vm {
                 eprintln!("xtask: kernel {} has no module {missing}", self.kernel.version);
             }
         }
-        let mut settings = format!("cgroup={}\n", self.cgroup.name());
+        let [out, err, status] = self.kernel.arch.qemu.ports;
+        let mut settings =
+            format!("cgroup={}\nout=/dev/{out}\nerr=/dev/{err}\nstatus=/dev/{status}\n", self.cgroup.name());
         if matches!(output, Output::Terminal) {
             settings += &format!("interactive=1\nsize='{}'\n", qemu::terminal_size());
         }

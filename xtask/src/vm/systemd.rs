@@ -1,15 +1,15 @@
 //! A Debian root file system with systemd and containerd, as a cached cpio archive.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::archive::Archive;
-use super::kernel::cache_dir;
+use super::archive::SUITE;
+use super::cache::Cache;
+use crate::arch::Arch;
 use crate::process::{self, step};
 
-const SUITE: &str = "bookworm";
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,containerd,runc,busybox-static";
 /// Files not needed in a short-lived VM.
 const UNWANTED: &str = "usr/share/doc usr/share/man usr/share/locale usr/share/info usr/share/perl usr/share/zoneinfo \
@@ -17,17 +17,14 @@ const UNWANTED: &str = "usr/share/doc usr/share/man usr/share/locale usr/share/i
 
 /// Path of the archive: cached, or created by mmdebstrap, which takes a minute.
 pub fn root() -> Result<PathBuf> {
-    let cache = cache_dir()?;
-    fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
-    let lock = File::create(cache.join("lock")).context("cannot create the lock of the kernel cache")?;
-    lock.lock().context("cannot lock the kernel cache")?;
+    let cache = Cache::lock(Arch::host())?;
     let (archive, recipe) = (cache.join("systemd.cpio"), cache.join("systemd.recipe"));
     let wanted = format!("{SUITE} {PACKAGES} {UNWANTED}");
     if archive.is_file() && fs::read_to_string(&recipe).is_ok_and(|made| made == wanted) {
         return Ok(archive);
     }
     step(&format!("create a root file system of Debian {SUITE} with systemd"), || {
-        let sources = Archive::open(&cache.join("apt"))?.sources(SUITE)?;
+        let sources = cache.archive()?.sources(SUITE)?;
         let partial = cache.join("systemd.partial");
         let pack = format!(
             "cd \"$1\" && rm -rf {UNWANTED} && find . -xdev | cpio --quiet -o -H newc >'{}'",

@@ -65,7 +65,7 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let mut matrix = Matrix::default();
     let mut outputs = Vec::new();
     for spec in &args.kernels {
-        let kernel = Kernel::find(spec, false)?;
+        let kernel = Kernel::find(spec, workspace.arch, false)?;
         for cgroup in hierarchies(&kernel, args.cgroup) {
             eprintln!("xtask: verify on Linux {} with cgroup {}", kernel.version, cgroup.name());
             let command = ["memcg-trace", "verify", "-o", "json"].map(OsString::from);

@@ -19,7 +19,8 @@ use zerocopy::FromBytes;
 use crate::kernel::ability::Lack;
 
 const KCORE: &str = "/proc/kcore";
-const PAGE: usize = 4096;
+/// The smallest page of any architecture: where a larger one ends, one of these does.
+const PAGE: u64 = 4096;
 
 /// The reason why /proc/kcore cannot be used.
 #[derive(Debug, Error)]
@@ -124,7 +125,7 @@ impl Kcore {
         while string.len() < limit {
             // Do not cross the page: the next one may not be mapped.
             let at = address.checked_add(string.len() as u64)?;
-            let chunk = (PAGE - at as usize % PAGE).min(limit - string.len());
+            let chunk = ((PAGE - at % PAGE) as usize).min(limit - string.len());
             let Struct(chunk) = self.read(at, chunk)?;
             match chunk.iter().position(|byte| *byte == 0) {
                 Some(end) => {
