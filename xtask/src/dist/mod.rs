@@ -52,7 +52,7 @@ pub struct Args {
     /// Only these architectures, separated by commas or given more than once
     #[arg(long, value_name = "ARCH,…", value_delimiter = ',', value_parser = Arch::parse)]
     arch: Vec<&'static Arch>,
-    /// Output directory; what is in it is removed
+    /// Output directory; a release that is in it is removed
     #[arg(long, value_name = "DIRECTORY", default_value = "target/dist")]
     out: PathBuf,
     /// Fail unless this is the tag of the version: v and what Cargo.toml says
@@ -93,6 +93,10 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     }
     let out = workspace.root.join(&args.out);
     let scratch = workspace.scratch().join("dist");
+    let has_files = fs::read_dir(&out).is_ok_and(|mut entries| entries.next().is_some());
+    if has_files && !out.join(SUMS).is_file() {
+        bail!("{} has other files than those of a release; pass an empty directory to --out", out.display());
+    }
     for directory in [&out, &scratch] {
         let _ = fs::remove_dir_all(directory);
         fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))?;
