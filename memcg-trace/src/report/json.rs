@@ -134,7 +134,7 @@ fn line<T: Serialize>(out: &mut impl Write, kind: &'static str, view: &T) -> io:
 }
 
 /// Bytes of a line.
-const TYPICAL: usize = 1024;
+const TYPICAL: usize = 2048;
 
 /// Compact, and if need be with every character escaped that a terminal could take for an order or that hides text: JSON itself
 /// asks for those below U+0020 alone.
