@@ -1,6 +1,6 @@
 //! A package for rpm, by rpmbuild, from a ready tree.
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -102,24 +102,32 @@ cp --archive {root}/. %{{buildroot}}
     ))
 }
 
-/// The files; of directories those that are ours alone.
+/// Directories that may be there for us alone: ours, and those of shells that need not be installed. All others belong to the
+/// package `filesystem`.
+const OWNED: &[&str] = &[
+    "usr/share/bash-completion",
+    "usr/share/doc/memcg-trace",
+    "usr/share/fish",
+    "usr/share/licenses/memcg-trace",
+    "usr/share/zsh",
+];
+
+/// The files, each after the directories that go with the package.
 fn listed(files: &Tree) -> String {
     let mut list = String::new();
-    let mut ours: Option<&Path> = None;
+    let mut seen = BTreeSet::new();
     for (path, _) in files.sizes() {
-        let directory = path.parent().filter(|directory| {
-            directory.ends_with("memcg-trace") || directory.ends_with("memcg-trace.service.d")
-        });
-        if directory.is_some() && directory != ours {
-            let _ = writeln!(list, "%dir /{}", directory.unwrap_or(path).display());
+        let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
+        above.retain(|directory| OWNED.iter().any(|owned| directory.starts_with(owned)));
+        for directory in above.into_iter().rev().filter(|directory| seen.insert(*directory)) {
+            list += &format!("%dir /{}\n", directory.display());
         }
-        ours = directory.or(ours);
         let kind = match path {
             path if path.starts_with("usr/share/licenses") => "%license ",
             path if path.starts_with("usr/share/doc") || path.starts_with("usr/share/man") => "%doc ",
             _ => "",
         };
-        let _ = writeln!(list, "{kind}/{}", path.display());
+        list += &format!("{kind}/{}\n", path.display());
     }
     list
 }
@@ -135,11 +143,13 @@ mod tests {
             tree.file(path, Vec::new());
         }
         tree.file("usr/share/licenses/memcg-trace/MIT", Vec::new());
+        tree.file("usr/share/zsh/site-functions/_memcg-trace", Vec::new());
         assert_eq!(
             listed(&tree),
             "/usr/bin/memcg-trace\n%dir /usr/share/doc/memcg-trace\n%doc /usr/share/doc/memcg-trace/a\n\
              %doc /usr/share/doc/memcg-trace/b\n%dir /usr/share/licenses/memcg-trace\n\
-             %license /usr/share/licenses/memcg-trace/MIT\n"
+             %license /usr/share/licenses/memcg-trace/MIT\n%dir /usr/share/zsh\n\
+             %dir /usr/share/zsh/site-functions\n/usr/share/zsh/site-functions/_memcg-trace\n"
         );
     }
 }
