@@ -16,7 +16,7 @@ use memcg_trace::{
     exit::Exit,
     record::{
         Backend, Clock, End, Record, Start,
-        recording::{Reader, Writer},
+        recording::{Joined, Reader, Writer},
     },
     session::{self, Book, Replayed},
 };
@@ -88,12 +88,12 @@ fn replay(recording: &[u8], count: Option<u64>) {
     let shown = Shown::augment_args(clap::Command::new("replay"));
     let shown = shown.try_get_matches_from(["replay", "-o", "json"]).expect("options of replay");
     let shown = Shown::from_arg_matches(&shown).expect("options of replay");
-    let mut reader = Reader::open(recording).expect("a recording");
+    let reader = Reader::open(recording).expect("a recording");
     let out = io::BufWriter::new(io::sink());
     let mut book = Book::new(reader.start().clone(), shown.rollup());
     let mut printer = Printer::new(book.start(), &shown, count, out).expect("a sink takes all");
     let Replayed::Whole(end) =
-        session::replay(&mut reader, &mut book, &mut printer).expect("a sink takes all")
+        session::replay(&mut Joined::alone(reader), &mut book, &mut printer).expect("a sink takes all")
     else {
         panic!("the recording is sound");
     };
@@ -118,6 +118,7 @@ fn start() -> Start {
         live: Some(1),
         dying_unseen: Some(0),
         paths: HashMap::from([(1, Box::from(*b"/"))]),
+        segment: None,
     }
 }
 

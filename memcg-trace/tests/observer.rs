@@ -12,7 +12,7 @@ use std::{
 
 use count::Count;
 use memcg_trace::{
-    record::recording::{Entry, Reader},
+    record::recording::{Entry, Joined, Reader},
     session::{Book, Bucket, History, Replayed, replay},
 };
 
@@ -26,10 +26,10 @@ fn recordings() -> impl Iterator<Item = PathBuf> {
 fn counts_what_was_recorded() {
     for path in recordings() {
         let open = || Reader::open(File::open(&path).expect("a recording")).expect("a recording");
-        let mut reader = open();
+        let reader = open();
         let mut book = Book::new(reader.start().clone(), None);
         let mut count = Count::default();
-        let replayed = replay(&mut reader, &mut book, &mut count).expect("it never fails");
+        let replayed = replay(&mut Joined::alone(reader), &mut book, &mut count).expect("it never fails");
         assert!(matches!(replayed, Replayed::Whole(_)), "{}: {replayed:?}", path.display());
 
         // What the replay printed is another witness.
@@ -46,10 +46,10 @@ fn counts_what_was_recorded() {
 #[test]
 fn a_history_adds_up() {
     for path in recordings() {
-        let mut reader = Reader::open(File::open(&path).expect("a recording")).expect("a recording");
+        let reader = Reader::open(File::open(&path).expect("a recording")).expect("a recording");
         let mut book = Book::new(reader.start().clone(), None);
         let mut history = History::new(book.start().started_ns, 10_000_000);
-        replay(&mut reader, &mut book, &mut history).expect("it never fails");
+        replay(&mut Joined::alone(reader), &mut book, &mut history).expect("it never fails");
         history.look(&book, &[]);
 
         let totals = book.tracker().totals();
@@ -69,7 +69,7 @@ fn polls(mut reader: Reader<File>) -> u64 {
     loop {
         match reader.read().expect("a sound recording") {
             Entry::Time(_) => polls += 1,
-            Entry::Record(_) => {}
+            Entry::Record(_) | Entry::Checkpoint(_) | Entry::Outage(_) => {}
             Entry::End(_) => return polls,
         }
     }

@@ -37,6 +37,7 @@ fn start() -> Start {
         live: Some(3),
         dying_unseen: None,
         paths: HashMap::from([(1, Box::from(*b"/")), (2, Box::from(*b"/\xff\n"))]),
+        segment: None,
     }
 }
 
@@ -329,7 +330,7 @@ fn other_files_are_told_apart() {
     for foreign in [&b""[..], b"\x7fELF", b"memcg-trace recording"] {
         assert!(matches!(Reader::open(foreign), Err(OpenError::Foreign)), "{foreign:?}");
     }
-    for (place, format, abi) in [(22, 0x0101, ABI), (24, 4, 0x0101)] {
+    for (place, format, abi) in [(22, 0x0101, ABI), (24, 5, 0x0101)] {
         let mut newer = whole.clone();
         newer[place..place + 2].copy_from_slice(&[1, 1]);
         match Reader::open(&*newer) {

@@ -11,6 +11,7 @@ use std::{
     collections::{HashMap, HashSet},
     fs, io,
     io::Cursor,
+    iter,
     ops::Range,
     path::Path,
     sync::Arc,
@@ -21,7 +22,10 @@ use golden::{check_text, compare};
 use memcg_trace::{
     attribution::{ByOwner, FactSource, Facts, Runtime},
     cause::{Pin, Pinned, PinnedBy, Process},
-    record::{Backend, Clock, End, Learned, PinsRead, Record, Start, recording::Writer},
+    record::{
+        Backend, Clock, End, Learned, PinsRead, Record, Start,
+        recording::{TimeWindow, Writer},
+    },
     report::text::Color,
     screen::{Action, Move, Player, Screen, Status, StatusKeeper, draw},
     session::{Book, Observer as _, Playback, Rollup},
@@ -63,6 +67,7 @@ fn start() -> Start {
         live: Some(200),
         dying_unseen: Some(0),
         paths: HashMap::from([(1, Box::from(*b"/"))]),
+        segment: None,
     }
 }
 
@@ -141,12 +146,14 @@ fn hostile() -> Vec<u8> {
     file
 }
 
-type Shown = Player<Cursor<Arc<[u8]>>, Box<dyn Fn() -> io::Result<Cursor<Arc<[u8]>>>>>;
+type OneFile = iter::Once<io::Result<Cursor<Arc<[u8]>>>>;
+type Shown = Player<Cursor<Arc<[u8]>>, OneFile, Box<dyn Fn() -> OneFile>>;
 
 fn player(recording: Vec<u8>, at_s: Option<u64>) -> Shown {
     let bytes: Arc<[u8]> = recording.into();
-    let open: Box<dyn Fn() -> io::Result<_>> = Box::new(move || Ok(Cursor::new(bytes.clone())));
-    let playback = Playback::open(open, Some(Rollup::new(ByOwner::Workload))).expect("a recording");
+    let open: Box<dyn Fn() -> OneFile> = Box::new(move || iter::once(Ok(Cursor::new(bytes.clone()))));
+    let playback = Playback::open(open, TimeWindow::default(), Some(Rollup::new(ByOwner::Workload)))
+        .expect("a recording");
     Player::new(playback, at_s.map(|at_s| at_s * 1_000 * MS)).expect("a replay")
 }
 

@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 
 use foldhash::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Container, Facts};
 use crate::event::{ID_LIMIT, Key};
 
 /// Memcgs that nobody found time to ask the node about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamesMissing {
     pub memcgs: u64,
     /// The part of the hierarchy that most of them are from, and how many are.
@@ -59,12 +61,43 @@ impl Names {
                 }
             }
         }
+        self.limit_bereft();
+    }
+
+    fn limit_bereft(&mut self) {
         while self.bereft.len() > Self::BEREFT {
             let pod = self.bereft.pop_front();
             if let Some(uid) = pod.filter(|uid| self.of_pod.get(uid).is_some_and(|(_, memcgs)| *memcgs == 0))
             {
                 self.of_pod.remove(&uid);
             }
+        }
+    }
+
+    /// All facts of a memcg, in place of what is known.
+    pub fn replace(&mut self, key: Key, facts: &[Facts]) {
+        if self.has(&key) {
+            self.remove(&key);
+        }
+        self.insert(key, facts);
+    }
+
+    /// What was told of a memcg.
+    pub fn facts_of(&self, key: &Key) -> &[Facts] {
+        self.of_memcg.get(key).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The pods without remaining containers, latest last.
+    pub fn bereft(&self) -> impl Iterator<Item = &Facts> {
+        self.bereft.iter().filter_map(|uid| Some(&self.of_pod.get(uid)?.0))
+    }
+
+    /// Keeps the name of a pod without remaining containers.
+    pub fn remember_bereft(&mut self, pod: &Facts) {
+        if let Some(uid) = pod.pod_uid.clone().filter(|uid| !self.of_pod.contains_key(uid)) {
+            self.of_pod.insert(uid.clone(), (pod.clone(), 0));
+            self.bereft.push_back(uid);
+            self.limit_bereft();
         }
     }
 
@@ -88,8 +121,7 @@ impl Names {
 
     /// The container of a memcg, from its path and all facts.
     pub fn container_of(&self, key: &Key, path: Option<&[u8]>) -> Option<Container> {
-        let facts = self.of_memcg.get(key).map(Vec::as_slice).unwrap_or_default();
-        let mut container = Container::of(path?, facts)?;
+        let mut container = Container::of(path?, self.facts_of(key))?;
         let of_pod = container.pod_uid.as_ref().and_then(|uid| self.of_pod.get(uid));
         if let Some((pod, _)) = of_pod {
             container.learn(pod);

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use super::{
     announce,
     args::{BtfArg, NamesArgs},
+    flight::FlightArgs,
     follow::{Printer, Shown},
     queued::QueuedOutput,
 };
@@ -73,6 +74,9 @@ pub struct Args {
     pub record: Option<PathBuf>,
 
     #[command(flatten)]
+    pub flight: FlightArgs,
+
+    #[command(flatten)]
     pub names: NamesArgs,
 
     #[command(flatten)]
@@ -125,6 +129,7 @@ impl Args {
             slab: self.slab,
             by: self.shown.rollup(),
             record: self.record.as_deref(),
+            flight: self.flight.flight(),
             names: self.names.resolver()?,
             refresh: None,
         })?;

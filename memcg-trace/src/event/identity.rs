@@ -1,5 +1,7 @@
 //! Identity of memcgs, and the threads of events.
 
+use serde::{Deserialize, Serialize};
+
 use super::Event;
 
 /// `MEM_CGROUP_ID_MAX`: memcg IDs have 16 bits, 0 is none.
@@ -9,7 +11,7 @@ pub const ID_LIMIT: u64 = u16::MAX as u64;
 ///
 /// Addresses, memcg IDs, cgroup ids and paths are all reused, some of them while the zombie still lives; serial numbers
 /// are not (`css_serial_nr_next`, kernel/cgroup/cgroup.c).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
     pub css: u64,
     pub serial: u64,
@@ -31,7 +33,7 @@ pub fn parent_of(event: &Event) -> Option<Key> {
 }
 
 /// A thread that did something to a memcg.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
     pub pid: u32,
     pub tgid: u32,

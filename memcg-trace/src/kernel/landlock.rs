@@ -1,8 +1,10 @@
 //! Landlock (since 5.13): what the threads that read others' files and write output never do to a file system.
 
+use std::os::fd::AsFd;
+
 use landlock::{
-    ABI, AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _,
-    RulesetError, RulesetStatus,
+    ABI, AccessFs, CompatLevel, Compatible as _, PathBeneath, Ruleset, RulesetAttr as _, RulesetCreated,
+    RulesetCreatedAttr as _, RulesetError, RulesetStatus,
 };
 
 /// The newest rules that are asked for; an older kernel takes those that it knows. Not those of devices (V5): the screen asks
@@ -12,10 +14,22 @@ const NEWEST: ABI = ABI::V4;
 /// From now on, this thread and those that it starts open nothing for writing, create, remove, rename and run nothing.
 /// What is open already stays usable, and sockets can be connected to. False: this kernel does not enforce it.
 pub fn forbid_changes() -> Result<bool, RulesetError> {
-    let changes = AccessFs::from_write(NEWEST) | AccessFs::Execute;
-    let ruleset = Ruleset::default().set_compatibility(CompatLevel::BestEffort).handle_access(changes)?;
     // No rule grants any of it anywhere.
-    let restricted = ruleset.create()?.no_new_privs(true).restrict_self()?;
+    restrict(ruleset()?)
+}
+
+/// The same, but for what is below a directory.
+pub fn forbid_changes_elsewhere(directory: impl AsFd) -> Result<bool, RulesetError> {
+    restrict(ruleset()?.add_rule(PathBeneath::new(directory, AccessFs::from_write(NEWEST)))?)
+}
+
+fn ruleset() -> Result<RulesetCreated, RulesetError> {
+    let changes = AccessFs::from_write(NEWEST) | AccessFs::Execute;
+    Ruleset::default().set_compatibility(CompatLevel::BestEffort).handle_access(changes)?.create()
+}
+
+fn restrict(ruleset: RulesetCreated) -> Result<bool, RulesetError> {
+    let restricted = ruleset.no_new_privs(true).restrict_self()?;
     Ok(restricted.ruleset != RulesetStatus::NotEnforced)
 }
 

@@ -1,7 +1,8 @@
 //! Privileges of the process: checked before tracing, dropped after attaching.
 
-use std::{fs, io};
+use std::{fs, io, os::fd::AsFd};
 
+use ::landlock::RulesetError;
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::sys::{
     prctl::set_no_new_privs,
@@ -157,8 +158,18 @@ pub fn keep_none() {
     keep([]);
 }
 
+/// For a thread that makes, writes and removes files in one directory, as the user that it runs as may.
+pub fn keep_changing(directory: impl AsFd) {
+    restricted(landlock::forbid_changes_elsewhere(directory));
+    keep([]);
+}
+
 fn forbid_changes() {
-    if let Err(error) = landlock::forbid_changes() {
+    restricted(landlock::forbid_changes());
+}
+
+fn restricted(enforced: Result<bool, RulesetError>) {
+    if let Err(error) = enforced {
         log::debug!("cannot forbid changes of files: {error}");
     }
 }

@@ -1,22 +1,29 @@
 //! The records of a run: ordered events, walks and names of containers between them, the start and the end. Pure.
 
 mod backend;
+mod checkpoint;
 mod clock;
 mod hook_event;
 mod learned;
+mod memcg;
 mod merge;
 mod node;
+mod outage;
 pub mod recording;
+pub mod rotation;
 mod run;
 mod snapshot;
 
 pub use backend::{Backend, WalkMeans};
+pub use checkpoint::{Checkpoint, Loss};
 pub use clock::Clock;
 pub use hook_event::HookEvent;
 pub use learned::{CacheCopies, Learned, PinsRead};
+pub use memcg::{Id, Memcg, SlabCopies, State};
 pub use merge::Merge;
 pub use node::{Kmem, Version};
-pub use run::{End, Start};
+pub use outage::{Outage, OutageReason};
+pub use run::{End, RunSegment, Start};
 pub use snapshot::Snapshot;
 
 use crate::event::Event;

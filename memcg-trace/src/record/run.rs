@@ -37,6 +37,30 @@ pub struct Start {
     /// Paths of cgroups that no walk will report, by cgroup id. Stored outside the JSON, as they are bytes.
     #[serde(skip)]
     pub paths: HashMap<u64, Box<[u8]>>,
+    /// `None`: the recording is one file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segment: Option<RunSegment>,
+}
+
+/// What part of a rotation a recording is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunSegment {
+    /// When the run started, `CLOCK_MONOTONIC`, ns: the runs of one boot differ in it.
+    pub run_ns: u64,
+    /// The first of a run is 0; it begins with a walk, all others with a checkpoint.
+    pub number: u32,
+}
+
+impl Start {
+    /// Whether a walk of what exists comes first: without one, it is known by its paths and its number alone.
+    pub fn is_walked(&self) -> bool {
+        self.dying_unseen == Some(0)
+    }
+
+    /// Whether it is of the same boot, and so clocks, addresses and serial numbers are the same.
+    pub fn is_of_same_boot(&self, other: &Self) -> bool {
+        self.boot_id.is_some() && self.boot_id == other.boot_id
+    }
 }
 
 /// Facts from after the last record.

@@ -10,7 +10,7 @@ use super::status::{EventLine, EventNote, SlabStatus, Status, Zombie};
 use crate::{
     attribution::Owner,
     event::Key,
-    record::Start,
+    record::{Outage, Start},
     report::view::{Detail, EventView, Viewpoint, subject},
     session::{Book, History, Observer, Rollup, SlabObserver, SlabWatcher},
     slab,
@@ -161,6 +161,9 @@ impl StatusKeeper {
             }
             (_, &What::Lost { hook, cpu, events }) => EventNote::Lost { hook, cpu, events },
             (_, &What::Missed { hook, firings }) => EventNote::Missed { hook, firings },
+            (_, &What::Outage(Outage { from_ns, to_ns, reason })) => {
+                EventNote::Outage { ns: to_ns.saturating_sub(from_ns), reason }
+            }
             _ if self.skipped > 0 => EventNote::Skipped { events: self.skipped },
             _ => EventNote::None,
         };
@@ -185,7 +188,14 @@ impl StatusKeeper {
 
 /// Whether it is kept, however many there are.
 fn matters(what: &What) -> bool {
-    matches!(what, What::Leaked(_) | What::Freed { late: true, .. } | What::Lost { .. } | What::Missed { .. })
+    matches!(
+        what,
+        What::Leaked(_)
+            | What::Freed { late: true, .. }
+            | What::Lost { .. }
+            | What::Missed { .. }
+            | What::Outage(_)
+    )
 }
 
 impl Observer for StatusKeeper {

@@ -11,8 +11,8 @@ use crate::session::Playback;
 const SPEEDS: [u32; 3] = [1, 10, 100];
 
 /// A recording, and what the screen shows of it.
-pub struct Player<R: Read, F> {
-    playback: Playback<R, F>,
+pub struct Player<R: Read, I, F> {
+    playback: Playback<R, I, F>,
     keeper: StatusKeeper,
     at_ns: u64,
     playing: bool,
@@ -20,9 +20,9 @@ pub struct Player<R: Read, F> {
     speed: usize,
 }
 
-impl<R: Read, F: Fn() -> io::Result<R>> Player<R, F> {
+impl<R: Read, I: Iterator<Item = io::Result<R>>, F: Fn() -> I> Player<R, I, F> {
     /// At `at_ns` after the start; `None`: at the end.
-    pub fn new(playback: Playback<R, F>, at_ns: Option<u64>) -> Result<Self> {
+    pub fn new(playback: Playback<R, I, F>, at_ns: Option<u64>) -> Result<Self> {
         let keeper = StatusKeeper::new(playback.start());
         let (started_ns, ended_ns) = (playback.start().started_ns, playback.ended_ns());
         let mut player = Self { playback, keeper, at_ns: started_ns, playing: false, speed: 0 };

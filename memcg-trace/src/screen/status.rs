@@ -8,7 +8,7 @@ use memcg_trace_common::Hook;
 use crate::{
     attribution::{ByOwner, Container, Owner, Workload},
     event::Key,
-    record::{Clock, Start},
+    record::{Clock, OutageReason, Start},
     report::{
         text,
         view::{EventKind, MemcgView, SlabCacheView, SlabSummary, Viewpoint},
@@ -89,6 +89,10 @@ pub enum EventNote {
     Missed {
         hook: Hook,
         firings: u64,
+    },
+    Outage {
+        ns: u64,
+        reason: OutageReason,
     },
     /// That many before it are not kept: more than anybody reads.
     Skipped {

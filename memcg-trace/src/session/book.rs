@@ -7,9 +7,9 @@ use memcg_trace_common::ABSENT;
 
 use super::Rollup;
 use crate::{
-    attribution::{Container, Names, NamesMissing, Question},
+    attribution::{Container, Facts, Names, NamesMissing, Question},
     event::{Event, Key},
-    record::{Learned, Record, Start},
+    record::{Checkpoint, Clock, Learned, Outage, Record, Start},
     tracker::{Change, Found, Memcg, State, Tracker, TrackerConfig, What},
 };
 
@@ -75,6 +75,64 @@ impl Book {
         self.turn_page();
         self.tracker.settle(&mut self.changes);
         self.roll_up();
+    }
+
+    /// Takes over what was known at another time of a run; see [`Tracker::resume`].
+    pub fn resume(&mut self, checkpoint: &Checkpoint) {
+        self.turn_page();
+        self.revision += 1;
+        if let Some(rollup) = self.rollup.as_mut().filter(|_| self.revision == 1) {
+            rollup.restart(checkpoint.t_ns);
+        }
+        self.now_ns = self.now_ns.max(checkpoint.t_ns);
+        self.tracker.resume(checkpoint, &mut self.changes);
+        for (memcg, facts) in &checkpoint.memcgs {
+            self.names.replace(memcg.key, facts);
+        }
+        checkpoint.pods.iter().for_each(|pod| self.names.remember_bereft(pod));
+        self.names.missing = checkpoint.names_missing.clone();
+        self.roll_up();
+    }
+
+    /// Nothing was recorded for some time.
+    pub fn interrupt(&mut self, outage: &Outage) {
+        self.turn_page();
+        self.revision += 1;
+        self.now_ns = self.now_ns.max(outage.to_ns);
+        self.tracker.interrupted(outage, &mut self.changes);
+    }
+
+    /// What is known by `since_ns` (`CLOCK_MONOTONIC`) is from before the start, and counts begin anew.
+    pub fn begin_at(&mut self, since_ns: u64) {
+        self.turn_page();
+        self.start.started_ns = since_ns;
+        self.tracker.recount();
+        if let Some(rollup) = &mut self.rollup {
+            rollup.restart(since_ns);
+        }
+    }
+
+    /// What is known now, but for the memcgs.
+    pub fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            pods: self.names.bereft().cloned().collect(),
+            names_missing: self.names.missing.clone(),
+            ..self.tracker.checkpoint(self.now_ns)
+        }
+    }
+
+    /// The memcgs that a checkpoint has, with what the node told of them; sorted.
+    pub fn known(&self) -> Vec<(&Memcg, &[Facts])> {
+        let mut known: Vec<_> =
+            self.tracker.memcgs().map(|memcg| (memcg, self.names.facts_of(&memcg.key))).collect();
+        known.sort_unstable_by_key(|(memcg, _)| memcg.key);
+        known
+    }
+
+    /// Facts from before a recording that begins now with a checkpoint.
+    pub fn start_at(&self, started_ns: u64, clock: Clock) -> Start {
+        let (live, paths) = (self.tracker.live_at_start(), self.tracker.paths_at_start().clone());
+        Start { started_ns, clock, live, paths, ..self.start.clone() }
     }
 
     /// Changes of the last step. Names of memcgs that it freed are kept until the next one.

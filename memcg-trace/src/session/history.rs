@@ -128,6 +128,7 @@ impl Bucket {
             | What::Released(_)
             | What::CssFreed(_)
             | What::Leaked(_)
+            | What::Outage(_)
             | What::Reconciled { found: Found::Added, .. } => {}
         }
     }

@@ -8,11 +8,13 @@ mod cgroup_glob;
 mod durations;
 mod empty;
 mod evidence;
+mod flight;
 mod history;
 mod names;
 mod observer;
 mod playback;
 mod recorder;
+mod recordings;
 mod refresh;
 mod replay;
 mod rollup;
@@ -31,11 +33,12 @@ pub use book::Book;
 pub use cgroup_glob::CgroupGlob;
 pub use durations::{DurationClass, Durations};
 pub use empty::Empty;
+pub use flight::Flight;
 pub use history::{Bucket, History};
 pub use names::names_of_all;
 pub use observer::{Observer, SlabObserver};
 pub use playback::Playback;
-pub use replay::{Replayed, replay};
+pub use replay::{Replayed, book_of, replay};
 pub use rollup::Rollup;
 pub use slab_owners::OwnerWalk;
 pub use slab_watcher::{MEMCGS_UNKNOWN, SlabWatcher};
@@ -46,7 +49,9 @@ pub use tally::{
     Workloads, counts_as_leaked,
 };
 
-use self::{evidence::LeakEvidence, names::NameFinder, observer::tell, recorder::Recorder, refresh::Refresh};
+use self::{
+    evidence::LeakEvidence, names::NameFinder, observer::tell, recordings::Recordings, refresh::Refresh,
+};
 use crate::{
     cause::Explanation,
     event::Key,
@@ -74,6 +79,8 @@ pub struct Setup<'a> {
     pub by: Option<Rollup>,
     /// File for the recording.
     pub record: Option<&'a Path>,
+    /// Directory for recordings that follow each other.
+    pub flight: Option<Flight<'a>>,
     /// `None`: do not look up names.
     pub names: Option<Resolver>,
     /// How often to walk, and to look at what pins dying memcgs, although nothing asks for it: events do not tell what
@@ -87,14 +94,12 @@ pub struct Session<F = Stream> {
     book: Book,
     evidence: LeakEvidence,
     names: Option<NameFinder>,
-    recorder: Option<Recorder>,
+    recordings: Recordings,
     /// Slab caches, and the time of the last check for growth.
     slab: Option<(SlabWatcher, Instant)>,
     refresh: Option<Refresh>,
     /// Kept between calls to reuse its memory.
     records: Vec<Record>,
-    /// By a recording that has just begun.
-    walk_wanted: bool,
 }
 
 /// A run that has ended.
@@ -103,7 +108,7 @@ pub struct Ended {
     pub end: End,
     /// Slab caches at the end, if they were followed.
     pub slab: Option<SlabWatcher>,
-    /// Whether the recording is complete, if there is one.
+    /// Whether what was recorded is complete.
     pub recorded: bool,
 }
 
@@ -119,7 +124,7 @@ impl Session {
         }
         let slab =
             setup.slab.then(|| SlabWatcher::start(setup.wanted.grace_ns, setup.btf, false)).transpose()?;
-        let recorder = setup.record.map(|path| Recorder::start(path, &start)).transpose()?;
+        let recordings = Recordings::start(setup.record, setup.flight.as_ref(), &start)?;
         privileges::drop_unneeded();
         release_memory();
         Ok(Self {
@@ -127,11 +132,10 @@ impl Session {
             book: Book::new(start, setup.by),
             evidence,
             names: setup.names.map(NameFinder::new),
-            recorder,
+            recordings,
             slab: slab.map(|slab| (slab, Instant::now())),
             refresh: setup.refresh.map(Refresh::every),
             records: Vec::new(),
-            walk_wanted: false,
         })
     }
 
@@ -144,22 +148,9 @@ impl Session {
         self.slab.as_ref().map(|(slab, _)| slab)
     }
 
-    /// Records the run from now on, too, to a file that does not exist yet. What exists already comes in a walk soon after; names that were found before are not in
-    /// it.
+    /// Records the run from now on, too, to a file that does not exist yet; it begins with what is known.
     pub fn record(&mut self, path: &Path) -> Result<()> {
-        let (start, tracker) = (self.book.start(), self.book.tracker());
-        // Where there is no walk, those that exist are counted as at the start of a run.
-        let walked = start.dying_unseen == Some(0);
-        let start = Start {
-            started_ns: clock::monotonic_ns(),
-            clock: clock::offsets(),
-            live: if walked { Some(0) } else { tracker.ids_used() },
-            dying_unseen: if walked { Some(0) } else { Some(tracker.totals().dying) },
-            ..start.clone()
-        };
-        self.recorder = Some(Recorder::start_new(path, &start)?);
-        self.walk_wanted = true;
-        Ok(())
+        self.recordings.start_new(path, &self.book)
     }
 
     /// What pins one memcg right now; `None`: it was freed, or it cannot be read here. Takes as long as the looks before leaks.
@@ -167,11 +158,10 @@ impl Session {
         self.evidence.explain(memcg).context("cannot read what refers to it")
     }
 
-    /// Ends the recording; returns whether it is complete.
+    /// Ends what it is recorded to; returns whether that is complete.
     pub fn end_recording(&mut self) -> bool {
         let (ended_ns, clock) = (clock::monotonic_ns(), clock::offsets());
-        let end = End { ended_ns, clock, undecodable: self.feed.undecodable() };
-        self.recorder.take().is_none_or(|recorder| recorder.finish(&end))
+        self.recordings.finish(&End { ended_ns, clock, undecodable: self.feed.undecodable() })
     }
 }
 
@@ -183,11 +173,10 @@ impl<F: Feed> Session<F> {
             book: Book::new(start, None),
             evidence: LeakEvidence::default(),
             names: None,
-            recorder: None,
+            recordings: Recordings::default(),
             slab: None,
             refresh: None,
             records: Vec::new(),
-            walk_wanted: false,
         }
     }
 
@@ -231,13 +220,13 @@ impl<F: Feed> Session<F> {
 
     /// Drains, and applies settled records.
     pub fn poll(&mut self, observer: &mut (impl Observer + ?Sized)) -> Result<Polled> {
+        self.recordings.keep_up(&self.book, self.feed.undecodable());
         self.enter_names(None, observer)?;
         let refresh = self.refresh.as_ref().is_some_and(Refresh::is_due);
-        let wants_walk = self.walk_wanted || self.book.tracker().wants_walk() || refresh;
+        let wants_walk = self.book.tracker().wants_walk() || refresh;
         let polled = self.feed.poll(wants_walk, &mut self.records)?;
-        self.walk_wanted &= !self.records.iter().any(|record| matches!(record, Record::Walk(_)));
         if polled.checked {
-            self.recorder.iter_mut().for_each(Recorder::flush);
+            self.recordings.flush();
         }
         self.enter_all(polled.settled_ns, observer)?;
         // The feed walks where it checks, too.
@@ -276,7 +265,7 @@ impl<F: Feed> Session<F> {
             missing.iter().try_for_each(|record| self.enter(record, observer))?;
         }
         let end = End { ended_ns, clock: clock::offsets(), undecodable: self.feed.undecodable() };
-        let recorded = self.recorder.is_none_or(|recorder| recorder.finish(&end));
+        let recorded = self.recordings.finish(&end);
         self.book.settle();
         tell(&self.book, observer)?;
         Ok(Ended { book: self.book, end, slab, recorded })
@@ -301,9 +290,7 @@ impl<F: Feed> Session<F> {
             }
         }
         self.records = records;
-        if let Some(recorder) = &mut self.recorder {
-            recorder.time(now_ns);
-        }
+        self.recordings.time(now_ns);
         self.book.advance(now_ns);
         tell(&self.book, observer)
     }
@@ -316,9 +303,7 @@ impl<F: Feed> Session<F> {
     }
 
     fn enter(&mut self, record: &Record, observer: &mut (impl Observer + ?Sized)) -> Result<()> {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.record(record);
-        }
+        self.recordings.record(record);
         self.book.apply(record);
         tell(&self.book, observer)?;
         match record {

@@ -4,17 +4,22 @@ use std::io::{self, Read};
 
 use anyhow::Result;
 
-use super::{Book, Observer, Rollup, observer::tell};
+use super::{
+    Book, Observer, Rollup,
+    observer::tell,
+    replay::{book_of, enter},
+};
 use crate::record::{
-    Learned, Record, Start,
-    recording::{Damage, Entry, OpenError, Reader},
+    Start,
+    recording::{Damage, Entry, Joined, OpenError, TimeWindow},
 };
 
 /// A recording, and the book as of some time in it.
-pub struct Playback<R: Read, F> {
+pub struct Playback<R: Read, I, F> {
     open: F,
+    window: TimeWindow,
     rollup: Option<Rollup>,
-    reader: Reader<R>,
+    recording: Joined<R, I>,
     book: Book,
     /// Read, but not applied so far; `None`: there are no more.
     next: Option<Entry>,
@@ -22,33 +27,33 @@ pub struct Playback<R: Read, F> {
     damage: Option<Damage>,
 }
 
-impl<R: Read, F: Fn() -> io::Result<R>> Playback<R, F> {
-    /// Opens it, and reads all of it once to know where it ends. `open` is asked for the file from its beginning, each time
+impl<R: Read, I: Iterator<Item = io::Result<R>>, F: Fn() -> I> Playback<R, I, F> {
+    /// Opens it, and reads all of it once to know where it ends. `open` is asked for its files from the first one, each time
     /// that time goes back; `rollup`: see [`Book::new`].
-    pub fn open(open: F, rollup: Option<Rollup>) -> Result<Self, OpenError> {
-        let mut scanned = Reader::open(open().map_err(OpenError::Io)?)?;
-        let mut ended_ns = scanned.start().started_ns;
+    pub fn open(open: F, window: TimeWindow, rollup: Option<Rollup>) -> Result<Self, OpenError> {
+        let mut scanned = Joined::open(open(), window)?;
+        let mut ended_ns = window.since_ns.unwrap_or(scanned.start().started_ns);
         let damage = loop {
             match scanned.read() {
-                Ok(Entry::End(end)) => {
-                    ended_ns = end.ended_ns;
-                    break None;
+                Ok(entry) => {
+                    ended_ns = ended_ns.max(entry.t_ns().unwrap_or(0));
+                    if let Entry::End(_) = entry {
+                        break None;
+                    }
                 }
-                Ok(entry) => ended_ns = ended_ns.max(time(&entry).unwrap_or(0)),
                 Err(damage) => break Some(damage),
             }
         };
-        let mut reader = Reader::open(open().map_err(OpenError::Io)?)?;
-        let book = Book::new(reader.start().clone(), rollup.clone());
-        let next = reader.read().ok();
-        Ok(Self { open, rollup, reader, book, next, ended_ns, damage })
+        let (recording, book) = begin(&open, window, &rollup)?;
+        let mut playback = Self { open, window, rollup, recording, book, next: None, ended_ns, damage };
+        playback.next = playback.recording.read().ok();
+        Ok(playback)
     }
 
     /// To the start; whoever observes has to begin anew, too.
     pub fn rewind(&mut self) -> Result<(), OpenError> {
-        self.reader = Reader::open((self.open)().map_err(OpenError::Io)?)?;
-        self.book = Book::new(self.reader.start().clone(), self.rollup.clone());
-        self.next = self.reader.read().ok();
+        (self.recording, self.book) = begin(&self.open, self.window, &self.rollup)?;
+        self.next = self.recording.read().ok();
         Ok(())
     }
 
@@ -72,8 +77,8 @@ impl<R: Read, F: Fn() -> io::Result<R>> Playback<R, F> {
 
     /// Forward: applies all that happened up to `to_ns` (`CLOCK_MONOTONIC`).
     pub fn run_to(&mut self, to_ns: u64, observer: &mut impl Observer) -> Result<()> {
-        while let Some(entry) = self.next.take_if(|entry| time(entry).is_none_or(|t_ns| t_ns <= to_ns)) {
-            self.apply(entry, observer)?;
+        while let Some(entry) = self.next.take_if(|entry| entry.t_ns().is_none_or(|t_ns| t_ns <= to_ns)) {
+            self.apply(&entry, observer)?;
         }
         Ok(())
     }
@@ -81,8 +86,8 @@ impl<R: Read, F: Fn() -> io::Result<R>> Playback<R, F> {
     /// Forward to the next time when something changed, with all of it; returns that time, or that of the end.
     pub fn run_to_change(&mut self, observer: &mut impl Observer) -> Result<u64> {
         while let Some(entry) = self.next.take() {
-            let t_ns = time(&entry);
-            self.apply(entry, observer)?;
+            let t_ns = entry.t_ns();
+            self.apply(&entry, observer)?;
             if let Some(t_ns) = t_ns.filter(|_| !self.book.changes().is_empty()) {
                 self.run_to(t_ns, observer)?;
                 return Ok(t_ns);
@@ -91,32 +96,27 @@ impl<R: Read, F: Fn() -> io::Result<R>> Playback<R, F> {
         Ok(self.ended_ns)
     }
 
-    fn apply(&mut self, entry: Entry, observer: &mut impl Observer) -> Result<()> {
-        self.next = self.reader.read().ok();
-        match entry {
-            Entry::Record(record) => self.book.apply(&record),
-            Entry::Time(now_ns) => {
-                self.book.advance(now_ns);
-                let _ = observer.tick(&self.book)?;
-            }
-            Entry::End(_) => {
-                self.book.settle();
-                self.next = None;
-            }
+    fn apply(&mut self, entry: &Entry, observer: &mut impl Observer) -> Result<()> {
+        self.next = match entry {
+            Entry::End(_) => None,
+            _ => self.recording.read().ok(),
+        };
+        enter(&mut self.book, entry);
+        if let Entry::Time(_) = entry {
+            let _ = observer.tick(&self.book)?;
         }
         tell(&self.book, observer)
     }
 }
 
-/// When it was applied (`CLOCK_MONOTONIC`, ns); `None`: it goes with the one before.
-fn time(entry: &Entry) -> Option<u64> {
-    match entry {
-        Entry::Record(Record::Event(event)) => Some(event.t_ns()),
-        Entry::Record(Record::Walk(snapshot)) => Some(snapshot.ended_ns),
-        Entry::Record(Record::Lost { t_ns, .. } | Record::Missed { t_ns, .. }) => Some(*t_ns),
-        Entry::Record(Record::Learned(Learned::Copies(_) | Learned::Pins(_))) => None,
-        Entry::Record(Record::Learned(Learned::Names { .. } | Learned::NamesMissing(_))) => None,
-        Entry::Time(now_ns) => Some(*now_ns),
-        Entry::End(end) => Some(end.ended_ns),
-    }
+/// As of the start.
+fn begin<R: Read, I: Iterator<Item = io::Result<R>>>(
+    open: &impl Fn() -> I,
+    window: TimeWindow,
+    rollup: &Option<Rollup>,
+) -> Result<(Joined<R, I>, Book), OpenError> {
+    let mut recording = Joined::open(open(), window)?;
+    let start = recording.start().clone();
+    let book = book_of(&mut recording, start, rollup.clone());
+    Ok((recording, book))
 }

@@ -9,8 +9,9 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
+use super::Book;
 use crate::{
-    record::{End, Record, Start, recording::Writer},
+    record::{Clock, End, Record, Start, recording::Writer},
     streams::say,
 };
 
@@ -27,9 +28,13 @@ impl Recorder {
         Self::open(path, start, OpenOptions::new().create(true).truncate(true))
     }
 
-    /// Creates a file whose name nobody gave: whatever has that name already, a link for one, is somebody else's.
-    pub fn start_new(path: &Path, start: &Start) -> Result<Self> {
-        Self::open(path, start, OpenOptions::new().create_new(true))
+    /// Creates a file whose name nobody gave, in the middle of a run: whatever has that name already, a link for one, is
+    /// somebody else's.
+    pub fn start_new(path: &Path, book: &Book, clock: Clock) -> Result<Self> {
+        let start = book.start_at(book.now_ns(), clock);
+        let mut recorder = Self::open(path, &start, OpenOptions::new().create_new(true))?;
+        recorder.write(|writer| writer.checkpoint(&book.checkpoint(), &book.known()));
+        Ok(recorder)
     }
 
     fn open(path: &Path, start: &Start, options: &mut OpenOptions) -> Result<Self> {

@@ -17,12 +17,14 @@ pub struct Rollup {
     by: ByOwner,
     /// Only these are counted.
     only: Option<CgroupGlob>,
+    /// Those that came online before were not created in the time that is counted, `CLOCK_MONOTONIC`, ns.
+    since_ns: u64,
     freed: HashMap<Owner, u64>,
 }
 
 impl Rollup {
     pub fn new(by: ByOwner) -> Self {
-        Self { by, only: None, freed: HashMap::default() }
+        Self { by, only: None, since_ns: 0, freed: HashMap::default() }
     }
 
     /// The same for the memcgs whose paths match.
@@ -30,9 +32,20 @@ impl Rollup {
         Self { only: cgroups, ..self }
     }
 
+    /// Counts begin anew at `since_ns` (`CLOCK_MONOTONIC`).
+    pub fn restart(&mut self, since_ns: u64) {
+        self.since_ns = since_ns;
+        self.freed.clear();
+    }
+
+    /// Whether it was created in the time that is counted.
+    pub fn created(&self, memcg: &Memcg) -> bool {
+        memcg.online_ns.is_some_and(|online_ns| online_ns >= self.since_ns)
+    }
+
     /// Counts a memcg that is removed from the ledger.
     pub fn forget(&mut self, memcg: &Memcg, container: Option<&Container>) {
-        if memcg.online_ns.is_none() || !self.only.as_ref().is_none_or(|glob| glob.matches(memcg)) {
+        if !self.created(memcg) || !self.only.as_ref().is_none_or(|glob| glob.matches(memcg)) {
             return;
         }
         let owner = self.owner(memcg, container);

@@ -90,6 +90,7 @@ impl Stream {
             live: Some(census.as_ref().map_or(0, |census| census.live)),
             dying_unseen: census.as_ref().map_or(Some(0), |census| census.dying),
             paths: census.map(|census| census.paths).unwrap_or_default(),
+            segment: None,
         };
         Ok((stream, start))
     }

@@ -42,12 +42,17 @@ struct Usage {
 }
 
 impl Forecast {
+    /// (time, IDs used), oldest first.
+    pub fn of(samples: &[(u64, u64)]) -> Self {
+        Self { samples: samples.iter().copied().collect() }
+    }
+
     pub fn sample(&mut self, now_ns: u64, used: u64) {
         if self.samples.back().is_some_and(|&(last_ns, _)| now_ns < last_ns.saturating_add(SAMPLE_NS)) {
             return;
         }
         self.samples.push_back((now_ns, used));
-        while self.samples.front().is_some_and(|&(first_ns, _)| now_ns - first_ns > WINDOW_NS) {
+        while self.samples.front().is_some_and(|&(first_ns, _)| now_ns.saturating_sub(first_ns) > WINDOW_NS) {
             self.samples.pop_front();
         }
     }
@@ -57,10 +62,15 @@ impl Forecast {
         self.samples.clear();
     }
 
+    /// (time, IDs used), oldest first.
+    pub fn samples(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.samples.iter().copied()
+    }
+
     /// `None`: no trend, or not for long enough.
     pub fn exhaustion(&self) -> Option<Exhaustion> {
         let (&(first_ns, _), &(last_ns, used)) = (self.samples.front()?, self.samples.back()?);
-        let seen_for_ns = last_ns - first_ns;
+        let seen_for_ns = last_ns.saturating_sub(first_ns);
         if seen_for_ns < SHORTEST_NS {
             return None;
         }

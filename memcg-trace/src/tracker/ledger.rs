@@ -53,6 +53,11 @@ impl Ledger {
         &self.totals
     }
 
+    /// Whether nothing was ever counted.
+    pub fn is_untouched(&self) -> bool {
+        self.totals == Totals::default()
+    }
+
     /// For the counts that are not derived from memcgs.
     pub fn totals_mut(&mut self) -> &mut Totals {
         &mut self.totals
@@ -92,6 +97,20 @@ impl Ledger {
         }
         self.restate(None, Some(Standing::of(&memcg)));
         self.memcgs.insert(memcg.key, Box::new(memcg));
+    }
+
+    /// Adds a memcg that is known otherwise than by its events.
+    pub fn adopt(&mut self, memcg: Memcg) {
+        self.totals.adopted += 1;
+        self.restate(None, Some(Standing::of(&memcg)));
+        self.memcgs.insert(memcg.key, Box::new(memcg));
+    }
+
+    /// Counts begin anew, with all that are known as adopted.
+    pub fn recount(&mut self) {
+        let Totals { live, removed, dying, leaked, .. } = self.totals;
+        let adopted = self.memcgs.len() as u64;
+        self.totals = Totals { adopted, live, removed, dying, leaked, ..Totals::default() };
     }
 
     /// Recounts a memcg that was counted as adopted but was created after the start.

@@ -18,6 +18,7 @@
 //! when the cgroup is removed; until then, such a memcg without a successor counts as live.
 
 mod alloc_error;
+mod checkpoint;
 mod dying_charge;
 mod forecast;
 mod ids;
@@ -34,13 +35,15 @@ use std::collections::HashMap;
 pub use alloc_error::AllocError;
 pub use forecast::Exhaustion;
 pub use ids::Ids;
-pub use memcg::{Change, Found, Id, Memcg, SlabCopies, State, What};
+pub use memcg::{Change, Found, What};
 pub use totals::Totals;
 
-use self::{forecast::Forecast, ledger::Ledger, path::Paths, recent::Recent, walk::Loss};
+pub use crate::record::{Id, Memcg, SlabCopies, State};
+
+use self::{forecast::Forecast, ledger::Ledger, path::Paths, recent::Recent};
 use crate::{
     event::{Event, ID_LIMIT, Key},
-    record::{Backend, CacheCopies, Learned, PinsRead, Record, Snapshot},
+    record::{Backend, CacheCopies, Learned, Loss, PinsRead, Record, Snapshot},
 };
 
 /// The tracker's configuration, and facts from before the first event.

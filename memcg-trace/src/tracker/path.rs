@@ -22,6 +22,11 @@ impl Paths {
         Self { at_start }
     }
 
+    /// Those that are not gone.
+    pub fn at_start(&self) -> &HashMap<u64, Box<[u8]>> {
+        &self.at_start
+    }
+
     /// Removes a cgroup that is gone.
     pub fn forget(&mut self, cgroup_id: u64) {
         self.at_start.remove(&cgroup_id);

@@ -19,6 +19,13 @@ impl<K: Copy + Eq + Hash, V> Recent<K, V> {
         Self { order: VecDeque::new(), entries: HashMap::default() }
     }
 
+    /// Oldest first.
+    pub fn of(entries: impl Iterator<Item = (K, V)>) -> Self {
+        let mut recent = Self::new();
+        entries.for_each(|(key, value)| recent.remember(key, value));
+        recent
+    }
+
     pub fn remember(&mut self, key: K, value: V) {
         if self.entries.insert(key, value).is_some() {
             // It keeps its original position.
@@ -34,6 +41,15 @@ impl<K: Copy + Eq + Hash, V> Recent<K, V> {
 
     pub fn get(&self, key: &K) -> Option<&V> {
         self.entries.get(key)
+    }
+
+    /// Oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (K, &V)> {
+        self.order.iter().filter_map(|key| Some((*key, self.entries.get(key)?)))
+    }
+
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.entries.values_mut()
     }
 
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {

@@ -41,6 +41,9 @@ pub struct Totals {
     pub reconciled_added: u64,
     /// Memcgs whose end only a walk reported; they count as freed.
     pub reconciled_freed: u64,
+    /// Times that nothing was recorded of, and how long they were in all, ns.
+    pub outages: u64,
+    pub outage_ns: u64,
 }
 
 impl Totals {

@@ -10,24 +10,11 @@ use memcg_trace_common::CssFlag;
 use super::{Change, Found, Id, Memcg, State, Tracker, What};
 use crate::{
     event::{Event, Key},
-    record::Snapshot,
+    record::{Loss, Snapshot},
 };
 
 /// Longer than the time from the removal of a css from the walked table to its free: an RCU grace period and a kworker.
 const EXPLAINED_NS: u64 = 1_000_000_000;
-
-/// Losses that have not been reconciled yet.
-#[derive(Debug, Default)]
-pub(super) struct Loss {
-    /// Time (ns) of the latest loss that no walk has reconciled.
-    open_ns: Option<u64>,
-    /// Memcgs that the latest walk did not see, and the deadline (ns) for an event to explain it.
-    absent: Vec<Key>,
-    explained_ns: u64,
-    /// Start (ns) of that walk.
-    walked_ns: u64,
-    walked: bool,
-}
 
 impl Loss {
     /// Records a loss that was detected at `t_ns`.

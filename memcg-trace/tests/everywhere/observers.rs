@@ -39,7 +39,16 @@ fn watch(home: &Cgroup) -> (Count, Totals) {
         grace_ns: u64::MAX,
         clock: clock::offsets(),
     };
-    let setup = Setup { wanted, btf: None, slab: false, by: None, record: None, names: None, refresh: None };
+    let setup = Setup {
+        wanted,
+        btf: None,
+        slab: false,
+        by: None,
+        record: None,
+        flight: None,
+        names: None,
+        refresh: None,
+    };
     let session = Session::start(setup).expect("what every command needs");
     let mut count = Count { enough: Some(LIVES), ..Count::default() };
     let stop = Stop::listen().expect("signals");

@@ -11,6 +11,7 @@ mod container;
 mod doctor;
 mod explain;
 mod fleet;
+mod flight;
 mod interruptions;
 mod late;
 mod pod;

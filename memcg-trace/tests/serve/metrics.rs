@@ -50,6 +50,7 @@ impl Node {
             live: Some(200),
             dying_unseen: Some(0),
             paths: HashMap::from([(1, Box::from(*b"/"))]),
+            segment: None,
         };
         Self { book: Book::new(start, None), tally: RunTally::default(), top: 5, pins: BTreeSet::new() }
     }
@@ -313,4 +314,42 @@ fn series_are_bounded() {
     let series = page.lines().filter(|line| !line.starts_with('#')).count();
     assert!(series <= 200, "{series} series");
     assert!(page.len() <= 64 << 10, "{} bytes", page.len());
+}
+
+/// The ledger is as good as its events: a walk that finds something else, which no event explains, says so.
+#[test]
+fn a_walk_is_a_second_opinion() {
+    let [before, stays, unseen, goes] =
+        [(2, "before"), (3, "stays"), (4, "unseen"), (5, "goes")].map(|(serial, name)| css(serial, name));
+    let walk = |ms: u64, found: &[&Css]| {
+        let events = found.iter().map(|css| css.walked().at(ms)).collect();
+        Record::Walk(Snapshot { began_ns: (ms - 2) * MS, ended_ns: ms * MS, events, ..Snapshot::default() })
+    };
+    for (found, freed_ms, disagrees) in [
+        (&[&before, &stays, &goes][..], None, false),
+        (&[&before, &stays], Some(5_100), false),
+        (&[&before, &stays], Some(7_000), true),
+        (&[&before, &stays], None, true),
+        (&[&before, &stays, &goes, &unseen], None, true),
+        (&[&stays, &goes], None, true),
+    ] {
+        let mut node = Node::new();
+        node.record(&walk(1_002, &[&before]));
+        node.at(2_000, stays.online());
+        node.at(2_000, goes.online());
+        node.record(&walk(5_000, found));
+        if let Some(ms) = freed_ms {
+            node.time(ms - 1);
+            node.at(ms, goes.free());
+        }
+        node.time(6_500);
+        assert_eq!(node.tally.kernel_disagrees(), disagrees, "{} found, freed {freed_ms:?}", found.len());
+        // The next one agrees.
+        node.record(&Record::Lost { t_ns: 7_500 * MS, hook: Hook::CssFree, cpu: 0, events: 1 });
+        node.record(&walk(8_000, &[&stays]));
+        node.time(9_500);
+        node.record(&walk(10_000, &[&stays]));
+        node.time(11_500);
+        assert!(!node.tally.kernel_disagrees());
+    }
 }

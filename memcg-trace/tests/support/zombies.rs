@@ -68,6 +68,7 @@ pub fn recording(zombies: u64) -> Vec<u8> {
         live: Some(400),
         dying_unseen: Some(0),
         paths: HashMap::from([(1, Box::from(*b"/"))]),
+        segment: None,
     };
     let mut node = Node {
         writer: Writer::new(Vec::new(), &start).expect(NEVER),

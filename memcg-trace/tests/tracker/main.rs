@@ -115,6 +115,7 @@ impl Ledger {
             What::Missed { hook, firings } => format!("missed {firings} {hook:?}"),
             What::Reconciled { memcg, found: Found::Added } => format!("added {}", self::path(memcg)),
             What::Reconciled { memcg, found: Found::Freed } => format!("gone {}", self::path(memcg)),
+            What::Outage(outage) => format!("outage {}", outage.reason.name()),
         }
     }
 

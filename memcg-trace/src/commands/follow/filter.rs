@@ -34,7 +34,7 @@ impl Filter {
     /// Whether a change is shown; `memcg` is the one it is about.
     pub fn shows(&self, change: &Change, memcg: Option<&Memcg>) -> bool {
         // Loss concerns every memcg: only --events hides its lines, and the summary always has it.
-        if matches!(change.what, What::Lost { .. } | What::Missed { .. }) {
+        if matches!(change.what, What::Lost { .. } | What::Missed { .. } | What::Outage(_)) {
             return self.shows_event(change);
         }
         self.shows_event(change) && self.shows_age(change, memcg) && self.shows_path(memcg)

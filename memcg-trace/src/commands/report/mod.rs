@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use self::watched::Watched;
 use super::{
     args::{BtfArg, NamesArgs},
+    recorded::WindowArgs,
     text_file,
     trace::BackendChoice,
 };
@@ -26,15 +27,18 @@ use crate::{
 
 /// Write a run as one HTML page that anybody can open: what leaks, whose it is, what pins it, what helps
 ///
-/// From a recording of `trace --record`, as it was, or live from this node. The page is a single file without scripts that
+/// From a recording of `trace --record` or --record-dir, as it was, or live from this node. The page is a single file without scripts that
 /// loads nothing: it can be sent by mail, attached to a ticket, printed. It has cgroup paths, task names and container names in
 /// it, so the file is readable by its owner only; send it to whom you would send the recording.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The recording; without one, this node is traced
+    /// The recording, or a directory of --record-dir; without one, this node is traced
     #[arg(value_name = "RECORDING")]
     pub recording: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub window: WindowArgs,
 
     /// A recording from before a change, a fix for example: both runs side by side, what changed first
     #[arg(long, value_name = "RECORDING")]
@@ -71,6 +75,7 @@ const EXAMPLES: &str = "\
 Examples:
   memcg-trace report --duration 10m -o node.html            this node, for ten minutes
   memcg-trace trace --record run; memcg-trace report run -o run.html
+  memcg-trace report /var/lib/memcg-trace --since 03:00 --until 03:30 -o night.html
   memcg-trace report --before old.recording new.recording -o fix.html
   memcg-trace report --verdicts 6.12.json 7.1.json -o kernels.html
 
@@ -85,9 +90,13 @@ impl Args {
             return self.matrix();
         }
         // Before anything is traced for minutes.
-        let before = self.before.as_deref().map(|path| Watched::recorded(path, self.grace)).transpose()?;
+        let before = self
+            .before
+            .as_deref()
+            .map(|path| Watched::recorded(path, &WindowArgs::default(), self.grace))
+            .transpose()?;
         let after = match &self.recording {
-            Some(path) => Watched::recorded(path, self.grace)?,
+            Some(path) => Watched::recorded(path, &self.window, self.grace)?,
             None => Watched::live(&self)?,
         };
         let (view, before_view) = (after.view(), before.as_ref().map(Watched::view));

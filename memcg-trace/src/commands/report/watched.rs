@@ -1,7 +1,6 @@
 //! A run that was watched from its start to its end, with all that a report needs of it.
 
 use std::{
-    fs::File,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     time::Duration,
@@ -12,11 +11,14 @@ use anyhow::{Context as _, Result};
 use super::Args;
 use crate::{
     attribution::ByOwner,
-    commands::{announce, replay::reason},
+    commands::{
+        announce,
+        recorded::{Recorded, WindowArgs},
+        replay::reason,
+    },
     kernel::clock,
-    record::{Start, recording::Reader},
     report::view::{ReportView, Run, Viewpoint},
-    session::{Book, History, Replayed, Rollup, Session, Setup, Stop, replay},
+    session::{Book, History, Replayed, Rollup, Session, Setup, Stop, book_of, replay},
     source::Wanted,
     streams::say,
 };
@@ -36,16 +38,17 @@ pub struct Watched {
 
 impl Watched {
     /// From a recording, as far as it can be read.
-    pub fn recorded(path: &Path, grace: Option<Duration>) -> Result<Self> {
+    pub fn recorded(path: &Path, window: &WindowArgs, grace: Option<Duration>) -> Result<Self> {
         let shown = path.display();
-        let file = File::open(path).with_context(|| format!("cannot open {shown}"))?;
-        let mut reader = Reader::open(file).with_context(|| format!("cannot replay {shown}"))?;
-        let mut start = reader.start().clone();
+        let recorded = Recorded::find(path, window)?;
+        let mut recording = recorded.open()?;
+        let mut start = recorded.start(recording.start());
         if let Some(grace) = grace {
             start.grace_ns = nanoseconds(grace);
         }
-        let mut watched = Self::new(start, Some(path.to_owned()));
-        match replay(&mut reader, &mut watched.book, &mut watched.history)? {
+        let book = book_of(&mut recording, start, Some(Rollup::new(ByOwner::Workload)));
+        let mut watched = Self::new(book, path.to_owned());
+        match replay(&mut recording, &mut watched.book, &mut watched.history)? {
             Replayed::Whole(end) => {
                 watched.run.end(&end);
                 watched.viewpoint.clock = end.clock;
@@ -81,6 +84,7 @@ impl Watched {
             slab: false,
             by: Some(Rollup::new(ByOwner::Workload)),
             record: None,
+            flight: None,
             names: args.names.resolver()?,
             refresh: None,
         })?;
@@ -98,11 +102,11 @@ impl Watched {
         Ok(Self { book: ended.book, history, run, viewpoint, recording: None })
     }
 
-    fn new(start: Start, recording: Option<PathBuf>) -> Self {
-        let (history, run) = (History::new(start.started_ns, BUCKET_NS), Run::of(&start));
-        let viewpoint = Viewpoint::of(&start);
-        let book = Book::new(start, Some(Rollup::new(ByOwner::Workload)));
-        Self { book, history, run, viewpoint, recording }
+    fn new(book: Book, recording: PathBuf) -> Self {
+        let start = book.start();
+        let (history, run) = (History::new(start.started_ns, BUCKET_NS), Run::of(start));
+        let viewpoint = Viewpoint::of(start);
+        Self { book, history, run, viewpoint, recording: Some(recording) }
     }
 
     pub fn view(&self) -> ReportView<'_> {

@@ -26,6 +26,8 @@ use self::{board::Board, exporter::Exporter, notify::Notifier};
 use super::{
     announce,
     args::{BtfArg, NamesArgs},
+    flight::FlightArgs,
+    recorded::WindowArgs,
     trace::{BackendChoice, power_of_two},
 };
 use crate::{
@@ -89,9 +91,19 @@ pub struct Args {
     #[arg(long)]
     pub slab: bool,
 
-    /// Serve a recording of `trace --record` as it ends, instead of this node; needs no privileges
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["grace", "backend", "perf_pages", "slab", "refresh"])]
+    #[command(flatten)]
+    pub flight: FlightArgs,
+
+    /// Serve a recording of `trace --record` or --record-dir as it ends, instead of this node; needs no privileges
+    #[arg(
+        long,
+        value_name = "FILE|DIR",
+        conflicts_with_all = ["grace", "backend", "perf_pages", "slab", "refresh", "record_dir"]
+    )]
     pub replay: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub window: WindowArgs,
 
     #[command(flatten)]
     pub btf: BtfArg,
@@ -112,6 +124,8 @@ Examples:
   curl -s http://127.0.0.1:9467/metrics | grep -v '^#'
   curl -s http://127.0.0.1:9467/leaks.json | jq -r '.memcgs[] | [.container.pod, .memcg.path] | @tsv'
   memcg-trace serve --listen 0.0.0.0:9467 --host-root /host       in a DaemonSet
+  memcg-trace serve --record-dir /var/lib/memcg-trace             and what happened at 3 a.m., later:
+  memcg-trace report /var/lib/memcg-trace --since 03:00 --until 03:30 -o night.html
   memcg-trace serve --replay FILE --listen 127.0.0.2:9467         a node of the past";
 
 impl Args {
@@ -130,7 +144,7 @@ impl Args {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.context("cannot start the tokio runtime")?;
         match &self.replay {
-            Some(path) => runtime.block_on(recorded::serve(path, board, notifier, self.top)),
+            Some(path) => runtime.block_on(recorded::serve(path, &self.window, board, notifier, self.top)),
             None => runtime.block_on(self.serve(board, notifier)),
         }
     }
@@ -160,6 +174,7 @@ impl Args {
             slab: self.slab,
             by: None,
             record: None,
+            flight: self.flight.flight(),
             names: self.names.resolver()?,
             refresh: Some(self.refresh),
         })?;
@@ -172,7 +187,7 @@ impl Args {
         }
         session.follow(&mut stop, None, &mut exporter).await?;
         exporter.stopping();
-        Ok(Exit::Done)
+        Ok(if session.end_recording() { Exit::Done } else { Exit::Failed })
     }
 }
 

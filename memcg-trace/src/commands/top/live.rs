@@ -64,6 +64,7 @@ async fn watch(args: &Args) -> Result<Exit> {
         slab: args.slab,
         by: Some(Rollup::new(ByOwner::Workload)),
         record: args.record.as_deref(),
+        flight: None,
         names: args.names.resolver()?,
         refresh: Some(REFRESH),
     })?;

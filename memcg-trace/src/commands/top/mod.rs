@@ -18,6 +18,7 @@ use ratatui::layout::Rect;
 
 use super::{
     args::{BtfArg, ColorArg, NamesArgs},
+    recorded::WindowArgs,
     trace::BackendChoice,
 };
 use crate::{exit::Exit, screen::Tab};
@@ -33,9 +34,12 @@ use crate::{exit::Exit, screen::Tab};
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
-    /// Show a recording, at its end: Space plays it from its start
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["grace", "backend", "no_walk", "slab", "record", "btf", "host_root", "no_names"])]
+    /// Show a recording, or those of a directory of --record-dir, at the end: Space plays it from its start
+    #[arg(long, value_name = "FILE|DIR", conflicts_with_all = ["grace", "backend", "no_walk", "slab", "record", "btf", "host_root", "no_names"])]
     pub replay: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub window: WindowArgs,
 
     /// Show the recording as of this time after its start
     #[arg(long, value_name = "TIME", requires = "replay", value_parser = humantime::parse_duration)]
@@ -87,6 +91,7 @@ Examples:
   memcg-trace top --slab --grace 2m                    slab caches, too; leaked is what is dying for two minutes
   memcg-trace trace --record ticket.recording          on the sick node, then wherever it is looked at:
   memcg-trace top --replay ticket.recording
+  memcg-trace top --replay /var/lib/memcg-trace --since 02:50 --until 03:30
   memcg-trace top --replay ticket.recording --tab pins --at 90s --size 100x30 | cat
 
 Keys (? shows all):

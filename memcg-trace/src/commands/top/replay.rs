@@ -2,7 +2,6 @@
 
 use std::{
     fs::File,
-    io::{self, Seek as _},
     path::Path,
     time::{Duration, Instant},
 };
@@ -16,6 +15,7 @@ use tokio::{
 use super::{Args, display::Display, frame};
 use crate::{
     attribution::ByOwner,
+    commands::recorded::{Recorded, RecordedFiles},
     exit::Exit,
     screen::{Action, Player},
     session::{Playback, Rollup, Stop},
@@ -25,16 +25,10 @@ use crate::{
 const TICK: Duration = Duration::from_millis(50);
 
 pub fn run(args: &Args, file: &Path) -> Result<Exit> {
-    let path = file.display();
-    let file = File::open(file).with_context(|| format!("cannot open {path}"))?;
-    // There is one reader at a time: they can share the place in the file.
-    let again = move || -> io::Result<File> {
-        let mut file = file.try_clone()?;
-        file.rewind()?;
-        Ok(file)
-    };
-    let playback = Playback::open(again, Some(Rollup::new(ByOwner::Workload)));
-    let playback = playback.with_context(|| format!("cannot replay {path}"))?;
+    let recorded = Recorded::find(file, &args.window)?;
+    let window = recorded.window();
+    let playback = Playback::open(move || recorded.files(), window, Some(Rollup::new(ByOwner::Workload)));
+    let playback = playback.with_context(|| format!("cannot replay {}", file.display()))?;
     let at_ns = args.at.map(|at| u64::try_from(at.as_nanos()).unwrap_or(u64::MAX));
     let player = Player::new(playback, at_ns)?;
     if !Args::interactive() {
@@ -47,7 +41,10 @@ pub fn run(args: &Args, file: &Path) -> Result<Exit> {
 }
 
 /// Until somebody leaves, or a signal ends it.
-async fn show<F: Fn() -> io::Result<File>>(args: &Args, mut player: Player<File, F>) -> Result<Exit> {
+async fn show(
+    args: &Args,
+    mut player: Player<File, RecordedFiles, impl Fn() -> RecordedFiles>,
+) -> Result<Exit> {
     let mut stop = Stop::listen()?;
     let listen = |kind| signal(kind).context("cannot listen for signals");
     let mut stopped = listen(SignalKind::from_raw(libc::SIGTSTP))?;

@@ -14,6 +14,8 @@
 //!                    since format 3
 //!         PINS       time (u64), number (u64), each: css, serial (u64), length (u32), JSON: what pins it; since format 4
 //!         MISSING    memcgs (u64), of the slice (u64), length (u32), bytes: names that are missing; since format 4
+//!         CHECKPOINT length (u32), JSON; number (u64), each: length (u32), JSON: the memcg; 0 or 1 and its path: length (u32),
+//!                    bytes; length (u32), JSON: its names; first of all entries, since format 5
 //!         TIME       time (u64): time passed to the ledger
 //!         END        time (u64), clock offsets (i64, i64), undecodable (u64)
 //! ```
@@ -22,15 +24,19 @@
 //! file without END was truncated; it is valid up to the last complete block, and each flush closes a block.
 
 mod budget;
+mod entry;
+mod joined;
 mod read;
 mod write;
 
-pub use read::{Damage, Entry, OpenError, Reader};
+pub use entry::Entry;
+pub use joined::{Joined, TimeWindow};
+pub use read::{Damage, OpenError, Reader};
 pub use write::Writer;
 
 const MAGIC: &[u8; 22] = b"memcg-trace recording\n";
 /// Version of this format; incremented with every change.
-const FORMAT: u16 = 4;
+const FORMAT: u16 = 5;
 /// The oldest format that can be read: later ones only add kinds of entries.
 const FORMAT_OLDEST: u16 = 1;
 
@@ -44,3 +50,4 @@ const NAMES: u8 = 7;
 const CACHES: u8 = 8;
 const PINS: u8 = 9;
 const MISSING: u8 = 10;
+const CHECKPOINT: u8 = 11;

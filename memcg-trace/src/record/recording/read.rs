@@ -13,28 +13,18 @@ use thiserror::Error;
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
 use super::{
-    CACHES, END, EVENT, FORMAT, FORMAT_OLDEST, LOST, MAGIC, MISSED, MISSING, NAMES, PINS, TIME, WALK,
+    CACHES, CHECKPOINT, END, EVENT, Entry, FORMAT, FORMAT_OLDEST, LOST, MAGIC, MISSED, MISSING, NAMES, PINS,
+    TIME, WALK,
     budget::{Excess, Unpacked},
 };
 use crate::{
     attribution::NamesMissing,
     event::{DecodeError, Event, Key},
-    record::{CacheCopies, Clock, End, Learned, PinsRead, Record, Snapshot, Start},
+    record::{CacheCopies, Checkpoint, Clock, End, Learned, Memcg, PinsRead, Record, Snapshot, Start},
 };
 
 /// Bytes of the longest text: names or references of one memcg, as JSON.
 const LENGTH_MAX: u32 = 4 << 20;
-
-/// An entry of a recording.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entry {
-    /// A record that was applied to the ledger.
-    Record(Record),
-    /// A time that was passed to the ledger (`CLOCK_MONOTONIC`, ns).
-    Time(u64),
-    /// The last one.
-    End(End),
-}
 
 /// The reason why a file cannot be replayed at all.
 #[derive(Debug, Error)]
@@ -122,6 +112,7 @@ impl<R: Read> Reader<R> {
                 slice: bytes(file)?.into(),
             }))),
             PINS => Entry::Record(Record::Learned(Learned::Pins(pins(file)?))),
+            CHECKPOINT => Entry::Checkpoint(Box::new(checkpoint(file)?)),
             TIME => Entry::Time(u64(file)?),
             END => Entry::End(End {
                 ended_ns: u64(file)?,
@@ -164,6 +155,16 @@ fn walk(file: &mut impl Read) -> Result<Snapshot, Damage> {
         events.push(event);
     }
     Ok(Snapshot { began_ns, ended_ns, events, charges: all_charges })
+}
+
+fn checkpoint(file: &mut impl Read) -> Result<Checkpoint, Damage> {
+    let mut checkpoint: Checkpoint = json(&bytes(file)?)?;
+    for _ in 0..u64(file)? {
+        let mut memcg: Memcg = json(&bytes(file)?)?;
+        memcg.path = if u8(file)? != 0 { Some(bytes(file)?.into()) } else { None };
+        checkpoint.memcgs.push((memcg, json(&bytes(file)?)?));
+    }
+    Ok(checkpoint)
 }
 
 fn copies(file: &mut impl Read) -> Result<CacheCopies, Damage> {

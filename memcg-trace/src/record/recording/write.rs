@@ -4,12 +4,14 @@ use std::io::{self, Write};
 
 use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
 use memcg_trace_common::ABI;
+use serde::Serialize;
 use zerocopy::IntoBytes as _;
 
-use super::{CACHES, END, EVENT, FORMAT, LOST, MAGIC, MISSED, MISSING, NAMES, PINS, TIME, WALK};
+use super::{CACHES, CHECKPOINT, END, EVENT, FORMAT, LOST, MAGIC, MISSED, MISSING, NAMES, PINS, TIME, WALK};
 use crate::{
+    attribution::Facts,
     event::{Event, Key},
-    record::{CacheCopies, End, Learned, PinsRead, Record, Snapshot, Start},
+    record::{CacheCopies, Checkpoint, End, Learned, Memcg, PinsRead, Record, Snapshot, Start},
 };
 
 /// Writes a recording, block by block. After an error nothing more can be written.
@@ -26,9 +28,7 @@ impl<W: Write> Writer<W> {
         // Linked blocks: many are short, as each flush closes one, and would hardly compress on their own.
         let info = FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Linked);
         let mut frame = FrameEncoder::with_frame_info(info.block_checksums(true), out);
-        let json = serde_json::to_vec(start)?;
-        u32(&mut frame, length(&json)?)?;
-        frame.write_all(&json)?;
+        json(&mut frame, start)?;
         u64(&mut frame, start.paths.len() as u64)?;
         for (&cgroup_id, path) in &start.paths {
             u64(&mut frame, cgroup_id)?;
@@ -38,6 +38,24 @@ impl<W: Write> Writer<W> {
         let mut writer = Self { frame };
         writer.flush()?;
         Ok(writer)
+    }
+
+    /// Writes what is known already, before anything else. `memcgs`: instead of those in it, lest all are copied.
+    pub fn checkpoint(&mut self, checkpoint: &Checkpoint, memcgs: &[(&Memcg, &[Facts])]) -> io::Result<()> {
+        let out = &mut self.frame;
+        tag(out, CHECKPOINT)?;
+        json(out, checkpoint)?;
+        u64(out, memcgs.len() as u64)?;
+        for (memcg, facts) in memcgs {
+            json(out, memcg)?;
+            tag(out, u8::from(memcg.path.is_some()))?;
+            if let Some(path) = &memcg.path {
+                u32(out, length(path)?)?;
+                out.write_all(path)?;
+            }
+            json(out, facts)?;
+        }
+        Ok(())
     }
 
     /// Writes a record that is applied to the ledger.
@@ -66,9 +84,7 @@ impl<W: Write> Writer<W> {
                 tag(out, NAMES)?;
                 u64(out, key.css)?;
                 u64(out, key.serial)?;
-                let json = serde_json::to_vec(facts)?;
-                u32(out, length(&json)?)?;
-                out.write_all(&json)
+                json(out, facts)
             }
             Record::Learned(Learned::NamesMissing(ref missing)) => {
                 tag(out, MISSING)?;
@@ -86,6 +102,11 @@ impl<W: Write> Writer<W> {
     pub fn time(&mut self, now_ns: u64) -> io::Result<()> {
         tag(&mut self.frame, TIME)?;
         u64(&mut self.frame, now_ns)
+    }
+
+    /// Where it is written to.
+    pub fn out(&mut self) -> &mut W {
+        self.frame.get_mut()
     }
 
     /// Makes everything written so far readable, whatever happens later.
@@ -149,9 +170,7 @@ fn pins(out: &mut impl Write, pins: &PinsRead) -> io::Result<()> {
     for (key, pinned) in &pins.of {
         u64(out, key.css)?;
         u64(out, key.serial)?;
-        let json = serde_json::to_vec(pinned)?;
-        u32(out, length(&json)?)?;
-        out.write_all(&json)?;
+        json(out, pinned)?;
     }
     Ok(())
 }
@@ -159,6 +178,12 @@ fn pins(out: &mut impl Write, pins: &PinsRead) -> io::Result<()> {
 fn event(out: &mut impl Write, event: &Event) -> io::Result<()> {
     out.write_all(event.header().as_bytes())?;
     out.write_all(event.raw_name())
+}
+
+fn json(out: &mut impl Write, value: &(impl Serialize + ?Sized)) -> io::Result<()> {
+    let json = serde_json::to_vec(value)?;
+    u32(out, length(&json)?)?;
+    out.write_all(&json)
 }
 
 fn length(bytes: &[u8]) -> io::Result<u32> {

@@ -9,7 +9,7 @@ use crate::{
     report::{
         text::{
             doctor::{KNOWN, REMEDIES, known},
-            summary::{lost, names_missing, reconciled},
+            summary::{lost, names_missing, outages, reconciled},
             words::or,
         },
         view::ReportView,
@@ -76,6 +76,7 @@ fn facts(view: &ReportView<'_>) -> Vec<(&'static str, String)> {
         ("loss", lost(summary)),
     ];
     facts.extend(reconciled(summary).map(|reconciled| ("", reconciled)));
+    facts.extend(outages(summary).map(|outages| ("outages", outages)));
     let conclusive =
         if summary.conclusive { "yes: nothing that the answer depends on was missed" } else { "no" };
     facts.push(("conclusive", conclusive.to_owned()));

@@ -140,7 +140,7 @@ fn pins(view: &MetricsView) -> [Family<'_>; 3] {
     ]
 }
 
-fn quality(view: &MetricsView) -> [Family<'_>; 8] {
+fn quality(view: &MetricsView) -> [Family<'_>; 9] {
     let ledger = view.live + view.removed + view.dying;
     [
         gauge(
@@ -148,6 +148,11 @@ fn quality(view: &MetricsView) -> [Family<'_>; 8] {
             "1: the memcgs counted are exactly those that exist; 0: something was lost.",
         )
         .maybe(number(u64::from(view.conclusive))),
+        gauge(
+            "memcg_trace_kernel_disagrees",
+            "1: the last walk found other memcgs than the events tell of, although nothing was lost.",
+        )
+        .maybe((view.walks > 0).then_some(f64::from(u8::from(view.kernel_disagrees)))),
         counter("memcg_trace_events_lost_total", "Events that never arrived.")
             .maybe(number(view.lost_events)),
         counter("memcg_trace_firings_missed_total", "Firings of hooks that the kernel skipped.")

@@ -94,6 +94,8 @@ pub struct MetricsView {
     pub lost_events: u64,
     pub missed_firings: u64,
     pub conclusive: bool,
+    /// See [`RunTally::kernel_disagrees`].
+    pub kernel_disagrees: bool,
     /// Offset of `CLOCK_REALTIME` from the clock of the events, ns.
     pub realtime_offset_ns: i64,
 }
@@ -138,6 +140,7 @@ impl MetricsView {
             lost_events: totals.lost_events,
             missed_firings: totals.missed_firings,
             conclusive: tracker.conclusive(),
+            kernel_disagrees: tally.kernel_disagrees(),
             realtime_offset_ns: start.clock.realtime_offset_ns,
             facts,
         };

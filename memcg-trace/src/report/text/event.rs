@@ -81,6 +81,10 @@ pub fn event(out: &mut impl Write, event: &EventView<'_>, page: impl Into<Page>)
             write!(line, "{:<12} {:<12} ", time(event), name(event.event))?;
             write!(line, "{} of {hook} missed: the kernel skipped the hook", many(*firings, "firing"))?;
         }
+        Some(Detail::Outage { outage_ns, meaning, .. }) => {
+            write!(line, "{:<12} {:<12} ", time(event), name(event.event))?;
+            write!(line, "nothing was recorded for {}: {meaning}", Time { ns: *outage_ns })?;
+        }
         _ => step(&mut line, event, page)?,
     }
     let style = page.style(style(event.event));
@@ -210,13 +214,16 @@ pub fn name(kind: EventKind) -> &'static str {
         EventKind::Lost => "lost",
         EventKind::Missed => "missed",
         EventKind::Reconciled => "reconciled",
+        EventKind::Outage => "OUTAGE",
     }
 }
 
 fn style(kind: EventKind) -> Style {
     match kind {
         EventKind::Leaked | EventKind::AllocFailed => BAD,
-        EventKind::Late | EventKind::Lost | EventKind::Missed | EventKind::Reconciled => WARN,
+        EventKind::Late | EventKind::Lost | EventKind::Missed | EventKind::Reconciled | EventKind::Outage => {
+            WARN
+        }
         EventKind::Online
         | EventKind::Removed
         | EventKind::Offline

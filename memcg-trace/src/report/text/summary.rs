@@ -184,10 +184,23 @@ pub fn reconciled(summary: &SummaryView<'_>) -> Option<String> {
     })
 }
 
+/// The time that nothing was recorded of.
+pub fn outages(summary: &SummaryView<'_>) -> Option<String> {
+    let (times, time) = (Count(summary.outages), Time { ns: summary.outage_ns });
+    let known = match summary.conclusive {
+        true => "; what exists is exact, what was created, freed and late is a lower bound",
+        false => "",
+    };
+    (summary.outages > 0).then(|| format!("{times}, nothing was recorded for {time} in all{known}"))
+}
+
 fn loss(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
     writeln!(out, "  {:<14} {}", "loss", lost(summary))?;
-    match reconciled(summary) {
-        Some(reconciled) => writeln!(out, "  {:<14} {reconciled}", ""),
+    if let Some(reconciled) = reconciled(summary) {
+        writeln!(out, "  {:<14} {reconciled}", "")?;
+    }
+    match outages(summary) {
+        Some(outages) => writeln!(out, "  {:<14} {outages}", "outages"),
         None => Ok(()),
     }
 }

@@ -68,11 +68,16 @@ pub fn verdict(summary: &SummaryView<'_>) -> (Tone, String) {
         (0, _, 1.., _) => (Tone::Warn, format!("No leak yet, but {} still dying.", were(pending))),
         (0, 1.., 0, 0) => (Tone::Warn, "Every memcg removed since the start was freed in time.".to_owned()),
         (0, 1.., 0, 1..) => (Tone::Warn, format!("{} late.", were(summary.late))),
-        (0, 0, 0, _) if !summary.lower_bounds.is_empty() => (
-            Tone::Warn,
-            "No memcg that exists is leaked; those that came and went while events were lost were not seen."
-                .to_owned(),
-        ),
+        (0, 0, 0, _) if !summary.lower_bounds.is_empty() => {
+            let unseen = match summary.outages {
+                0 => "events were lost",
+                _ => "nothing was recorded",
+            };
+            let verdict = format!(
+                "No memcg that exists is leaked; those that came and went while {unseen} were not seen."
+            );
+            (Tone::Warn, verdict)
+        }
         (0, 0, 0, 1..) => (Tone::Good, format!("No leak, but {} late.", were(summary.late))),
         (0, 0, 0, 0) => {
             (Tone::Good, "No leak: every memcg removed since the start was freed in time.".to_owned())

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{MemcgView, TaskView, Viewpoint, rfc3339};
 use crate::{
     attribution::{Container, Unit, unit_of_path},
+    record::{Outage, OutageReason},
     tracker::{AllocError, Change, Found, Memcg, State, Tracker, What},
 };
 
@@ -39,6 +40,8 @@ pub enum EventKind {
     Missed,
     /// A walk of the kernel reconciled lost events
     Reconciled,
+    /// Nothing was recorded for some time
+    Outage,
 }
 
 impl EventKind {
@@ -56,6 +59,7 @@ impl EventKind {
             What::Lost { .. } => Self::Lost,
             What::Missed { .. } => Self::Missed,
             What::Reconciled { .. } => Self::Reconciled,
+            What::Outage(_) => Self::Outage,
         }
     }
 }
@@ -71,7 +75,7 @@ pub fn subject<'a>(change: &'a Change, tracker: &'a Tracker) -> Option<&'a Memcg
         | What::Leaked(key) => tracker.get(key),
         What::Freed { memcg, .. } | What::Reconciled { memcg, .. } => Some(memcg),
         What::AllocFailed { parent, .. } => parent.as_ref().and_then(|parent| tracker.get(parent)),
-        What::Lost { .. } | What::Missed { .. } => None,
+        What::Lost { .. } | What::Missed { .. } | What::Outage(_) => None,
     }
 }
 
@@ -83,7 +87,7 @@ pub struct EventView<'a> {
     pub time: Timestamp,
     /// `CLOCK_BOOTTIME`.
     pub t_ns: u64,
-    /// Null for a failed allocation, for lost and for missed events.
+    /// Null for a failed allocation, for lost and for missed events, for an outage.
     pub memcg: Option<MemcgView<'a>>,
     /// The container of the memcg, or of its parent for a failed allocation.
     pub container: Option<&'a Container>,
@@ -120,6 +124,13 @@ pub enum Detail<'a> {
     Missed { hook: &'static str, firings: u64 },
     /// Of `reconciled`: `added` (it exists, its creation was not seen) or `freed` (its release was not seen).
     Reconciled { found: &'static str },
+    /// Of `outage`, which ended then; the reason: `stopped`, `cut_off`, `not_written`, `damaged` or `missing`.
+    Outage {
+        outage_ns: u64,
+        reason: &'static str,
+        #[serde(skip)]
+        meaning: OutageReason,
+    },
 }
 
 impl<'a> EventView<'a> {
@@ -161,6 +172,10 @@ impl<'a> EventView<'a> {
                 memcg.map(|memcg| MemcgView { state: State::Freed, age_ns: None, leaked: false, ..memcg }),
                 Some(Detail::Reconciled { found: "freed" }),
             ),
+            What::Outage(Outage { from_ns, to_ns, reason }) => {
+                let (outage_ns, meaning) = (to_ns.saturating_sub(*from_ns), *reason);
+                (None, Some(Detail::Outage { outage_ns, reason: reason.name(), meaning }))
+            }
             // The tracepoint backend sees both at once: this is the first.
             What::Removed(_) => {
                 (memcg.map(|memcg| MemcgView { state: State::Removed, age_ns: Some(0), ..memcg }), None)
@@ -194,7 +209,8 @@ fn elapsed_ns(what: &What, memcg: &Memcg, t_ns: u64) -> Option<u64> {
         | What::AllocFailed { .. }
         | What::Lost { .. }
         | What::Missed { .. }
-        | What::Reconciled { .. } => None,
+        | What::Reconciled { .. }
+        | What::Outage(_) => None,
     };
     Some(t_ns.saturating_sub(since_ns?))
 }

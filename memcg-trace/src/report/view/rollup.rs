@@ -54,7 +54,7 @@ pub fn rolled(
         let container = container(memcg);
         let owner = rollup.owner(memcg, container.as_ref());
         let rolled = Rolled::of(&mut groups, &owner);
-        let (was_created, is_dying) = (memcg.online_ns.is_some(), memcg.state == State::Dying);
+        let (was_created, is_dying) = (rollup.created(memcg), memcg.state == State::Dying);
         rolled.created += u64::from(was_created);
         rolled.survived += u64::from(was_created && is_dying);
         if is_dying {

@@ -70,7 +70,13 @@ pub struct SummaryView<'a> {
     /// was not seen (among `freed`).
     pub reconciled_added: u64,
     pub reconciled_freed: u64,
-    /// What of the counts is a lower bound, because events were lost: what was created and gone before a walk was not seen.
+    /// Times that nothing was recorded of, and how long they were in all; absent: none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub outages: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub outage_ns: u64,
+    /// What of the counts is a lower bound, because events were lost or not recorded: what was created and gone before a walk
+    /// was not seen.
     /// Absent: all are exact.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub lower_bounds: &'static [&'static str],
@@ -220,9 +226,14 @@ impl<'a> SummaryView<'a> {
             undecodable_records: run.undecodable,
             reconciled_added: totals.reconciled_added,
             reconciled_freed: totals.reconciled_freed,
+            outages: totals.outages,
+            outage_ns: totals.outage_ns,
             conclusive: run.conclusive(tracker),
             names_missing: None,
-            lower_bounds: if totals.lost_events + totals.missed_firings > 0 { LOWER_BOUNDS } else { &[] },
+            lower_bounds: match totals.lost_events + totals.missed_firings + totals.outages {
+                0 => &[],
+                _ => LOWER_BOUNDS,
+            },
             lines_dropped: 0,
             unknown: run.unknown.iter().map(|(what, reason)| Unknown { what, reason }).collect(),
             listed_cgroups: run.cgroup.as_ref().map(CgroupGlob::text),

@@ -161,6 +161,7 @@ fn verdict(status: &Status) -> Vec<(Ink, String)> {
         (totals.lost_events, "event lost", "events lost"),
         (totals.missed_firings, "firing missed", "firings missed"),
         (totals.unidentified, "event without a memcg", "events without a memcg"),
+        (totals.outages, "outage", "outages"),
     ];
     let lost = lost.into_iter().filter(|(count, ..)| *count > 0);
     let lost =

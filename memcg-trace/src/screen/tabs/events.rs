@@ -35,6 +35,9 @@ impl EventLine {
             EventNote::Missed { hook, firings } => {
                 format!("{} of {} missed", text::many(*firings, "firing"), hook_name(*hook))
             }
+            EventNote::Outage { ns, reason } => {
+                format!("nothing was recorded for {}: {reason}", Time { ns: *ns })
+            }
             EventNote::Skipped { events } => {
                 format!("after {} that are not shown", text::many(*events, "event"))
             }
@@ -85,7 +88,11 @@ impl ListRow for EventLine {
     fn ink(&self) -> Ink {
         match self.kind {
             EventKind::Leaked | EventKind::AllocFailed => Ink::Bad,
-            EventKind::Late | EventKind::Lost | EventKind::Missed | EventKind::Reconciled => Ink::Warn,
+            EventKind::Late
+            | EventKind::Lost
+            | EventKind::Missed
+            | EventKind::Reconciled
+            | EventKind::Outage => Ink::Warn,
             EventKind::Online
             | EventKind::Removed
             | EventKind::Offline

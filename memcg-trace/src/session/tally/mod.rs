@@ -1,5 +1,6 @@
 //! Counts of a run that goes on: what the ledger forgets, kept for as long as the process lives. Pure, like the book.
 
+mod disagreement;
 mod lifetimes;
 mod newborns;
 mod workloads;
@@ -13,13 +14,13 @@ use memcg_trace_common::Charges;
 pub use lifetimes::Lifetimes;
 pub use workloads::{LeakSeen, Measured, WorkloadCounts, Workloads, counts_as_leaked};
 
-use self::newborns::Newborns;
+use self::{disagreement::Disagreement, newborns::Newborns};
 use super::{Book, Observer, SlabObserver};
 use crate::{
     attribution::{Container, WorkloadName, unit_of_path},
     event::Key,
     record::Snapshot,
-    tracker::{AllocError, Change, Memcg, State, What},
+    tracker::{AllocError, Change, Found, Memcg, What},
 };
 
 /// Counts since the start; all of them only grow.
@@ -40,6 +41,7 @@ pub struct RunTally {
     /// What memcgs were charged for that were dying at the last walk.
     charges: HashMap<Key, Charges>,
     newborns: Newborns,
+    disagreement: Disagreement,
 }
 
 /// Events by kind; each is of one kind, and called as in the output of `trace`.
@@ -75,9 +77,10 @@ impl Observer for RunTally {
         Ok(())
     }
 
-    fn walked(&mut self, _: &Book, walk: &Snapshot) -> Result<()> {
+    fn walked(&mut self, book: &Book, walk: &Snapshot) -> Result<()> {
         let dying = walk.dying().filter_map(Key::of);
         self.charges = dying.filter_map(|key| Some((key, *walk.charges.get(&key)?))).collect();
+        self.disagreement.walked(book, walk);
         self.walks += 1;
         self.walked = Some(WalkTimes { began_ns: walk.began_ns, ended_ns: walk.ended_ns });
         Ok(())
@@ -90,6 +93,7 @@ impl Observer for RunTally {
                 self.workloads.created(workload_of(book, memcg));
             }
         }
+        self.disagreement.look(book);
         Ok(ControlFlow::Continue(()))
     }
 }
@@ -100,6 +104,11 @@ impl RunTally {
     /// What a dying memcg was charged for at the last walk; `None`: it died later, or nothing is known.
     pub fn charges_of(&self, key: &Key) -> Option<&Charges> {
         self.charges.get(key)
+    }
+
+    /// Whether the last walk found something else than the events tell, although nothing was lost.
+    pub fn kernel_disagrees(&self) -> bool {
+        self.disagreement.found()
     }
 
     fn change(&mut self, book: &Book, change: &Change) {
@@ -119,7 +128,8 @@ impl RunTally {
                 }
                 self.forget(book, memcg);
             }
-            What::Reconciled { memcg, .. } if memcg.state == State::Freed => self.forget(book, memcg),
+            What::Reconciled { memcg, found: Found::Freed } => self.forget(book, memcg),
+            What::Reconciled { memcg, found: Found::Added } => self.disagreement.added(memcg.key),
             What::Leaked(key) => {
                 self.leaks += 1;
                 if let Some(memcg) = book.tracker().get(key) {
@@ -136,7 +146,7 @@ impl RunTally {
                 } += 1;
             }
             // The totals of the ledger have these.
-            What::Lost { .. } | What::Missed { .. } | What::CssFreed(_) | What::Reconciled { .. } => {}
+            What::Lost { .. } | What::Missed { .. } | What::CssFreed(_) | What::Outage(_) => {}
         }
     }
 
