@@ -4,6 +4,7 @@
 //! A separate thread does this. Disks may hang, and sockets may not answer; the stream waits for neither. Answers
 //! arrive asynchronously, each for the memcg of its question.
 
+pub mod answers;
 mod bundle;
 mod cached;
 mod docker;
