@@ -5,6 +5,7 @@ mod build;
 mod dependencies;
 mod deploy;
 mod docs;
+mod fuzz;
 mod image;
 mod install;
 mod look;
@@ -35,6 +36,7 @@ enum Task {
     Vm(Box<vm::Args>),
     Bench(bench::Args),
     Docs(docs::Args),
+    Fuzz(fuzz::Args),
     Image(image::Args),
     Look(look::Args),
 }
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Task::Vm(args) => vm::task(&workspace, &args),
         Task::Bench(args) => bench::task(&workspace, &args),
         Task::Docs(args) => docs::task(&workspace, &args),
+        Task::Fuzz(args) => fuzz::task(&workspace, &args),
         Task::Image(args) => image::task(&workspace, &args),
         Task::Look(args) => look::task(&workspace, &args),
     });
