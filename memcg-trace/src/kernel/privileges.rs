@@ -1,7 +1,8 @@
 //! Privileges of the process: checked before tracing, dropped after attaching.
 
-use std::{fs, io};
+use std::{fs, io, path::Path, thread};
 
+use ::landlock::RulesetError;
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::sys::{
     prctl::set_no_new_privs,
@@ -11,6 +12,7 @@ use thiserror::Error;
 
 use super::{
     ability::Lack,
+    confinement::Confinement,
     landlock, pod,
     refused::{self, Guard},
     seccomp,
@@ -145,22 +147,26 @@ pub fn drop_unneeded() {
     keep(reading.into_iter().chain([Capability::CAP_SYS_NICE]));
 }
 
-/// For a thread that only reads other users' files. (Capabilities and Landlock are per thread.)
-pub fn keep_reading_files() {
-    forbid_changes();
+/// For a thread that only reads other users' files, on the node with this root. (Capabilities and Landlock are per thread.)
+pub fn keep_reading_files(root: &Path) -> Confinement {
+    let landlock = landlock::read_only_below(root);
     keep([Capability::CAP_DAC_READ_SEARCH]);
+    Confinement::of_this_thread(enforced(landlock))
 }
 
 /// For a thread that only writes to files that are open.
 pub fn keep_none() {
-    forbid_changes();
+    enforced(landlock::forbid_changes());
     keep([]);
 }
 
-fn forbid_changes() {
-    if let Err(error) = landlock::forbid_changes() {
-        log::debug!("cannot forbid changes of files: {error}");
-    }
+/// What is in force in a thread that keeps next to nothing: tried on one that ends with it. `None`: there can be no other thread.
+pub fn try_confinement() -> Option<Confinement> {
+    thread::spawn(|| keep_reading_files(Path::new("/"))).join().ok()
+}
+
+fn enforced(landlock: Result<Option<i32>, RulesetError>) -> Option<i32> {
+    landlock.inspect_err(|error| log::debug!("cannot restrict access to files: {error}")).ok().flatten()
 }
 
 /// Drops all others from this thread, and those that it starts, for good: nothing that it may be brought to do regains them.
