@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::build::{self, HOST_TARGET};
+use crate::build;
 use crate::process::{self, step};
 use crate::workspace::{Workspace, cargo};
 
@@ -27,6 +27,8 @@ pub struct Args {
     seconds: u64,
 }
 
+/// Where a target is named, build scripts and macros are built without RUSTFLAGS.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Coverage of edges, as libFuzzer reads it, by a compiler that is stable: what `-Zsanitizer` would set up.
 const RUSTFLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
                          -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
@@ -74,13 +76,13 @@ fn build(workspace: &Workspace) -> Result<PathBuf> {
     // The versions of all dependencies are those of the product.
     fs::copy(workspace.root.join("Cargo.lock"), fuzz.join("Cargo.lock")).context("cannot copy Cargo.lock")?;
     let mut cargo = cargo();
-    cargo.current_dir(&fuzz).args(["build", "--profile", "fuzz", "--target", HOST_TARGET, "--target-dir"]);
+    cargo.current_dir(&fuzz).args(["build", "--profile", "fuzz", "--target", TARGET, "--target-dir"]);
     cargo.arg(&target).env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", RUSTFLAGS);
     if std::env::var_os("MEMCG_TRACE_EBPF_DIR").is_none() {
         cargo.env("MEMCG_TRACE_EBPF_DIR", workspace.objects());
     }
     process::run(&mut cargo)?;
-    Ok(target.join(HOST_TARGET).join("fuzz"))
+    Ok(target.join(TARGET).join("fuzz"))
 }
 
 /// How one target did.
