@@ -1,5 +1,7 @@
 //! Offsets of members in the running kernel's structs. Resolved from BTF by the loader, used by the programs.
 
+use zerocopy::FromBytes;
+
 /// Offset of a member that this kernel does not have.
 pub const ABSENT: u32 = u32::MAX;
 
@@ -8,7 +10,7 @@ pub const ABSENT: u32 = u32::MAX;
 /// `struct mem_cgroup` starts with its css on every kernel (checked when the layout is resolved), so the css address is
 /// the memcg's address.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes)]
 #[cfg_attr(feature = "loader", derive(serde::Serialize, serde::Deserialize))]
 pub struct Layout {
     /// `cgroup_subsys_state.cgroup`

@@ -47,7 +47,7 @@ pub const KINDS: usize = 11;
 
 /// The hooks' layout, and the offsets that only the walk reads.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes)]
 #[cfg_attr(feature = "loader", derive(serde::Serialize, serde::Deserialize))]
 pub struct WalkLayout {
     pub layout: Layout,

@@ -14,6 +14,7 @@ use memcg_trace::{
     kernel::{
         ability::{Ability, AbilityId, Answer},
         cgroupfs::hierarchy::ControllerError,
+        confinement::Confinement,
         hooks::attach::AttachError,
     },
     record::{Backend, Kmem, Version},
@@ -24,6 +25,9 @@ use memcg_trace::{
     },
 };
 
+/// A kernel with Landlock.
+const CONFINED: Option<Confinement> =
+    Some(Confinement { no_new_privs: true, seccomp: true, bounding_set_empty: true, landlock_abi: Some(4) });
 const LIMITS: Limits = Limits { max_dying: Limits::MAX_DYING };
 
 /// A node that is well, on a kernel that keeps nothing but by swap.
@@ -354,7 +358,8 @@ fn print(name: &str, controller: Option<&str>, abilities: &[Ability], node: Opti
     let release = node.map_or("6.12.9", |node| &node.release);
     let backend = controller.map(|_| Backend::Kprobe);
     let controller = controller.map(str::to_owned);
-    let view = DoctorView::new(release, controller, backend, abilities, node.zip(diagnosis.as_ref()));
+    let view =
+        DoctorView::new(release, controller, backend, abilities, CONFINED, node.zip(diagnosis.as_ref()));
     let (mut text, mut json) = (Vec::new(), Vec::new());
     text::doctor(&mut text, &view, Color::Off).expect("a Vec takes all");
     json::doctor(&mut json, &view).expect("a Vec takes all");
@@ -379,6 +384,10 @@ fn print(name: &str, controller: Option<&str>, abilities: &[Ability], node: Opti
 fn golden_output() {
     let works = [
         ability(AbilityId::Privileges, Answer::yes("CAP_SYS_ADMIN")),
+        ability(
+            AbilityId::Confinement,
+            Answer::yes("no_new_privs, seccomp filter, empty bounding set, Landlock ABI 4"),
+        ),
         ability(AbilityId::Lockdown, Answer::unknown("/sys/kernel/security/lockdown cannot be read")),
         ability(AbilityId::Backend(Backend::Kprobe), Answer::no(&AttachError::KprobesOff)),
     ];

@@ -8,6 +8,7 @@ mod dependencies;
 mod deploy;
 mod dist;
 mod docs;
+mod fuzz;
 mod image;
 mod install;
 mod look;
@@ -38,6 +39,7 @@ enum Task {
     Vm(Box<vm::Args>),
     Bench(bench::Args),
     Docs(docs::Args),
+    Fuzz(fuzz::Args),
     Image(image::Args),
     Dist(dist::Args),
     Look(look::Args),
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Task::Vm(args) => vm::task(&workspace, &args),
         Task::Bench(args) => bench::task(&workspace, &args),
         Task::Docs(args) => docs::task(&workspace, &args),
+        Task::Fuzz(args) => fuzz::task(&workspace, &args),
         Task::Image(args) => image::task(&workspace, &args),
         Task::Dist(args) => dist::task(&workspace, &args),
         Task::Look(args) => look::task(&workspace, &args),

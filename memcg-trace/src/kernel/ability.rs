@@ -26,6 +26,8 @@ pub enum Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AbilityId {
     Privileges,
+    /// What is in force once privileges are dropped.
+    Confinement,
     Lockdown,
     Sysctls,
     Hierarchy,
@@ -58,6 +60,7 @@ impl fmt::Display for AbilityId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Privileges => f.write_str("privileges"),
+            Self::Confinement => f.write_str("confinement of threads"),
             Self::Pins => f.write_str("explain"),
             Self::Lockdown => f.write_str("kernel not locked down"),
             Self::Sysctls => f.write_str("kernel settings"),

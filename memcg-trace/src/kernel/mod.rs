@@ -5,6 +5,7 @@ pub mod ability;
 pub mod boot;
 pub mod cgroupfs;
 pub mod clock;
+pub mod confinement;
 pub mod hooks;
 mod landlock;
 pub mod layout;

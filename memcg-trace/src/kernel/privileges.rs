@@ -1,6 +1,6 @@
 //! Privileges of the process: checked before tracing, dropped after attaching.
 
-use std::{fs, io, os::fd::AsFd};
+use std::{fs, io, os::fd::AsFd, path::Path, thread};
 
 use ::landlock::RulesetError;
 use caps::{CapSet, Capability, CapsHashSet};
@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use super::{
     ability::Lack,
+    confinement::Confinement,
     landlock, pod,
     refused::{self, Guard},
     seccomp,
@@ -146,32 +147,32 @@ pub fn drop_unneeded() {
     keep(reading.into_iter().chain([Capability::CAP_SYS_NICE]));
 }
 
-/// For a thread that only reads other users' files. (Capabilities and Landlock are per thread.)
-pub fn keep_reading_files() {
-    forbid_changes();
+/// For a thread that only reads other users' files, on the node with this root. (Capabilities and Landlock are per thread.)
+pub fn keep_reading_files(root: &Path) -> Confinement {
+    let landlock = landlock::read_only_below(root);
     keep([Capability::CAP_DAC_READ_SEARCH]);
+    Confinement::of_this_thread(enforced(landlock))
 }
 
 /// For a thread that only writes to files that are open.
 pub fn keep_none() {
-    forbid_changes();
+    enforced(landlock::forbid_changes());
     keep([]);
 }
 
 /// For a thread that makes, writes and removes files in one directory, as the user that it runs as may.
 pub fn keep_changing(directory: impl AsFd) {
-    restricted(landlock::forbid_changes_elsewhere(directory));
+    enforced(landlock::forbid_changes_elsewhere(directory));
     keep([]);
 }
 
-fn forbid_changes() {
-    restricted(landlock::forbid_changes());
+/// What is in force in a thread that keeps next to nothing: tried on one that ends with it. `None`: there can be no other thread.
+pub fn try_confinement() -> Option<Confinement> {
+    thread::spawn(|| keep_reading_files(Path::new("/"))).join().ok()
 }
 
-fn restricted(enforced: Result<bool, RulesetError>) {
-    if let Err(error) = enforced {
-        log::debug!("cannot forbid changes of files: {error}");
-    }
+fn enforced(landlock: Result<Option<i32>, RulesetError>) -> Option<i32> {
+    landlock.inspect_err(|error| log::debug!("cannot restrict access to files: {error}")).ok().flatten()
 }
 
 /// Drops all others from this thread, and those that it starts, for good: nothing that it may be brought to do regains them.

@@ -1,6 +1,6 @@
 //! `verify` with the backend and the hierarchy that this machine has.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, process::Stdio};
 
 use crate::support::{
     cgroup::{Version, hierarchy},
@@ -109,6 +109,31 @@ fn swap_where_sys_is_read_only() {
     assert_eq!(verified.table(), [("swap", "leak", Some("pin_removed"), true)], "{:?}", verified.verdicts);
     // A loop device is freed behind the last close.
     eventually("what verify made to be gone", || {
+        let now = Left::now();
+        if now == before { Ok(()) } else { Err(format!("{now:#?}, before {before:#?}")) }
+    });
+}
+
+/// SIGKILL leaves no time to clean up: a swap device in use, cgroups, and memcgs that the swap pins.
+#[test]
+fn what_a_killed_run_left_is_removed_by_the_next() {
+    let _machine = machine();
+    let before = Left::now();
+    let mut killed = command();
+    killed.args(["verify", "--cgroups", "2", "--settle", "1m", "--yes", "swap"]);
+    let mut killed = killed.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("run memcg-trace");
+    eventually("verify to have swapped", || {
+        let now = Left::now();
+        if now.swapped_since(&before) > Some(0) { Ok(()) } else { Err(format!("{now:#?}")) }
+    });
+    killed.kill().expect("SIGKILL");
+    killed.wait().expect("its end");
+    assert!(Left::now().swapped_since(&before).is_some(), "it cleaned up all the same");
+
+    // Another scenario: what was left is removed by any.
+    let next = Verified::run(&["--cgroups", "1", "--settle", "1s", "--yes", "churn"]);
+    assert_eq!(next.code, Some(0), "{}", next.stderr);
+    eventually("what was left to be gone", || {
         let now = Left::now();
         if now == before { Ok(()) } else { Err(format!("{now:#?}, before {before:#?}")) }
     });

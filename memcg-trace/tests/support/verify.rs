@@ -72,6 +72,13 @@ pub struct Left {
 }
 
 impl Left {
+    /// KiB that are swapped to a device that was not there before; `None`: there is no such device.
+    pub fn swapped_since(&self, before: &Self) -> Option<u64> {
+        let mut new = self.swaps.lines().filter(|line| !before.swaps.contains(line));
+        // Name, type, size, what is used of it, priority.
+        new.find_map(|line| line.split_whitespace().nth(3)?.parse().ok())
+    }
+
     /// Compared with an earlier state, the rest shows.
     pub fn assert_nothing_of_verify(&self) {
         assert!(self.cgroups.is_empty() && !self.swaps.contains("zram"), "{self:#?}");

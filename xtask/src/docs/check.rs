@@ -17,16 +17,19 @@ use crate::workspace::Workspace;
 const README: &str = "README.md";
 /// The README in other languages.
 const TRANSLATIONS: &[&str] = &["README.zh-CN.md"];
+/// Says which test shows what.
+const SECURITY: &str = "SECURITY.md";
 /// Lines of the README: two screens and a half.
 const README_LINES: usize = 200;
 /// Columns of its code blocks: what GitHub shows without a scroll bar.
 const README_COLUMNS: usize = 100;
 
-/// Checks the length of the README, the commands and files that pages name, the links between them, and that docs/JSON.md has
-/// all keys.
+/// Checks the length of the README, the commands, files and tests that pages name, the links between them, and that docs/JSON.md
+/// has all keys.
 pub fn check(workspace: &Workspace) -> Result<()> {
     let pages = read(workspace)?;
     let programs = Programs::find(workspace)?;
+    let functions = sources(workspace)?;
     let mut objections = Vec::new();
     for (path, page) in &pages {
         let mut object =
@@ -47,6 +50,13 @@ pub fn check(workspace: &Workspace) -> Result<()> {
         for (line, span) in &page.spans {
             if is_path(span) && !workspace.root.join(span).exists() {
                 object(*line, format!("there is no `{span}`"));
+            }
+        }
+        if path == Path::new(SECURITY) {
+            for (line, span) in page.spans.iter().filter(|(_, span)| is_test(span)) {
+                if !functions.contains(&format!("fn {span}(")) {
+                    object(*line, format!("there is no test `{span}`"));
+                }
             }
         }
         for (line, target) in &page.links {
@@ -81,6 +91,29 @@ fn read(workspace: &Workspace) -> Result<BTreeMap<PathBuf, Page>> {
         pages.insert(path, Page::parse(&text));
     }
     Ok(pages)
+}
+
+/// Whether a span of code is called like a test, whose names are sentences.
+fn is_test(span: &str) -> bool {
+    let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    span.matches('_').count() > 1 && span.chars().all(letter)
+}
+
+/// All Rust of the checkout that has tests of memcg-trace.
+fn sources(workspace: &Workspace) -> Result<String> {
+    let mut git = Command::new("git");
+    git.current_dir(&workspace.root).args([
+        "ls-files",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+        "memcg-trace/*.rs",
+    ]);
+    let files = process::capture(&mut git)?;
+    let read = |file: &str| {
+        fs::read_to_string(workspace.root.join(file)).with_context(|| format!("cannot read {file}"))
+    };
+    files.lines().map(read).collect()
 }
 
 /// Whether a span of code names a file of the checkout: a path below one of its directories, with nothing to fill in.
@@ -132,6 +165,13 @@ fn normal(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tests_are_called_by_sentences() {
+        let spans =
+            ["nothing_leads_out", "bombs_are_given_up", "read_only", "read_the_page()", "fuzz/", "a_b_c_d E"];
+        assert_eq!(spans.map(is_test), [true, true, false, false, false, false]);
+    }
 
     #[test]
     fn paths_and_columns() {

@@ -12,6 +12,7 @@ use crate::{
             hierarchy::Controller,
             mounts::{self, Mode},
         },
+        confinement::Confinement,
         hooks::{
             attach::AttachError,
             css_callbacks::Callbacks,
@@ -45,6 +46,8 @@ pub struct Abilities {
     pub backend: Option<Backend>,
     /// Options for the hooks, according to the layout.
     pub options: Option<Options>,
+    /// What a thread is left with once privileges are dropped.
+    pub confinement: Option<Confinement>,
     btf: Option<PathBuf>,
     /// There is no BTF: `trace` identifies memcgs by address only.
     blind: bool,
@@ -64,6 +67,10 @@ impl Abilities {
         let mut abilities = Self { btf: btf.map(Path::to_owned), ..Self::default() };
         let privileges = privileges::capabilities().and_then(|used| privileges::bpf_call().map(|()| used));
         abilities.add(AbilityId::Privileges, Answer::of(&privileges, |used| (*used).to_owned()));
+        abilities.confinement = privileges::try_confinement();
+        let confinement = abilities.confinement.map(|confinement| Answer::yes(confinement.text()));
+        let answer = confinement.unwrap_or_else(|| Answer::unknown("no thread can be started"));
+        abilities.add(AbilityId::Confinement, answer);
         abilities.add(AbilityId::Lockdown, lockdown());
         abilities.add(AbilityId::Sysctls, settings());
         privileges::raise_memlock();

@@ -110,6 +110,7 @@ impl Args {
             controller,
             abilities.backend,
             &abilities.answers,
+            abilities.confinement,
             node.as_ref().zip(diagnosis.as_ref()),
         );
         drop(progress);

@@ -123,7 +123,7 @@ impl Types<'_> {
             return Err(self.missing("struct mem_cgroup that starts with its css"));
         }
         let memory = self.memory_cgrp_id().ok_or_else(|| self.missing("enum value memory_cgrp_id"))?;
-        let slot = size_of::<u64>() as u32 * memory;
+        let slot = (size_of::<u64>() as u32).saturating_mul(memory);
         // A union until 5.4.
         let split = self.offset("kernfs_node", "id.ino").is_some();
         Ok(Layout {
@@ -143,7 +143,7 @@ impl Types<'_> {
             cgroup_level: self.optional("cgroup", "level"),
             cgroup_kn: self.required("cgroup", "kn")?,
             cgroup_root: self.required("cgroup", "root")?,
-            cgroup_memory: self.required("cgroup", "subsys")? + slot,
+            cgroup_memory: self.required("cgroup", "subsys")?.saturating_add(slot),
             kn_id: self.required("kernfs_node", "id")?,
             kn_id_bits: if split { u32::BITS } else { u64::BITS },
             kn_name: self.required("kernfs_node", "name")?,
@@ -153,7 +153,7 @@ impl Types<'_> {
                 .map_or_else(|| self.required("kernfs_node", "parent"), Ok)?,
             ss_name: self.required("cgroup_subsys", "name")?,
             task_cgroups: self.required("task_struct", "cgroups")?,
-            css_set_memory: self.required("css_set", "subsys")? + slot,
+            css_set_memory: self.required("css_set", "subsys")?.saturating_add(slot),
         })
     }
 
@@ -171,7 +171,7 @@ impl Types<'_> {
         let state = self.offset("memcg_vmstats", "state");
         let layout = WalkLayout {
             layout,
-            css_idr: idr.filter(|_| leaf).map_or(ABSENT, |(idr, head)| idr + head),
+            css_idr: idr.filter(|_| leaf).map_or(ABSENT, |(idr, head)| idr.saturating_add(head)),
             xa_shift: self.optional(node, "shift"),
             xa_slots: self.optional(node, "slots"),
             swap: self.optional("mem_cgroup", "swap.usage"),

@@ -70,7 +70,7 @@ pub struct Packed {
 
 /// Byte offsets of the counters, from their places in the array.
 pub fn unpacked(places: &[u32; KINDS]) -> [u32; KINDS] {
-    places.map(|place| if place == ABSENT { ABSENT } else { place * size_of::<u64>() as u32 })
+    places.map(|place| if place == ABSENT { ABSENT } else { place.saturating_mul(size_of::<u64>() as u32) })
 }
 
 impl Packed {

@@ -61,7 +61,12 @@ pub struct Struct<B>(pub B);
 
 impl Kcore {
     pub fn open() -> Result<Self, KcoreError> {
-        let mut kcore = Self { file: File::open(KCORE).map_err(KcoreError::Open)?, segments: Vec::new() };
+        Self::of_file(File::open(KCORE).map_err(KcoreError::Open)?)
+    }
+
+    /// A file like it: an ELF core whose segments say which addresses it has.
+    pub fn of_file(file: File) -> Result<Self, KcoreError> {
+        let mut kcore = Self { file, segments: Vec::new() };
         kcore.refresh()?;
         Ok(kcore)
     }

@@ -19,7 +19,7 @@ pub struct Listed {
 pub struct Lists {
     /// Offset of the node in each entry.
     pub node: u32,
-    /// More entries than there can be.
+    /// More entries than there can be, in all lists of a kind.
     pub limit: usize,
 }
 
@@ -29,10 +29,16 @@ impl<'a> dyn Memory + 'a {
         Ok(self.lists(&[head], lists)?.pop().unwrap_or_default())
     }
 
-    /// Follows the list with each of these heads.
+    /// Follows the list with each of these heads. All of them together have as many entries as the limit says at most.
     pub fn lists(&mut self, heads: &[u64], lists: Lists) -> Result<Vec<Listed>, MemoryError> {
         let firsts = self.pointers(heads, 0)?;
-        heads.iter().zip(firsts).map(|(head, first)| self.from(*head, first, lists)).collect()
+        let mut left = lists.limit;
+        let mut follow = |(head, first): (&u64, u64)| {
+            let listed = self.from(*head, first, Lists { limit: left, ..lists })?;
+            left -= listed.entries.len();
+            Ok(listed)
+        };
+        heads.iter().zip(firsts).map(&mut follow).collect()
     }
 
     /// Follows a chain of structs that ends with NULL, from the pointer at `first` on; `next` is the offset of the pointer to the
@@ -50,8 +56,8 @@ impl<'a> dyn Memory + 'a {
 
     /// Follows a list of which the head and the first node are known.
     fn from(&mut self, head: u64, first: u64, lists: Lists) -> Result<Listed, MemoryError> {
-        if first == head || first == 0 {
-            return Ok(Listed { entries: Vec::new(), complete: first != 0 });
+        if first == head || first == 0 || lists.limit == 0 {
+            return Ok(Listed { entries: Vec::new(), complete: first == head });
         }
         let mut list = List { head, node: first, back: 0, next: 0, mark: 0, mask: 0, value: 0 };
         let mut nodes = Vec::new();

@@ -1,7 +1,7 @@
 //! Processes that map memory: from a file or anonymous memory to the areas (`struct vm_area_struct`) that may map it, and to
 //! the processes that have these.
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use memcg_trace_common::ABSENT;
 
 use super::{layout::PinLayout, tasks::Tasks};
@@ -64,7 +64,9 @@ fn holders(
         processes.dedup();
         by_mm.insert(mm, processes);
     }
-    for (whole, mm) in of.zip(mms) {
+    // Once for each, however often it is mapped: thousands of processes may share an mm that maps a file thousands of times.
+    let pairs: HashSet<(usize, u64)> = of.zip(mms).collect();
+    for (whole, mm) in pairs {
         holders[whole].extend(by_mm.get(&mm).into_iter().flatten().cloned());
     }
     for holders in &mut holders {

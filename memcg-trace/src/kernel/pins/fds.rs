@@ -18,6 +18,10 @@ use crate::{
 
 /// Descriptors of one table that are read: `nr_open` (fs/file.c) allows no more unless somebody raised it.
 const FDS_MAX: usize = 1 << 20;
+/// The same of all tables: what a table says of itself may be torn, and tenants make many large ones.
+const ALL_FDS_MAX: usize = 1 << 24;
+/// Descriptors by which a process is told to have the same file. It can have a million of them, and a file many memcgs.
+const SAME_FILE_MAX: usize = 16;
 
 /// One open file (`struct file`), whoever has it.
 #[derive(Clone, Debug)]
@@ -63,18 +67,23 @@ impl<'a> OpenFiles<'a> {
         let fdts = pass.memory.pointers(&addresses, layout.files.table)?;
         let rows = pass.memory.rows(&fdts, &Members::of(&[layout.table.count, layout.table.files]))?;
         let mut fds: HashMap<u64, Vec<(usize, u32)>> = HashMap::new();
+        let mut left = ALL_FDS_MAX;
         for table in 0..tables.len() {
             let count = rows.get::<u32>(table, layout.table.count).unwrap_or(0) as usize;
             if pass.is_late("open files") {
                 break;
             }
-            if count > FDS_MAX {
+            let most = FDS_MAX.min(left);
+            if count > most {
                 pass.unread("some open files", format!("a process has room for {count}"));
             }
-            let files = pass.memory.array(rows.pointer(table, layout.table.files), count.min(FDS_MAX))?;
+            left -= count.min(most);
+            let files = pass.memory.array(rows.pointer(table, layout.table.files), count.min(most))?;
             for (fd, file) in files.into_iter().enumerate() {
-                if let Some(file @ 1..) = file {
-                    fds.entry(file).or_default().push((table, fd as u32));
+                let Some(file @ 1..) = file else { continue };
+                let known = fds.entry(file).or_default();
+                if known.iter().rev().take_while(|(of, _)| *of == table).count() < SAME_FILE_MAX {
+                    known.push((table, fd as u32));
                 }
             }
         }

@@ -41,7 +41,8 @@ pub(super) fn of_segments(
         return Ok(vec![None; segments.len()]);
     }
     let namespaces = namespaces(pass, tasks)?;
-    let root = u64::from(layout.namespace.ids + SEGMENTS * layout.ids_size + layout.ids.root);
+    let root = [layout.namespace.ids, layout.ids_size.saturating_mul(SEGMENTS), layout.ids.root];
+    let root: u64 = root.into_iter().map(u64::from).sum();
     let heads: Vec<u64> = namespaces.iter().map(|(address, _)| address.wrapping_add(root)).collect();
     let heads = pass.memory.pointers(&heads, 0)?;
     // Of the segments behind these nothing is known.
@@ -107,7 +108,8 @@ fn slots(pass: &mut Pass<'_>, mut trees: Vec<(u64, u64)>) -> Result<Vec<u64>, Me
         let slot = |(row, (node, (_, index))): (usize, (&u64, &(u64, u64)))| {
             let shift = rows.get::<u8>(row, layout.shift).unwrap_or(0).min(u64::BITS as u8 - 1);
             let slot = (index >> shift) & SLOT;
-            if *node == 0 { 0 } else { node + u64::from(layout.slots) + slot * size_of::<u64>() as u64 }
+            let offset = u64::from(layout.slots) + slot * size_of::<u64>() as u64;
+            if *node == 0 { 0 } else { node.wrapping_add(offset) }
         };
         let slots: Vec<u64> = nodes.iter().zip(&trees).enumerate().map(slot).collect();
         let below = pass.memory.pointers(&slots, 0)?;

@@ -25,7 +25,7 @@ pub(super) fn read(pass: &mut Pass<'_>, groups: &mut Groups, node_ids: u32) -> R
         return Ok(());
     }
     let csses = pass.memcgs.csses();
-    let nodes: Vec<u32> = (0..node_ids).map(|node| layout.nodes + 8 * node).collect();
+    let nodes: Vec<u32> = (0..node_ids).map(|node| layout.nodes.saturating_add(8 * node)).collect();
     let pointers = pass.memory.rows(&csses, &Members::of(&nodes))?;
     let mut owners = Vec::new();
     let mut per_node = Vec::new();
@@ -55,6 +55,25 @@ pub(super) fn read(pass: &mut Pass<'_>, groups: &mut Groups, node_ids: u32) -> R
     Ok(())
 }
 
+/// Whether a list runs in a ring that its head is not in, as one does whose folio has moved to another list meanwhile: a node is
+/// remembered at each power of two of steps, and comes again (R. P. Brent, An improved Monte Carlo factorization algorithm, 1980).
+#[derive(Default)]
+struct Ring {
+    node: u64,
+    steps: u64,
+    closed: bool,
+}
+
+impl Ring {
+    fn pass(&mut self, node: u64) {
+        self.steps += 1;
+        self.closed |= node == self.node;
+        if self.steps.is_power_of_two() {
+            self.node = node;
+        }
+    }
+}
+
 /// Counts the folios of one list.
 fn follow(
     pass: &mut Pass<'_>,
@@ -72,16 +91,17 @@ fn follow(
     for attempt in 0..ATTEMPTS {
         let first = if attempt == 0 { first } else { pass.memory.pointers(&[head], 0)?[0] };
         let mut list = List { node: first, ..start };
-        let mut steps = 0;
+        let (mut steps, mut ring) = (0_u64, Ring::default());
         let end = loop {
             let mut node = list.node;
             let end = pass.memory.follow(&mut list, &mut |words: &PageWords| {
                 steps += 1;
+                ring.pass(node);
                 groups.folio(memcg, node.wrapping_sub(page.lru.into()), words);
                 node = word(words, page.lru);
             })?;
             groups.settle_some(pass.memory)?;
-            if end != ListEnd::More || steps > limit || pass.is_late("folios on LRU lists") {
+            if end != ListEnd::More || ring.closed || steps > limit || pass.is_late("folios on LRU lists") {
                 break end;
             }
         };
@@ -91,4 +111,28 @@ fn follow(
     }
     log::debug!("LRU list {head:#x} of memcg {css:#x} changed faster than it was read");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_is_found_within_three_times_its_length() {
+        let steps = |lead: u64, ring: u64| {
+            let mut found = Ring::default();
+            let nodes = (1..=lead).chain((0..).map(|step| lead + 1 + step % ring));
+            nodes
+                .take_while(|node| {
+                    found.pass(*node);
+                    !found.closed
+                })
+                .take(100_000)
+                .count() as u64
+        };
+        for (lead, ring) in [(0, 1), (5, 1), (0, 1000), (700, 300), (1, 4096)] {
+            assert!(steps(lead, ring) <= 3 * (lead + ring), "{lead} {ring}: {}", steps(lead, ring));
+        }
+        assert_eq!(steps(99_999, 10_000_000), 100_000, "a list that goes on is no ring");
+    }
 }

@@ -150,7 +150,7 @@ impl Pins {
         }
         let root = match (kernel.memory_root, layout.cgroup.of_root) {
             (0, _) | (_, ABSENT) => 0,
-            (root, offset) => root + u64::from(offset),
+            (root, offset) => root.wrapping_add(offset.into()),
         };
         let nothing = KnownMemcgs::new(Vec::new(), 0);
         let mut pass = Pass::new(&mut *memory, &kernel.layout, &layout, &nothing, root, None);

@@ -13,8 +13,10 @@ use crate::kernel::memory::{Lists, Members, MemoryError};
 pub(super) const AF_UNIX: u16 = 1;
 /// `SCM_MAX_FD`: descriptors in one message.
 const FILES_MAX: u16 = 253;
-/// More messages than fit into a queue.
-const MESSAGES_MAX: usize = 1 << 20;
+/// More messages than fit into all queues.
+const MESSAGES_MAX: usize = 1 << 22;
+/// Descriptors in flight: a user has no more than files may be open (`too_many_unix_fds`, net/unix/scm.c).
+const IN_FLIGHT_MAX: usize = 1 << 21;
 /// Descriptors of sockets with descriptors of sockets … in flight.
 const ROUNDS_MAX: usize = 64;
 
@@ -120,6 +122,10 @@ fn lead(pass: &mut Pass<'_>, from: &[Reached]) -> Result<(Vec<Reached>, FilesInF
     let counts = pass.memory.rows(&addresses, &Members::of(&[rights.count]))?;
     let mut in_flight = Vec::new();
     for (row, (list, number)) in lists.into_iter().enumerate() {
+        if in_flight.len() >= IN_FLIGHT_MAX {
+            pass.unread("some descriptors in flight", "there are too many of them");
+            break;
+        }
         let count = counts.get::<u16>(row, rights.count).unwrap_or(0).min(FILES_MAX);
         let files = pass.memory.array(list.wrapping_add(rights.files.into()), count.into())?;
         in_flight.extend(files.into_iter().flatten().map(|file| (file, number)));

@@ -7,8 +7,10 @@ use memcg_trace_common::ABSENT;
 use super::pass::Pass;
 use crate::kernel::memory::{Lists, Members, MemoryError};
 
-/// Buckets of a table, at most: TCP has 524,288 by default, UDP 65,536.
+/// Buckets of all tables, at most: TCP has 524,288 by default, UDP 65,536; a namespace may have its own.
 const BUCKETS_MAX: u32 = 1 << 24;
+/// Buckets that are read at once.
+const BUCKETS_EACH: u32 = 1 << 16;
 /// More sockets than a table has.
 const SOCKETS_MAX: usize = 1 << 22;
 /// More protocols than there are.
@@ -73,13 +75,20 @@ fn in_tables(
     let mut socks = Vec::new();
     // Those that move to another chain meanwhile lead there.
     let mut seen = HashSet::new();
+    let mut left = BUCKETS_MAX;
     for row in 0..tables.len() {
-        let Some(mask) = rows.get::<u32>(row, mask).filter(|mask| *mask < BUCKETS_MAX) else { continue };
+        let Some(mask) = rows.get::<u32>(row, mask).filter(|mask| *mask < left) else { continue };
+        left -= mask + 1;
         if pass.is_late("sockets without a file") {
             break;
         }
-        let heads = pass.memory.array(rows.pointer(row, buckets), words * (mask as usize + 1))?;
-        let mut level: Vec<u64> = heads.into_iter().step_by(words).flatten().collect();
+        let mut level: Vec<u64> = Vec::new();
+        for first in (0..=mask).step_by(BUCKETS_EACH as usize) {
+            let count = words * (mask - first + 1).min(BUCKETS_EACH) as usize;
+            let at = rows.pointer(row, buckets).wrapping_add(u64::from(first) * 8 * words as u64);
+            let heads = pass.memory.array(at, count)?;
+            level.extend(heads.into_iter().step_by(words).flatten().filter(|next| *next & NULLS == 0));
+        }
         // All chains at once, a step each.
         while socks.len() < SOCKETS_MAX {
             level.retain(|next| *next != 0 && *next & NULLS == 0 && seen.insert(*next));

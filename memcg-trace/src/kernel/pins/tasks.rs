@@ -181,6 +181,9 @@ fn threads(pass: &mut Pass<'_>, leaders: &[u64]) -> Result<Vec<u64>, MemoryError
     let lists = pass.memory.lists(&heads, Lists { node: task.thread, limit: TASKS_MAX })?;
     let mut threads: Vec<u64> = lists.into_iter().flat_map(|listed| listed.entries).collect();
     let leaders: HashSet<u64> = leaders.iter().copied().collect();
+    // Groups that share threads are none, and were read while they changed.
+    threads.sort_unstable();
+    threads.dedup();
     threads.retain(|thread| !leaders.contains(thread));
     Ok(threads)
 }

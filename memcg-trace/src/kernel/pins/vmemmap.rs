@@ -51,7 +51,7 @@ impl Vmemmap {
         let moved = page.number().ok() != Some(number);
         let size = u64::from(pass.layout.page.size);
         Ok(match address.filter(|_| !moved) {
-            Some(address) => Ok(Self { start: address.wrapping_sub(number * size), ranges }),
+            Some(address) => Ok(Self { start: address.wrapping_sub(number.wrapping_mul(size)), ranges }),
             None => Err("our own page was not found in kernel memory".into()),
         })
     }

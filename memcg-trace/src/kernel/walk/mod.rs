@@ -18,7 +18,10 @@ use self::{by_id::IdTable, program::Program, table::Table};
 use super::{
     ability::Lack,
     layout::LayoutError,
-    memory::{MappedError, kcore::KcoreError},
+    memory::{
+        MappedError,
+        kcore::{Kcore, KcoreError},
+    },
 };
 use crate::{event::DecodeError, record::WalkMeans};
 
@@ -73,8 +76,8 @@ impl Lack for WalkError {
     }
 }
 
-/// Most runs in a row that find nothing. The kernel frees empty nodes, so such a run has skipped an empty slot of an inner node,
-/// and one slot of each inner node leads to a memcg.
+/// Most runs in a row that find no memcg. The kernel frees empty nodes, so such a run has skipped an empty slot of an inner node,
+/// and one slot of each inner node leads to a memcg. What cannot be read is none: tables that are not the kernel's may have no end.
 const EMPTY_RUNS_MAX: u64 = LEAF_SLOTS as u64 * TABLE_LEVELS as u64;
 
 /// A way to read the table of csses.
@@ -133,7 +136,13 @@ impl Walk {
     /// Walks through /proc/kcore. Still works after capabilities have been dropped.
     pub fn kcore(layout: &WalkLayout) -> Result<Self, WalkError> {
         has_table(layout)?;
-        Ok(Self(Means::Kcore(Box::new(Table::open(layout)?))))
+        Self::through_kcore(Kcore::open()?, layout)
+    }
+
+    /// The same through a file like it.
+    pub fn through_kcore(kcore: Kcore, layout: &WalkLayout) -> Result<Self, WalkError> {
+        has_table(layout)?;
+        Ok(Self(Means::Kcore(Box::new(Table::through(kcore, layout)?))))
     }
 
     /// Walks by memcg ID, where memcgs outlive their cgroups (3.10).
@@ -175,7 +184,7 @@ impl Walk {
             walks.runs += 1;
             walks.memcgs += leaf.memcgs;
             walks.unreadable += leaf.unreadable;
-            empty_runs = if leaf.memcgs + leaf.unreadable == 0 { empty_runs + 1 } else { 0 };
+            empty_runs = if leaf.memcgs == 0 { empty_runs + 1 } else { 0 };
             // The root is in the first leaf.
             if empty_runs > EMPTY_RUNS_MAX || walks.runs == 1 && empty_runs == 1 {
                 return Err(WalkError::NoneThere(id));

@@ -47,8 +47,7 @@ enum Place {
 
 impl Table {
     /// Finds the table as the program does: from our own task to its memory css to its subsystem.
-    pub fn open(layout: &WalkLayout) -> Result<Self, WalkError> {
-        let kcore = Kcore::open()?;
+    pub fn through(kcore: Kcore, layout: &WalkLayout) -> Result<Self, WalkError> {
         let task = kcore.own_task()?;
         let members = &layout.layout;
         let subsystem = task
@@ -60,13 +59,11 @@ impl Table {
         if name.as_deref() != Some(b"memory") {
             return Err(WalkError::NotMemory);
         }
-        Ok(Self {
-            kcore,
-            layout: *layout,
-            lengths: lengths::of(layout),
-            node_length: lengths::of_node(layout),
-            subsystem,
-        })
+        let (lengths, node_length) = (lengths::of(layout), lengths::of_node(layout));
+        if !lengths::are_possible(&lengths, node_length) {
+            return Err(WalkError::TooLarge);
+        }
+        Ok(Self { kcore, layout: *layout, lengths, node_length, subsystem })
     }
 
     /// Must be called before each walk.

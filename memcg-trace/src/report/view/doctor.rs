@@ -8,7 +8,10 @@ use crate::{
     cause::{Hint, PinTotal, pin_totals},
     diagnosis::{Diagnosis, Finding, Known, KnownBy, Node, Remedy, Trend},
     event::ID_LIMIT,
-    kernel::ability::{Ability, Answer},
+    kernel::{
+        ability::{Ability, Answer},
+        confinement::Confinement,
+    },
     record::{Backend, Kmem},
 };
 
@@ -24,6 +27,8 @@ pub struct DoctorView<'a> {
     pub verdict: NodeVerdict,
     /// Whether everything that makes a node sick could be checked.
     pub conclusive: bool,
+    /// What keeps dropped privileges from being regained; null: it could not be tried.
+    pub confinement: Option<Confinement>,
     /// null: there is no memory controller.
     pub node: Option<NodeView<'a>>,
     /// In JSON, each is a separate line before the summary.
@@ -117,6 +122,7 @@ impl<'a> DoctorView<'a> {
         controller: Option<String>,
         backend: Option<Backend>,
         abilities: &'a [Ability],
+        confinement: Option<Confinement>,
         node: Option<(&'a Node, &'a Diagnosis)>,
     ) -> Self {
         let diagnosis = node.map(|(_, diagnosis)| diagnosis);
@@ -132,6 +138,7 @@ impl<'a> DoctorView<'a> {
             backend,
             verdict,
             conclusive: diagnosis.is_some_and(|diagnosis| diagnosis.conclusive),
+            confinement,
             node: node.map(|(node, _)| NodeView::new(node)),
             abilities: abilities.iter().map(AbilityView::new).collect(),
             findings: diagnosis.map_or(&[], |diagnosis| &diagnosis.findings),

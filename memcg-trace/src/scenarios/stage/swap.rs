@@ -61,8 +61,7 @@ impl StageSwap {
     pub fn remove_leftovers() {
         let left = |device: &Path| swap_header::owner(device).is_some_and(|pid| !is_running(pid));
         let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
-        let swapping: Vec<_> =
-            swaps.lines().filter_map(|line| line.split(' ').next()).map(Path::new).collect();
+        let swapping: Vec<PathBuf> = swaps.lines().filter_map(device).collect();
         // Its maker may have been killed before it was switched on.
         for entry in fs::read_dir("/sys/block").into_iter().flatten().flatten() {
             let path = Path::new("/dev").join(entry.file_name());
@@ -70,14 +69,14 @@ impl StageSwap {
                 && left(&path)
                 && let Some(zram) = entry.file_name().to_str().and_then(Zram::adopt)
             {
-                let on = swapping.contains(&&*path);
+                let on = swapping.contains(&path);
                 drop(Self { path, on, _backing: SwapBacking::Zram { _removed_with: zram } });
             }
         }
-        for path in swapping.iter().filter(|path| path.starts_with("/dev") && left(path)) {
+        for path in swapping.into_iter().filter(|path| left(path)) {
             // A loop device, which is freed with its last user.
-            let Ok(open) = File::open(path) else { continue };
-            drop(Self { path: path.to_path_buf(), on: true, _backing: SwapBacking::Loop { _open: open } });
+            let Ok(open) = File::open(&path) else { continue };
+            drop(Self { path, on: true, _backing: SwapBacking::Loop { _open: open } });
         }
     }
 
@@ -107,6 +106,12 @@ impl Drop for StageSwap {
     }
 }
 
+/// The device of a line of /proc/swaps. Its path is that of the mount namespace of who switched it on, and `/zram1` once that is
+/// gone with its `/dev`.
+fn device(line: &str) -> Option<PathBuf> {
+    Some(Path::new("/dev").join(Path::new(line.split(' ').next()?).file_name()?))
+}
+
 /// Of a file that has no name any more. Its pages exist before a victim's are written to them, which is charged for none.
 fn loop_device(directory: &Path, bytes: u64) -> Result<(PathBuf, File)> {
     let image = directory.join("swap.img");
@@ -116,4 +121,16 @@ fn loop_device(directory: &Path, bytes: u64) -> Result<(PathBuf, File)> {
     fallocate(&file, FallocateFlags::empty(), 0, i64::try_from(bytes)?)
         .with_context(|| format!("cannot create a file of {bytes} bytes in memory"))?;
     disk::attach(&file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_found_whatever_its_path_was() {
+        for line in ["/dev/zram1   partition 16380 0 32767", "/zram1   partition 16380 0 32767"] {
+            assert_eq!(device(line).as_deref(), Some(Path::new("/dev/zram1")));
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! A separate thread does this. Disks may hang, and sockets may not answer; the stream waits for neither. Answers
 //! arrive asynchronously, each for the memcg of its question.
 
+pub mod answers;
 mod bundle;
 mod cached;
 mod docker;
@@ -65,10 +66,11 @@ impl Resolver {
     /// Starts the thread. It only keeps the capability to read other users' files.
     pub fn start(root: &Path) -> io::Result<Self> {
         let mut node = NameSources::open(root)?;
+        let root = root.to_owned();
         let shared = Arc::new(Shared::default());
         let theirs = shared.clone();
         thread::Builder::new().name("names".to_owned()).spawn(move || {
-            privileges::keep_reading_files();
+            privileges::keep_reading_files(&root);
             loop {
                 let job = theirs.next();
                 theirs.work(&mut node, job);

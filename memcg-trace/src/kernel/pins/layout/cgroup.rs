@@ -34,7 +34,9 @@ pub(in crate::kernel::pins) struct CgroupLayout {
 impl CssSetLayout {
     pub fn of(types: &Types<'_>) -> Self {
         let memory = types.enum_value("cgroup_subsys_id", "memory_cgrp_id");
-        let slot = |member, size| memory.and_then(|id| Some(types.offset("css_set", member)? + size * id));
+        let slot = |member, size: u32| {
+            memory.and_then(|id| types.offset("css_set", member)?.checked_add(size.checked_mul(id)?))
+        };
         Self {
             memory: slot("subsys", 8).unwrap_or(ABSENT),
             in_cgroup: slot("e_cset_node", 16).unwrap_or(ABSENT),
@@ -46,7 +48,8 @@ impl CssSetLayout {
 impl CgroupLayout {
     pub fn of(types: &Types<'_>) -> Self {
         let memory = types.enum_value("cgroup_subsys_id", "memory_cgrp_id");
-        let css_sets = memory.and_then(|id| Some(types.offset("cgroup", "e_csets")? + 16 * id));
+        let css_sets =
+            memory.and_then(|id| types.offset("cgroup", "e_csets")?.checked_add(id.checked_mul(16)?));
         Self { css_sets: css_sets.unwrap_or(ABSENT), of_root: types.optional("cgroup_root", "cgrp") }
     }
 }

@@ -5,6 +5,8 @@ use memcg_trace_common::ABSENT;
 use super::offsets;
 use crate::kernel::layout::Types;
 
+/// More lists of either kind than a memcg has: a BTF file may say any number.
+const LISTS_MAX: u32 = 256;
 /// Bytes of a `struct list_head`.
 const HEAD: u32 = 16;
 
@@ -41,15 +43,15 @@ impl NodeLayout {
         Self {
             offsets,
             nodes: types.optional("mem_cgroup", "nodeinfo"),
-            classic: types.enum_value("lru_list", last).unwrap_or(0),
-            generations: generations.map_or(0, |lists| lists as u32).min(256),
+            classic: types.enum_value("lru_list", last).unwrap_or(0).min(LISTS_MAX),
+            generations: generations.map_or(0, |lists| lists as u32).min(LISTS_MAX),
         }
     }
 
     /// Offsets of all list heads in a `struct mem_cgroup_per_node`.
     pub fn heads(&self) -> Vec<u32> {
         let at = |start: u32, lists: u32| {
-            (0..lists).filter(move |_| start != ABSENT).map(move |list| start + HEAD * list)
+            (0..lists).filter(move |_| start != ABSENT).map(move |list| start.saturating_add(HEAD * list))
         };
         at(self.offsets.lists, self.classic).chain(at(self.offsets.generations, self.generations)).collect()
     }

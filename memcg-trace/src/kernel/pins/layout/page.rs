@@ -44,7 +44,7 @@ impl PageLayout {
         let first = |members: [Option<u32>; 3]| members.into_iter().flatten().next().unwrap_or(ABSENT);
         let folio = |member| types.offset("folio", member);
         let size = types.size("page").unwrap_or(ABSENT);
-        let second = |member| types.offset("page", member).map(|offset| offset + size);
+        let second = |member| types.offset("page", member).map(|offset| offset.saturating_add(size));
         let flag = |name| types.enum_value("pageflags", name).map_or(0, |bit| 1 << (bit & 63));
         Self {
             size,
