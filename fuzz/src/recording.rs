@@ -4,7 +4,10 @@ use std::io::Write as _;
 
 use lz4_flex::frame::FrameEncoder;
 use memcg_trace::{
-    record::{End, recording::Reader},
+    record::{
+        End,
+        recording::{Joined, Reader},
+    },
     report::{
         json,
         text::{self, Color},
@@ -17,7 +20,7 @@ use memcg_trace_common::ABI;
 
 /// What a recording begins with, and the format that is written.
 const MAGIC: &[u8] = b"memcg-trace recording\n";
-const FORMAT: u16 = 4;
+const FORMAT: u16 = 5;
 
 /// A file that begins like a recording is one as it stands. Anything else is what a recording unpacks to: checksums would keep
 /// all but a few damaged files from being read at all.
@@ -31,12 +34,12 @@ pub fn run(input: &[u8]) -> bool {
 }
 
 fn read(file: &[u8]) -> bool {
-    let Ok(mut reader) = Reader::open(file) else { return false };
+    let Ok(reader) = Reader::open(file) else { return false };
     let start = reader.start().clone();
     let mut printer = Printer { viewpoint: Viewpoint::of(&start), out: Vec::new() };
     let mut run = Run::of(&start);
     let mut book = Book::new(start, None);
-    match replay(&mut reader, &mut book, &mut printer).expect("a Vec takes all") {
+    match replay(&mut Joined::alone(reader), &mut book, &mut printer).expect("a Vec takes all") {
         Replayed::Whole(end) => {
             let End { clock, .. } = end;
             run.end(&end);
