@@ -27,8 +27,6 @@ pub struct Args {
     seconds: u64,
 }
 
-/// Where a target is named, build scripts and macros are built without RUSTFLAGS.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Coverage of edges, as libFuzzer reads it, by a compiler that is stable: what `-Zsanitizer` would set up.
 const RUSTFLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
                          -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
@@ -43,7 +41,7 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     if let Some(unknown) = args.targets.iter().find(|target| !known.contains(target)) {
         bail!("there is no target \"{unknown}\": one of {}", known.join(", "));
     }
-    build::build(workspace)?;
+    build::objects(workspace)?;
     let programs = step("build the fuzz targets", || build(workspace))?;
     let targets = if args.targets.is_empty() { &known } else { &args.targets };
     let mut runs = Vec::new();
@@ -76,13 +74,15 @@ fn build(workspace: &Workspace) -> Result<PathBuf> {
     // The versions of all dependencies are those of the product.
     fs::copy(workspace.root.join("Cargo.lock"), fuzz.join("Cargo.lock")).context("cannot copy Cargo.lock")?;
     let mut cargo = cargo();
-    cargo.current_dir(&fuzz).args(["build", "--profile", "fuzz", "--target", TARGET, "--target-dir"]);
-    cargo.arg(&target).env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", RUSTFLAGS);
+    // Where a target is named, build scripts and macros are built without RUSTFLAGS.
+    let arch = workspace.arch;
+    cargo.current_dir(&fuzz).args(["build", "--profile", "fuzz", "--target", arch.triple, "--target-dir"]);
+    cargo.arg(&target).env(arch.cargo_variable("RUSTFLAGS"), RUSTFLAGS);
     if std::env::var_os("MEMCG_TRACE_EBPF_DIR").is_none() {
         cargo.env("MEMCG_TRACE_EBPF_DIR", workspace.objects());
     }
     process::run(&mut cargo)?;
-    Ok(target.join(TARGET).join("fuzz"))
+    Ok(target.join(arch.triple).join("fuzz"))
 }
 
 /// How one target did.
