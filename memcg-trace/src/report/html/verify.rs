@@ -32,8 +32,7 @@ pub fn verify(out: &mut impl Write, columns: &[MatrixColumn]) -> io::Result<()> 
         page.element("header", &[("class", frame::class(tone))], |page| {
             page.leaf("h1", &[], &headline);
             for column in columns {
-                let kernel = Name(column.kernel.as_bytes());
-                page.leaf("p", &[("class", "lead")], format!("{kernel}: {}", counts(column)));
+                page.leaf("p", &[("class", "lead")], format!("{}: {}", title(column), counts(column)));
             }
             page.leaf("p", &[], frame::WHAT_IT_IS);
             page.leaf("p", &[], "Each scenario does to new memory cgroups what is known to pin memcgs, removes them, and looks at what stays.");
@@ -87,6 +86,13 @@ fn headline(columns: &[MatrixColumn]) -> (Tone, String) {
     (tone, headline)
 }
 
+/// `6.12.118+deb13-cloud-amd64, cgroup v2`
+fn title(MatrixColumn { kernel, controller, .. }: &MatrixColumn) -> String {
+    // Where it is mounted is the same on nearly all.
+    let version = controller.split(" at ").next().unwrap_or_default();
+    format!("{}, {}", Name(kernel.as_bytes()), Name(version.as_bytes()))
+}
+
 fn counts(column: &MatrixColumn) -> String {
     let count = |verdict| column.cells.values().filter(|cell| cell.verdict == verdict).count() as u64;
     let counts = WORDS.iter().map(|(verdict, _)| (verdict, count(*verdict))).filter(|(_, count)| *count > 0);
@@ -96,12 +102,7 @@ fn counts(column: &MatrixColumn) -> String {
 /// A row for each scenario that any of them has.
 fn matrix(markup: &mut Markup, columns: &[MatrixColumn]) {
     let has = |name: &&ScenarioName| columns.iter().any(|column| column.cells.contains_key(name));
-    let kernels: Vec<String> = columns
-        .iter()
-        .map(|MatrixColumn { kernel, controller, .. }| {
-            format!("{}, {}", Name(kernel.as_bytes()), Name(controller.as_bytes()))
-        })
-        .collect();
+    let kernels: Vec<String> = columns.iter().map(title).collect();
     markup.element("table", &[("class", "matrix")], |markup| {
         markup.element("thead", &[], |markup| {
             markup.element("tr", &[], |markup| {
