@@ -22,7 +22,7 @@ pub enum OutageReason {
     NotWritten,
     /// A recording cannot be read to its end.
     Damaged,
-    /// Recordings in between are not there any more.
+    /// Recordings in between are not there: somebody removed them, or not even their beginning could be written.
     Missing,
 }
 
@@ -46,7 +46,7 @@ impl fmt::Display for OutageReason {
             Self::CutOff => "memcg-trace was killed, or the disk was full",
             Self::NotWritten => "the disk was full, or could not be written to",
             Self::Damaged => "the recording is damaged",
-            Self::Missing => "a recording is missing",
+            Self::Missing => "a recording is missing: it was removed, or could not be begun",
         })
     }
 }
