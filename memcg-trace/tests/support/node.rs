@@ -67,7 +67,11 @@ impl Node {
         // podman refuses paths of more than 50 characters.
         let root = PathBuf::from(format!("/dev/shm/memcg-{}", process::id()));
         let node = Self { root, cgroups: RefCell::default(), podman: Path::new(LOCKS).exists() };
-        for directory in ["outlives", "rootfs/bin", "rootfs/outlives", "bundle", "run", "log"] {
+        // As on any node, those of the root are there before runtimes put something into them: the names thread reads below what is
+        // there when it starts.
+        for directory in
+            ["etc", "home", "run", "var", "outlives", "rootfs/bin", "rootfs/outlives", "bundle", "log"]
+        {
             fs::create_dir_all(node.path(directory)).expect("make the directories of a node");
         }
         let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists());
