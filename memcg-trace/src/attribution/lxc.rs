@@ -53,6 +53,8 @@ impl LxcPlace {
             None => return None,
         };
         let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        (!name.is_empty() && name.iter().all(allowed)).then(|| ascii(name))
+        // A name of dots would be a place of another, where it is made part of a path.
+        let is_name = name.iter().all(allowed) && !matches!(name, b"" | b"." | b"..");
+        is_name.then(|| ascii(name))
     }
 }
