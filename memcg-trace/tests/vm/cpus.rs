@@ -1,6 +1,6 @@
 //! CPUs that come and go.
 
-use std::fs;
+use std::{fs, thread, time::Duration};
 
 use nix::{
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
@@ -94,6 +94,8 @@ fn a_cpu_that_comes_online_is_traced() {
         open if open == before => Ok(()),
         open => Err(format!("{open} perf buffers")),
     });
+    // It is mapped a moment before the CPU's events are directed to it.
+    thread::sleep(Duration::from_millis(500));
     let cgroups = churn(&home);
     let outcome = tracer.stop();
     for cgroup in &cgroups {
