@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Instant;
 
@@ -24,10 +24,7 @@ pub fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
 /// Runs a command to success. Its output goes to stderr: stdout is for requested output only.
 pub fn run(command: &mut Command) -> Result<()> {
     let status = command.stdout(io::stderr()).status().map_err(|error| cannot_run(command, &error))?;
-    if !status.success() {
-        bail!("`{}` failed: {status}", display(command));
-    }
-    Ok(())
+    succeeded(command, status)
 }
 
 /// Runs a command to success, and copies its output as it comes.
@@ -36,10 +33,7 @@ pub fn stream(command: &mut Command, out: &mut dyn Write) -> Result<()> {
     let copied = child.stdout.take().map(|mut from| io::copy(&mut from, out));
     let status = child.wait().with_context(|| format!("cannot wait for `{}`", display(command)))?;
     copied.transpose().with_context(|| format!("cannot copy the output of `{}`", display(command)))?;
-    if !status.success() {
-        bail!("`{}` failed: {status}", display(command));
-    }
-    Ok(())
+    succeeded(command, status)
 }
 
 /// Runs a command to success and returns its output; errors include its error message.
@@ -65,9 +59,7 @@ pub fn pipe(command: &mut Command, input: &[u8]) -> Result<Vec<u8>> {
         (writer.join(), output)
     });
     let output = output.with_context(|| format!("cannot read from `{}`", display(command)))?;
-    if !output.status.success() {
-        bail!("`{}` failed: {}", display(command), output.status);
-    }
+    succeeded(command, output.status)?;
     match written {
         Ok(written) => written.with_context(|| format!("cannot write to `{}`", display(command)))?,
         Err(_) => bail!("cannot write to `{}`: the thread panicked", display(command)),
@@ -78,6 +70,13 @@ pub fn pipe(command: &mut Command, input: &[u8]) -> Result<Vec<u8>> {
 /// Packed by gzip, without a name and a time.
 pub fn gzip(content: &[u8]) -> Result<Vec<u8>> {
     pipe(Command::new("gzip").args(["-9", "--no-name"]), content)
+}
+
+fn succeeded(command: &Command, status: ExitStatus) -> Result<()> {
+    if !status.success() {
+        bail!("`{}` failed: {status}", display(command));
+    }
+    Ok(())
 }
 
 /// The line of a program's stderr with the reason: the first error, else the last line.

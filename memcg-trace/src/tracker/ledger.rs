@@ -95,13 +95,16 @@ impl Ledger {
             Some(_) => self.totals.created += 1,
             None => self.totals.adopted += 1,
         }
-        self.restate(None, Some(Standing::of(&memcg)));
-        self.memcgs.insert(memcg.key, Box::new(memcg));
+        self.add(memcg);
     }
 
     /// Adds a memcg that is known otherwise than by its events.
     pub fn adopt(&mut self, memcg: Memcg) {
         self.totals.adopted += 1;
+        self.add(memcg);
+    }
+
+    fn add(&mut self, memcg: Memcg) {
         self.restate(None, Some(Standing::of(&memcg)));
         self.memcgs.insert(memcg.key, Box::new(memcg));
     }
