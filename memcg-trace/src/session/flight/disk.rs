@@ -97,10 +97,9 @@ impl DiskWriter {
         RotationSize { max_bytes: self.orders.shared.max_bytes.load(Ordering::Relaxed) }
     }
 
-    /// Why recording `number` cannot be written any more, if it cannot.
-    pub fn failure(&self, number: u32) -> Option<io::Error> {
-        let mut failure = self.orders.shared.failure();
-        failure.take_if(|(failed, _)| *failed == number).map(|(_, error)| error)
+    /// The latest recording that could not be written, by its number, and why. Told once.
+    pub fn failure(&self) -> Option<(u32, io::Error)> {
+        self.orders.shared.failure().take()
     }
 
     /// Waits until everything is written, but not for long; returns whether it is.

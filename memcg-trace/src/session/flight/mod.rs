@@ -78,8 +78,8 @@ impl FlightRecorder {
         };
         recorder.begin(start.clone(), |_| Ok(())).with_context(cannot)?;
         recorder.disk.wait();
-        match recorder.disk.failure(0) {
-            Some(error) => Err(error).with_context(cannot),
+        match recorder.disk.failure() {
+            Some((_, error)) => Err(error).with_context(cannot),
             None => Ok(recorder),
         }
     }
@@ -102,9 +102,12 @@ impl FlightRecorder {
     /// Begins the next recording, if it is time for it: the book knows exactly what was recorded. `undecodable`: records
     /// so far that were not events.
     pub fn keep_up(&mut self, book: &Book, undecodable: u64) {
-        let number = self.segment.as_ref().map(|segment| segment.number);
-        if let Some(error) = number.and_then(|number| self.disk.failure(number)) {
-            self.fail(&error);
+        if let Some((number, error)) = self.disk.failure() {
+            // It may have ended, and the next one begun.
+            match &self.segment {
+                Some(segment) if segment.number == number => self.fail(&error),
+                _ => self.tell(&error),
+            }
         }
         let size = self.disk.size();
         let full = self.segment.as_mut().map(|open| size.is_full(open.writer.out().bytes(), open.head_bytes));
@@ -130,15 +133,17 @@ impl FlightRecorder {
     /// Ends the last recording; returns whether it is complete.
     pub fn finish(mut self, end: &End) -> bool {
         let undecodable = end.undecodable.saturating_sub(self.undecodable);
-        let number = self.number.saturating_sub(1);
+        let last = self.number.saturating_sub(1);
         let ended = self.end(&End { undecodable, ..*end });
         let written = self.disk.wait();
-        if let Some(error) = self.disk.failure(number) {
-            self.fail(&error);
-            return false;
+        if let Some((number, error)) = self.disk.failure() {
+            self.tell(&error);
+            if number == last {
+                return false;
+            }
         }
         if ended && !written {
-            self.fail(&io::Error::new(
+            self.tell(&io::Error::new(
                 io::ErrorKind::TimedOut,
                 "the disk takes nothing, and its end is missing",
             ));
@@ -191,6 +196,10 @@ impl FlightRecorder {
         self.segment = None;
         self.resume = Instant::now() + self.pause;
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.tell(error);
+    }
+
+    fn tell(&mut self, error: &io::Error) {
         if !self.said {
             self.said = true;
             say(&format!(
