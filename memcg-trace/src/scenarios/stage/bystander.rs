@@ -4,7 +4,10 @@
 //! css_offline has drained the stocks refills one: a memcg that nothing else pins then stays until another memcg
 //! charges on that CPU (mm/memcontrol.c, refill_stock). On a busy node that is soon, on an idle one never, and it is
 //! not a leak. Since 6.16 a stock has room for seven memcgs, and one bystander evicts none of them; but reclaim of a
-//! memcg drains the whole stock of every CPU that has pages for it (drain_all_stock).
+//! memcg drains the whole stock of every CPU that has pages for it (drain_all_stock). One that has taken its last page
+//! out of a stock is not among them, so it takes another number of pages each time.
+
+use std::{hint::black_box, process};
 
 use anyhow::Result;
 use nix::{
@@ -15,8 +18,9 @@ use nix::{
 use super::task::ForkedTask;
 use crate::kernel::cgroupfs::cgroup::Cgroup;
 
-/// Bytes charged on each CPU: more than its stock holds (`MEMCG_CHARGE_BATCH`, 64 pages).
-const BYTES: usize = 512 << 10;
+/// Pages that a stock is filled with, `MEMCG_CHARGE_BATCH`.
+const BATCH: u32 = 64;
+const PAGE_BYTES: usize = 4 << 10;
 
 /// The bystander.
 #[derive(Debug)]
@@ -41,7 +45,8 @@ impl Bystander {
             ForkedTask::run(&self.cgroup, || {
                 // A CPU that we may not run on has no stock of ours.
                 if sched_setaffinity(Pid::from_raw(0), cpu).is_ok() {
-                    std::hint::black_box(vec![1_u8; BYTES]);
+                    let pages = BATCH + process::id() % BATCH;
+                    black_box(vec![1_u8; pages as usize * PAGE_BYTES]);
                 }
                 Ok(())
             })?;
