@@ -1,7 +1,7 @@
 //! What reads bytes of others, each as a function of the bytes: it must come back, in time and memory in proportion to them.
 //!
 //! `cargo xtask fuzz` runs them under libFuzzer, with coverage: each is a program of its own, for libFuzzer looks at all of a program's
-//! edges after each input. `memcg-trace/tests/fuzz.rs` compiles the same files, and runs the
+//! edges after each input. `memcg-trace/tests/unprivileged/fuzz.rs` compiles the same files, and runs the
 //! inputs in fuzz/corpus, and damaged ones made of them, in every test run.
 
 pub mod answers;

@@ -1,7 +1,7 @@
 //! `verify` with a wrong witness: it must not claim what it does not know.
 //!
 //! The hooks, the kernel and the scenarios are real. Between the hooks and the ledger, or between the kernel and the
-//! comparison, there is a liar. tests/verify/judging.rs has more of them, without a kernel.
+//! comparison, there is a liar. tests/unprivileged/verify/judging.rs has more of them, without a kernel.
 
 use std::{thread, time::Duration};
 

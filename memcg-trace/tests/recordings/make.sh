@@ -11,7 +11,7 @@ if [ $# -gt 1 ]; then
     shift 2
     cargo xtask vm --kernel "$image" --cgroup v1 --file seed.sh:/seed.sh "$@" -- sh /seed.sh >"$name.new"
     mv "$name.new" "$name.recording"
-    UPDATE_GOLDEN=1 exec cargo test --package memcg-trace --test replay
+    UPDATE_GOLDEN=1 exec cargo test --package memcg-trace --test unprivileged replay::
 fi
 
 record() {
@@ -35,4 +35,4 @@ record tracepoint-no-walk 6.1 v1 --backend tracepoint --no-walk
 cargo xtask vm --kernel 6.12 --cgroup v2 --file jobs.sh:/jobs.sh -- sh /jobs.sh >6.12-jobs.new
 mv 6.12-jobs.new 6.12-jobs.recording
 
-UPDATE_GOLDEN=1 cargo test --package memcg-trace --test replay --test report
+UPDATE_GOLDEN=1 cargo test --package memcg-trace --test unprivileged -- replay:: report::

@@ -1,10 +1,6 @@
 //! What holds for recordings that follow each other: one after the other they are the run, each of them alone is a part of it,
 //! and what is missing between two is told, and nothing else is lost by it.
 
-mod events;
-#[path = "golden/compare.rs"]
-mod golden;
-
 use std::{
     collections::HashMap,
     env, fs, io,
@@ -12,8 +8,8 @@ use std::{
     process::{self, Command},
 };
 
-use events::{Fired, MS, css, key};
-use golden::{check_json, compare};
+use crate::compare::{check_json, compare};
+use crate::events::{Fired, MS, css, key};
 use memcg_trace::{
     attribution::ByOwner,
     event::Key,

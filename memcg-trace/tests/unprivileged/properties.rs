@@ -1,10 +1,8 @@
 //! What holds for any history: no panic, conserved counts, the same ledger for any interleaving, and no loss unnoticed.
 
-mod events;
-
 use std::collections::{BTreeMap, HashMap};
 
-use events::{Css, Fired, MS, css};
+use crate::events::{Css, Fired, MS, css};
 use memcg_trace::{
     event::{Event, Key},
     record::{Backend, Merge, Record},

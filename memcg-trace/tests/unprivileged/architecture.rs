@@ -1,7 +1,6 @@
 //! The rules of ARCHITECTURE.md that a program can check, checked on the source: imports go down from floor to floor, no file
 //! imports itself by way of others, none is too long, and a type's name has one meaning.
 
-#[path = "architecture/imports.rs"]
 mod imports;
 
 use std::{
@@ -10,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use imports::{Imports, Module, rust_files};
+use self::imports::{Imports, Module, rust_files};
 use syn::Item;
 
 /// From the ground up. A module imports what is below it, and nothing beside it.

@@ -1,8 +1,5 @@
 //! The ledger as a table: what happens, what is told, what the ledger says afterwards.
 
-#[path = "../events/mod.rs"]
-mod events;
-
 mod by_cgroup;
 mod ids;
 mod lives;
@@ -13,7 +10,7 @@ mod walks;
 
 use std::collections::HashMap;
 
-use events::{Css, Fired, MS, css};
+use crate::events::{Css, Fired, MS, css};
 use memcg_trace::{
     event::Event,
     record::{Backend, CacheCopies, Learned, Record, Snapshot},

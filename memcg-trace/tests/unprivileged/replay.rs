@@ -1,9 +1,6 @@
 //! Golden recordings: runs in VMs of several kernels, replayed into every format.
 //!
-//! `UPDATE_GOLDEN=1 cargo test --test replay` writes the outputs anew; tests/recordings/make.sh makes the recordings anew.
-
-#[path = "support/file.rs"]
-mod file;
+//! `UPDATE_GOLDEN=1 cargo test --test unprivileged replay` writes the outputs anew; tests/recordings/make.sh makes the recordings anew.
 
 use std::{
     env, fs,
@@ -11,7 +8,7 @@ use std::{
     process::{Command, Output},
 };
 
-use file::File;
+use crate::file::File;
 
 fn recordings() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings")

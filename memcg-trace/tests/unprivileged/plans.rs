@@ -16,13 +16,13 @@ type Row = (&'static str, &'static str, Callbacks, &'static [&'static str]);
 
 #[rustfmt::skip]
 const KERNELS: &[Row] = &[
-    ("3.10-el7", include_str!("symbols/3.10-el7.txt"), Callbacks::Cgroup, &[]),
-    ("4.19", include_str!("symbols/4.19.txt"), Callbacks::Css, &[]),
-    ("5.4", include_str!("symbols/5.4.txt"), Callbacks::Css, &[]),
-    ("5.10", include_str!("symbols/5.10.txt"), Callbacks::Css, &[]),
-    ("6.1", include_str!("symbols/6.1.txt"), Callbacks::Css, &[]),
-    ("6.12", include_str!("symbols/6.12.txt"), Callbacks::Css, &[]),
-    ("7.2", include_str!("symbols/7.2.txt"), Callbacks::Css, &[]),
+    ("3.10-el7", include_str!("../symbols/3.10-el7.txt"), Callbacks::Cgroup, &[]),
+    ("4.19", include_str!("../symbols/4.19.txt"), Callbacks::Css, &[]),
+    ("5.4", include_str!("../symbols/5.4.txt"), Callbacks::Css, &[]),
+    ("5.10", include_str!("../symbols/5.10.txt"), Callbacks::Css, &[]),
+    ("6.1", include_str!("../symbols/6.1.txt"), Callbacks::Css, &[]),
+    ("6.12", include_str!("../symbols/6.12.txt"), Callbacks::Css, &[]),
+    ("7.2", include_str!("../symbols/7.2.txt"), Callbacks::Css, &[]),
 ];
 
 fn has(symbols: &str, hook: Hook, target: &str) -> bool {

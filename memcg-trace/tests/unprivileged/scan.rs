@@ -1,15 +1,11 @@
 //! Golden output of `scan`: hand-made walks, through the real ledger, into every format.
 //!
-//! `UPDATE_GOLDEN=1 cargo test --test scan` writes the files anew; read the difference before committing it.
-
-mod events;
-#[path = "golden/compare.rs"]
-mod golden;
+//! `UPDATE_GOLDEN=1 cargo test --test unprivileged scan` writes the files anew; read the difference before committing it.
 
 use std::collections::HashMap;
 
-use events::{Css, Fired, MS, css, key};
-use golden::{WIDTHS, check_json, check_text, check_width, compare};
+use crate::compare::{WIDTHS, check_json, check_text, check_width, compare};
+use crate::events::{Css, Fired, MS, css, key};
 use memcg_trace::{
     attribution::{Container, container_of_path},
     event::Key,

@@ -1,17 +1,12 @@
 //! Golden output of `explain`: looks with every kind of pin, through the real ledger, into every format.
 //!
-//! `UPDATE_GOLDEN=1 cargo test --test explain` writes the files anew; read the difference before committing it.
-
-mod events;
-#[path = "golden/compare.rs"]
-mod golden;
-mod looks;
+//! `UPDATE_GOLDEN=1 cargo test --test unprivileged explain` writes the files anew; read the difference before committing it.
 
 use std::collections::HashMap;
 
-use events::{MS, css, key};
-use golden::{check_json, check_text, compare};
-use looks::{every_kind, file, hostile, memcg, moved, open};
+use crate::compare::{check_json, check_text, compare};
+use crate::events::{MS, css, key};
+use crate::looks::{every_kind, file, hostile, memcg, moved, open};
 use memcg_trace::{
     attribution::{Container, container_of_path},
     cause::{self, FileKind, Look, MapCompared, Referenced, Unread},

@@ -1,11 +1,7 @@
 //! `memcg-trace report`: pages from recordings.
 //!
-//! The pages stay in the target directory's tmp, to be looked at. `UPDATE_GOLDEN=1 cargo test --test report` writes the golden
+//! The pages stay in the target directory's tmp, to be looked at. `UPDATE_GOLDEN=1 cargo test --test unprivileged report` writes the golden
 //! ones anew.
-
-mod events;
-#[path = "support/zombies.rs"]
-mod zombies;
 
 use std::{
     env, fs,
@@ -117,7 +113,7 @@ fn every_kernel() {
 fn few_and_many_zombies() {
     for zombies in [3, 5_000] {
         let name = format!("{zombies}-zombies");
-        let recording = written(&name, &zombies::recording(zombies));
+        let recording = written(&name, &crate::zombies::recording(zombies));
         let page = page(&name, &[], &[&recording]);
         assert!(page.len() <= 2_000_000, "{} bytes", page.len());
         for hostile in ["<b>", "<i>", "<hook>", "</svg><script", "\" onload", "\u{202e}", "\x1b", "sle<ep>"] {
@@ -133,7 +129,7 @@ fn few_and_many_zombies() {
 #[test]
 fn a_fix_is_seen_first() {
     let [before, after] =
-        [1_000, 40].map(|zombies| written(&format!("{zombies}-fixed"), &zombies::recording(zombies)));
+        [1_000, 40].map(|zombies| written(&format!("{zombies}-fixed"), &crate::zombies::recording(zombies)));
     let arguments = ["--before", before.to_str().expect("a path of ours")];
     // Nothing else changed: the later run is as long, and leaks less.
     let page = page("fix", &[arguments.as_slice(), &["--grace", "30s"]].concat(), &[&after]);

@@ -12,7 +12,7 @@ use nix::{
 };
 use serde_json::Value;
 
-use crate::server::Server;
+use super::server::Server;
 
 fn status(answer: &str) -> &str {
     answer.split(' ').nth(1).unwrap_or(answer)

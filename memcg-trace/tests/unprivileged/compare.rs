@@ -6,7 +6,6 @@ use memcg_trace::report::text::Color;
 use serde_json::Value;
 
 /// Each line an object of schema 1, the last and only the last one a summary.
-#[allow(dead_code, reason = "each test crate uses its part")]
 pub fn check_json(json: &[u8]) {
     let json = str::from_utf8(json).expect("JSON is UTF-8");
     let lines: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
@@ -16,7 +15,6 @@ pub fn check_json(json: &[u8]) {
 }
 
 /// No byte of a name that could do harm.
-#[allow(dead_code, reason = "each test crate uses its part")]
 pub fn check_text(text: &[u8], color: Color) {
     let text = str::from_utf8(text).expect("text is UTF-8");
     let harmless = |c: char| c == '\n' || c == '\x1b' && color == Color::On || !c.is_control();
@@ -24,11 +22,9 @@ pub fn check_text(text: &[u8], color: Color) {
 }
 
 /// Terminals that people have.
-#[allow(dead_code, reason = "each test crate uses its part")]
 pub const WIDTHS: [usize; 3] = [80, 120, 200];
 
 /// No line is longer than the terminal is wide, but for a word that is.
-#[allow(dead_code, reason = "each test crate uses its part")]
 pub fn check_width(text: &[u8], width: usize) {
     for line in str::from_utf8(text).expect("text is UTF-8").lines() {
         let fits = line.chars().count() <= width || line.split(' ').any(|word| word.chars().count() > width);

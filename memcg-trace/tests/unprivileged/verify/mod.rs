@@ -1,8 +1,5 @@
 //! `verify` without a kernel: evidence into verdicts, verdicts into every format, expectations, baselines.
 
-#[path = "../golden/compare.rs"]
-mod golden;
-
 mod judging;
 mod outputs;
 

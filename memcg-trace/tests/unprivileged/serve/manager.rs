@@ -7,7 +7,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::server::{DEADLINE, Server};
+use super::server::{DEADLINE, Server};
 
 /// The manager's socket; its file goes with it.
 struct Manager {

@@ -1,13 +1,10 @@
 //! What `doctor` makes of nodes: hand-made facts, through the diagnosis, into every format.
 //!
-//! `UPDATE_GOLDEN=1 cargo test --test doctor` writes the files anew; read the difference before committing it.
-
-#[path = "golden/compare.rs"]
-mod golden;
+//! `UPDATE_GOLDEN=1 cargo test --test unprivileged doctor` writes the files anew; read the difference before committing it.
 
 use std::collections::BTreeMap;
 
-use golden::{WIDTHS, check_json, check_text, check_width, compare};
+use crate::compare::{WIDTHS, check_json, check_text, check_width, compare};
 use memcg_trace::{
     cause::{Hint, Pin, Pinned, PinnedBy},
     diagnosis::{Diagnosis, FindingKind, Limits, Memcgs, Node, RemedyKind, Severity, Trend, diagnose},

@@ -1,16 +1,13 @@
 //! The seam between the engine and whoever watches: an observer that only counts, run from recordings. tests/everywhere runs it
 //! from the live stream.
 
-#[path = "support/count.rs"]
-mod count;
-
 use std::{
     fs,
     fs::File,
     path::{Path, PathBuf},
 };
 
-use count::Count;
+use crate::count::Count;
 use memcg_trace::{
     record::recording::{Entry, Joined, Reader},
     session::{Book, Bucket, History, Replayed, replay},

@@ -2,7 +2,6 @@
 //! v1, helpers of that age, at most 4,096 instructions each. Read from the object file that the loader embeds.
 #![expect(clippy::unwrap_used, reason = "an object that cannot be read fails the test")]
 
-#[path = "object/registers.rs"]
 mod registers;
 
 use std::collections::BTreeMap;

@@ -1,15 +1,11 @@
 //! Golden output: hand-made streams of events, through the real ledger, into every format.
 //!
-//! `UPDATE_GOLDEN=1 cargo test --test golden` writes the files anew; read the difference before committing it.
-
-mod events;
-#[path = "golden/compare.rs"]
-mod golden;
+//! `UPDATE_GOLDEN=1 cargo test --test unprivileged golden` writes the files anew; read the difference before committing it.
 
 use std::{collections::HashMap, time::Instant};
 
-use events::{Css, Fired, MS, css, key};
-use golden::{WIDTHS, check_json, check_text, check_width, compare};
+use crate::compare::{WIDTHS, check_json, check_text, check_width, compare};
+use crate::events::{Css, Fired, MS, css, key};
 use memcg_trace::{
     attribution::{ByOwner, FactSource, Facts, Names, Role, Runtime, container_of_path},
     cause::{Pin, Pinned, PinnedBy, Process},
@@ -504,7 +500,7 @@ fn many_leak() {
     session.end(61_000);
 }
 
-/// 20,000 lines of a storm. The time is printed, not judged: `cargo test --release --test golden speed -- --nocapture`.
+/// 20,000 lines of a storm. The time is printed, not judged: `cargo test --release --test unprivileged golden speed -- --nocapture`.
 #[test]
 fn speed() {
     let config =

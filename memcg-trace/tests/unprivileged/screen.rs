@@ -1,11 +1,6 @@
 //! Golden frames: what `top` draws of recordings, and what keys and the mouse make of it.
 //!
-//! `UPDATE_GOLDEN=1 cargo test --test screen` writes the files anew; read the difference before committing it.
-
-mod events;
-#[path = "golden/compare.rs"]
-#[allow(dead_code, reason = "frames are text alone")]
-mod golden;
+//! `UPDATE_GOLDEN=1 cargo test --test unprivileged screen` writes the files anew; read the difference before committing it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,8 +12,8 @@ use std::{
     sync::Arc,
 };
 
-use events::{Fired, MS, css, key};
-use golden::{check_text, compare};
+use crate::compare::{check_text, compare};
+use crate::events::{Fired, MS, css, key};
 use memcg_trace::{
     attribution::{ByOwner, FactSource, Facts, Runtime},
     cause::{Pin, Pinned, PinnedBy, Process},

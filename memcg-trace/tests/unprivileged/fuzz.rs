@@ -1,14 +1,13 @@
 //! The targets of fuzz/, in a second and without coverage: the inputs of fuzz/corpus, among them those that once failed, and
 //! damaged ones that are the same in every run. `cargo xtask fuzz` is the long way.
 
-#[path = "fuzz/damage.rs"]
 mod damage;
-#[path = "../../fuzz/src/lib.rs"]
+#[path = "../../../fuzz/src/lib.rs"]
 mod targets;
 
 use std::{fs, path::Path};
 
-use damage::Damage;
+use self::damage::Damage;
 
 /// Damaged inputs of each target.
 const DAMAGED: usize = 500;

@@ -16,8 +16,8 @@ use memcg_trace::{
 use memcg_trace_common::{Charges, Field, Hook, WalkLayout};
 
 use crate::{
+    compare::compare,
     events::{Css, Fired, MS, css},
-    golden::compare,
 };
 
 const GRACE_MS: u64 = 30_000;

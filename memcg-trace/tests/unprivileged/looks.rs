@@ -1,5 +1,4 @@
 //! Looks as the readers would make them.
-#![allow(dead_code, reason = "each test crate uses its part")]
 
 use memcg_trace::{
     cause::{

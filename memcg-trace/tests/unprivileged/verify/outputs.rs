@@ -15,7 +15,8 @@ use memcg_trace::{
     verdict::{Baseline, Evidence, Expectation, Played, ScenarioName, Verdict},
 };
 
-use super::{evidence, golden, name, readings, verdict};
+use super::{evidence, name, readings, verdict};
+use crate::compare;
 
 fn ground(kernel: &str) -> Ground {
     Ground {
@@ -94,24 +95,24 @@ fn every_format() {
     let view = view(&run(), "6.12.117", &expected, None);
     assert_eq!(exit(&view), Exit::Leak, "page-cache leaks and should not");
     let json = as_json(&view);
-    golden::check_json(&json);
-    golden::compare("verify.jsonl", &json);
+    compare::check_json(&json);
+    compare::compare("verify.jsonl", &json);
     let mut out = Vec::new();
     text::verify(&mut out, &view, Color::Off).expect("text");
-    golden::check_text(&out, Color::Off);
-    golden::compare("verify.txt", &out);
+    compare::check_text(&out, Color::Off);
+    compare::compare("verify.txt", &out);
     let mut out = Vec::new();
     junit::verify(&mut out, &view).expect("XML");
-    golden::check_text(&out, Color::Off);
-    golden::compare("verify.xml", &out);
+    compare::check_text(&out, Color::Off);
+    compare::compare("verify.xml", &out);
     let mut out = Vec::new();
     tap::verify(&mut out, &view).expect("TAP");
-    golden::check_text(&out, Color::Off);
-    golden::compare("verify.tap", &out);
+    compare::check_text(&out, Color::Off);
+    compare::compare("verify.tap", &out);
     let mut out = Vec::new();
     html::verify(&mut out, &[MatrixColumn::of(&view)]).expect("HTML");
-    golden::check_text(&out, Color::Off);
-    golden::compare("verify.html", &out);
+    compare::check_text(&out, Color::Off);
+    compare::compare("verify.html", &out);
 }
 
 /// What a page is made of can be read again from the JSON of the run.
@@ -173,9 +174,9 @@ fn changes_since_a_baseline() {
     let changed: Vec<_> = view.changes.iter().flatten().map(|change| change.scenario).collect();
     assert_eq!(changed, [ScenarioName::Tmpfs, ScenarioName::Nested, ScenarioName::Dentries]);
     let mut out = as_json(&view);
-    golden::check_json(&out);
+    compare::check_json(&out);
     text::verify(&mut out, &view, Color::Off).expect("text");
-    golden::compare("verify-changed.txt", &out);
+    compare::compare("verify-changed.txt", &out);
 }
 
 #[test]
