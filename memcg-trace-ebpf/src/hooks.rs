@@ -1,7 +1,7 @@
 //! The hooks of memcg-trace: kprobes on the memory controller's css callbacks, raw tracepoints on cgroup directories.
 //!
 //! They read, fill and emit, without policy. They load on a verifier of the 4.14 class: no loops, no globals, no calls
-//! between programs and functions (everything is inlined), helpers of that age. `memcg-trace/tests/object.rs` proves
+//! between programs and functions (everything is inlined), helpers of that age. `memcg-trace/tests/unprivileged/object.rs` proves
 //! it.
 #![no_std]
 #![no_main]
