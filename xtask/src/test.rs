@@ -26,12 +26,9 @@ use crate::{build, dependencies, deploy, docs, setup};
 /// skipped.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Only steps whose name contains this, as in "vm 6.12"; may be given more than once
+    /// Only steps whose name contains this, as in "vm 6.12" or "arm64"; may be given more than once
     #[arg(long, value_name = "NAME")]
     filter: Vec<String>,
-    /// Only the tests on arm64, in a VM: they take some minutes more, and QEMU and a cross compiler for arm64
-    #[arg(long, conflicts_with = "filter")]
-    arm64: bool,
     /// Arguments for the test programs that run natively and in VMs, as in `-- storm`
     #[arg(last = true)]
     args: Vec<OsString>,
@@ -127,10 +124,6 @@ const IN_VM: &str = "vm";
 pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let workspace = &workspace.with(Profile::Integration);
     let mut report = Report { filter: &args.filter, steps: Vec::new(), slowest: Slowest::default() };
-    if args.arm64 {
-        arm64(&mut report, &workspace.on(&arch::AARCH64), &args.args);
-        return Ok(report.end());
-    }
     report.step("setup", || {
         let toolchain = setup::ensure_toolchain(workspace)?;
         setup::ensure_tools(&toolchain)
@@ -165,17 +158,20 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     report.tests(&format!("vm {series} {} systemd", cgroup.name()), io::stdout(), |out| {
         systemd_test(workspace, out)
     });
+    if !arch::AARCH64.is_host() {
+        arm64(&mut report, &workspace.on(&arch::AARCH64), &args.args);
+    }
     Ok(report.end())
 }
 
 /// Builds for arm64 and runs tests there in one VM: [`ARM64_TESTS`], unless others are asked for.
 fn arm64(report: &mut Report<'_>, workspace: &Workspace, args: &[OsString]) {
-    report.step("setup arm64", || setup::ensure_qemu(workspace.arch));
-    report.step("build arm64", || build::build(workspace).map(drop));
+    report.step("arm64 setup", || setup::ensure_qemu(workspace.arch));
+    report.step("arm64 build", || build::build(workspace).map(drop));
     let (series, cgroup) = ARM64;
     let selected = ARM64_TESTS.iter().map(OsString::from).collect();
     let args = if args.is_empty() { selected } else { args.to_vec() };
-    report.tests(&format!("vm {series} {} arm64", cgroup.name()), io::stdout(), |out| {
+    report.tests(&format!("arm64 {series} {}", cgroup.name()), io::stdout(), |out| {
         in_vm(workspace, ARM64, "", &args, out)
     });
 }
