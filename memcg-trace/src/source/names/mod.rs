@@ -12,6 +12,7 @@ mod fair;
 pub mod grpc;
 mod kubelet;
 mod kubernetes;
+mod later;
 mod name_sources;
 mod node_root;
 mod queue;

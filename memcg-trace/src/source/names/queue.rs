@@ -1,11 +1,11 @@
 //! What is to be looked up, when, and what had to be left out.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
-use super::{NameAnswer, Occasion, fair::Fair};
+use super::{NameAnswer, Occasion, fair::Fair, later::Later};
 use crate::{
     attribution::{Facts, NamesMissing, Question},
     event::{ID_LIMIT, Key},
@@ -31,9 +31,7 @@ pub struct Queue {
     patient: Fair<Job>,
     /// Time that each of both took, ns, since both had something to do.
     took_ns: [u64; 2],
-    /// When they are due; the number tells apart what is due at once.
-    later: BTreeMap<(Instant, u64), Job>,
-    number: u64,
+    later: Later,
     /// Of the urgent ones, those that were not looked up yet.
     pub born: HashSet<Key>,
     /// All that are not done with.
@@ -97,8 +95,7 @@ impl Queue {
         while self.open > WAITING_MAX || self.bytes > BYTES_MAX {
             let fullest =
                 if self.urgent.len() > self.patient.len() { &mut self.urgent } else { &mut self.patient };
-            let last = || self.later.pop_last().map(|(_, job)| job);
-            let Some(lost) = fullest.pop_from_fullest().or_else(last) else { return };
+            let Some(lost) = fullest.pop_from_fullest().or_else(|| self.later.pop_last()) else { return };
             if lost.is_unanswered() {
                 self.missing.count(&lost.question.path);
             }
@@ -114,8 +111,7 @@ impl Queue {
 
     /// What is next now; or when something will be, if it is known.
     pub fn next(&mut self, now: Instant) -> Result<Job, Option<Instant>> {
-        while let Some(first) = self.later.first_entry().filter(|first| first.key().0 <= now) {
-            let job = first.remove();
+        while let Some(job) = self.later.pop_due(now) {
             self.push(job);
         }
         let [urgent_ns, patient_ns] = self.took_ns;
@@ -127,7 +123,19 @@ impl Queue {
             _ if patients_turn => self.patient.pop(),
             _ => self.urgent.pop(),
         };
-        job.ok_or_else(|| self.later.first_key_value().map(|((due, _), _)| *due))
+        let job = job.ok_or_else(|| self.later.first_due())?;
+        self.give_up_birth(&job);
+        Ok(job)
+    }
+
+    /// Of a cgroup that is gone, whose path promises nothing, this is the last look: no runtime is about to start there.
+    fn give_up_birth(&mut self, job: &Job) {
+        if job.asked == Occasion::Dying
+            && !job.question.is_promising()
+            && let Some(birth) = self.later.take(&job.key)
+        {
+            self.done(&birth);
+        }
     }
 
     /// A look took so long.
@@ -147,9 +155,8 @@ impl Queue {
         let Some(pause) = AGAIN_MS.get(attempt).filter(|_| job.asked == Occasion::Born) else {
             return self.done(&job);
         };
-        self.number += 1;
-        let due = now + Duration::from_millis(*pause);
-        self.later.insert((due, self.number), Job { step: Step::Files { attempt: attempt + 1 }, ..job });
+        let again = Job { step: Step::Files { attempt: attempt + 1 }, ..job };
+        self.later.push(now + Duration::from_millis(*pause), again);
     }
 
     pub fn done(&mut self, job: &Job) {
@@ -264,12 +271,15 @@ mod tests {
         assert!((299..=301).contains(&born), "{born}");
     }
 
-    #[test]
-    fn what_found_nothing_is_tried_again_and_then_no_more() {
-        let (mut queue, mut now) = (Queue::default(), Instant::now());
-        queue.ask(job(1, "/ct".to_owned(), Occasion::Born));
-        let mut looks = 0;
+    /// Looks until nothing is open, none of which finds anything, at a memcg that is removed after so many.
+    fn looks_until_dead(question: &Question, alive: usize) -> usize {
+        let (mut queue, mut now, mut looks) = (Queue::default(), Instant::now(), 0);
+        let ask = |asked| Job { question: question.clone(), ..job(1, String::new(), asked) };
+        queue.ask(ask(Occasion::Born));
         while queue.open > 0 {
+            if looks == alive {
+                queue.ask(ask(Occasion::Dying));
+            }
             match queue.next(now) {
                 Ok(job) => {
                     let Step::Files { attempt } = job.step else { unreachable!("nothing was found") };
@@ -279,6 +289,24 @@ mod tests {
                 Err(due) => now = due.expect("it is tried again"),
             }
         }
-        assert_eq!((looks, queue.bytes, queue.missing()), (AGAIN_MS.len() + 1, 0, None));
+        assert_eq!((queue.bytes, queue.later.len(), queue.missing()), (0, 0, None));
+        looks
+    }
+
+    #[test]
+    fn what_found_nothing_is_tried_again_and_what_is_gone_once_more() {
+        const NEVER: usize = usize::MAX;
+        let about = |path: &str| Question::about(path.as_bytes()).expect("a question");
+        let (ct, pod) = (about("/default/ct"), about(&format!("/docker/{:064x}", 7)));
+        for (question, alive, looks) in [
+            (&ct, NEVER, AGAIN_MS.len() + 1),
+            (&ct, 0, 2),
+            (&ct, 1, 2),
+            (&ct, 4, 5),
+            // Its files may be written late.
+            (&pod, 1, AGAIN_MS.len() + 2),
+        ] {
+            assert_eq!(looks_until_dead(question, alive), looks, "{question:?}, removed after {alive}");
+        }
     }
 }
