@@ -24,10 +24,13 @@ mod stop;
 mod survey;
 mod tally;
 
-use std::{mem, path::Path, time::Duration};
+use std::{future::pending, mem, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
 
 pub use book::Book;
 pub use cgroup_glob::CgroupGlob;
@@ -204,10 +207,12 @@ impl<F: Feed> Session<F> {
         observer: &mut (impl Observer + ?Sized),
     ) -> Result<()> {
         let end = duration.map(|duration| Instant::now() + duration);
+        let wake = observer.wake();
         let mut pause = POLL;
         loop {
             tokio::select! {
                 () = sleep(pause) => {}
+                () = notified(wake.as_deref()) => {}
                 () = stop.requested(end) => return Ok(()),
             }
             let Polled { pressed, .. } = self.poll(observer)?;
@@ -310,6 +315,14 @@ impl<F: Feed> Session<F> {
             Record::Walk(walk) => observer.walked(&self.book, walk),
             _ => Ok(()),
         }
+    }
+}
+
+/// For ever, if nobody ever notifies.
+async fn notified(wake: Option<&Notify>) {
+    match wake {
+        Some(wake) => wake.notified().await,
+        None => pending().await,
     }
 }
 
