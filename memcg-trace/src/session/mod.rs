@@ -58,7 +58,7 @@ use self::{
 use crate::{
     cause::Explanation,
     event::Key,
-    kernel::{Kernel, clock, privileges},
+    kernel::{Kernel, ability::AbilityId, clock, privileges},
     record::{End, Record, Snapshot, Start},
     source::{Feed, Polled, Stream, Wanted, names::Resolver},
 };
@@ -123,7 +123,7 @@ impl Session {
         let (feed, mut start) = Stream::open(&kernel, &setup.wanted)?;
         let evidence = LeakEvidence::open(&kernel, setup.btf, &mut start.unknown);
         if let Err(error) = counters {
-            start.unknown.push(("what memcgs are charged for".to_owned(), error.to_string()));
+            start.unknown.push((AbilityId::Counters.to_string(), error.to_string()));
         }
         let slab =
             setup.slab.then(|| SlabWatcher::start(setup.wanted.grace_ns, setup.btf, false)).transpose()?;
