@@ -1,6 +1,8 @@
 //! A step of `cargo xtask test`: what is in deploy/ is what the programs accept that will read it, and speaks of metrics that
 //! exist. Nothing of it is started; `memcg-trace/tests/native/fleet.rs` does that.
 
+mod schemas;
+
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,6 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use self::schemas::Schemas;
 use crate::process;
 use crate::workspace::Workspace;
 
@@ -21,12 +24,8 @@ const READERS: &[&str] = &[
     "deploy/grafana/node.json",
     "docs/FLEET.md",
 ];
-/// JSON that other programs read.
-const JSON: &[&str] = &[
-    "deploy/grafana/fleet.json",
-    "deploy/grafana/node.json",
-    "deploy/node-problem-detector/memcg-trace.json",
-];
+const DASHBOARDS: &[&str] = &["deploy/grafana/fleet.json", "deploy/grafana/node.json"];
+const PLUGIN: &str = "deploy/node-problem-detector/memcg-trace.json";
 const UNIT: &str = "deploy/systemd/memcg-trace.service";
 const OF_DEBIAN: &str = "deploy/systemd/debian.conf";
 /// Where the unit expects the binary.
@@ -45,13 +44,14 @@ pub fn check(workspace: &Workspace) -> Result<()> {
     process::run(
         Command::new("amtool").arg("check-config").arg(path("deploy/prometheus/alertmanager.yaml")),
     )?;
-    for name in JSON {
-        serde_json::from_str::<serde_json::Value>(&read(workspace, name)?)
-            .with_context(|| format!("{name}: no JSON"))?;
-    }
+    serde_json::from_str::<serde_json::Value>(&read(workspace, PLUGIN)?)
+        .with_context(|| format!("{PLUGIN}: no JSON"))?;
     metrics_exist(workspace)?;
     runbooks_exist(workspace)?;
-    kustomizations(&path("deploy/kubernetes"))?;
+    let schemas = Schemas::ensure(workspace)?;
+    let dashboards: Vec<_> = DASHBOARDS.iter().map(|name| path(name)).collect();
+    schemas.dashboards(&dashboards)?;
+    schemas.manifests(&manifests(workspace)?)?;
     unit(workspace)
 }
 
@@ -99,22 +99,35 @@ fn runbooks_exist(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// Builds the base and each overlay, where kubectl is installed: Debian has it only in some releases.
-fn kustomizations(directory: &Path) -> Result<()> {
+/// What the base and each overlay make, in a file each. Where kubectl is not installed, for Debian has it only in some
+/// releases: the objects of the base as they are.
+fn manifests(workspace: &Workspace) -> Result<Vec<PathBuf>> {
+    let directory = workspace.root.join("deploy/kubernetes");
+    let base = directory.join("base");
     if process::find("kubectl").is_none() {
-        eprintln!("xtask: no kubectl: {} is not built", directory.display());
-        return Ok(());
+        eprintln!("xtask: no kubectl: the overlays in {} are not built", directory.display());
+        let mut objects = entries(&base)?;
+        objects.retain(|path| !path.ends_with("kustomization.yaml"));
+        return Ok(objects);
     }
-    let overlays = directory.join("overlays");
-    let entries = fs::read_dir(&overlays).with_context(|| format!("cannot read {}", overlays.display()))?;
-    let overlays = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<PathBuf>>>()?;
-    for path in [directory.join("base")].iter().chain(&overlays) {
-        let built = process::capture(Command::new("kubectl").arg("kustomize").arg(path))?;
+    let made = workspace.scratch().join("manifests");
+    fs::create_dir_all(&made).with_context(|| format!("cannot make {}", made.display()))?;
+    let mut files = Vec::new();
+    for path in [base].into_iter().chain(entries(&directory.join("overlays"))?) {
+        let built = process::capture(Command::new("kubectl").arg("kustomize").arg(&path))?;
         if !built.contains("kind: DaemonSet") {
             bail!("{} has no DaemonSet", path.display());
         }
+        let file = made.join(path.file_name().unwrap_or_default()).with_extension("yaml");
+        fs::write(&file, built).with_context(|| format!("cannot write {}", file.display()))?;
+        files.push(file);
     }
-    Ok(())
+    Ok(files)
+}
+
+fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    entries.map(|entry| Ok(entry?.path())).collect()
 }
 
 /// systemd-analyze wants the program to exist: it is asked about a copy that names ours, with what the deb adds to it.

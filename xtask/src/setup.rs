@@ -14,7 +14,7 @@ use crate::workspace::Workspace;
 ///
 /// Building needs a compiler and a linker for eBPF. Each pair on this machine is tried on a small program; the first
 /// that works is remembered in the target directory. Tests and benchmarks need QEMU and some small tools, tests also
-/// container runtimes; their packages are installed without starting their services.
+/// container runtimes, Prometheus, pip and npm; their packages are installed without starting their services.
 #[derive(clap::Args)]
 pub struct Args {
     /// Only report which tools are available and which are missing
@@ -47,6 +47,8 @@ const TOOLS: &[Tool] = &[
     Tool { program: "promtool", package: "prometheus", needed_by: "test" },
     Tool { program: "prometheus-alertmanager", package: "prometheus-alertmanager", needed_by: "test" },
     Tool { program: "amtool", package: "prometheus-alertmanager", needed_by: "test" },
+    Tool { program: "pip3", package: "python3-pip", needed_by: "test" },
+    Tool { program: "npm", package: "npm", needed_by: "test" },
     Tool { program: "systemd-analyze", package: "systemd", needed_by: "test" },
     Tool { program: "tmux", package: "tmux", needed_by: "test" },
     Tool { program: "bpftrace", package: "bpftrace", needed_by: "bench" },

@@ -15,8 +15,8 @@ use crate::{
     event::Key,
     exit::Exit,
     kernel::{
-        self, Kernel, cgroupfs::cgroup_stat::KernelCounts, clock, pins::PinsError, privileges,
-        slab::memcg_caches::CachesError,
+        self, Kernel, ability::AbilityId, cgroupfs::cgroup_stat::KernelCounts, clock, pins::PinsError,
+        privileges, slab::memcg_caches::CachesError,
     },
     record::{Learned, Record},
     report::{
@@ -125,7 +125,7 @@ impl Args {
         let mut kernel = Kernel::probe(self.btf.file())?;
         let mut unknown = Vec::new();
         if let Err(error) = kernel.find_counters() {
-            unknown.push(("what memcgs are charged for".to_owned(), error.to_string()));
+            unknown.push((AbilityId::Counters.to_string(), error.to_string()));
         }
         let controller = &kernel.controller;
         let mut walk = kernel.load_walk().with_context(|| {

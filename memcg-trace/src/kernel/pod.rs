@@ -10,6 +10,7 @@ pub fn is_pod() -> bool {
 /// Lines of a container's manifest.
 pub const CAPABILITIES: &str = "securityContext: {capabilities: {add: [BPF, PERFMON, IPC_LOCK]}}";
 pub const SYS_ADMIN: &str = "securityContext: {capabilities: {add: [SYS_ADMIN, IPC_LOCK]}}";
+pub const SYSLOG: &str = "securityContext: {capabilities: {add: [SYSLOG]}}";
 pub const HOST_USERS: &str = "hostUsers: true";
 pub const UNCONFINED: &str = "securityContext: {seccompProfile: {type: Unconfined}}";
 pub const SPC_T: &str = "securityContext: {seLinuxOptions: {type: spc_t}}";

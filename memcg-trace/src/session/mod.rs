@@ -24,10 +24,13 @@ mod stop;
 mod survey;
 mod tally;
 
-use std::{mem, path::Path, time::Duration};
+use std::{future::pending, mem, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
 
 pub use book::Book;
 pub use cgroup_glob::CgroupGlob;
@@ -55,7 +58,7 @@ use self::{
 use crate::{
     cause::Explanation,
     event::Key,
-    kernel::{Kernel, clock, privileges},
+    kernel::{Kernel, ability::AbilityId, clock, privileges},
     record::{End, Record, Snapshot, Start},
     source::{Feed, Polled, Stream, Wanted, names::Resolver},
 };
@@ -120,7 +123,7 @@ impl Session {
         let (feed, mut start) = Stream::open(&kernel, &setup.wanted)?;
         let evidence = LeakEvidence::open(&kernel, setup.btf, &mut start.unknown);
         if let Err(error) = counters {
-            start.unknown.push(("what memcgs are charged for".to_owned(), error.to_string()));
+            start.unknown.push((AbilityId::Counters.to_string(), error.to_string()));
         }
         let slab =
             setup.slab.then(|| SlabWatcher::start(setup.wanted.grace_ns, setup.btf, false)).transpose()?;
@@ -204,10 +207,12 @@ impl<F: Feed> Session<F> {
         observer: &mut (impl Observer + ?Sized),
     ) -> Result<()> {
         let end = duration.map(|duration| Instant::now() + duration);
+        let wake = observer.wake();
         let mut pause = POLL;
         loop {
             tokio::select! {
                 () = sleep(pause) => {}
+                () = notified(wake.as_deref()) => {}
                 () = stop.requested(end) => return Ok(()),
             }
             let Polled { pressed, .. } = self.poll(observer)?;
@@ -310,6 +315,14 @@ impl<F: Feed> Session<F> {
             Record::Walk(walk) => observer.walked(&self.book, walk),
             _ => Ok(()),
         }
+    }
+}
+
+/// For ever, if nobody ever notifies.
+async fn notified(wake: Option<&Notify>) {
+    match wake {
+        Some(wake) => wake.notified().await,
+        None => pending().await,
     }
 }
 

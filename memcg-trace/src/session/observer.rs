@@ -1,8 +1,9 @@
 //! Observers of a run. The engine notifies them of changes; printing, metrics and screens are observers.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::Arc};
 
 use anyhow::Result;
+use tokio::sync::Notify;
 
 use super::Book;
 use crate::{record::Snapshot, slab, tracker::Change};
@@ -24,6 +25,12 @@ pub trait Observer: SlabObserver {
     /// Called after all settled changes of each poll, every 50 ms or sooner. [`ControlFlow::Break`] ends the run.
     fn tick(&mut self, _book: &Book) -> Result<ControlFlow<()>> {
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Notified by another thread that waits for what a tick makes: the next poll is then at once. Whoever notifies bounds
+    /// how often.
+    fn wake(&self) -> Option<Arc<Notify>> {
+        None
     }
 }
 

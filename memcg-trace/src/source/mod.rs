@@ -8,6 +8,7 @@ mod memcg_caches;
 mod memcg_pins;
 mod mkdir_paths;
 pub mod names;
+mod online_cpus;
 mod perf_buffers;
 pub mod slab;
 mod slab_callers;

@@ -15,7 +15,7 @@ use aya::{
 };
 use bytes::BytesMut;
 
-use super::{BufferSize, LiveError};
+use super::{BufferSize, LiveError, online_cpus::OnlineCpus};
 use crate::kernel::{hooks::perf_wakeups, page_bytes};
 
 /// Header and length word that the perf buffer puts before a sample.
@@ -33,6 +33,7 @@ pub(super) struct PerfBuffers {
     buffers: Vec<(u32, PerfEventArrayBuffer<MapData>)>,
     /// CPUs that are online without one: none could be opened.
     blind: Vec<u32>,
+    online: OnlineCpus,
     looked: Instant,
     /// Of one of them, as pages and as bytes.
     pages: usize,
@@ -66,6 +67,7 @@ impl PerfBuffers {
             descriptor,
             buffers,
             blind: Vec::new(),
+            online: OnlineCpus::open(),
             looked: Instant::now(),
             pages,
             bytes,
@@ -73,13 +75,13 @@ impl PerfBuffers {
         })
     }
 
-    /// The CPUs that are online, from time to time.
+    /// The CPUs that are online, if they changed, from time to time.
     fn look(&mut self) -> Option<Vec<u32>> {
         if self.looked.elapsed() < LOOK {
             return None;
         }
         self.looked = Instant::now();
-        online_cpus().ok()
+        self.online.changed()
     }
 
     /// A CPU that came online gets a buffer. One that went offline needs another when it comes back: its perf event

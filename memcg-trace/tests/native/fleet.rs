@@ -3,7 +3,6 @@
 use std::{
     fs,
     net::TcpListener,
-    ops::Range,
     path::{Path, PathBuf},
     process::{self, Child, Command, Stdio},
 };
@@ -11,18 +10,15 @@ use std::{
 use serde_json::Value;
 
 use crate::support::{
-    cgroup::Cgroup,
     eventually, evict_stocks,
     exporter::Exporter,
+    kubelet::Pod,
     machine,
-    pins::TmpfsFile,
     web::{Webhook, get},
 };
 
 /// Twice this is more than the alert tolerates. It wants to see them grow, too.
 const LEAKS: usize = 30;
-const POD: &str = "prod_backup-28374650-x7kzq";
-const UID: &str = "0f1e2d3c-4b5a-4978-8695-666c65657421";
 
 fn deploy(file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(file);
@@ -48,13 +44,13 @@ impl Drop for Part {
     }
 }
 
-/// A directory for files of the fleet, and for the root of a node that has names; removed at the end.
+/// A directory for files of the fleet; removed at the end.
 struct Directory(PathBuf);
 
 impl Directory {
     fn new() -> Self {
         let directory = std::env::temp_dir().join(format!("memcg-trace-test-fleet-{}", process::id()));
-        fs::create_dir_all(directory.join("host/var/log/pods").join(format!("{POD}_{UID}"))).expect("mkdir");
+        fs::create_dir_all(&directory).expect("mkdir");
         Self(directory)
     }
 
@@ -145,14 +141,13 @@ fn queries(dashboard: &str, instance: &str) -> Vec<String> {
 fn a_leaking_pod_is_told_to_the_one_on_call() {
     let _machine = machine();
     let directory = Directory::new();
-    let root = directory.path("host");
-    let exporter = Exporter::start(&["--grace", "1s", "--refresh", "2s", "--host-root", &root]);
+    let pod = Pod::new();
+    let exporter = Exporter::start(&["--grace", "1s", "--refresh", "2s", "--host-root", pod.host_root()]);
     let webhook = Webhook::start();
     let fleet = Fleet::start(&directory, exporter.address(), &webhook.url());
     // The counters are there before anything happens: otherwise nothing increased.
     eventually("Prometheus to scrape", || fleet.query("memcg_trace_leaks_total"));
 
-    let pod = Pod::new();
     let few = pod.leak(0..LEAKS);
     let series = "memcg_trace_workload_leaked_memcgs{workload='backup'}";
     eventually("Prometheus to have the first leaks", || fleet.query(&format!("{series} >= {LEAKS}")));
@@ -199,35 +194,4 @@ fn a_leaking_pod_is_told_to_the_one_on_call() {
 
 fn is_about(alert: &Value, status: &str) -> bool {
     alert["labels"]["alertname"] == "MemcgWorkloadLeaks" && alert["status"] == status
-}
-
-/// The cgroups of a pod as kubelet makes them with systemd, lowest first.
-struct Pod(Vec<Cgroup>);
-
-impl Pod {
-    fn new() -> Self {
-        let of_pod = format!("kubepods-pod{}.slice", UID.replace('-', "_"));
-        let mut slices: Vec<Cgroup> = Vec::new();
-        for name in ["memcg-trace-test.slice", "kubepods.slice", &of_pod] {
-            let slice = match slices.last() {
-                None => Cgroup::below_root(name),
-                Some(above) => above.child(name),
-            };
-            slice.enable_memory();
-            slices.push(slice);
-        }
-        slices.reverse();
-        Self(slices)
-    }
-
-    /// Containers that are gone, and the files that they left behind.
-    fn leak(&self, numbers: Range<usize>) -> Vec<TmpfsFile> {
-        let leak = |number| {
-            let container = self.0[0].child(format!("cri-containerd-{number:064x}.scope"));
-            let file = TmpfsFile::written_in(&container);
-            container.remove();
-            file
-        };
-        numbers.map(leak).collect()
-    }
 }

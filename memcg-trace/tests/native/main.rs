@@ -8,6 +8,7 @@ mod support;
 mod charges;
 mod churn;
 mod container;
+mod daemonset;
 mod doctor;
 mod explain;
 mod fleet;

@@ -8,50 +8,13 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{
-    cgroup::Cgroup,
-    doctor::Doctor,
-    eventually, machine,
-    pins::TmpfsFile,
-    process::{command, run},
-    scan::Scan,
-    tracer::parse,
-};
+use crate::support::{doctor::Doctor, in_pod::sees_the_node, machine, process::command};
 
 #[test]
 fn a_pod_with_the_least_privileges_sees_the_node() {
     let _machine = machine();
     let pod = Pod::new();
-    let home = Cgroup::home("pod");
-    let zombie = home.child("zombie");
-    let _file = TmpfsFile::written_in(&zombie);
-    let id = zombie.id();
-    zombie.remove();
-
-    let doctor = Doctor::of(&mut pod.run(&["doctor", "-o", "json", "--watch", "1ms"]));
-    for what in ["privileges", "layout of kernel structs", "explain", "memcg-trace trace", "memcg-trace scan"]
-    {
-        assert_eq!(doctor.ability(what).0, "yes", "{what}: {:?}", doctor.ability(what));
-    }
-    let scan = Scan::of(&mut pod.run(&["scan", "-o", "json"]));
-    assert_eq!(scan.below(&home), [(id, "dying")]);
-    let explained = run(&mut pod.run(&["explain", "-o", "json", zombie.path()]));
-    let explained = String::from_utf8_lossy(&explained.stdout);
-    let pin = parse(explained.lines().next().expect("a pin"));
-    assert_eq!((&pin["pin"], &pin["refs"]), (&json!("tmpfs"), &json!(256)), "{explained}");
-
-    let below = format!("{}/*", home.path());
-    let mut tracing = pod.run(&["trace", "-o", "json", "--count", "1", "--cgroup", &below]);
-    let mut tracing = tracing.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("run runc");
-    let ended = eventually("an event in the pod", || {
-        let _seen = home.child("seen");
-        tracing.try_wait().expect("wait for runc").ok_or_else(|| "none yet".to_owned())
-    });
-    let output = tracing.wait_with_output().expect("the output of runc");
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    let event = parse(stdout.lines().next().unwrap_or_else(|| panic!("{ended}: {stderr}")));
-    assert_eq!(event["memcg"]["path"], format!("{}/seen", home.path()), "{event}");
+    sees_the_node(|arguments| pod.run(arguments));
 }
 
 #[test]
@@ -124,7 +87,7 @@ impl Pod {
             let namespaces = config["linux"]["namespaces"].as_array_mut().expect("namespaces");
             namespaces.retain(|namespace| namespace["type"] != "cgroup");
             namespaces.push(json!({ "type": "cgroup" }));
-            capabilities(config, &["CAP_BPF", "CAP_PERFMON", "CAP_IPC_LOCK"]);
+            capabilities(config, &["CAP_BPF", "CAP_PERFMON", "CAP_IPC_LOCK", "CAP_SYSLOG"]);
             let bind = json!({ "type": "bind", "source": "/sys/fs/cgroup", "options": ["rbind", "ro"] });
             mount(config, Some(bind));
         });

@@ -19,6 +19,15 @@ pub struct Pod<'a> {
     pub cgroup: &'a str,
 }
 
+/// Our DaemonSet's container.
+pub struct Daemon<'a> {
+    pub command: &'a [&'a str],
+    /// All that it has, as a manifest names them: `BPF`.
+    pub capabilities: Vec<String>,
+    /// On the node, and in the container.
+    pub mounts: &'a [(&'a str, &'a str)],
+}
+
 pub struct Cri {
     socket: PathBuf,
     tokio: tokio::runtime::Runtime,
@@ -50,20 +59,45 @@ impl Cri {
     /// The id of the container, which runs.
     pub fn run_container(&self, sandbox: &str, pod: &Pod<'_>, name: &str, script: &[String]) -> String {
         let outlives = self.socket.ancestors().nth(3).expect("the node's root").join("outlives");
-        let labels = [("io.kubernetes.container.name", name)];
         let config = ContainerConfig {
-            metadata: Some(ContainerMetadata { name: name.to_owned() }),
-            image: Some(ImageSpec { image: IMAGE.to_owned() }),
             command: script.to_vec(),
             mounts: vec![Mount {
                 container_path: "/outlives".to_owned(),
                 host_path: outlives.to_string_lossy().into_owned(),
+                readonly: false,
             }],
-            labels: map(&[&labels[..], &pod.labels()].concat()),
-            linux: Some(LinuxContainerConfig {
-                security: Some(ContainerSecurityContext { namespaces: Some(host_network()) }),
-            }),
+            ..pod.container(name)
         };
+        self.start(sandbox, pod, config)
+    }
+
+    /// The same, with a security context as that of our DaemonSet, and its limit of memory.
+    pub fn run_daemon(&self, sandbox: &str, pod: &Pod<'_>, daemon: &Daemon<'_>) -> String {
+        let mounts = daemon.mounts.iter().map(|(host, container)| Mount {
+            container_path: (*container).to_owned(),
+            host_path: (*host).to_owned(),
+            readonly: true,
+        });
+        let capabilities = Capability { add: daemon.capabilities.clone(), drop: vec!["ALL".to_owned()] };
+        let config = ContainerConfig {
+            command: daemon.command.iter().map(|word| (*word).to_owned()).collect(),
+            mounts: mounts.collect(),
+            linux: Some(LinuxContainerConfig {
+                resources: Some(LinuxContainerResources { memory_limit_in_bytes: 128 << 20 }),
+                security: Some(ContainerSecurityContext {
+                    capabilities: Some(capabilities),
+                    namespaces: Some(host_network()),
+                    readonly_rootfs: true,
+                    no_new_privs: true,
+                    seccomp: Some(SecurityProfile { profile_type: SecurityProfile::RUNTIME_DEFAULT }),
+                }),
+            }),
+            ..pod.container("memcg-trace")
+        };
+        self.start(sandbox, pod, config)
+    }
+
+    fn start(&self, sandbox: &str, pod: &Pod<'_>, config: ContainerConfig) -> String {
         let request = CreateContainerRequest {
             sandbox: sandbox.to_owned(),
             config: Some(config),
@@ -92,6 +126,21 @@ impl Pod<'_> {
             ("io.kubernetes.pod.namespace", self.namespace),
             ("io.kubernetes.pod.uid", self.uid),
         ]
+    }
+
+    fn container(&self, name: &str) -> ContainerConfig {
+        let labels = [("io.kubernetes.container.name", name)];
+        let security = ContainerSecurityContext {
+            namespaces: Some(host_network()),
+            ..ContainerSecurityContext::default()
+        };
+        ContainerConfig {
+            metadata: Some(ContainerMetadata { name: name.to_owned() }),
+            image: Some(ImageSpec { image: IMAGE.to_owned() }),
+            labels: map(&[&labels[..], &self.labels()].concat()),
+            linux: Some(LinuxContainerConfig { resources: None, security: Some(security) }),
+            ..ContainerConfig::default()
+        }
     }
 
     fn config(&self) -> PodSandboxConfig {
@@ -221,16 +270,53 @@ struct Mount {
     container_path: String,
     #[prost(string, tag = "2")]
     host_path: String,
+    #[prost(bool, tag = "3")]
+    readonly: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
 struct LinuxContainerConfig {
+    #[prost(message, optional, tag = "1")]
+    resources: Option<LinuxContainerResources>,
     #[prost(message, optional, tag = "2")]
     security: Option<ContainerSecurityContext>,
 }
 
 #[derive(Clone, PartialEq, Message)]
+struct LinuxContainerResources {
+    #[prost(int64, tag = "4")]
+    memory_limit_in_bytes: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
 struct ContainerSecurityContext {
+    #[prost(message, optional, tag = "1")]
+    capabilities: Option<Capability>,
     #[prost(message, optional, tag = "3")]
     namespaces: Option<NamespaceOption>,
+    #[prost(bool, tag = "7")]
+    readonly_rootfs: bool,
+    #[prost(bool, tag = "11")]
+    no_new_privs: bool,
+    /// Absent: none.
+    #[prost(message, optional, tag = "15")]
+    seccomp: Option<SecurityProfile>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Capability {
+    #[prost(string, repeated, tag = "1")]
+    add: Vec<String>,
+    #[prost(string, repeated, tag = "2")]
+    drop: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SecurityProfile {
+    #[prost(int32, tag = "1")]
+    profile_type: i32,
+}
+
+impl SecurityProfile {
+    const RUNTIME_DEFAULT: i32 = 0;
 }

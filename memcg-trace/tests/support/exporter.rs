@@ -1,8 +1,10 @@
 //! `memcg-trace serve` on this machine, and what it shows.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{self, Read as _, Write as _},
     net::TcpStream,
+    ops::Deref,
+    process::Command,
 };
 
 use nix::sys::signal::Signal;
@@ -16,23 +18,57 @@ use super::{
 /// Killed at the end of the test.
 pub struct Exporter {
     process: Process,
+    pages: Pages,
+}
+
+/// What is served at an address.
+pub struct Pages {
     address: String,
 }
 
 impl Exporter {
     /// Starts it at a port that the kernel chooses, and waits until it is ready.
     pub fn start(arguments: &[&str]) -> Self {
-        let process = Process::start(command().args(["serve", "--listen", "127.0.0.1:0"]).args(arguments));
+        Self::of(&mut command(), arguments)
+    }
+
+    /// The same for a command that a test made.
+    pub fn of(command: &mut Command, arguments: &[&str]) -> Self {
+        let process = Process::start(command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments));
         let said = process.said();
         let address = said.lines().find_map(|line| line.strip_prefix("memcg-trace: serving http://"));
         let address = address.and_then(|address| address.strip_suffix("/metrics"));
         let address = address.unwrap_or_else(|| panic!("no address: {said}")).to_owned();
-        let exporter = Self { process, address };
+        let exporter = Self { process, pages: Pages::at(address) };
+        exporter.await_ready();
+        exporter
+    }
+
+    /// Ends it as a service manager does; returns its exit code.
+    pub fn stop(self) -> Option<i32> {
+        self.process.signal(Signal::SIGTERM);
+        self.process.finish().0
+    }
+}
+
+impl Deref for Exporter {
+    type Target = Pages;
+
+    fn deref(&self) -> &Pages {
+        &self.pages
+    }
+}
+
+impl Pages {
+    pub fn at(address: String) -> Self {
+        Self { address }
+    }
+
+    pub fn await_ready(&self) {
         eventually("memcg-trace to be ready", || {
-            let answer = exporter.get("/readyz");
+            let answer = self.ask("/readyz").map_err(|error| error.to_string())?;
             if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(answer) }
         });
-        exporter
     }
 
     /// Address and port.
@@ -41,12 +77,16 @@ impl Exporter {
     }
 
     pub fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).expect("connect");
-        stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n").expect("ask");
+        self.ask(path).expect("an answer in UTF-8")
+    }
+
+    fn ask(&self, path: &str) -> io::Result<String> {
+        let mut stream = TcpStream::connect(&self.address)?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n")?;
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer in UTF-8");
-        answer
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
     }
 
     /// The value of a series, as it is written.
@@ -63,11 +103,5 @@ impl Exporter {
         let leaks: Value = serde_json::from_str(body).expect("JSON");
         let memcgs = leaks["memcgs"].as_array().expect("memcgs");
         memcgs.iter().find(|listed| listed["memcg"]["path"] == path).cloned()
-    }
-
-    /// Ends it as a service manager does; returns its exit code.
-    pub fn stop(self) -> Option<i32> {
-        self.process.signal(Signal::SIGTERM);
-        self.process.finish().0
     }
 }

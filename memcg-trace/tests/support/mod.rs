@@ -14,6 +14,8 @@ pub mod explain;
 pub mod exporter;
 pub mod file;
 pub mod forked;
+pub mod in_pod;
+pub mod kubelet;
 pub mod node;
 pub mod oracle;
 pub mod pins;

@@ -272,6 +272,13 @@ impl Containerd<'_> {
         ctr
     }
 
+    /// A command in a container of a pod, as by `kubectl exec`. One at a time.
+    pub fn exec(&self, container: &str, arguments: &[&str]) -> Command {
+        let mut exec = self.ctr("k8s.io", &["task", "exec", "--exec-id", "exec", container]);
+        exec.args(arguments).stdin(Stdio::null());
+        exec
+    }
+
     pub fn run(&self, name: &str) {
         let mount =
             format!("type=bind,src={},dst=/outlives,options=rbind:rw", self.node.outlives().display());

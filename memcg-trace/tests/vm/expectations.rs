@@ -39,6 +39,8 @@ pub struct Kernel {
     pub exhausted: Errno,
     /// cgroup.stat counts dying memcgs, not only cgroups (ab0312526867, 6.12).
     pub counts_dying_memcgs: bool,
+    /// What memcgs are charged for is found by an address in /proc/kallsyms (6.10).
+    pub packs_counters: bool,
 }
 
 /// Scenario, verdict, what it was gone after, and whether the memcg ID was held.
@@ -101,6 +103,7 @@ const MATRIX: &[Kernel] = &[
         pipe: Leaks,
         exhausted: Errno::ENOSPC,
         counts_dying_memcgs: false,
+        packs_counters: false,
     },
     Kernel {
         series: "6.1",
@@ -113,6 +116,7 @@ const MATRIX: &[Kernel] = &[
         pipe: Freed,
         exhausted: Errno::ENOSPC,
         counts_dying_memcgs: false,
+        packs_counters: false,
     },
     Kernel {
         series: "6.12",
@@ -125,6 +129,7 @@ const MATRIX: &[Kernel] = &[
         pipe: Freed,
         exhausted: Errno::EBUSY,
         counts_dying_memcgs: true,
+        packs_counters: true,
     },
     Kernel {
         series: "7.2",
@@ -137,6 +142,7 @@ const MATRIX: &[Kernel] = &[
         pipe: Freed,
         exhausted: Errno::EBUSY,
         counts_dying_memcgs: true,
+        packs_counters: true,
     },
 ];
 

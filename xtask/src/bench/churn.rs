@@ -53,10 +53,7 @@ impl Churn {
         let dir = File::open(&path).with_context(|| format!("cannot open {}", path.display()));
         let dir = dir.inspect_err(|_| drop(fs::remove_dir(&path)))?;
         let mut churn = Self { path, dir, hierarchy, baseline: 0, interrupted };
-        if hierarchy == Hierarchy::V2 {
-            fs::write(churn.path.join("cgroup.subtree_control"), "+memory")
-                .context("cannot enable the memory controller")?;
-        }
+        churn.delegate("")?;
         churn.baseline = churn.unfreed()?;
         Ok(churn)
     }
@@ -91,6 +88,20 @@ impl Churn {
         }
         mkdirat(&self.dir, name, Mode::S_IRWXU)
             .with_context(|| format!("cannot create {}/{name}", self.path.display()))
+    }
+
+    /// Lets the children of one have memcgs; on v1 they always do.
+    pub fn delegate(&self, name: &str) -> Result<()> {
+        let control = self.path.join(name).join("cgroup.subtree_control");
+        match self.hierarchy {
+            Hierarchy::V1 => Ok(()),
+            Hierarchy::V2 => fs::write(control, "+memory").context("cannot enable the memory controller"),
+        }
+    }
+
+    /// The cgroup in which it runs.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     pub fn remove(&self, name: &str) -> Result<()> {

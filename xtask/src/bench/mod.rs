@@ -4,12 +4,14 @@ mod churn;
 mod history;
 mod in_vm;
 mod ledger;
+mod serve;
 mod sides;
 mod start;
 mod table;
 mod tracer;
 mod usage;
 mod walk;
+mod zombies;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,8 +34,9 @@ use crate::workspace::{Workspace, cargo};
 /// under memcg-trace, and under bpftrace with the equivalent three tracepoints. Each round has all of them, and ratios
 /// are computed within it, so that other load on the machine affects them equally. Cost for the loader: events per
 /// second through decode, merge and ledger, and resident memory when tracking as many memcgs as there are memcg IDs.
-/// Also the start of each command, a walk and a scan of 20,000 memcgs; in a VM, a walk of 65,000, by program and through
-/// /proc/kcore; and slab caches created and destroyed there, traced and untraced.
+/// Also the start of each command, a walk and a scan of 20,000 memcgs; what the service takes at rest and with 10,000
+/// zombies; in a VM, a walk of 65,000, by program and through /proc/kcore; and slab caches created and destroyed there,
+/// traced and untraced.
 ///
 /// A figure is the median of its samples, with quartiles. A missed goal is not a failure.
 #[derive(clap::Args)]
@@ -71,6 +74,8 @@ enum Part {
     Start,
     /// A walk and a scan of 20,000 memcgs
     Scan,
+    /// The service: at rest, while cgroups come and go, with 10,000 zombies
+    Serve,
     /// Walks and slab caches in a VM
     Vm,
 }
@@ -110,6 +115,7 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
             Part::Loader => step("ledger, replay and names", || ledger::rows(workspace, baseline.as_ref())),
             Part::Start => step("starts", || start::rows(&loader, baseline_loader.as_deref())),
             Part::Scan => step("scan", || walk::rows(&loader)),
+            Part::Serve => step("serve", || serve::rows(&loader, &workspace.scratch())),
             Part::Vm => step("walks and slab caches in a VM", || in_vm::rows(workspace)),
         };
         // As soon as it is there: what follows may fail.

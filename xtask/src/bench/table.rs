@@ -9,6 +9,8 @@ pub enum Unit {
     Ratio,
     Mebibytes,
     MillionsPerSecond,
+    Percent,
+    Number,
 }
 
 enum Goal {
@@ -66,13 +68,16 @@ impl Unit {
             Self::Ratio => "×  ",
             Self::Mebibytes => "MiB",
             Self::MillionsPerSecond => "M/s",
+            Self::Percent => "%  ",
+            Self::Number => "   ",
         }
     }
 
     fn number(&self, value: f64) -> String {
         let digits = match self {
+            Self::Number => 0,
             Self::Milliseconds | Self::Mebibytes => 1,
-            Self::Microseconds | Self::Ratio | Self::MillionsPerSecond => 2,
+            Self::Microseconds | Self::Ratio | Self::MillionsPerSecond | Self::Percent => 2,
         };
         format!("{value:.digits$}")
     }

@@ -55,6 +55,13 @@ impl Tracer {
         Self { name, command: command.map(str::to_owned).to_vec() }
     }
 
+    /// The service, with these arguments.
+    pub fn serve(loader: &Path, arguments: &[&str]) -> Self {
+        let loader = loader.to_string_lossy();
+        let command = [&*loader, "serve"].into_iter().chain(arguments.iter().copied());
+        Self { name: "memcg-trace serve", command: command.map(str::to_owned).collect() }
+    }
+
     /// bpftrace in its own mount namespace, as it needs tracefs: the mount goes away with it.
     pub fn bpftrace() -> Self {
         let shell = r#"mount -t tracefs tracefs /sys/kernel/tracing && exec bpftrace -e "$0""#;
@@ -82,7 +89,7 @@ impl Tracer {
         })
     }
 
-    fn start(&self) -> Result<Running> {
+    pub fn start(&self) -> Result<Running> {
         // A memfd. A pipe would need a reader, which would take CPU time from the workload.
         let output = memfd_create(c"output", MFdFlags::MFD_CLOEXEC).context("cannot make a memfd")?;
         let output = File::from(output);
@@ -97,7 +104,7 @@ impl Tracer {
 }
 
 /// A running tracer; dropping it ends it.
-struct Running {
+pub struct Running {
     name: &'static str,
     child: Child,
     /// Its stdout and stderr.
@@ -126,8 +133,12 @@ impl Running {
         Ok(())
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it with SIGINT; returns its output.
-    fn stop(mut self) -> Result<String> {
+    pub fn stop(mut self) -> Result<String> {
         let status = self.end()?;
         if !status.is_some_and(|status| status.success()) {
             let status = status.map_or("does not exit".to_owned(), |status| status.to_string());
@@ -155,7 +166,8 @@ impl Running {
         Ok(None)
     }
 
-    fn output(&self) -> Result<String> {
+    /// What it printed so far.
+    pub fn output(&self) -> Result<String> {
         // Reopened: the descriptor shares its offset with the tracer's.
         let output = fs::read(format!("/proc/self/fd/{}", self.output.as_raw_fd()));
         Ok(String::from_utf8_lossy(&output.context("cannot read a memfd")?).into_owned())

@@ -2,13 +2,14 @@
 
 use std::{
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 
 use super::on_demand::OnDemand;
 use crate::report::metrics::{MetricsFormat, MetricsView, encode, families};
@@ -21,6 +22,8 @@ pub struct Board {
     pub metrics: OnDemand<MetricsPage>,
     /// JSON.
     pub leaks: OnDemand<Bytes>,
+    /// Notified when one of them is wanted.
+    wake: Arc<Notify>,
     began: Instant,
     /// When the last drain ended, ms since `began`; 0: none so far.
     drained_ms: AtomicU64,
@@ -36,13 +39,19 @@ pub struct MetricsPage {
 
 impl Board {
     pub fn new() -> Self {
+        let wake = Arc::new(Notify::new());
         Self {
-            metrics: OnDemand::new(),
-            leaks: OnDemand::new(),
+            metrics: OnDemand::new(wake.clone()),
+            leaks: OnDemand::new(wake.clone()),
+            wake,
             began: Instant::now(),
             drained_ms: AtomicU64::new(0),
             ready: AtomicBool::new(false),
         }
+    }
+
+    pub fn wake(&self) -> Arc<Notify> {
+        self.wake.clone()
     }
 
     /// A drain ended.

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::Result;
 use bytes::Bytes;
+use tokio::sync::Notify;
 
 use super::{
     board::{Board, MetricsPage},
@@ -108,6 +109,11 @@ impl Observer for Exporter {
     fn tick(&mut self, book: &Book) -> Result<ControlFlow<()>> {
         self.show(book);
         self.tally.tick(book)
+    }
+
+    /// A scrape does not wait for the next drain.
+    fn wake(&self) -> Option<Arc<Notify>> {
+        Some(self.board.wake())
     }
 }
 

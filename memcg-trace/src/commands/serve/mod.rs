@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     exit::Exit,
-    kernel::{cgroupfs::hierarchy::Controller, clock, page_bytes},
+    kernel::{ability::AbilityId, cgroupfs::hierarchy::Controller, clock, page_bytes},
     report::{metrics::MetricsFacts, view::Accounting},
     session::{RunTally, Session, Setup, Stop},
     source::Wanted,
@@ -156,9 +156,8 @@ impl Args {
             swap: controller.accounts_swap(),
             page_bytes: page_bytes() as u64,
         };
-        let facts = MetricsFacts {
+        let mut facts = MetricsFacts {
             top: self.top,
-            accounting: Some(accounting),
             node_memory_bytes: sysinfo().ok().map(|info| info.ram_total()),
             ..MetricsFacts::default()
         };
@@ -181,6 +180,10 @@ impl Args {
         let mut stop = Stop::listen()?;
         announce::tracing(session.book().start());
         announce::details(session.book().start(), session.snapshot());
+        let kinds = AbilityId::Counters.to_string();
+        if session.book().start().unknown.iter().all(|(what, _)| *what != kinds) {
+            facts.accounting = Some(accounting);
+        }
         let mut exporter = Exporter::new(board, notifier, facts, RunTally::default());
         if session.snapshot().is_none() {
             exporter.complete();

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
 
 /// What is younger is not made again.
 const FRESH: Duration = Duration::from_secs(1);
@@ -19,11 +22,14 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct OnDemand<T> {
     latest: watch::Sender<Option<(Instant, Arc<T>)>>,
     wanted: AtomicBool,
+    /// Of the maker.
+    wake: Arc<Notify>,
 }
 
 impl<T> OnDemand<T> {
-    pub fn new() -> Self {
-        Self { latest: watch::Sender::new(None), wanted: AtomicBool::new(false) }
+    /// `wake` is notified when data is wanted: once for all who want it until it is made, and then not for [`FRESH`].
+    pub fn new(wake: Arc<Notify>) -> Self {
+        Self { latest: watch::Sender::new(None), wanted: AtomicBool::new(false), wake }
     }
 
     /// For the thread that makes it: costs nothing when nobody waits.
@@ -39,7 +45,9 @@ impl<T> OnDemand<T> {
         let mut latest = self.latest.subscribe();
         let is_fresh = |made: &(Instant, Arc<T>)| made.0.elapsed() < FRESH;
         if !latest.borrow().as_ref().is_some_and(is_fresh) {
-            self.wanted.store(true, Ordering::Relaxed);
+            if !self.wanted.swap(true, Ordering::Relaxed) {
+                self.wake.notify_one();
+            }
             // In vain: what there is.
             let _ = timeout(PATIENCE, latest.changed()).await;
         }
@@ -54,10 +62,12 @@ mod tests {
     #[test]
     fn made_once_for_all_who_ask_within_a_second() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-        let data = OnDemand::new();
+        let wake = Arc::new(Notify::new());
+        let data = OnDemand::new(wake.clone());
         data.make_if_wanted(|| panic!("nobody wants it"));
         // Nobody makes it, and the one who asks does not wait for ever.
         assert_eq!(runtime.block_on(data.get()), None);
+        runtime.block_on(wake.notified());
         let mut made = 0;
         data.make_if_wanted(|| {
             made += 1;

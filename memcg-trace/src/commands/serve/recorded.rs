@@ -14,8 +14,8 @@ use crate::{
     streams::say,
 };
 
-/// Interval for looking whether somebody asks.
-const POLL: Duration = Duration::from_millis(50);
+/// How often it says that it is alive, where nobody asks for anything.
+const ALIVE: Duration = Duration::from_secs(1);
 
 /// Replays it, and serves until a signal.
 pub async fn serve(
@@ -36,11 +36,13 @@ pub async fn serve(
         say(&format!("cannot replay all of {path}: {damage}; serving everything before that"));
     }
     let facts = MetricsFacts { top, ..MetricsFacts::default() };
+    let wake = board.wake();
     let mut exporter = Exporter::new(board, notifier, facts, tally);
     exporter.complete();
     loop {
         tokio::select! {
-            () = sleep(POLL) => {}
+            () = sleep(ALIVE) => {}
+            () = wake.notified() => {}
             () = stop.requested(None) => break,
         }
         exporter.show(&book);

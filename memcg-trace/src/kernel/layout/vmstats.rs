@@ -55,6 +55,13 @@ impl Lack for CountersError {
             }
         }
     }
+
+    fn manifest(&self) -> Option<&'static str> {
+        match self {
+            Self::Symbol(error) => error.manifest(),
+            Self::Memory(_) | Self::Unreadable(_) | Self::Foreign | Self::Ambiguous(..) => None,
+        }
+    }
 }
 
 /// An array that only has the counters that memcgs use.

@@ -9,9 +9,13 @@ use std::{
 use foldhash::HashMap;
 use thiserror::Error;
 
-use crate::{kernel::ability::Lack, slab::Symbol};
+use crate::{
+    kernel::{ability::Lack, pod},
+    slab::Symbol,
+};
 
 const SYMBOLS: &str = "/proc/kallsyms";
+const RESTRICT: &str = "/proc/sys/kernel/kptr_restrict";
 /// Bytes of it that are read at once; the kernel gives at most so many.
 const READ_BYTES: usize = 1 << 16;
 
@@ -20,8 +24,11 @@ const READ_BYTES: usize = 1 << 16;
 pub enum SymbolError {
     #[error("cannot read {SYMBOLS}: {0}")]
     Unreadable(#[from] io::Error),
-    #[error("{SYMBOLS} hides all addresses (kernel.kptr_restrict, or CAP_SYSLOG is missing)")]
+    /// `kallsyms_show_value`, kernel/ksyms_common.c.
+    #[error("{SYMBOLS} hides all addresses without CAP_SYSLOG")]
     Hidden,
+    #[error("{SYMBOLS} hides all addresses: kernel.kptr_restrict is 2")]
+    Restricted,
     #[error(
         "{SYMBOLS} does not list {0}: this kernel lists functions alone (no CONFIG_KALLSYMS_ALL), or has none"
     )]
@@ -53,7 +60,11 @@ pub fn symbol(name: &'static str) -> Result<u64, SymbolError> {
     if let Some(addresses) = ADDRESSES.get() {
         return addresses.of(name);
     }
-    let addresses = Addresses::read(BufReader::with_capacity(READ_BYTES, File::open(SYMBOLS)?))?;
+    let restricted = || fs::read_to_string(RESTRICT).is_ok_and(|level| level.trim() == "2");
+    let addresses = match Addresses::read(BufReader::with_capacity(READ_BYTES, File::open(SYMBOLS)?)) {
+        Err(SymbolError::Hidden) if restricted() => return Err(SymbolError::Restricted),
+        addresses => addresses?,
+    };
     ADDRESSES.get_or_init(|| addresses).of(name)
 }
 
@@ -96,10 +107,15 @@ impl Lack for SymbolError {
     fn next_step(&self) -> String {
         match self {
             Self::Unreadable(_) => "mount /proc",
-            Self::Hidden => "sysctl kernel.kptr_restrict=1, and run it as root",
+            Self::Hidden => "run it as root, or with CAP_SYSLOG",
+            Self::Restricted => "sysctl kernel.kptr_restrict=1",
             Self::Absent(_) => "a kernel with CONFIG_KALLSYMS_ALL=y",
         }
         .to_owned()
+    }
+
+    fn manifest(&self) -> Option<&'static str> {
+        matches!(self, Self::Hidden).then_some(pod::SYSLOG)
     }
 }
 
@@ -242,7 +258,7 @@ mod tests {
         let of_module = "ffffffffc0001000 d slab_caches\t[alpha]\n";
         assert!(why(&format!("{list}{of_module}")).contains("CONFIG_KALLSYMS_ALL"));
         let hidden = "0000000000000000 T _stext\n0000000000000000 D slab_caches\n";
-        assert!(why(hidden).contains("kptr_restrict"));
+        assert!(why(hidden).contains("CAP_SYSLOG"));
     }
 
     #[test]

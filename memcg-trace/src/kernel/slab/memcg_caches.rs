@@ -88,6 +88,13 @@ impl Lack for CachesError {
             Self::Broken | Self::Refuted => "none needed: the caches that pin memcgs stay unknown".to_owned(),
         }
     }
+
+    fn manifest(&self) -> Option<&'static str> {
+        match self {
+            Self::Symbol(error) => error.manifest(),
+            Self::Kcore(_) | Self::SlabInfo(_) | Self::Broken | Self::Refuted => None,
+        }
+    }
 }
 
 /// Sorted names of caches, by requested memcg.

@@ -69,6 +69,8 @@ fn memcgs(view: &MetricsView) -> [Family<'_>; 4] {
         ("sock", charges.sock),
         ("other", charges.other),
     ];
+    // Unknown is not zero: where nothing tells the kinds apart, all is `other`.
+    let kinds = kinds.into_iter().filter(|(kind, _)| view.facts.accounting.is_some() || *kind == "other");
     [
         gauge("memcg_trace_memcgs", "Memcgs by state; dying ones were removed and are not freed.")
             .by("state", states),

@@ -297,6 +297,21 @@ fn counters_of_workloads_only_grow() {
     assert_eq!(sum(&mut node), 7.0);
 }
 
+/// Where nothing tells the kinds of charges apart, all is `other`, and no kind is zero.
+#[test]
+fn kinds_that_are_unknown_are_absent() {
+    let mut node = Node::new();
+    node.dies(2_000, &container(50), None, 3);
+    let mut view = node.view();
+    view.facts.accounting = None;
+    let mut page = Vec::new();
+    encode(&mut page, &families(&view), MetricsFormat::Classic).expect("a Vec takes all");
+    let page = String::from_utf8(page).expect("a page is UTF-8");
+    let kinds: Vec<_> =
+        page.lines().filter(|line| line.starts_with("memcg_trace_dying_charged_bytes")).collect();
+    assert_eq!(kinds, ["memcg_trace_dying_charged_bytes{kind=\"other\"} 12288"]);
+}
+
 /// The page of a node with 10,000 zombies of 5,000 pods of 100 workloads: as many series as with few of them.
 #[test]
 fn series_are_bounded() {
