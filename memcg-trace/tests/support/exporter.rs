@@ -35,6 +35,10 @@ impl Exporter {
         exporter
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Address and port.
     pub fn address(&self) -> &str {
         &self.address
