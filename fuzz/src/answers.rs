@@ -1,6 +1,7 @@
-//! What the sockets of container runtimes answer with: protobuf of CRI and containerd, HTTP and JSON of docker.
+//! What the sockets of container runtimes answer with: protobuf of CRI and containerd, HTTP and JSON of docker; and what lies in
+//! their files, among them those of a tenant: a bundle's config.json, a list of containers/storage.
 
-use memcg_trace::source::names::answers;
+use memcg_trace::source::names::{answers, bundle::BundleConfig, storage};
 
 const ID: &str = "17db96a24ae1e9f0c2b3a4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f70819";
 
@@ -10,6 +11,8 @@ pub fn run(input: &[u8]) -> bool {
     let facts = match kind {
         b'c' => answers::cri(answer, ID),
         b'd' => answers::docker(answer, ID),
+        b'b' => Ok(BundleConfig::parse(answer).map(|config| config.facts(ID, None))),
+        b's' => Ok(storage::listed(answer, ID)),
         _ => answers::containerd(answer, ID),
     };
     let Ok(Some(facts)) = facts else { return false };

@@ -15,6 +15,7 @@ mod look;
 mod process;
 mod run;
 mod setup;
+mod soak;
 mod test;
 mod toolchain;
 mod vm;
@@ -43,6 +44,7 @@ enum Task {
     Image(image::Args),
     Dist(dist::Args),
     Look(look::Args),
+    Soak(soak::Args),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Task::Image(args) => image::task(&workspace, &args),
         Task::Dist(args) => dist::task(&workspace, &args),
         Task::Look(args) => look::task(&workspace, &args),
+        Task::Soak(args) => soak::task(&workspace, &args),
     });
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -305,7 +305,7 @@ fn systemd_test(workspace: &Workspace, out: &mut (dyn Write + Send)) -> Result<(
 }
 
 /// A VM with memcg-trace and the VM tests in a directory, which runs those selected by `args`.
-fn test_vm(
+pub fn test_vm(
     workspace: &Workspace,
     (series, cgroup): (&str, Cgroup),
     directory: &str,
@@ -333,7 +333,7 @@ fn test_vm(
 }
 
 /// Runs tests.
-fn pass(workspace: &Workspace, vm: &Vm, out: &mut (dyn Write + Send)) -> Result<()> {
+pub fn pass(workspace: &Workspace, vm: &Vm, out: &mut (dyn Write + Send)) -> Result<()> {
     let run = vm.run(workspace, Output::Stdout(out))?;
     if run.code != 0 {
         bail!(

@@ -4,8 +4,8 @@
 //! full pipe) would have it lose events, and keep it from stopping.
 
 use std::{
+    collections::VecDeque,
     io::{self, BufWriter, Write},
-    mem,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
@@ -61,8 +61,10 @@ struct SharedQueue {
 
 #[derive(Default)]
 struct LineQueue {
-    bytes: Vec<u8>,
-    /// Of these and of those that the thread has taken.
+    /// Whole lines, as they were passed on. In one buffer, which is copied when it grows, while the thread holds another, they took
+    /// more than twice their size.
+    portions: VecDeque<Vec<u8>>,
+    /// Bytes of these and of the one that the thread has taken.
     unwritten: usize,
     /// Nothing more will come.
     closed: bool,
@@ -93,8 +95,10 @@ impl QueuedOutput {
             _ if room == whole => whole,
             _ => self.lines[..room].iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1),
         };
-        queue.bytes.extend_from_slice(&self.lines[..fits]);
-        queue.unwritten += fits;
+        if fits > 0 {
+            queue.portions.push_back(self.lines[..fits].to_vec());
+            queue.unwritten += fits;
+        }
         drop(queue);
         self.shared.queued.notify_one();
         let dropped = self.lines[fits..whole].iter().filter(|byte| **byte == b'\n').count() as u64;
@@ -167,13 +171,12 @@ impl SharedQueue {
 
     /// Waits for lines and writes them; false: there are no more, or they cannot be written.
     fn write_to(&self, out: &mut impl Write) -> bool {
-        let waits = |queue: &mut LineQueue| queue.bytes.is_empty() && !queue.closed;
+        let waits = |queue: &mut LineQueue| queue.portions.is_empty() && !queue.closed;
         let queue = self.queued.wait_while(self.lock(), waits);
-        let bytes = mem::take(&mut queue.unwrap_or_else(PoisonError::into_inner).bytes);
-        if bytes.is_empty() {
+        let Some(portion) = queue.unwrap_or_else(PoisonError::into_inner).portions.pop_front() else {
             return false;
-        }
-        for part in bytes.chunks(WRITE) {
+        };
+        for part in portion.chunks(WRITE) {
             let written = out.write_all(part).and_then(|()| out.flush());
             let mut queue = self.lock();
             queue.unwritten -= part.len();

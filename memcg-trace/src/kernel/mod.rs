@@ -65,6 +65,7 @@ impl Kernel {
         privileges::check()?;
         privileges::raise_memlock();
         let controller = Controller::find()?;
+        limit::warn_if_low(&controller);
         let callbacks = Callbacks::find();
         // Such kernels (3.10) have no css parents, no serial numbers and no BTF.
         if callbacks == Callbacks::Cgroup {

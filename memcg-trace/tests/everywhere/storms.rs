@@ -104,6 +104,8 @@ fn walk_makes_good_for_loss() {
     let outcome = tracer.stop();
     assert!(outcome.count("lost_events") > 0, "{}", outcome.summary);
     assert!(outcome.count("reconciled_added") > 0, "{}", outcome.summary);
+    // What exists is known exactly, what happened is not.
+    assert_eq!(outcome.summary["lower_bounds"][0], "created", "{}", outcome.summary);
     assert_eq!(outcome.summary["conclusive"], true, "{}", outcome.summary);
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
 }

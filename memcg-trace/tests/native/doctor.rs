@@ -32,6 +32,9 @@ fn self_test_sees_every_hook_and_leaves_nothing() {
     assert_eq!(answer, "yes", "{detail}");
     assert_eq!(doctor.ability("layout of kernel structs").0, "yes");
     assert_eq!(doctor.ability("tracepoint: cgroup_release").0, "yes");
+    for what in ["no_new_privs", "seccomp", "bounding_set_empty"] {
+        assert_eq!(doctor.summary["confinement"][what], true, "{what}: {}", doctor.summary);
+    }
     let left = fs::read_dir(hierarchy().1).expect("the hierarchy's root");
     let left: Vec<_> =
         left.flatten().filter(|entry| entry.file_name().to_string_lossy().contains("doctor")).collect();

@@ -71,6 +71,10 @@ impl Pages {
         });
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Address and port.
     pub fn address(&self) -> &str {
         &self.address

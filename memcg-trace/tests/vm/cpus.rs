@@ -1,6 +1,6 @@
 //! CPUs that come and go.
 
-use std::{fs, thread, time::Duration};
+use std::{fs, io, os::unix::process::CommandExt as _, thread, time::Duration};
 
 use nix::{
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
@@ -8,7 +8,12 @@ use nix::{
 };
 
 use crate::{
-    support::{cgroup::Cgroup, eventually, tracer::Tracer},
+    support::{
+        cgroup::Cgroup,
+        eventually,
+        process::{command, run},
+        tracer::Tracer,
+    },
     vm,
 };
 
@@ -117,4 +122,23 @@ fn a_cpu_that_cannot_be_traced_any_more_is_reported() {
     let lost = outcome.summary["lost_events"].as_u64();
     assert!(lost >= Some(CGROUPS as u64), "{}", outcome.summary);
     assert!(outcome.summary["lower_bounds"].as_array().is_some_and(|bounds| !bounds.is_empty()));
+}
+
+#[test]
+fn the_setting_that_refuses_events_is_named() {
+    const CAP_SYS_ADMIN: libc::c_ulong = 21;
+    let _machine = vm();
+    let _paranoid = Paranoid::set("3");
+    let mut traced = command();
+    // SAFETY: a system call alone. What is not in the bounding set is lost when root runs a program.
+    unsafe {
+        traced.pre_exec(|| match libc::prctl(libc::PR_CAPBSET_DROP, CAP_SYS_ADMIN) {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        });
+    }
+    let output = run(traced.args(["trace", "--duration", "1ms", "--no-names"]));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(69), "{said}");
+    assert!(said.contains("sysctl kernel.perf_event_paranoid=2"), "{said}");
 }

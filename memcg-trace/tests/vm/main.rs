@@ -19,6 +19,7 @@ mod kprobes;
 mod matrix;
 mod pod;
 mod slabs;
+mod soak;
 mod systemd;
 mod verify;
 mod walks;

@@ -10,6 +10,7 @@ use crate::{
         boot,
         cgroupfs::{
             hierarchy::Controller,
+            limit,
             mounts::{self, Mode},
         },
         confinement::Confinement,
@@ -103,7 +104,7 @@ impl Abilities {
             None => "",
         };
         self.add(AbilityId::Hierarchy, Answer::of(&controller, |found| format!("{found}{mode}")));
-        self.controller = controller.ok();
+        self.controller = controller.inspect(limit::warn_if_low).ok();
     }
 
     /// BTF, its proof, and the offsets of counters; `None`: no usable layout.

@@ -32,8 +32,12 @@ pub struct Linux {
 
 impl BundleConfig {
     pub fn read(root: &Root, bundle: &Path) -> Option<Self> {
-        let content = root.read(&bundle.join("config.json")).ok()?;
-        serde_json::from_slice(&content).ok()
+        Self::parse(&root.read(&bundle.join("config.json")).ok()?)
+    }
+
+    /// Of the bytes of a config.json.
+    pub fn parse(content: &[u8]) -> Option<Self> {
+        serde_json::from_slice(content).ok()
     }
 
     /// The facts in the annotations of a container.

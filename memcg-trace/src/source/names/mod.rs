@@ -5,7 +5,7 @@
 //! arrive asynchronously, each for the memcg of its question.
 
 pub mod answers;
-mod bundle;
+pub mod bundle;
 mod cached;
 mod docker;
 mod fair;
@@ -18,7 +18,7 @@ mod node_root;
 mod queue;
 mod runc;
 mod sockets;
-mod storage;
+pub mod storage;
 
 use std::{
     io,

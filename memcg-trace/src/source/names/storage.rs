@@ -106,11 +106,7 @@ impl Storage {
             facts.extend(BundleConfig::read(root, &userdata).map(|config| config.facts(id, None)));
             for list in LISTS.iter().map(|list| containers.join(list)) {
                 let listed = self.list((user, list.clone())).get(root, &list, ContainerList::read);
-                let listed = listed.and_then(|ContainerList(listed)| listed.get(id)).cloned();
-                facts.extend(listed.map(|ListedContainer { name, image }| {
-                    let id = Some(id.to_owned());
-                    Facts { id, name, image, ..Facts::of(FactSource::ContainersStorage) }
-                }));
+                facts.extend(listed.and_then(|listed| listed.facts(id)));
             }
         }
     }
@@ -130,6 +126,11 @@ impl Storage {
     }
 }
 
+/// What a list of these bytes says about a container. Pure.
+pub fn listed(content: &[u8], id: &str) -> Option<Facts> {
+    ContainerList::parse(content).facts(id)
+}
+
 /// Those that have a directory.
 fn drivers(root: &Root, storage: &Path) -> Vec<&'static str> {
     let used = |driver: &&str| root.stamp(&storage.join(of_driver(driver))).is_ok();
@@ -142,8 +143,16 @@ fn of_driver(driver: &str) -> String {
 
 impl ContainerList {
     fn read(root: &Root, path: &Path) -> Self {
-        let content = root.read(path).unwrap_or_default();
-        serde_json::from_slice(&content).unwrap_or_default()
+        Self::parse(&root.read(path).unwrap_or_default())
+    }
+
+    fn parse(content: &[u8]) -> Self {
+        serde_json::from_slice(content).unwrap_or_default()
+    }
+
+    fn facts(&self, id: &str) -> Option<Facts> {
+        let ListedContainer { name, image } = self.0.get(id)?.clone();
+        Some(Facts { id: Some(id.to_owned()), name, image, ..Facts::of(FactSource::ContainersStorage) })
     }
 }
 
