@@ -16,7 +16,7 @@ use crate::support::{
 };
 
 /// More than the address space of the test has room for.
-const PAGES: &str = "16384";
+const PAGES: &str = "32768";
 
 /// What it says when it cannot trace.
 fn complaint(command: &mut Command) -> String {
@@ -75,7 +75,7 @@ fn a_limit_of_open_files_is_named() {
 
 #[test]
 fn a_limit_of_the_address_space_is_named() {
-    const BYTES: u64 = 64 << 20;
+    const BYTES: u64 = 96 << 20;
     let _machine = machine();
     let mut limited = command();
     // SAFETY: a system call alone.

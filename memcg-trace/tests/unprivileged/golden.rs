@@ -7,13 +7,13 @@ use std::{collections::HashMap, time::Instant};
 use crate::compare::{WIDTHS, check_json, check_text, check_width, compare};
 use crate::events::{Css, Fired, MS, css, key};
 use memcg_trace::{
-    attribution::{ByOwner, FactSource, Facts, Names, Role, Runtime, container_of_path},
+    attribution::{ByOwner, FactSource, Facts, Names, NamesMissing, Role, Runtime, container_of_path},
     cause::{Pin, Pinned, PinnedBy, Process},
     record::{Backend, CacheCopies, Clock, Learned, PinsRead, Record, Snapshot},
     report::{
         json,
         text::{self, Color, Page},
-        view::{EventView, Run, SummaryView, Viewpoint, rolled, subject},
+        view::{EventView, NamesMissingView, Run, SummaryView, Viewpoint, rolled, subject},
     },
     session::Rollup,
     tracker::{Change, Memcg, Tracker, TrackerConfig, What},
@@ -127,6 +127,7 @@ impl Session {
         self.run.ended_ns = ms * MS;
         let container = |memcg: &Memcg| self.names.container_of(&memcg.key, memcg.path.as_deref());
         let mut view = SummaryView::new(&self.run, &self.tracker, &self.viewpoint, container);
+        view.names_missing = self.names.missing.as_ref().map(NamesMissingView::new);
         if let Some(rollup) = &self.rollup {
             view.rolled = rolled(rollup, &self.run, &self.tracker, &self.viewpoint, container);
         }
@@ -426,6 +427,8 @@ fn names_are_hostile() {
         session.at(2_000 + serial, css.online().by("e\x1b]0;\u{fc}\n"));
         remove(&mut session, 3_000 + serial, &css);
     }
+    let slice = Box::from(*b"/user.slice/x | pod prod_payments\x1b[2J");
+    session.names.missing = Some(NamesMissing { memcgs: 1_200, slice, of_slice: 1_100 });
     session.end(40_000);
 }
 
