@@ -44,6 +44,10 @@ impl Exporter {
         exporter
     }
 
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// Ends it as a service manager does; returns its exit code.
     pub fn stop(self) -> Option<i32> {
         self.process.signal(Signal::SIGTERM);
@@ -69,10 +73,6 @@ impl Pages {
             let answer = self.ask("/readyz").map_err(|error| error.to_string())?;
             if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(answer) }
         });
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.process.pid()
     }
 
     /// Address and port.

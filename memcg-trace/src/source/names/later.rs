@@ -1,31 +1,35 @@
-//! Questions that are tried again, when it is time for it.
+//! What is done again later, one job for each memcg.
 
 use std::{
     collections::{BTreeMap, HashMap},
     time::Instant,
 };
 
-use super::queue::Job;
 use crate::event::Key;
 
-/// One for each memcg.
-#[derive(Default)]
-pub struct Later {
+/// Jobs by the time when they are due.
+pub struct Later<T> {
     /// The number tells apart what is due at once.
-    by_time: BTreeMap<(Instant, u64), Job>,
+    by_time: BTreeMap<(Instant, u64), (Key, T)>,
     of_memcg: HashMap<Key, (Instant, u64)>,
     number: u64,
 }
 
-impl Later {
+impl<T> Default for Later<T> {
+    fn default() -> Self {
+        Self { by_time: BTreeMap::new(), of_memcg: HashMap::new(), number: 0 }
+    }
+}
+
+impl<T> Later<T> {
     pub fn len(&self) -> usize {
         self.by_time.len()
     }
 
-    pub fn push(&mut self, due: Instant, job: Job) {
+    pub fn push(&mut self, due: Instant, key: Key, job: T) {
         self.number += 1;
-        self.of_memcg.insert(job.key, (due, self.number));
-        self.by_time.insert((due, self.number), job);
+        self.of_memcg.insert(key, (due, self.number));
+        self.by_time.insert((due, self.number), (key, job));
     }
 
     /// When the first is due.
@@ -34,20 +38,24 @@ impl Later {
     }
 
     /// The first, if it is due by now.
-    pub fn pop_due(&mut self, now: Instant) -> Option<Job> {
-        let (_, job) = (self.first_due()? <= now).then(|| self.by_time.pop_first())??;
-        self.of_memcg.remove(&job.key);
-        Some(job)
+    pub fn pop_due(&mut self, now: Instant) -> Option<T> {
+        let first = self.by_time.first_entry().filter(|first| first.key().0 <= now)?.remove();
+        Some(self.removed(first))
     }
 
-    pub fn pop_last(&mut self) -> Option<Job> {
-        let (_, job) = self.by_time.pop_last()?;
-        self.of_memcg.remove(&job.key);
-        Some(job)
+    pub fn pop_last(&mut self) -> Option<T> {
+        let last = self.by_time.pop_last()?.1;
+        Some(self.removed(last))
     }
 
     /// That of a memcg.
-    pub fn take(&mut self, key: &Key) -> Option<Job> {
-        self.by_time.remove(&self.of_memcg.remove(key)?)
+    pub fn take(&mut self, key: &Key) -> Option<T> {
+        let (_, job) = self.by_time.remove(&self.of_memcg.remove(key)?)?;
+        Some(job)
+    }
+
+    fn removed(&mut self, (key, job): (Key, T)) -> T {
+        self.of_memcg.remove(&key);
+        job
     }
 }

@@ -31,7 +31,7 @@ pub struct Queue {
     patient: Fair<Job>,
     /// Time that each of both took, ns, since both had something to do.
     took_ns: [u64; 2],
-    later: Later,
+    later: Later<Job>,
     /// Of the urgent ones, those that were not looked up yet.
     pub born: HashSet<Key>,
     /// All that are not done with.
@@ -156,7 +156,7 @@ impl Queue {
             return self.done(&job);
         };
         let again = Job { step: Step::Files { attempt: attempt + 1 }, ..job };
-        self.later.push(now + Duration::from_millis(*pause), again);
+        self.later.push(now + Duration::from_millis(*pause), again.key, again);
     }
 
     pub fn done(&mut self, job: &Job) {
