@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Release, SUMS};
+use super::{OUT, Release, SUMS};
 use crate::arch::Arch;
 use crate::process::{self, step};
 use crate::workspace::{Workspace, cargo};
@@ -27,7 +27,7 @@ pub fn compare(workspace: &Workspace, release: &Release, archs: &[&Arch], out: &
         dist.current_dir(&clone)
             .env_remove("CARGO_TARGET_DIR")
             .env("SOURCE_DATE_EPOCH", release.time.to_string());
-        dist.args(["xtask", "dist", "--out", "target/dist"]);
+        dist.args(["xtask", "dist", "--out", OUT]);
         for arch in archs {
             dist.args(["--arch", arch.debian]);
         }
@@ -37,7 +37,7 @@ pub fn compare(workspace: &Workspace, release: &Release, archs: &[&Arch], out: &
         let path = directory.join(SUMS);
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     };
-    let differing = differing(&sums(out)?, &sums(&clone.join("target/dist"))?);
+    let differing = differing(&sums(out)?, &sums(&clone.join(OUT))?);
     if !differing.is_empty() {
         bail!("not the same the second time: {} (kept in {})", differing.join(", "), clone.display());
     }

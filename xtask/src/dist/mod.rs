@@ -40,6 +40,8 @@ it, for Linux 3.10 (RHEL 7) and later.
 ";
 const MAINTAINER: &str = "The memcg-trace authors <memcg-trace@users.noreply.github.com>";
 
+/// Where it is put. Not target/dist: that is cargo's, for what it builds in this profile for the machine that builds.
+const OUT: &str = "target/packages";
 /// The checksums of all other files.
 const SUMS: &str = "SHA256SUMS";
 
@@ -53,7 +55,7 @@ pub struct Args {
     #[arg(long, value_name = "ARCH,…", value_delimiter = ',', value_parser = Arch::parse)]
     arch: Vec<&'static Arch>,
     /// Output directory; a release that is in it is removed
-    #[arg(long, value_name = "DIRECTORY", default_value = "target/dist")]
+    #[arg(long, value_name = "DIRECTORY", default_value = OUT)]
     out: PathBuf,
     /// Fail unless this is the tag of the version: v and what Cargo.toml says
     #[arg(long, value_name = "TAG")]
