@@ -10,6 +10,8 @@ use thiserror::Error;
 /// More typedefs, qualifiers and anonymous structs, one in the other, than any type has. A file may contain anything,
 /// circles as well.
 const NESTING_MAX: usize = 32;
+/// More members than any lookup passes in a kernel: those of anonymous structs that contain each other twice are too many to count.
+const MEMBERS_MAX: u32 = 1 << 13;
 
 /// Words of `struct btf_type`: name, info, size or type.
 const TYPE_BYTES: usize = 12;
@@ -115,7 +117,8 @@ impl Btf {
 
     /// Byte offset of a dotted member path, through typedefs and anonymous structs and unions.
     pub fn offset(&self, name: &str, member: &str) -> Option<u32> {
-        self.structs(name).find_map(|ty| self.member(ty, member, 0))
+        let mut left = MEMBERS_MAX;
+        self.structs(name).find_map(|ty| self.member(ty, member, 0, &mut left))
     }
 
     /// Bytes of a struct.
@@ -161,7 +164,8 @@ impl Btf {
         self.name(self.numbered(self.word(section_entry)?)?.at)
     }
 
-    fn member(&self, ty: Type, path: &str, depth: usize) -> Option<u32> {
+    /// `left`: members that may still be passed.
+    fn member(&self, ty: Type, path: &str, depth: usize, left: &mut u32) -> Option<u32> {
         if ![kind::STRUCT, kind::UNION].contains(&ty.kind) || depth == NESTING_MAX {
             return None;
         }
@@ -169,13 +173,14 @@ impl Btf {
         let bitfields = self.word(ty.at + 4)? >> 31 == 1;
         // struct btf_member: name, type, offset in bits; where there are bit fields, below the size of the field.
         ty.entries().find_map(|at| {
+            *left = left.checked_sub(1)?;
             let bits = self.word(at + 8)?;
             let offset = if bitfields { bits & 0xff_ffff } else { bits } / u8::BITS;
             let inner = match (self.name(at)?, rest) {
-                (b"", _) => self.member(self.target(at + 4)?, path, depth + 1)?,
+                (b"", _) => self.member(self.target(at + 4)?, path, depth + 1, left)?,
                 (name, None) if name == first.as_bytes() => 0,
                 (name, Some(rest)) if name == first.as_bytes() => {
-                    self.member(self.target(at + 4)?, rest, depth + 1)?
+                    self.member(self.target(at + 4)?, rest, depth + 1, left)?
                 }
                 _ => return None,
             };
@@ -314,6 +319,15 @@ mod tests {
         assert_eq!([btf.enum_value("id", "memory"), btf.enum_value("id", "pids")], [Some(4), None]);
         assert_eq!([btf.size("outer"), btf.size("id")], [Some(48), None]);
         assert_eq!([btf.per_cpu("memcg_stock"), btf.per_cpu("css")], [Some(0x140), None]);
+    }
+
+    /// 2 to the power of 32 members, if it were followed to the end.
+    #[test]
+    fn what_contains_itself_twice_is_given_up() {
+        let mut made = Made { types: Vec::new(), names: vec![0] };
+        made.entries("twins", kind::STRUCT, 4, &[("", &[1, 0]), ("", &[1, 0]), ("id", &[1, 8])]);
+        let btf = Btf::of(made.bytes()).expect("BTF");
+        assert_eq!([btf.offset("twins", "none"), btf.offset("twins", "id")], [None, Some(1)]);
     }
 
     #[test]
