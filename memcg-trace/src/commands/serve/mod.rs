@@ -17,6 +17,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use memcg_trace_common::ABSENT;
 use nix::sys::{
     signal::{SigHandler, Signal, signal},
     sysinfo::sysinfo,
@@ -32,7 +33,7 @@ use super::{
 };
 use crate::{
     exit::Exit,
-    kernel::{ability::AbilityId, cgroupfs::hierarchy::Controller, clock, page_bytes},
+    kernel::{cgroupfs::hierarchy::Controller, clock, page_bytes},
     report::{metrics::MetricsFacts, view::Accounting},
     session::{RunTally, Session, Setup, Stop},
     source::Wanted,
@@ -156,11 +157,6 @@ impl Args {
             swap: controller.accounts_swap(),
             page_bytes: page_bytes() as u64,
         };
-        let mut facts = MetricsFacts {
-            top: self.top,
-            node_memory_bytes: sysinfo().ok().map(|info| info.ram_total()),
-            ..MetricsFacts::default()
-        };
         let mut session = Session::start(Setup {
             wanted: Wanted {
                 backend: self.backend.only(),
@@ -180,10 +176,13 @@ impl Args {
         let mut stop = Stop::listen()?;
         announce::tracing(session.book().start());
         announce::details(session.book().start(), session.snapshot());
-        let kinds = AbilityId::Counters.to_string();
-        if session.book().start().unknown.iter().all(|(what, _)| *what != kinds) {
-            facts.accounting = Some(accounting);
-        }
+        let kinds_known = session.book().start().layout.kinds.iter().any(|kind| *kind != ABSENT);
+        let facts = MetricsFacts {
+            top: self.top,
+            accounting: kinds_known.then_some(accounting),
+            node_memory_bytes: sysinfo().ok().map(|info| info.ram_total()),
+            ..MetricsFacts::default()
+        };
         let mut exporter = Exporter::new(board, notifier, facts, RunTally::default());
         if session.snapshot().is_none() {
             exporter.complete();
