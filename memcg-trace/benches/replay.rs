@@ -7,7 +7,7 @@
 #[path = "../tests/events/mod.rs"]
 mod events;
 
-use std::{collections::HashMap, io, time::Duration};
+use std::{io, time::Duration};
 
 use clap::{Args as _, FromArgMatches as _};
 use events::{Fired, css};
@@ -15,7 +15,7 @@ use memcg_trace::{
     commands::follow::{Printer, Shown},
     exit::Exit,
     record::{
-        Backend, Clock, End, Record, Start,
+        Clock, End, Record, Start,
         recording::{Joined, Reader, Writer},
     },
     session::{self, Book, Replayed},
@@ -103,22 +103,11 @@ fn replay(recording: &[u8], count: Option<u64>) {
 
 fn start() -> Start {
     Start {
-        kernel: "6.12".to_owned(),
-        boot_id: None,
-        controller: "cgroup v2 at /sys/fs/cgroup".to_owned(),
-        backend: Backend::Kprobe,
-        backend_reason: None,
-        unknown: Vec::new(),
-        page_bytes: 4096,
-        perf_pages: 512,
         layout: WalkLayout::UNKNOWN,
         clock: CLOCK,
         started_ns: START_NS,
-        grace_ns: 30_000_000_000,
         live: Some(1),
-        dying_unseen: Some(0),
-        paths: HashMap::from([(1, Box::from(*b"/"))]),
-        segment: None,
+        ..events::start()
     }
 }
 

@@ -1,11 +1,39 @@
 //! Events as the hooks would emit them, for the tests of the ledger.
 #![allow(dead_code, reason = "each test crate uses its part")]
 
-use memcg_trace::event::{Event, Key};
-use memcg_trace_common::{CssFlag, EventHeader, Field, Hook};
+use std::collections::HashMap;
+
+use memcg_trace::{
+    event::{Event, Key},
+    record::{Backend, Clock, Start},
+};
+use memcg_trace_common::{CssFlag, EventHeader, Field, Hook, Layout, WalkLayout};
 use zerocopy::FromZeros as _;
 
 pub const MS: u64 = 1_000_000;
+
+/// The start of a run a second after boot, in November 2023, on a node with 200 memcgs.
+pub fn start() -> Start {
+    Start {
+        kernel: "6.12.1".to_owned(),
+        boot_id: None,
+        controller: "cgroup v2 at /sys/fs/cgroup".to_owned(),
+        backend: Backend::Kprobe,
+        backend_reason: None,
+        unknown: Vec::new(),
+        page_bytes: 4096,
+        perf_pages: 512,
+        // That it is known matters, not where it is.
+        layout: WalkLayout { layout: Layout { memcg_id: 8, ..Layout::UNKNOWN }, ..WalkLayout::UNKNOWN },
+        clock: Clock { boottime_offset_ns: 0, realtime_offset_ns: 1_700_000_000_000 * MS as i64 },
+        started_ns: 1_000 * MS,
+        grace_ns: 30_000 * MS,
+        live: Some(200),
+        dying_unseen: Some(0),
+        paths: HashMap::from([(1, Box::from(*b"/"))]),
+        segment: None,
+    }
+}
 
 /// One css of the memory controller. The root has serial 1; a css below it takes its address, cgroup id and memcg ID
 /// from its serial number.

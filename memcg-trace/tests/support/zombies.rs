@@ -1,21 +1,18 @@
 //! A recording of a node whose pods leave zombies: as many as wanted, of many workloads, pinned by many things, with names that
 //! are hostile, and a trend.
 
-use std::collections::HashMap;
-
 use memcg_trace::{
     attribution::{FactSource, Facts, Role, Runtime},
     cause::{Pin, Pinned, PinnedBy, Process},
     event::Key,
-    record::{Backend, Clock, End, Learned, PinsRead, Record, Start, recording::Writer},
+    record::{Clock, End, Learned, PinsRead, Record, Start, recording::Writer},
 };
-use memcg_trace_common::{Field, Hook, WalkLayout};
+use memcg_trace_common::{Field, Hook};
 
-use crate::events::{Css, Fired, css};
+use crate::events::{Css, Fired, css, start};
 
 const S: u64 = 1_000_000_000;
 const START_NS: u64 = 5_000 * S;
-const GRACE_NS: u64 = 30 * S;
 const NEVER: &str = "a Vec takes all";
 
 const WORKLOADS: [&str; 14] = [
@@ -49,26 +46,12 @@ const PINS: [(Pin, &str); 6] = [
 
 /// The recording of `zombies` of them, the last of which leaked a while ago.
 pub fn recording(zombies: u64) -> Vec<u8> {
-    let mut layout = WalkLayout::UNKNOWN;
-    // That it is known matters, not where it is.
-    layout.layout.memcg_id = 8;
     let start = Start {
         kernel: "6.12.0-<i>test</i>".to_owned(),
-        boot_id: None,
-        controller: "cgroup v2 at /sys/fs/cgroup".to_owned(),
-        backend: Backend::Kprobe,
-        backend_reason: None,
         unknown: vec![("a <hook> of \"this\" & that".to_owned(), "it is missing".to_owned())],
-        page_bytes: 4096,
-        perf_pages: 512,
-        layout,
-        clock: Clock { boottime_offset_ns: 0, realtime_offset_ns: 1_700_000_000 * S as i64 },
         started_ns: START_NS,
-        grace_ns: GRACE_NS,
         live: Some(400),
-        dying_unseen: Some(0),
-        paths: HashMap::from([(1, Box::from(*b"/"))]),
-        segment: None,
+        ..start()
     };
     let mut node = Node {
         writer: Writer::new(Vec::new(), &start).expect(NEVER),

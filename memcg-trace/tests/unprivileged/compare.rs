@@ -1,9 +1,28 @@
-//! What all golden output is held against.
+//! The node of all golden output, and what that is held against.
 
 use std::{env, fs, path::PathBuf};
 
-use memcg_trace::report::text::Color;
+use memcg_trace::{
+    record::Clock,
+    report::{text::Color, view::Viewpoint},
+};
 use serde_json::Value;
+
+use crate::events::MS;
+
+/// A container and a pod.
+pub const ID: &str = "17db96a24ae1e9f0c2b3a4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f70819";
+pub const UID: &str = "6a4ce4a0-ba47-11ea-b2a7-0cc47ac5979e";
+
+/// Ten minutes of suspend, and an evening in November 2023.
+pub const VIEWPOINT: Viewpoint = Viewpoint {
+    clock: Clock {
+        boottime_offset_ns: 600_000 * MS as i64,
+        realtime_offset_ns: 1_700_000_000_000 * MS as i64,
+    },
+    page_bytes: 4096,
+    dying_unseen: Some(0),
+};
 
 /// Each line an object of schema 1, the last and only the last one a summary.
 pub fn check_json(json: &[u8]) {

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::compare::{WIDTHS, check_json, check_text, check_width, compare};
 use memcg_trace::{
     cause::{Hint, Pin, Pinned, PinnedBy},
     diagnosis::{Diagnosis, FindingKind, Limits, Memcgs, Node, RemedyKind, Severity, Trend, diagnose},
@@ -21,6 +20,8 @@ use memcg_trace::{
         view::{DoctorView, NodeVerdict},
     },
 };
+
+use crate::compare::{WIDTHS, check_json, check_text, check_width, compare};
 
 /// A kernel with Landlock.
 const CONFINED: Option<Confinement> =

@@ -4,33 +4,23 @@
 
 use std::collections::HashMap;
 
-use crate::compare::{check_json, check_text, compare};
-use crate::events::{MS, css, key};
-use crate::looks::{every_kind, file, hostile, memcg, moved, open};
 use memcg_trace::{
     attribution::{Container, container_of_path},
     cause::{self, FileKind, Look, MapCompared, Referenced, Unread},
-    record::{Backend, Clock, Snapshot},
+    record::{Backend, Snapshot},
     report::{
         json,
         text::{self, Color},
-        view::{ExplainBy, ExplainRequest, ExplainView, Explained, Viewpoint},
+        view::{ExplainBy, ExplainRequest, ExplainView, Explained},
     },
     tracker::{Memcg, Tracker, TrackerConfig},
 };
 use serde_json::Value;
 
-const ID: &str = "17db96a24ae1e9f0c2b3a4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f70819";
-const UID: &str = "6a4ce4a0-ba47-11ea-b2a7-0cc47ac5979e";
-
-/// Ten minutes of suspend, and an evening in November 2023.
-const VIEWPOINT: Viewpoint = Viewpoint {
-    clock: Clock {
-        boottime_offset_ns: 600_000 * MS as i64,
-        realtime_offset_ns: 1_700_000_000_000 * MS as i64,
-    },
-    page_bytes: 4096,
-    dying_unseen: Some(0),
+use crate::{
+    compare::{ID, UID, VIEWPOINT, check_json, check_text, compare},
+    events::{MS, css, key},
+    looks::{every_kind, file, hostile, memcg, moved, open},
 };
 
 /// Three dying memcgs: 21 of a container, 22 of a unit, 23 with a hostile name.

@@ -4,12 +4,10 @@
 
 use std::{collections::HashMap, time::Instant};
 
-use crate::compare::{WIDTHS, check_json, check_text, check_width, compare};
-use crate::events::{Css, Fired, MS, css, key};
 use memcg_trace::{
     attribution::{ByOwner, FactSource, Facts, Names, NamesMissing, Role, Runtime, container_of_path},
     cause::{Pin, Pinned, PinnedBy, Process},
-    record::{Backend, CacheCopies, Clock, Learned, PinsRead, Record, Snapshot},
+    record::{Backend, CacheCopies, Learned, PinsRead, Record, Snapshot},
     report::{
         json,
         text::{self, Color, Page},
@@ -20,19 +18,12 @@ use memcg_trace::{
 };
 use memcg_trace_common::{Field, Hook};
 
-const GRACE_MS: u64 = 30_000;
-const ID: &str = "17db96a24ae1e9f0c2b3a4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f70819";
-const UID: &str = "6a4ce4a0-ba47-11ea-b2a7-0cc47ac5979e";
-
-/// Ten minutes of suspend, and an evening in November 2023.
-const VIEWPOINT: Viewpoint = Viewpoint {
-    clock: Clock {
-        boottime_offset_ns: 600_000 * MS as i64,
-        realtime_offset_ns: 1_700_000_000_000 * MS as i64,
-    },
-    page_bytes: 4096,
-    dying_unseen: Some(0),
+use crate::{
+    compare::{ID, UID, VIEWPOINT, WIDTHS, check_json, check_text, check_width, compare},
+    events::{Css, Fired, MS, css, key},
 };
+
+const GRACE_MS: u64 = 30_000;
 
 /// One run of the tool: what it would print, in both formats.
 struct Session {

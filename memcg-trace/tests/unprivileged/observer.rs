@@ -7,11 +7,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::count::Count;
 use memcg_trace::{
     record::recording::{Entry, Joined, Reader},
     session::{Book, Bucket, History, Replayed, replay},
 };
+
+use crate::count::Count;
 
 fn recordings() -> impl Iterator<Item = PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings");

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::events::{Css, Fired, MS, css};
 use memcg_trace::{
     event::{Event, Key},
     record::{Backend, Merge, Record},
@@ -12,6 +11,8 @@ use memcg_trace_common::{EventHeader, Hook};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use zerocopy::{FromBytes as _, IntoBytes as _};
+
+use crate::events::{Css, Fired, MS, css};
 
 /// How far a memcg comes, and on the way there.
 #[derive(Clone, Debug)]

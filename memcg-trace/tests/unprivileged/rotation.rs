@@ -8,13 +8,11 @@ use std::{
     process::{self, Command},
 };
 
-use crate::compare::{check_json, compare};
-use crate::events::{Fired, MS, css, key};
 use memcg_trace::{
     attribution::ByOwner,
     event::Key,
     record::{
-        Backend, Clock, End, Outage, OutageReason, Record, RunSegment, Snapshot, Start,
+        Clock, End, Outage, OutageReason, Record, RunSegment, Snapshot, Start,
         recording::{Damage, Entry, Joined, Reader, TimeWindow, Writer},
         rotation::segment_name,
     },
@@ -22,6 +20,11 @@ use memcg_trace::{
     tracker::{Change, Found, Totals, What},
 };
 use memcg_trace_common::WalkLayout;
+
+use crate::{
+    compare::{check_json, compare},
+    events::{Fired, MS, css, key, start},
+};
 
 const NEVER: &str = "a Vec takes all";
 
@@ -242,22 +245,14 @@ const STARTED_MS: u64 = 1_000;
 /// A run that begins at a time, of the same boot as any other.
 fn run(started_ms: u64) -> Start {
     Start {
-        kernel: "6.12.1".to_owned(),
         boot_id: Some("0d1b6b4c".to_owned()),
-        controller: "cgroup v2 at /sys/fs/cgroup".to_owned(),
-        backend: Backend::Kprobe,
-        backend_reason: None,
-        unknown: Vec::new(),
-        page_bytes: 4096,
-        perf_pages: 64,
         layout: WalkLayout::UNKNOWN,
         clock: Clock { boottime_offset_ns: 0, realtime_offset_ns: 0 },
         started_ns: started_ms * MS,
-        grace_ns: 30_000 * MS,
         live: Some(0),
-        dying_unseen: Some(0),
         paths: HashMap::new(),
         segment: Some(RunSegment { run_ns: started_ms * MS, number: 0 }),
+        ..start()
     }
 }
 

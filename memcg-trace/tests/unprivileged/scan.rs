@@ -4,35 +4,26 @@
 
 use std::collections::HashMap;
 
-use crate::compare::{WIDTHS, check_json, check_text, check_width, compare};
-use crate::events::{Css, Fired, MS, css, key};
 use memcg_trace::{
     attribution::{Container, container_of_path},
     event::Key,
     kernel::cgroupfs::cgroup_stat::KernelCounts,
-    record::{Backend, CacheCopies, Clock, Learned, Record, Snapshot, Version, WalkMeans},
+    record::{Backend, CacheCopies, Learned, Record, Snapshot, Version, WalkMeans},
     report::{
         json,
         text::{self, Color, Page},
-        view::{Accounting, By, ScanRequest, ScanView, Scanned, Selection, Sort, Viewpoint},
+        view::{Accounting, By, ScanRequest, ScanView, Scanned, Selection, Sort},
     },
     tracker::{Memcg, Tracker, TrackerConfig},
 };
 use memcg_trace_common::{Charges, Field, Kind};
 
-const ID: &str = "17db96a24ae1e9f0c2b3a4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f70819";
-const UID: &str = "6a4ce4a0-ba47-11ea-b2a7-0cc47ac5979e";
-const PAGE: u64 = 4096;
-
-/// Ten minutes of suspend, and an evening in November 2023.
-const VIEWPOINT: Viewpoint = Viewpoint {
-    clock: Clock {
-        boottime_offset_ns: 600_000 * MS as i64,
-        realtime_offset_ns: 1_700_000_000_000 * MS as i64,
-    },
-    page_bytes: PAGE,
-    dying_unseen: Some(0),
+use crate::{
+    compare::{ID, UID, VIEWPOINT, WIDTHS, check_json, check_text, check_width, compare},
+    events::{Css, Fired, MS, css, key},
 };
+
+const PAGE: u64 = 4096;
 
 const DYING: ScanRequest = ScanRequest { selection: Selection::Dying, by: None, sort: Sort::Age, top: None };
 

@@ -2,30 +2,20 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test unprivileged screen` writes the files anew; read the difference before committing it.
 
-use std::{
-    collections::{HashMap, HashSet},
-    fs, io,
-    io::Cursor,
-    iter,
-    ops::Range,
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::HashSet, fs, io, io::Cursor, iter, ops::Range, path::Path, sync::Arc};
 
-use crate::compare::{check_text, compare};
-use crate::events::{Fired, MS, css, key};
 use memcg_trace::{
     attribution::{ByOwner, FactSource, Facts, Runtime},
     cause::{Pin, Pinned, PinnedBy, Process},
     record::{
-        Backend, Clock, End, Learned, PinsRead, Record, Start,
+        End, Learned, PinsRead, Record, Start,
         recording::{TimeWindow, Writer},
     },
     report::text::Color,
     screen::{Action, Move, Player, Screen, Status, StatusKeeper, draw},
     session::{Book, Observer as _, Playback, Rollup},
 };
-use memcg_trace_common::{Hook, Layout, WalkLayout};
+use memcg_trace_common::Hook;
 use ratatui::{
     Terminal,
     backend::TestBackend,
@@ -35,8 +25,10 @@ use ratatui::{
     style::{Color as CellColor, Style},
 };
 
-const ID: &str = "17db96a24ae1e9f0c2b3a4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f70819";
-const GRACE_NS: u64 = 30_000 * MS;
+use crate::{
+    compare::{ID, check_text, compare},
+    events::{self, Fired, MS, css, key},
+};
 
 /// A recording of the repository.
 fn recorded(name: &str) -> Vec<u8> {
@@ -48,21 +40,8 @@ fn recorded(name: &str) -> Vec<u8> {
 fn start() -> Start {
     Start {
         kernel: "6.12.1\x1b[2J".to_owned(),
-        boot_id: None,
-        controller: "cgroup v2 at /sys/fs/cgroup".to_owned(),
-        backend: Backend::Kprobe,
-        backend_reason: None,
         unknown: vec![("what pins memcgs".to_owned(), "no BTF".to_owned())],
-        page_bytes: 4096,
-        perf_pages: 512,
-        layout: WalkLayout { layout: Layout { memcg_id: 8, ..Layout::UNKNOWN }, ..WalkLayout::UNKNOWN },
-        clock: Clock { boottime_offset_ns: 0, realtime_offset_ns: 1_700_000_000_000 * MS as i64 },
-        started_ns: 1_000 * MS,
-        grace_ns: GRACE_NS,
-        live: Some(200),
-        dying_unseen: Some(0),
-        paths: HashMap::from([(1, Box::from(*b"/"))]),
-        segment: None,
+        ..events::start()
     }
 }
 

@@ -10,8 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-const ID: &str = "17db96a24ae1e9f0c2b3a4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f70819";
-const UID: &str = "6a4ce4a0-ba47-11ea-b2a7-0cc47ac5979e";
+use crate::compare::{ID, UID};
 
 fn whois(arguments: &[&str], input: &[u8]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_memcg-trace"));

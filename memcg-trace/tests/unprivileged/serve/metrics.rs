@@ -1,11 +1,11 @@
 //! The pages of a node where things go wrong, against golden files; and what must hold for any page.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use memcg_trace::{
     attribution::{FactSource, Facts, Role},
     cause::{Pin, Pinned, PinnedBy},
-    record::{Backend, Clock, Learned, PinsRead, Record, Snapshot, Start, Version},
+    record::{Learned, PinsRead, Record, Snapshot, Start, Version},
     report::{
         json,
         metrics::{MetricsFacts, MetricsFormat, MetricsView, OwnCost, SlabCounts, encode, families},
@@ -13,11 +13,11 @@ use memcg_trace::{
     },
     session::{Book, Observer as _, RunTally},
 };
-use memcg_trace_common::{Charges, Field, Hook, WalkLayout};
+use memcg_trace_common::{Charges, Field, Hook};
 
 use crate::{
     compare::compare,
-    events::{Css, Fired, MS, css},
+    events::{Css, Fired, MS, css, start},
 };
 
 const GRACE_MS: u64 = 30_000;
@@ -32,26 +32,7 @@ struct Node {
 
 impl Node {
     fn new() -> Self {
-        let mut layout = WalkLayout::UNKNOWN;
-        layout.layout.memcg_id = 8;
-        let start = Start {
-            kernel: "6.12.118 \"quoted\"\\\n".to_owned(),
-            boot_id: None,
-            controller: "cgroup v2 at /sys/fs/cgroup".to_owned(),
-            backend: Backend::Kprobe,
-            backend_reason: None,
-            unknown: Vec::new(),
-            page_bytes: 4096,
-            perf_pages: 64,
-            layout,
-            clock: Clock { boottime_offset_ns: 0, realtime_offset_ns: 1_700_000_000_000 * MS as i64 },
-            started_ns: 1_000 * MS,
-            grace_ns: GRACE_MS * MS,
-            live: Some(200),
-            dying_unseen: Some(0),
-            paths: HashMap::from([(1, Box::from(*b"/"))]),
-            segment: None,
-        };
+        let start = Start { kernel: "6.12.118 \"quoted\"\\\n".to_owned(), perf_pages: 64, ..start() };
         Self { book: Book::new(start, None), tally: RunTally::default(), top: 5, pins: BTreeSet::new() }
     }
 
