@@ -54,7 +54,7 @@ impl Tracker {
         }
         if first {
             // Every memcg that exists now has been seen: those with higher serial numbers are new.
-            self.first_serial = seen.iter().map(|key| key.serial + 1).max();
+            self.first_serial = seen.iter().map(|key| key.serial.saturating_add(1)).max();
         }
         (self.loss.walked, self.loss.walked_ns) = (true, snapshot.began_ns);
         self.loss.explained_ns = snapshot.ended_ns.saturating_add(EXPLAINED_NS);
