@@ -8,7 +8,7 @@ use crate::{
     session::{
         AllocFailures, Book, EventCounts, Lifetimes, Measured, RunTally, WorkloadCounts, counts_as_leaked,
     },
-    tracker::{Ids, Memcg, State},
+    tracker::{Id, Ids, Memcg, State},
 };
 
 /// Facts that are not in the book of the run.
@@ -104,15 +104,10 @@ impl MetricsView {
     /// `pins`: the kinds seen so far, which it adds to.
     pub fn new(book: &Book, tally: &mut RunTally, facts: MetricsFacts, pins: &mut BTreeSet<Pin>) -> Self {
         let (start, tracker, totals) = (book.start(), book.tracker(), book.tracker().totals());
-        let page_bytes = start.page_bytes;
-        let held = |memcg: &Memcg| {
-            let charged = memcg.charged_pages.map(|pages| pages.saturating_mul(page_bytes));
-            MemcgView::held_bytes_max(memcg, page_bytes).or(charged)
-        };
-        let ranked = tally.workloads.measure(book, held);
-        let (top, rest) = ranked.split_at(ranked.len().min(facts.top));
-        let other_workloads = rest.iter().fold(Measured::default(), |sum, workload| sum.and(&workload.now));
-        let workloads = top.iter().map(|workload| (*workload).clone()).collect();
+        let dying: Vec<Dying<'_>> = tracker.dying().map(|memcg| Dying::new(book, memcg)).collect();
+        let leaked = dying.iter().filter(|dying| counts_as_leaked(dying.memcg));
+        tally.workloads.measure(book, leaked.map(|dying| (dying.memcg, dying.measured())));
+        let (workloads, other_workloads) = tally.workloads.worst(facts.top);
         let mut view = Self {
             build: Build {
                 kernel: start.kernel.clone(),
@@ -144,9 +139,7 @@ impl MetricsView {
             realtime_offset_ns: start.clock.realtime_offset_ns,
             facts,
         };
-        for memcg in tracker.dying() {
-            view.add(book, tally, memcg, held(memcg));
-        }
+        dying.iter().for_each(|dying| view.add(tally, dying));
         pins.extend(view.pinned.keys().flatten());
         for pin in pins.iter() {
             view.pinned.entry(Some(*pin)).or_default();
@@ -154,23 +147,54 @@ impl MetricsView {
         view
     }
 
-    /// Counts a dying memcg, which holds so many bytes.
-    fn add(&mut self, book: &Book, tally: &RunTally, memcg: &Memcg, held: Option<u64>) {
+    fn add(&mut self, tally: &RunTally, dying: &Dying<'_>) {
+        let Dying { memcg, age_ns, in_parents_charge, held_bytes } = *dying;
         if counts_as_leaked(memcg) {
             self.leaked += 1;
             let pin = memcg.pinned.as_ref().and_then(|pinned| pinned.by.first()).map(|by| by.pin);
             *self.pinned.entry(pin).or_default() += 1;
         }
-        let age_ns = memcg.dying_since_ns().map_or(0, |since_ns| book.now_ns().saturating_sub(since_ns));
         self.dying_oldest_ns = self.dying_oldest_ns.max(age_ns);
-        let parent = memcg.parent.and_then(|parent| book.tracker().get(&parent));
-        if parent.is_some_and(|parent| parent.state == State::Dying) {
+        if in_parents_charge {
             return;
         }
         let charges = tally.charges_of(&memcg.key).zip(self.facts.accounting);
         let kinds =
             charges.map(|(charges, accounting)| ChargesView::new(charges, memcg.charged_pages, accounting));
-        self.charges.add(&kinds.unwrap_or_default(), held.unwrap_or(0));
+        self.charges.add(&kinds.unwrap_or_default(), held_bytes);
+    }
+}
+
+/// A dying memcg as of now. To look up its parent costs most of a scrape where thousands are dying: it is done once.
+struct Dying<'a> {
+    memcg: &'a Memcg,
+    /// 0: unknown.
+    age_ns: u64,
+    /// Its parent is dying as well: charges of the parent include its own.
+    in_parents_charge: bool,
+    held_bytes: u64,
+}
+
+impl<'a> Dying<'a> {
+    fn new(book: &Book, memcg: &'a Memcg) -> Self {
+        let page_bytes = book.start().page_bytes;
+        let charged = memcg.charged_pages.map(|pages| pages.saturating_mul(page_bytes));
+        let parent = memcg.parent.and_then(|parent| book.tracker().get(&parent));
+        Self {
+            memcg,
+            age_ns: memcg.dying_since_ns().map_or(0, |since_ns| book.now_ns().saturating_sub(since_ns)),
+            in_parents_charge: parent.is_some_and(|parent| parent.state == State::Dying),
+            held_bytes: MemcgView::held_bytes_max(memcg, page_bytes).or(charged).unwrap_or(0),
+        }
+    }
+
+    fn measured(&self) -> Measured {
+        Measured {
+            memcgs: 1,
+            charged_bytes: if self.in_parents_charge { 0 } else { self.held_bytes },
+            ids_held: u64::from(matches!(self.memcg.id, Id::Held { .. })),
+            oldest_ns: self.age_ns,
+        }
     }
 }
 

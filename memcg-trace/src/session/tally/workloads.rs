@@ -5,12 +5,7 @@ use std::cmp::Reverse;
 use foldhash::{HashMap, HashMapExt as _};
 
 use super::workload_of;
-use crate::{
-    attribution::WorkloadName,
-    event::Key,
-    session::Book,
-    tracker::{Id, Memcg, State},
-};
+use crate::{attribution::WorkloadName, event::Key, session::Book, tracker::Memcg};
 
 /// Maximum number of workloads that are told apart; later ones count as unknown.
 const WORKLOADS_MAX: usize = 10_000;
@@ -106,28 +101,15 @@ impl Workloads {
         self.of_leaked.remove(key);
     }
 
-    /// Measures the leaked memcgs as of now; `bytes`: what one of them holds. Returns the workloads, worst first.
-    ///
-    /// A memcg that was dying when the run began counts as leaked from the start: nobody knows since when it is dying.
-    pub fn measure(&mut self, book: &Book, bytes: impl Fn(&Memcg) -> Option<u64>) -> Vec<&WorkloadCounts> {
+    /// Takes in what leaked memcgs hold now, each on its own.
+    pub fn measure<'m>(&mut self, book: &Book, leaked: impl Iterator<Item = (&'m Memcg, Measured)>) {
         self.entries.iter_mut().for_each(|entry| entry.counts.now = Measured::default());
-        let tracker = book.tracker();
-        for memcg in tracker.dying().filter(|memcg| counts_as_leaked(memcg)) {
+        for (memcg, measured) in leaked {
             let place = self.place_of(book, memcg);
-            let parent = memcg.parent.and_then(|parent| tracker.get(&parent));
-            let in_parents_charge = parent.is_some_and(|parent| parent.state == State::Dying);
             let now = &mut self.entries[place].counts.now;
-            now.memcgs += 1;
-            now.ids_held += u64::from(matches!(memcg.id, Id::Held { .. }));
-            now.charged_bytes += bytes(memcg).filter(|_| !in_parents_charge).unwrap_or(0);
-            let age_ns = memcg.dying_since_ns().map_or(0, |since_ns| book.now_ns().saturating_sub(since_ns));
-            now.oldest_ns = now.oldest_ns.max(age_ns);
+            *now = now.and(&measured);
         }
-        self.rank(book.now_ns())
-    }
-
-    fn rank(&mut self, now_ns: u64) -> Vec<&WorkloadCounts> {
-        let turn = now_ns.saturating_sub(self.period_ns) >= PERIOD_NS;
+        let turn = book.now_ns().saturating_sub(self.period_ns) >= PERIOD_NS;
         for WorkloadEntry { counts, peaks } in &mut self.entries {
             if turn {
                 *peaks = [(0, 0), peaks[0]];
@@ -135,14 +117,21 @@ impl Workloads {
             peaks[0] = peaks[0].max((counts.now.memcgs, counts.now.charged_bytes));
         }
         if turn {
-            self.period_ns = now_ns;
+            self.period_ns = book.now_ns();
         }
-        let mut ranked: Vec<&WorkloadEntry> = self.entries.iter().filter(|entry| entry.is_known()).collect();
-        ranked.sort_by_cached_key(|WorkloadEntry { counts, peaks }| {
-            let worst = peaks[0].max(peaks[1]);
-            (Reverse(worst), Reverse(counts.leaks), Reverse(counts.created), counts.name.clone())
-        });
-        ranked.into_iter().map(|entry| &entry.counts).collect()
+    }
+
+    /// As many of the workloads, worst first, and what leaked of all others.
+    pub fn worst(&self, count: usize) -> (Vec<WorkloadCounts>, Measured) {
+        let worst_first = |a: &&WorkloadEntry, b: &&WorkloadEntry| a.rank().cmp(&b.rank());
+        let mut known: Vec<&WorkloadEntry> = self.entries.iter().filter(|entry| entry.is_known()).collect();
+        if count < known.len() {
+            known.select_nth_unstable_by(count, worst_first);
+        }
+        let others = known.split_off(known.len().min(count));
+        known.sort_unstable_by(worst_first);
+        let others = others.iter().fold(Measured::default(), |sum, entry| sum.and(&entry.counts.now));
+        (known.into_iter().map(|entry| entry.counts.clone()).collect(), others)
     }
 
     /// Looked up again as long as it is unknown: names come in late.
@@ -171,6 +160,12 @@ impl Workloads {
 }
 
 impl WorkloadEntry {
+    /// Sorts the worst first.
+    fn rank(&self) -> impl Ord + '_ {
+        let Self { counts, peaks: [this, before] } = self;
+        (Reverse(this.max(before)), Reverse(counts.leaks), Reverse(counts.created), &counts.name)
+    }
+
     /// Whether there is anything to tell of it.
     fn is_known(&self) -> bool {
         let WorkloadCounts { name, created, leaks, now, .. } = &self.counts;
@@ -178,7 +173,7 @@ impl WorkloadEntry {
     }
 }
 
-/// Whether gauges count a memcg as leaked.
+/// Whether gauges count a memcg as leaked. One that was dying when the run began is from the start: nobody knows since when it is dying.
 pub fn counts_as_leaked(memcg: &Memcg) -> bool {
     memcg.leaked || memcg.died_before_start()
 }
