@@ -1,20 +1,20 @@
 //! `cargo xtask test`: all checks and tests, cheapest first.
 
+mod report;
 mod slowest;
 
 use std::ffi::OsString;
-use std::io::{self, BufReader, Write};
-use std::mem;
+use std::io::{BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
-use self::slowest::Slowest;
+use self::report::{Report, Tests};
 use crate::arch;
-use crate::process::{self, step};
+use crate::process;
 use crate::vm::{Cgroup, Init, Kernel, Output, Vm, host_program, module};
 use crate::workspace::{Profile, Target, Workspace, cargo};
 use crate::{build, dependencies, deploy, docs, setup};
@@ -111,8 +111,8 @@ const PASTED: &[&str] = &["dd", "find", "ipcrm", "sh", "truncate"];
 const VM_MEMORY_MB: u32 = 4096;
 const VM_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
-/// Tests that the report at the end names.
-const SLOWEST: usize = 10;
+/// VMs that run at the same time: most tests keep one of two CPUs busy.
+const VMS_AT_ONCE: usize = 2;
 
 /// A boot parameter that has its own tests.
 const DISABLED: &str = "cgroup_disable=memory";
@@ -123,7 +123,8 @@ const IN_VM: &str = "vm";
 
 pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     let workspace = &workspace.with(Profile::Integration);
-    let mut report = Report { filter: &args.filter, steps: Vec::new(), slowest: Slowest::default() };
+    let on_arm64 = workspace.on(&arch::AARCH64);
+    let mut report = Report::new(&args.filter);
     report.step("setup", || {
         let toolchain = setup::ensure_toolchain(workspace)?;
         setup::ensure_tools(&toolchain)
@@ -141,92 +142,37 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     report.step("docs", || docs::check::check(workspace));
     report.step("deploy", || deploy::check(workspace));
     report.step("unit", || unit_tests(workspace));
-    report.tests("native", io::stderr(), |out| native_tests(workspace, &args.args, out));
-    // Sequentially: two emulated machines at once are not faster on two CPUs, and disturb tests with timeouts.
-    for (series, cgroup) in KERNELS {
-        report.tests(&format!("vm {series} {}", cgroup.name()), io::stdout(), |out| {
-            vm_tests(workspace, series, *cgroup, &args.args, out)
-        });
-    }
-    for (series, cgroup) in TOOL {
-        report.tests(&format!("vm {series} {} {DISABLED}", cgroup.name()), io::stdout(), |out| {
-            let args = ["disabled".into(), "--ignored".into()];
-            in_vm(workspace, (series, *cgroup), DISABLED, &args, out)
-        });
-    }
-    let (series, cgroup) = SYSTEMD;
-    report.tests(&format!("vm {series} {} systemd", cgroup.name()), io::stdout(), |out| {
-        systemd_test(workspace, out)
-    });
+    report.tests("native", |out| native_tests(workspace, &args.args, out));
+    let mut vms = Vec::new();
     if !arch::AARCH64.is_host() {
-        arm64(&mut report, &workspace.on(&arch::AARCH64), &args.args);
+        vms.push(arm64(&mut report, &on_arm64, &args.args));
     }
+    vms.extend(
+        KERNELS.iter().map(|on| {
+            Tests::new(name_of("vm", on, ""), move |out| vm_tests(workspace, *on, &args.args, out))
+        }),
+    );
+    vms.extend(TOOL.iter().map(|on| {
+        let args = ["disabled".into(), "--ignored".into()];
+        Tests::new(name_of("vm", on, DISABLED), move |out| in_vm(workspace, *on, DISABLED, &args, out))
+    }));
+    vms.push(Tests::new(name_of("vm", &SYSTEMD, "systemd"), |out| systemd_test(workspace, out)));
+    report.at_once(VMS_AT_ONCE, vms);
     Ok(report.end())
 }
 
-/// Builds for arm64 and runs tests there in one VM: [`ARM64_TESTS`], unless others are asked for.
-fn arm64(report: &mut Report<'_>, workspace: &Workspace, args: &[OsString]) {
+/// The name of a step whose tests run on another kernel, as in "vm 6.12 v2 systemd".
+fn name_of(machine: &str, (series, cgroup): &(&str, Cgroup), how: &str) -> String {
+    format!("{machine} {series} {} {how}", cgroup.name()).trim_end().to_owned()
+}
+
+/// Builds for arm64; the tests to run there in one VM: [`ARM64_TESTS`], unless others are asked for.
+fn arm64<'a>(report: &mut Report<'_>, workspace: &'a Workspace, args: &[OsString]) -> Tests<'a> {
     report.step("arm64 setup", || setup::ensure_qemu(workspace.arch));
     report.step("arm64 build", || build::build(workspace).map(drop));
-    let (series, cgroup) = ARM64;
     let selected = ARM64_TESTS.iter().map(OsString::from).collect();
     let args = if args.is_empty() { selected } else { args.to_vec() };
-    report.tests(&format!("arm64 {series} {}", cgroup.name()), io::stdout(), |out| {
-        in_vm(workspace, ARM64, "", &args, out)
-    });
-}
-
-/// Counts the steps, and continues after a failure.
-struct Report<'a> {
-    filter: &'a [String],
-    /// Name, time and outcome of each step.
-    steps: Vec<(String, Duration, Result<()>)>,
-    slowest: Slowest,
-}
-
-impl Report<'_> {
-    fn step(&mut self, name: &str, work: impl FnOnce() -> Result<()>) {
-        if self.filter.is_empty() || self.filter.iter().any(|part| name.contains(part)) {
-            self.always(name, work);
-        }
-    }
-
-    /// A step that runs a test program, whose output goes to `out`.
-    fn tests<W: Write + Send>(
-        &mut self,
-        name: &str,
-        out: W,
-        work: impl FnOnce(&mut (dyn Write + Send)) -> Result<()>,
-    ) {
-        let mut slowest = mem::take(&mut self.slowest);
-        self.step(name, || work(&mut slowest.watch(name, out)));
-        self.slowest = slowest;
-    }
-
-    fn always(&mut self, name: &str, work: impl FnOnce() -> Result<()>) {
-        let start = Instant::now();
-        let outcome = step(name, work);
-        if let Err(error) = &outcome {
-            eprintln!("xtask: {name}: {error:#}");
-        }
-        self.steps.push((name.to_owned(), start.elapsed(), outcome));
-    }
-
-    /// Prints how long each step and the slowest tests took, and what failed.
-    fn end(self) -> ExitCode {
-        for line in self.slowest.lines(SLOWEST) {
-            println!("{line}");
-        }
-        println!("steps:");
-        for (name, took, outcome) in &self.steps {
-            let failed = if outcome.is_err() { "  failed" } else { "" };
-            println!("{:7.1} s  {name}{failed}", took.as_secs_f64());
-        }
-        let took: Duration = self.steps.iter().map(|(_, took, _)| *took).sum();
-        let failed = self.steps.iter().filter(|(_, _, outcome)| outcome.is_err()).count();
-        println!("{} passed, {failed} failed in {:.0} s", self.steps.len() - failed, took.as_secs_f64());
-        if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-    }
+    Tests::new(name_of("arm64", &ARM64, ""), move |out| in_vm(workspace, ARM64, "", &args, out))
 }
 
 fn in_root(workspace: &Workspace, mut command: Command) -> Command {
@@ -269,15 +215,14 @@ fn native_tests(workspace: &Workspace, args: &[OsString], out: &mut dyn Write) -
 /// Runs the VM tests on one kernel.
 fn vm_tests(
     workspace: &Workspace,
-    series: &str,
-    cgroup: Cgroup,
+    on: (&str, Cgroup),
     args: &[OsString],
     out: &mut (dyn Write + Send),
 ) -> Result<()> {
-    let elsewhere = SELECTED.iter().filter(|(_, kernels)| !kernels.contains(&(series, cgroup)));
+    let elsewhere = SELECTED.iter().filter(|(_, kernels)| !kernels.contains(&on));
     let skipped = elsewhere.flat_map(|(test, _)| ["--skip", test]).map(OsString::from);
     let args: Vec<OsString> = skipped.chain(args.iter().cloned()).collect();
-    in_vm(workspace, (series, cgroup), "", &args, out)
+    in_vm(workspace, on, "", &args, out)
 }
 
 /// Runs the VM tests that `args` select, with `append` on the kernel's command line; their stdout goes to `out`.

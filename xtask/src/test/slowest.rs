@@ -15,6 +15,11 @@ impl Slowest {
         Watched { out, line: Vec::new(), place, since: Instant::now(), tests: &mut self.tests }
     }
 
+    /// Takes those of another run in.
+    pub fn join(&mut self, other: Self) {
+        self.tests.extend(other.tests);
+    }
+
     /// The slowest ones, a line each.
     pub fn lines(mut self, count: usize) -> impl Iterator<Item = String> {
         self.tests.sort_by_key(|&(took, _)| std::cmp::Reverse(took));

@@ -110,17 +110,21 @@ fn copy(mut from: UnixStream, to: &mut dyn Write) {
     }
 }
 
-/// The reason why a VM ended, from the messages of QEMU and the kernel.
+/// The reason why a VM ended, from the messages of QEMU and the kernel: from where a fault begins, else the last ones.
 pub fn last_words(dir: &Path) -> String {
     const LINES: usize = 25;
+    const OF_A_FAULT: usize = 60;
+    const FAULTS: [&str; 4] = ["BUG: ", "Oops: ", "kernel BUG at", "Kernel panic - not syncing"];
     let read = |name| fs::read(dir.join(name)).unwrap_or_default();
     let text = [read(MESSAGES), read(CONSOLE)].concat();
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<_> = text.lines().collect();
-    let tail = &lines[lines.len().saturating_sub(LINES)..];
-    // The trace after a panic is often longer than the lines we show.
-    let panic = lines.iter().find(|line| line.contains("Kernel panic - not syncing"));
-    panic.into_iter().chain(tail).copied().collect::<Vec<_>>().join("\n")
+    let fault = lines.iter().position(|line| FAULTS.iter().any(|fault| line.contains(fault)));
+    let shown = match fault {
+        Some(fault) => &lines[fault..lines.len().min(fault + OF_A_FAULT)],
+        None => &lines[lines.len().saturating_sub(LINES)..],
+    };
+    shown.join("\n")
 }
 
 /// Rows and columns of our terminal as arguments of stty in the VM.

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -49,7 +50,10 @@ impl Vm {
         let arch =
             if self.kernel.arch.is_host() { String::new() } else { format!("-{}", self.kernel.arch.debian) };
         let label = format!("{}-{}{arch}", self.kernel.version, self.cgroup.name());
-        let dir = vms.join(format!("{label}.{}", process::id()));
+        // Two VMs of one kernel may run at the same time.
+        static RUN: AtomicU32 = AtomicU32::new(0);
+        let run = RUN.fetch_add(1, Ordering::Relaxed);
+        let dir = vms.join(format!("{label}.{run}.{}", process::id()));
         remove_leftovers(&vms);
         fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         fs::write(dir.join(qemu::INITRAMFS), initramfs).context("cannot write the initramfs")?;
