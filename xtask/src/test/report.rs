@@ -155,3 +155,27 @@ impl Drop for Prefixed<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use anyhow::bail;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_ends_nothing_and_only_what_is_asked_for_runs() {
+        let filter = ["vm".to_owned()];
+        let mut report = Report::new(&filter);
+        let passes = |name: &str| Tests::new(name.to_owned(), |_| Ok(()));
+        let fails = Tests::new("vm 5.10".to_owned(), |out| {
+            out.write_all(b"test lives::first ... ok\ntest lives::last ... ")?;
+            bail!("the machine stopped")
+        });
+        report.at_once(2, vec![fails, passes("vm 6.1"), passes("native"), passes("vm 6.12")]);
+        let mut steps: Vec<_> = report.steps.iter().map(|step| (&*step.name, step.passed)).collect();
+        steps.sort_unstable();
+        assert_eq!(steps, [("vm 5.10", false), ("vm 6.1", true), ("vm 6.12", true)]);
+        let slowest: Vec<_> = report.slowest.lines(SLOWEST).collect();
+        assert!(slowest.len() == 1 && slowest[0].ends_with("vm 5.10: lives::first"), "{slowest:?}");
+    }
+}
