@@ -110,12 +110,19 @@ fn terminal_columns() -> Option<usize> {
     (answer == 0 && size.ws_col > 0).then_some(size.ws_col.into())
 }
 
+/// `--host-root`
+#[derive(Clone, Debug, clap::Args)]
+pub struct HostRootArg {
+    /// Root directory of the node, to find the files and sockets of container runtimes and kubelet
+    #[arg(long, value_name = "DIRECTORY", env = "MEMCG_TRACE_HOST_ROOT", default_value = "/")]
+    pub host_root: PathBuf,
+}
+
 /// `--host-root` and `--no-names`
 #[derive(Clone, Debug, clap::Args)]
 pub struct NamesArgs {
-    /// Root directory of the node, to find the files and sockets of container runtimes and kubelet
-    #[arg(long, value_name = "DIRECTORY", default_value = "/")]
-    pub host_root: PathBuf,
+    #[command(flatten)]
+    pub host: HostRootArg,
 
     /// Do not look up names on the node: show containers and pods by the ids in their cgroup paths
     #[arg(long)]
@@ -125,20 +132,20 @@ pub struct NamesArgs {
 impl NamesArgs {
     /// The thread that looks up names; `None`: disabled.
     pub fn resolver(&self) -> Result<Option<Resolver>> {
-        let start = || Resolver::start(&self.host_root).with_context(|| self.cannot_open());
+        let start = || Resolver::start(&self.host.host_root).with_context(|| self.cannot_open());
         (!self.no_names).then(start).transpose()
     }
 
     /// The same, for a command that can wait for the lookup.
     pub fn node(&self) -> Result<Option<NameSources>> {
-        let open = || NameSources::open(&self.host_root).with_context(|| self.cannot_open());
+        let open = || NameSources::open(&self.host.host_root).with_context(|| self.cannot_open());
         (!self.no_names).then(open).transpose()
     }
 
     fn cannot_open(&self) -> String {
         format!(
             "cannot open the node's root directory {}; pass its path to --host-root",
-            self.host_root.display()
+            self.host.host_root.display()
         )
     }
 }

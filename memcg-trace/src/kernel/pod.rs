@@ -17,5 +17,5 @@ pub const SPC_T: &str = "securityContext: {seLinuxOptions: {type: spc_t}}";
 pub const CGROUP_MOUNT: &str =
     "volumes: [{name: cgroup, hostPath: {path: /sys/fs/cgroup}}], mounted at /sys/fs/cgroup";
 pub const SYS_MOUNT: &str = "volumes: [{name: sys, hostPath: {path: /sys}}], mounted at /sys";
-pub const HOST_RUN: &str =
-    "volumes: [{name: run, hostPath: {path: /run}}], mounted at /host/run; args: [--host-root, /host]";
+pub const HOST_RUN: &str = "volumes: [{name: run, hostPath: {path: /run}}], mounted at /host/run; \
+                            env: [{name: MEMCG_TRACE_HOST_ROOT, value: /host}]";

@@ -5,6 +5,7 @@ use std::{fs, net::TcpListener, path::Path, process};
 
 use crate::support::{
     cri::{Cri, Daemon, Pod},
+    doctor::Doctor,
     eventually,
     exporter::Pages,
     in_pod::sees_the_node,
@@ -42,10 +43,9 @@ fn the_daemonset_works_in_containerd() {
         TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
     let address = format!("127.0.0.1:{port}");
     let program = command().get_program().to_str().expect("a path in ASCII").to_owned();
-    let serve =
-        ["/memcg-trace", "serve", "--host-root=/host", "--listen", &address, "--grace=1s", "--refresh=2s"];
     let daemon = Daemon {
-        command: &serve,
+        command: &["/memcg-trace", "serve", "--grace=1s", "--refresh=2s"],
+        env: &[("MEMCG_TRACE_HOST_ROOT", "/host"), ("MEMCG_TRACE_LISTEN", &address)],
         capabilities: capabilities(),
         mounts: &[
             (&program, "/memcg-trace"),
@@ -64,9 +64,12 @@ fn the_daemonset_works_in_containerd() {
 
     let pages = Pages::at(address.clone());
     pages.await_ready();
-    let scan =
-        sees_the_node(|arguments| containerd.exec(&container, &[&["/memcg-trace"], arguments].concat()));
+    let within = |arguments: &[&str]| containerd.exec(&container, &[&["/memcg-trace"], arguments].concat());
+    let scan = sees_the_node(within);
     assert_eq!(scan.code, Some(0), "{}", scan.stderr);
+    // By its environment alone.
+    let doctor = Doctor::of(&mut within(&["doctor", "-o", "json", "--watch", "1ms"]));
+    assert_eq!(doctor.ability("container runtimes").0, "yes", "{:?}", doctor.ability("container runtimes"));
 
     let pod = Pod { name, namespace: of, uid: &theirs, cgroup: &parents[1] };
     let leaky = cri.run_sandbox(&pod);

@@ -39,7 +39,7 @@ fn what_a_pod_lacks_is_named_with_the_line_of_its_manifest() {
             "BTF",
             "/sys",
         ),
-        (|_| {}, "container runtimes", "none", "--host-root, /host"),
+        (|_| {}, "container runtimes", "none", "MEMCG_TRACE_HOST_ROOT"),
     ];
     for (change, what, reason, line) in cases {
         let pod = Pod::new();

@@ -22,6 +22,7 @@ pub struct Pod<'a> {
 /// Our DaemonSet's container.
 pub struct Daemon<'a> {
     pub command: &'a [&'a str],
+    pub env: &'a [(&'a str, &'a str)],
     /// All that it has, as a manifest names them: `BPF`.
     pub capabilities: Vec<String>,
     /// On the node, and in the container.
@@ -81,6 +82,7 @@ impl Cri {
         let capabilities = Capability { add: daemon.capabilities.clone(), drop: vec!["ALL".to_owned()] };
         let config = ContainerConfig {
             command: daemon.command.iter().map(|word| (*word).to_owned()).collect(),
+            env: daemon.env.iter().map(|&pair| pair.into()).collect(),
             mounts: mounts.collect(),
             linux: Some(LinuxContainerConfig {
                 resources: Some(LinuxContainerResources { memory_limit_in_bytes: 128 << 20 }),
@@ -244,6 +246,8 @@ struct ContainerConfig {
     image: Option<ImageSpec>,
     #[prost(string, repeated, tag = "3")]
     command: Vec<String>,
+    #[prost(message, repeated, tag = "6")]
+    env: Vec<KeyValue>,
     #[prost(message, repeated, tag = "7")]
     mounts: Vec<Mount>,
     #[prost(btree_map = "string, string", tag = "9")]
@@ -256,6 +260,20 @@ struct ContainerConfig {
 struct ContainerMetadata {
     #[prost(string, tag = "1")]
     name: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct KeyValue {
+    #[prost(string, tag = "1")]
+    key: String,
+    #[prost(string, tag = "2")]
+    value: String,
+}
+
+impl From<(&str, &str)> for KeyValue {
+    fn from((key, value): (&str, &str)) -> Self {
+        Self { key: key.to_owned(), value: value.to_owned() }
+    }
 }
 
 #[derive(Clone, PartialEq, Message)]

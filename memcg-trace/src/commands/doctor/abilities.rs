@@ -64,7 +64,7 @@ const SYSCTLS: &[&str] =
 
 impl Abilities {
     /// Probes everything, in order of dependency.
-    pub fn find(btf: Option<&Path>) -> Self {
+    pub fn find(btf: Option<&Path>, node_root: &Path) -> Self {
         let mut abilities = Self { btf: btf.map(Path::to_owned), ..Self::default() };
         let privileges = privileges::capabilities().and_then(|used| privileges::bpf_call().map(|()| used));
         abilities.add(AbilityId::Privileges, Answer::of(&privileges, |used| (*used).to_owned()));
@@ -76,7 +76,7 @@ impl Abilities {
         abilities.add(AbilityId::Sysctls, settings());
         privileges::raise_memlock();
         abilities.hierarchy();
-        abilities.add(AbilityId::Runtimes, runtimes::found());
+        abilities.add(AbilityId::Runtimes, runtimes::found(node_root));
         let kernel = abilities.layout(btf);
         if let Some(refused) = refused() {
             let ways = WAYS.map(AbilityId::Walk).into_iter();

@@ -14,7 +14,7 @@ use anyhow::Result;
 
 use self::{abilities::Abilities, self_test::SelfTest};
 use super::{
-    args::{BtfArg, Format, OutputArgs},
+    args::{BtfArg, Format, HostRootArg, OutputArgs},
     progress::Progress,
 };
 use crate::{
@@ -54,6 +54,9 @@ pub struct Args {
     pub npd: bool,
 
     #[command(flatten)]
+    pub host: HostRootArg,
+
+    #[command(flatten)]
     pub btf: BtfArg,
 
     #[command(flatten)]
@@ -82,7 +85,7 @@ impl Args {
     /// Probes, examines, judges and prints.
     pub fn run(self) -> Result<Exit> {
         let progress = Progress::start("examining this node".to_owned());
-        let mut abilities = Abilities::find(self.btf.file());
+        let mut abilities = Abilities::find(self.btf.file(), &self.host.host_root);
         let test =
             self.self_test.then(|| SelfTest::run(abilities.options.as_ref(), abilities.controller.as_ref()));
         if let Some(SelfTest { answer, .. }) = &test {

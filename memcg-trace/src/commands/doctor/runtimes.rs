@@ -17,10 +17,10 @@ const RUNTIMES: &[(&str, &[&str])] = &[
     ("lxc", &["/var/lib/lxc", "/var/snap/lxd/common/lxd/unix.socket"]),
 ];
 
-/// One result for all of them.
-pub fn found() -> Answer {
+/// One result for all of them. `root` is the root directory of the node.
+pub fn found(root: &Path) -> Answer {
     let found = RUNTIMES.iter().filter_map(|(name, places)| {
-        let place = places.iter().find(|place| Path::new(place).exists())?;
+        let place = places.iter().find(|place| root.join(place.trim_start_matches('/')).exists())?;
         Some(format!("{name} ({place})"))
     });
     let found: Vec<_> = found.collect();

@@ -59,7 +59,7 @@ fn block(
     let path = or(listed.memcg.path, "a memcg whose name is not known");
     writeln!(out, "\n{style}{path}{style:#}")?;
     let facts = [
-        listed.container.as_ref().map(container),
+        listed.container.as_ref().and_then(container),
         listed.memcg.serial.map(|serial| format!("serial {serial}")),
         Some(format!("memcg ID {}", id(&listed.memcg))),
         listed.memcg.age_ns.map(|ns| format!("dying for {}", Time { ns })),
@@ -101,10 +101,12 @@ fn row(out: &mut impl Write, part: &PartView<'_>, page: Page) -> io::Result<()> 
     Ok(())
 }
 
-fn container(container: &Container) -> String {
-    let name = or(container.title().as_deref().map(name_of), "");
-    let pod = pod(container).map(|pod| format!("({pod})")).unwrap_or_default();
-    format!("container {name} {pod}").trim_end().to_owned()
+/// A pod's own cgroup is of no container.
+fn container(container: &Container) -> Option<String> {
+    let pod = pod(container);
+    let Some(title) = container.title() else { return pod };
+    let pod = pod.map(|pod| format!(" ({pod})")).unwrap_or_default();
+    Some(format!("container {}{pod}", name_of(&title)))
 }
 
 fn more(out: &mut impl Write, noun: &str, count: u64, what: &str) -> io::Result<()> {
