@@ -104,7 +104,7 @@ impl MetricsView {
     /// `pins`: the kinds seen so far, which it adds to.
     pub fn new(book: &Book, tally: &mut RunTally, facts: MetricsFacts, pins: &mut BTreeSet<Pin>) -> Self {
         let (start, tracker, totals) = (book.start(), book.tracker(), book.tracker().totals());
-        let dying: Vec<Dying<'_>> = tracker.dying().map(|memcg| Dying::new(book, memcg)).collect();
+        let dying: Vec<DyingNow<'_>> = tracker.dying().map(|memcg| DyingNow::new(book, memcg)).collect();
         let leaked = dying.iter().filter(|dying| counts_as_leaked(dying.memcg));
         tally.workloads.measure(book, leaked.map(|dying| (dying.memcg, dying.measured())));
         let (workloads, other_workloads) = tally.workloads.worst(facts.top);
@@ -147,8 +147,8 @@ impl MetricsView {
         view
     }
 
-    fn add(&mut self, tally: &RunTally, dying: &Dying<'_>) {
-        let Dying { memcg, age_ns, in_parents_charge, held_bytes } = *dying;
+    fn add(&mut self, tally: &RunTally, dying: &DyingNow<'_>) {
+        let DyingNow { memcg, age_ns, in_parents_charge, held_bytes } = *dying;
         if counts_as_leaked(memcg) {
             self.leaked += 1;
             let pin = memcg.pinned.as_ref().and_then(|pinned| pinned.by.first()).map(|by| by.pin);
@@ -166,7 +166,7 @@ impl MetricsView {
 }
 
 /// A dying memcg as of now. To look up its parent costs most of a scrape where thousands are dying: it is done once.
-struct Dying<'a> {
+struct DyingNow<'a> {
     memcg: &'a Memcg,
     /// 0: unknown.
     age_ns: u64,
@@ -175,7 +175,7 @@ struct Dying<'a> {
     held_bytes: u64,
 }
 
-impl<'a> Dying<'a> {
+impl<'a> DyingNow<'a> {
     fn new(book: &Book, memcg: &'a Memcg) -> Self {
         let page_bytes = book.start().page_bytes;
         let charged = memcg.charged_pages.map(|pages| pages.saturating_mul(page_bytes));
