@@ -21,15 +21,17 @@ pub struct Target {
     pub run: fn(&[u8]) -> bool,
     /// Longest input that libFuzzer tries.
     pub length_max: usize,
+    /// Damaged inputs in a run of the tests: what takes some ten seconds.
+    pub damaged: usize,
 }
 
 /// All of them.
 pub const TARGETS: &[Target] = &[
-    Target { name: "recording", run: recording::run, length_max: 16 << 10 },
-    Target { name: "btf", run: btf::run, length_max: 16 << 10 },
-    Target { name: "paths", run: paths::run, length_max: 4096 },
-    Target { name: "answers", run: answers::run, length_max: 4096 },
-    Target { name: "grpc", run: grpc::run, length_max: 4096 },
-    Target { name: "walk", run: walk::run, length_max: 4096 },
-    Target { name: "pins", run: pins::run, length_max: 8192 },
+    Target { name: "recording", run: recording::run, length_max: 16 << 10, damaged: 20_000 },
+    Target { name: "btf", run: btf::run, length_max: 16 << 10, damaged: 60_000 },
+    Target { name: "paths", run: paths::run, length_max: 4096, damaged: 200_000 },
+    Target { name: "answers", run: answers::run, length_max: 4096, damaged: 500_000 },
+    Target { name: "grpc", run: grpc::run, length_max: 4096, damaged: 50_000 },
+    Target { name: "walk", run: walk::run, length_max: 4096, damaged: 60_000 },
+    Target { name: "pins", run: pins::run, length_max: 8192, damaged: 6_000 },
 ];

@@ -1,4 +1,4 @@
-//! The targets of fuzz/, in a second and without coverage: the inputs of fuzz/corpus, among them those that once failed, and
+//! The targets of fuzz/, for some ten seconds each and without coverage: the inputs of fuzz/corpus, among them those that once failed, and
 //! damaged ones that are the same in every run. `cargo xtask fuzz` is the long way.
 
 mod damage;
@@ -8,9 +8,6 @@ mod targets;
 use std::{fs, path::Path};
 
 use self::damage::Damage;
-
-/// Damaged inputs of each target.
-const DAMAGED: usize = 500;
 
 /// All inputs of a target, in the order of their names.
 fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
@@ -32,18 +29,33 @@ fn run(name: &str) {
     assert!(!corpus.is_empty(), "no seeds");
     let mut leads_somewhere = false;
     for (path, input) in &corpus {
-        println!("{path}");
+        let _told = Told { path, damage: 0 };
         leads_somewhere |= (target.run)(input);
     }
     assert!(leads_somewhere, "all inputs are refused: they test little");
     let mut damage = Damage::default();
-    for number in 0..DAMAGED {
+    for number in 1..=target.damaged {
         let (path, input) = &corpus[number % corpus.len()];
         let (_, other) = &corpus[damage.below(corpus.len())];
         let mut input = damage.of(input, other);
         input.truncate(target.length_max);
-        println!("{path}, damage {number}");
+        let _told = Told { path, damage: number };
         (target.run)(&input);
+    }
+}
+
+/// Tells which input it was that failed.
+struct Told<'a> {
+    path: &'a str,
+    /// 0: none.
+    damage: usize,
+}
+
+impl Drop for Told<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("{}, damage {}", self.path, self.damage);
+        }
     }
 }
 
