@@ -17,8 +17,10 @@ const SLOWEST: usize = 10;
 /// A step that runs a test program; it writes to what it is given.
 pub struct Tests<'a> {
     name: String,
-    run: Box<dyn FnOnce(&mut (dyn Write + Send)) -> Result<()> + Send + 'a>,
+    run: RunTests<'a>,
 }
+
+type RunTests<'a> = Box<dyn FnOnce(&mut (dyn Write + Send)) -> Result<()> + Send + 'a>;
 
 impl<'a> Tests<'a> {
     pub fn new(name: String, run: impl FnOnce(&mut (dyn Write + Send)) -> Result<()> + Send + 'a) -> Self {
