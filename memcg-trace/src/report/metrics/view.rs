@@ -165,7 +165,7 @@ impl MetricsView {
     }
 }
 
-/// A dying memcg as of now. To look up its parent costs most of a scrape where thousands are dying: it is done once.
+/// A dying memcg as of now, for its workload and for the sums of the node: its parent is looked up once for both.
 struct DyingNow<'a> {
     memcg: &'a Memcg,
     /// 0: unknown.
