@@ -295,6 +295,7 @@ impl<F: Feed> Session<F> {
             }
         }
         self.records = records;
+        self.names.iter().for_each(NameFinder::look);
         self.recordings.time(now_ns);
         self.book.advance(now_ns);
         tell(&self.book, observer)

@@ -61,6 +61,11 @@ impl NameFinder {
         }
     }
 
+    /// Has what was asked so far looked into.
+    pub fn look(&self) {
+        self.resolver.look();
+    }
+
     /// The names found so far, for memcgs that are in the book or are added next (`next`).
     pub fn found(&self, book: &Book, next: Option<Key>) -> Vec<Record> {
         let answers = self.resolver.answers().into_iter();

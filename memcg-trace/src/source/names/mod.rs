@@ -23,7 +23,10 @@ pub mod storage;
 use std::{
     io,
     path::Path,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -54,6 +57,8 @@ pub enum Occasion {
 /// Handle of the thread that looks up names. The thread ends with the process, not with this, as it may hang.
 pub struct Resolver {
     shared: Arc<Shared>,
+    /// Something was asked that the thread was not woken for.
+    unlooked: AtomicBool,
 }
 
 #[derive(Default)]
@@ -77,13 +82,26 @@ impl Resolver {
                 theirs.work(&mut node, job);
             }
         })?;
-        Ok(Self { shared })
+        Ok(Self { shared, unlooked: AtomicBool::new(false) })
     }
 
-    /// Asks a question. Its answer, if any, will be among [`Resolver::answers`].
+    /// Asks a question. Its answer, if any, will be among [`Resolver::answers`]. What is not urgent has to wait for
+    /// [`Resolver::look`]: to wake the thread takes longer than to ask.
     pub fn ask(&self, key: Key, question: Question, asked: Occasion) {
-        self.shared.queue().ask(Job { key, question, asked, step: Step::Files { attempt: 0 } });
-        self.shared.asked.notify_one();
+        let job = Job { key, question, asked, step: Step::Files { attempt: 0 } };
+        let urgent = job.is_urgent();
+        self.shared.queue().ask(job);
+        self.unlooked.store(true, Ordering::Relaxed);
+        if urgent {
+            self.look();
+        }
+    }
+
+    /// Has the thread look into what was asked.
+    pub fn look(&self) {
+        if self.unlooked.swap(false, Ordering::Relaxed) {
+            self.shared.asked.notify_one();
+        }
     }
 
     /// Answers since the last call.
@@ -98,6 +116,7 @@ impl Resolver {
 
     /// Waits until every question was processed, with or without an answer; false on timeout.
     pub fn wait_for_all(&self, timeout: Duration) -> bool {
+        self.look();
         self.wait(timeout, |queue| queue.waiting() > 0)
     }
 
