@@ -1,6 +1,8 @@
-//! A filter for system calls that nothing needs once the hooks are attached, whatever privileges one may regain.
+//! Filters for system calls: those that nothing needs once the hooks are attached, whatever privileges one may regain.
 
 use std::io;
+
+use nix::sys::prctl::set_no_new_privs;
 
 /// Fail with EPERM from then on: programs, namespaces, mounts, modules, memory of other processes, and serving.
 const FORBIDDEN: &[libc::c_long] = &[
@@ -45,9 +47,18 @@ const X32: u32 = 0x4000_0000;
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 
-/// Installs it for this thread and those that it starts. Needs `no_new_privs`, or CAP_SYS_ADMIN.
+/// For this thread and those that it starts. Needs `no_new_privs`, or CAP_SYS_ADMIN.
 pub fn forbid() -> io::Result<()> {
-    let filter = filter();
+    install(&filter(FORBIDDEN))
+}
+
+/// From now on, this thread opens no file.
+pub fn forbid_opening() -> io::Result<()> {
+    set_no_new_privs()?;
+    install(&filter(&[libc::SYS_openat, libc::SYS_openat2]))
+}
+
+fn install(filter: &[libc::sock_filter]) -> io::Result<()> {
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
     // SAFETY: the kernel copies the program, which outlives the call, and writes nothing to it.
     match unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) } {
@@ -57,14 +68,14 @@ pub fn forbid() -> io::Result<()> {
 }
 
 /// Allows what is neither of another architecture nor forbidden.
-fn filter() -> Vec<libc::sock_filter> {
+fn filter(forbidden: &[libc::c_long]) -> Vec<libc::sock_filter> {
     let load = |offset| instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, offset);
     let ret = |value| instruction(libc::BPF_RET | libc::BPF_K, 0, value);
     let deny = ret(libc::SECCOMP_RET_ERRNO | libc::EPERM as u32);
     // Each test skips the refusal that follows it.
     let mut filter = vec![load(ARCHITECTURE), instruction(JUMP_EQUAL, 1, ARCH), deny, load(NUMBER)];
     filter.extend([sock_filter_unless(libc::BPF_JGE, X32), deny]);
-    for number in FORBIDDEN {
+    for number in forbidden {
         filter.extend([sock_filter_unless(libc::BPF_JEQ, *number as u32), deny]);
     }
     filter.push(ret(libc::SECCOMP_RET_ALLOW));
@@ -100,5 +111,16 @@ mod tests {
             (refused.err(), std::fs::read_to_string("/proc/self/status").is_ok())
         });
         assert_eq!(of_a_thread.join().expect("it goes on"), (Some(Some(libc::EPERM)), true));
+    }
+
+    #[test]
+    fn a_thread_that_may_not_open_files_does_all_else() {
+        let of_a_thread = thread::spawn(|| {
+            forbid_opening().expect("a filter");
+            let refused = std::fs::read("/proc/self/status").map_err(|error| error.kind());
+            (refused.err(), std::fs::read_link("/proc/self/exe").is_ok())
+        });
+        assert_eq!(of_a_thread.join().expect("it goes on"), (Some(io::ErrorKind::PermissionDenied), true));
+        assert!(std::fs::read("/proc/self/status").is_ok(), "another thread");
     }
 }

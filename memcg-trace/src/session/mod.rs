@@ -327,8 +327,7 @@ async fn notified(wake: Option<&Notify>) {
     }
 }
 
-/// Returns memory used for the setup to the system: aya parses the kernel's BTF, which takes some 20 MB, and the allocator keeps
-/// half of that.
+/// Returns memory used for the setup to the system: the kernel's BTF alone has some 6 MB.
 pub fn release_memory() {
     // SAFETY: takes no pointers; glibc locks its arenas.
     unsafe { libc::malloc_trim(0) };

@@ -1,9 +1,14 @@
 //! The eBPF objects, embedded by the build.
 
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::{
+    sync::{LazyLock, Mutex, PoisonError},
+    thread,
+};
 
 use aya::{Ebpf, EbpfError, EbpfLoader, include_bytes_aligned, maps::MapError, programs::ProgramError};
 use thiserror::Error;
+
+use crate::kernel::seccomp;
 
 /// The hooks, without log lines: loads wherever eBPF does.
 pub static HOOKS: &[u8] = include_bytes_aligned!(env!("MEMCG_TRACE_HOOKS"));
@@ -16,9 +21,16 @@ pub static PINS: &[u8] = include_bytes_aligned!(env!("MEMCG_TRACE_PINS"));
 /// The hooks on slab caches: loads wherever eBPF does.
 pub static SLAB: &[u8] = include_bytes_aligned!(env!("MEMCG_TRACE_SLAB"));
 
-/// One for all objects: aya parses the kernel's BTF for each loader, though the objects have nothing to relocate.
+/// One for all objects. A new loader of aya always parses the kernel's BTF, which takes 20 MB of memory, though the objects have
+/// nothing to relocate; it goes without if it cannot open the file.
 static LOADER: LazyLock<Mutex<EbpfLoader<'static>>> = LazyLock::new(|| {
-    let mut loader = EbpfLoader::new();
+    let blind = thread::Builder::new().spawn(|| {
+        if let Err(error) = seccomp::forbid_opening() {
+            log::debug!("aya parses the kernel's BTF in vain: {error}");
+        }
+        EbpfLoader::new()
+    });
+    let mut loader = blind.ok().and_then(|blind| blind.join().ok()).unwrap_or_default();
     loader.btf(None);
     Mutex::new(loader)
 });
