@@ -89,7 +89,7 @@ pub struct Charges {
     pub kinds: [i64; KINDS],
 }
 
-/// Buffer size for each struct in [`Copied`], in words; powers of two, so that a mask keeps indices in bounds.
+/// Buffer size for each struct in [`Copied`], in words; powers of two, so that a mask keeps indices and lengths in bounds.
 pub const MEMCG_WORDS: usize = 256;
 pub const COUNTER_WORDS: usize = 128;
 pub const CGROUP_WORDS: usize = 128;
@@ -124,9 +124,9 @@ pub struct WalkConfig {
 #[derive(Clone, Copy)]
 pub struct Copied {
     pub css: u64,
-    /// The structs that could be copied: bits of this type. The others have stale contents.
+    /// The structs that could be copied: bits of this type. The others have any contents.
     pub copied: u32,
-    /// Length of the name without the NUL.
+    /// Length of the name without the NUL; anything, if it could not be read.
     pub name_len: u32,
     /// `percpu_ref_data.count` of a css whose refcount is dying.
     pub ref_count: u64,
@@ -197,6 +197,7 @@ const _: () = assert!(size_of::<WalkLayout>() == size_of::<Layout>() + 10 * 4 + 
 const _: () = assert!(size_of::<Charges>() == 4 * 8 + KINDS * 8);
 const _: () =
     assert!(MEMCG_WORDS.is_power_of_two() && CGROUP_WORDS.is_power_of_two() && KN_WORDS.is_power_of_two());
+const _: () = assert!(COUNTER_WORDS.is_power_of_two());
 const _: () = assert!(
     size_of::<Copied>() == 8 * (5 + MEMCG_WORDS + COUNTER_WORDS + CGROUP_WORDS + KN_WORDS + NAME_WORDS)
 );

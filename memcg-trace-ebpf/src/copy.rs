@@ -1,7 +1,9 @@
 //! Copies the first bytes of the structs of a css, for the walk.
 //!
 //! Members are decoded in user space. Here each would be a helper call, and a branch that the verifier follows again
-//! for each css; a few copies take a third of the time to run, and half the time to load.
+//! for each css; a few copies take a third of the time to run, and half the time to load. For the same reason nothing here
+//! depends on whether a copy succeeded: what is not readable becomes zeros (`bpf_probe_read_kernel_common`,
+//! kernel/trace/bpf_trace.c), and what is read by such an address is not readable either.
 
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_kernel_str};
 use memcg_trace_common::{Copied, NAME_WORDS, WalkConfig};
@@ -28,12 +30,7 @@ pub fn copy(to: &mut Copied, css: u64, parent: &mut Parent, config: &WalkConfig)
     let layout = &config.layout.layout;
     let lengths = &config.lengths;
     to.css = css;
-    to.copied = 0;
-    to.name_len = 0;
-    if !copy_to(&mut to.memcg, lengths.memcg, css) {
-        return;
-    }
-    to.copied |= Copied::MEMCG;
+    let mut copied = Copied::MEMCG * copy_to(&mut to.memcg, lengths.memcg, css);
 
     let above = word(&to.memcg, layout.css_parent);
     if above != parent.css {
@@ -41,54 +38,38 @@ pub fn copy(to: &mut Copied, css: u64, parent: &mut Parent, config: &WalkConfig)
     }
     to.parent_serial = parent.serial;
     to.parent_cgroup_id = parent.cgroup_id;
-    to.copied |= parent.copied;
+    copied |= parent.copied;
 
     if word(&to.memcg, layout.css_percpu_count_ptr) & PERCPU_REF_DEAD != 0 {
         let data = word(&to.memcg, layout.css_ref_data);
         if let Some(Ok(count)) = read(data, layout.ref_data_count) {
             to.ref_count = count;
-            to.copied |= Copied::REF_COUNT;
+            copied |= Copied::REF_COUNT;
         }
     }
     if lengths.counters != 0 {
         let vmstats = word(&to.memcg, config.layout.vmstats);
-        if copy_to(&mut to.counters, lengths.counters, vmstats) {
-            to.copied |= Copied::COUNTERS;
-        }
+        copied |= Copied::COUNTERS * copy_to(&mut to.counters, lengths.counters, vmstats);
     }
-    if !copy_to(&mut to.cgroup, lengths.cgroup, word(&to.memcg, layout.css_cgroup)) {
-        return;
-    }
-    to.copied |= Copied::CGROUP;
-    if !copy_to(&mut to.kn, lengths.kn, word(&to.cgroup, layout.cgroup_kn)) {
-        return;
-    }
-    to.copied |= Copied::KN;
+    copied |= Copied::CGROUP * copy_to(&mut to.cgroup, lengths.cgroup, word(&to.memcg, layout.css_cgroup));
+    copied |= Copied::KN * copy_to(&mut to.kn, lengths.kn, word(&to.cgroup, layout.cgroup_kn));
     let name = word(&to.kn, layout.kn_name);
     const SIZE: u32 = (NAME_WORDS * size_of::<u64>()) as u32;
     // SAFETY: probe_read tolerates any address; it writes at most as many bytes as the name has room for.
     let written = unsafe { bpf_probe_read_kernel_str(to.name.as_mut_ptr().cast(), SIZE, name as *const _) };
-    if written > 0 {
-        to.name_len = written as u32 - 1;
-        to.copied |= Copied::NAME;
-    }
+    to.name_len = (written as u32).wrapping_sub(1);
+    to.copied = copied | Copied::NAME * succeeded(written);
 }
 
 #[inline(always)]
 fn read_parent(css: u64, config: &WalkConfig) -> Parent {
     let layout = &config.layout.layout;
-    let mut parent = Parent { css, ..Parent::NONE };
-    if let Some(Ok(serial)) = read(css, layout.css_serial) {
-        parent.serial = serial;
-        parent.copied |= Copied::PARENT_SERIAL;
-    }
-    let pointer = |base, offset| read::<u64>(base, offset).and_then(Result::ok);
-    let kn = pointer(css, layout.css_cgroup).and_then(|cgroup| pointer(cgroup, layout.cgroup_kn));
-    if let Some(id) = kn.and_then(|kn| pointer(kn, layout.kn_id)) {
-        parent.cgroup_id = layout.inode_number(id);
-        parent.copied |= Copied::PARENT_CGROUP_ID;
-    }
-    parent
+    let (serial, has_serial) = peek(css, layout.css_serial);
+    let (cgroup, _) = peek(css, layout.css_cgroup);
+    let (kn, _) = peek(cgroup, layout.cgroup_kn);
+    let (id, has_id) = peek(kn, layout.kn_id);
+    let copied = Copied::PARENT_SERIAL * has_serial | Copied::PARENT_CGROUP_ID * has_id;
+    Parent { css, serial, cgroup_id: layout.inode_number(id), copied }
 }
 
 /// A pointer among the words of a struct. If this kernel does not have the member, returns another word, which the
@@ -98,11 +79,28 @@ fn word<const N: usize>(words: &[u64; N], offset: u32) -> u64 {
     words[(offset as usize / size_of::<u64>()) & (N - 1)]
 }
 
-/// Copies the first `length` bytes at `address`, limited by the buffer; returns whether they were readable.
+/// A word of the struct at `base`, and 1; or zeros, where it is not readable. If this kernel does not have the member, returns
+/// anything, which the loader ignores.
 #[inline(always)]
-fn copy_to<const N: usize>(words: &mut [u64; N], length: u32, address: u64) -> bool {
-    let length = length.min((N * size_of::<u64>()) as u32);
+fn peek(base: u64, offset: u32) -> (u64, u32) {
+    let mut value = 0;
+    let from = base.wrapping_add(u64::from(offset)) as *const _;
+    // SAFETY: probe_read tolerates any address; there is room for a word.
+    let result = unsafe { bpf_probe_read_kernel((&raw mut value).cast(), size_of::<u64>() as u32, from) };
+    (value, succeeded(result))
+}
+
+/// Copies the first `length` bytes at `address`, less than the buffer has. Returns 1; or 0, and makes them zeros, where they are
+/// not readable.
+#[inline(always)]
+fn copy_to<const N: usize>(words: &mut [u64; N], length: u32, address: u64) -> u32 {
+    let length = length & ((N * size_of::<u64>()) as u32 - 1);
     // SAFETY: probe_read tolerates any address; the words have room for the length.
-    address != 0
-        && unsafe { bpf_probe_read_kernel(words.as_mut_ptr().cast(), length, address as *const _) } == 0
+    succeeded(unsafe { bpf_probe_read_kernel(words.as_mut_ptr().cast(), length, address as *const _) })
+}
+
+/// 0 for a negative result of a helper, otherwise 1; without a branch.
+#[inline(always)]
+fn succeeded(result: i64) -> u32 {
+    (1 + (result >> 63)) as u32
 }

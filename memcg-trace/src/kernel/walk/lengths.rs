@@ -52,7 +52,7 @@ pub fn of_node(walk: &WalkLayout) -> usize {
     length(&[walk.xa_shift, walk.xa_slots.saturating_add(8 * (LEAF_SLOTS as u32 - 1))]) as usize
 }
 
-/// Whether the program's buffers are large enough.
+/// Whether the program's buffers are larger than that: it masks lengths by their size, a power of two.
 pub fn fit(lengths: &Lengths) -> bool {
     let rooms = [
         (lengths.memcg, MEMCG_WORDS),
@@ -60,7 +60,7 @@ pub fn fit(lengths: &Lengths) -> bool {
         (lengths.cgroup, CGROUP_WORDS),
         (lengths.kn, KN_WORDS),
     ];
-    rooms.into_iter().all(|(length, words)| length as usize <= words * size_of::<u64>())
+    rooms.into_iter().all(|(length, words)| (length as usize) < words * size_of::<u64>())
 }
 
 /// Whether kernels have structs of that size: a layout of another kernel may say anything.

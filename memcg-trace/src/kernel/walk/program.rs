@@ -5,7 +5,7 @@ use aya::{
     maps::Array,
     programs::{RawTracePoint, RawTracePointRunOptions, TestRun as _},
 };
-use memcg_trace_common::{self as common, Copied, LEAF_SLOTS, WalkConfig, WalkLayout};
+use memcg_trace_common::{self as common, ABSENT, Copied, LEAF_SLOTS, Layout, WalkConfig, WalkLayout};
 use zerocopy::IntoBytes as _;
 
 use super::{
@@ -53,7 +53,7 @@ impl Program {
         let next = (read.last == 0).then_some(read.next);
         let mut leaf = LeafRead { memcgs: 0, unreadable: 0, next };
         for copied in read.memcgs.iter().take(read.count as usize) {
-            match structs(copied) {
+            match structs(copied, &self.config.layout.layout) {
                 Some(structs) => {
                     let walked = structs.decode(&self.config.layout, read.t_ns);
                     // A css has its id before the table has the css.
@@ -77,8 +77,11 @@ impl Program {
 }
 
 /// The structs that the program copied; `None`: not even the memcg.
-fn structs(copied: &Copied) -> Option<Structs<'_>> {
+fn structs<'a>(copied: &'a Copied, layout: &Layout) -> Option<Structs<'a>> {
     let has = |part: u32| copied.copied & part != 0;
+    let knows = |members: &[u32]| !members.contains(&ABSENT);
+    let (serial, id) =
+        (knows(&[layout.css_serial]), knows(&[layout.css_cgroup, layout.cgroup_kn, layout.kn_id]));
     Some(Structs {
         css: copied.css,
         memcg: has(Copied::MEMCG).then_some(Struct(copied.memcg.as_bytes()))?,
@@ -87,7 +90,7 @@ fn structs(copied: &Copied) -> Option<Structs<'_>> {
         kn: has(Copied::KN).then_some(Struct(copied.kn.as_bytes())),
         name: copied.name.as_bytes().get(..copied.name_len as usize).filter(|_| has(Copied::NAME)),
         ref_count: has(Copied::REF_COUNT).then_some(copied.ref_count),
-        parent_serial: has(Copied::PARENT_SERIAL).then_some(copied.parent_serial),
-        parent_cgroup_id: has(Copied::PARENT_CGROUP_ID).then_some(copied.parent_cgroup_id),
+        parent_serial: (serial && has(Copied::PARENT_SERIAL)).then_some(copied.parent_serial),
+        parent_cgroup_id: (id && has(Copied::PARENT_CGROUP_ID)).then_some(copied.parent_cgroup_id),
     })
 }
