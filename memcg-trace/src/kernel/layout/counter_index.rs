@@ -85,12 +85,12 @@ impl Search<'_> {
     fn extend(&mut self, address: u64, more: &[u8]) {
         let first = address - self.bytes.len() as u64;
         self.bytes.extend_from_slice(more);
-        let end = first + self.bytes.len() as u64;
-        for at in (first.next_multiple_of(ALIGNED)..end).step_by(ALIGNED as usize) {
-            let from = &self.bytes[(at - first) as usize..];
-            let index = from.get(..self.packed.all).filter(|index| self.packed.tells_apart(index));
+        let aligned = (first.next_multiple_of(ALIGNED) - first) as usize;
+        let places = self.bytes.get(aligned..).into_iter().flat_map(|bytes| self.packed.candidates(bytes));
+        for from in places.map(|at| aligned + at) {
+            let index = self.bytes.get(from..from + self.packed.all);
             if let Some(offsets) = index.and_then(|index| self.packed.offsets_by(index)) {
-                self.found.push((at, offsets));
+                self.found.push((first + from as u64, offsets));
             }
         }
         // An index may lie across the border.
@@ -100,11 +100,21 @@ impl Search<'_> {
 }
 
 impl Packed {
-    /// What most of the kernel's data does not: three items have three places. It costs next to nothing.
-    fn tells_apart(&self, index: &[u8]) -> bool {
-        let place = |kind: Kind| index.get(self.items[kind as usize] as usize);
-        let [file, anon, shmem] = [Kind::File, Kind::Anon, Kind::Shmem].map(place);
-        file != anon && anon != shmem && file != shmem
+    /// Where an index may begin: three items have three places, each of them in the array, or none. Most of the kernel's data is
+    /// not like that, which costs next to nothing to see.
+    fn candidates(&self, bytes: &[u8]) -> impl Iterator<Item = usize> {
+        let of = |kind: Kind| {
+            let item = self.items[kind as usize] as usize;
+            bytes.get(item..).unwrap_or_default().iter().copied().step_by(ALIGNED as usize)
+        };
+        let last = u8::try_from(self.kept).unwrap_or(u8::MAX);
+        let is_place = move |place| place <= last || place == u8::MAX;
+        let places = of(Kind::File).zip(of(Kind::Anon)).zip(of(Kind::Shmem)).enumerate();
+        places.filter_map(move |(at, ((file, anon), shmem))| {
+            let differ = file != anon && anon != shmem && file != shmem;
+            let fits = differ && is_place(file) && is_place(anon) && is_place(shmem);
+            fits.then_some(at * ALIGNED as usize)
+        })
     }
 }
 

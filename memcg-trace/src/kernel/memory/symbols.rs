@@ -35,7 +35,7 @@ pub enum SymbolError {
     Absent(&'static str),
 }
 
-/// All that is asked for by name. The kernel takes 50 ms or more to write its list: it is read once, for all.
+/// All that is asked for by name, sorted. The kernel takes 50 ms or more to write its list: it is read once, for all.
 const NAMES: &[&str] = &[
     "__per_cpu_offset",
     "_einittext",
@@ -81,11 +81,10 @@ impl Addresses {
                 && address.iter().any(|&digit| digit != b'0')
             {
                 hidden = false;
-                let name = rest.get(3..).and_then(|name| NAMES.iter().find(|known| is_named(name, known)));
-                let address = str::from_utf8(address).ok();
-                let address = address.and_then(|address| u64::from_str_radix(address, 16).ok());
+                let name = rest.get(3..).and_then(known);
+                let address = name.and_then(|_| u64::from_str_radix(str::from_utf8(address).ok()?, 16).ok());
                 if let Some((name, address)) = name.zip(address) {
-                    found.entry(*name).or_insert(address);
+                    found.entry(name).or_insert(address);
                 }
             }
             line.clear();
@@ -98,9 +97,10 @@ impl Addresses {
     }
 }
 
-/// Whether what follows address and type is this name.
-fn is_named(rest: &[u8], name: &str) -> bool {
-    rest.strip_prefix(name.as_bytes()).is_some_and(|rest| matches!(rest, [] | [b'\n' | b'\t' | b' ', ..]))
+/// Which of [`NAMES`] it is that follows address and type.
+fn known(rest: &[u8]) -> Option<&'static str> {
+    let name = rest.trim_ascii_end();
+    NAMES.binary_search_by(|known| known.as_bytes().cmp(name)).ok().map(|at| NAMES[at])
 }
 
 impl Lack for SymbolError {
@@ -240,6 +240,12 @@ mod tests {
         for address in [0xffff_ffff_c000_5000, 0xffff_ffff_c000_a000, 0xffff_ffff_8000_0000] {
             assert_eq!(named(address), None, "{address:#x}");
         }
+    }
+
+    #[test]
+    fn names_are_sorted() {
+        assert!(NAMES.is_sorted());
+        assert_eq!(known(b"slab_caches\n"), Some("slab_caches"));
     }
 
     #[test]
