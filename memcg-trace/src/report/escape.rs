@@ -26,6 +26,7 @@ impl Name<'_> {
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match str::from_utf8(self.0) {
+            Ok(name) if is_plain(self.0) => f.write_str(name),
             // A name that looks like an escaped one is escaped, too.
             Ok(name) if !name.contains(is_deceptive) && !is_forged(name) => f.write_str(name),
             _ => quote(self.0, f),
@@ -77,6 +78,11 @@ fn quote(name: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 fn hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))
+}
+
+/// Whether each byte alone shows that the name can stand as it is: nearly all names are like that, and each line has some.
+fn is_plain(name: &[u8]) -> bool {
+    name.iter().fold(true, |plain, byte| plain & matches!(byte, b'%'..=b'{' | b'}' | b'~'))
 }
 
 /// A name that looks like an escaped one, or like more than a name: fields of a line are separated by `|`, columns by two

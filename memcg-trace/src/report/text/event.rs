@@ -31,6 +31,8 @@ pub fn header(out: &mut impl Write, page: impl Into<Page>) -> io::Result<()> {
     writeln!(out, "PATH")
 }
 
+/// Bytes of a line.
+const TYPICAL: usize = 256;
 /// Where a line goes on that is too long: below the event.
 const INDENT: usize = 13;
 
@@ -71,7 +73,9 @@ impl LineWidth {
 /// One line; for a leak, with all known facts.
 pub fn event(out: &mut impl Write, event: &EventView<'_>, page: impl Into<Page>) -> io::Result<()> {
     let page = page.into();
-    let mut line = Vec::new();
+    let style = page.style(style(event.event));
+    let mut line = Vec::with_capacity(TYPICAL);
+    write!(line, "{style}")?;
     match &event.detail {
         Some(Detail::Lost { hook, cpu, events }) => {
             write!(line, "{:<12} {:<12} ", time(event), name(event.event))?;
@@ -87,8 +91,8 @@ pub fn event(out: &mut impl Write, event: &EventView<'_>, page: impl Into<Page>)
         }
         _ => step(&mut line, event, page)?,
     }
-    let style = page.style(style(event.event));
-    page.line(out, &format!("{style}{}{style:#}", String::from_utf8_lossy(&line)), INDENT)
+    write!(line, "{style:#}")?;
+    page.line(out, &String::from_utf8_lossy(&line), INDENT)
 }
 
 /// An event of a memcg.
