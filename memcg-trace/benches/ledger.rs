@@ -3,6 +3,7 @@
 //!
 //! - `throughput`: raw records through decode, merge and ledger; events per second of CPU time, one figure a batch.
 //! - `memory`: resident memory before and after the ledger holds as many memcgs as there are memcg IDs.
+//! - `growth`: CPU time of an event, and what the allocator gave for a memcg, in ledgers of growing size.
 
 use std::{collections::HashMap, fs, iter, mem, time::Duration};
 
@@ -20,6 +21,10 @@ use zerocopy::{FromZeros as _, IntoBytes as _};
 const PODS: usize = 500;
 const CONTAINERS: usize = 2;
 const BATCHES: usize = 200;
+/// Memcgs in the ledgers of `growth`.
+const SIZES: [usize; 4] = [100, 1_000, 10_000, ID_LIMIT as usize];
+/// Pods in a batch of `growth`: they do not add much to the smallest ledger.
+const FEW_PODS: usize = 20;
 
 /// Who makes and removes directories runs on one CPU, the kworker that takes memcgs offline on another.
 const RUNTIME: usize = 0;
@@ -30,6 +35,7 @@ fn main() {
     // cargo adds an argument of its own.
     let result = match std::env::args().nth(1).as_deref() {
         Some("memory") => memory(),
+        Some("growth") => growth(),
         _ => throughput(),
     };
     println!("{result}");
@@ -86,6 +92,38 @@ fn memory() -> serde_json::Value {
     json!({
         "memcgs": tracked, "path_bytes": paths / tracked, "before_bytes": before_bytes, "after_bytes": resident_bytes()
     })
+}
+
+/// Pods come and go beside a number of memcgs that stay.
+fn growth() -> serde_json::Value {
+    let sizes = SIZES.map(|size| {
+        let before_bytes = allocated_bytes();
+        let (mut kernel, mut loader) = (Kernel::default(), Loader::new());
+        for pod in kernel.make_pods(size / (1 + CONTAINERS)) {
+            kernel.begin(&pod);
+            loader.follow(&mem::take(&mut kernel.buffers), kernel.now_ns);
+        }
+        let bytes = allocated_bytes().saturating_sub(before_bytes);
+        let tracked = loader.tracker.totals().live as usize;
+        let event_ns: Vec<_> = (0..BATCHES)
+            .map(|_| {
+                let pods = kernel.make_pods(FEW_PODS);
+                for pod in &pods {
+                    kernel.begin(pod);
+                    kernel.remove(pod);
+                    kernel.free(pod);
+                }
+                let buffers = mem::take(&mut kernel.buffers);
+                let start = cpu_time();
+                let events = loader.follow(&buffers, kernel.now_ns);
+                (cpu_time() - start).as_secs_f64() * 1e9 / events as f64
+            })
+            .collect();
+        let (totals, conclusive) = (loader.tracker.totals(), loader.tracker.conclusive());
+        assert!(conclusive && totals.live as usize == tracked && totals.dying == 0, "{totals:?}");
+        json!({ "memcgs": tracked, "event_ns": event_ns, "memcg_bytes": bytes / tracked })
+    });
+    json!({ "sizes": sizes })
 }
 
 /// The middle of the loader, as `trace` drives it.
@@ -263,4 +301,11 @@ fn resident_bytes() -> u64 {
     let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = rss.and_then(|rss| rss.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
     kib.expect("VmRSS in kB") * 1024
+}
+
+/// What the allocator gave and did not get back.
+fn allocated_bytes() -> usize {
+    // SAFETY: takes no pointers; glibc locks its arenas.
+    let info = unsafe { libc::mallinfo2() };
+    info.uordblks + info.hblkhd
 }

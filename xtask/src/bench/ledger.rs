@@ -44,6 +44,20 @@ struct Memory {
     after_bytes: u64,
 }
 
+/// Ledgers of growing size.
+#[derive(Deserialize)]
+struct Growth {
+    sizes: Vec<Size>,
+}
+
+#[derive(Deserialize)]
+struct Size {
+    memcgs: u64,
+    /// One figure a batch.
+    event_ns: Vec<f64>,
+    memcg_bytes: u64,
+}
+
 /// Rows of the table; with a baseline also ratios to it.
 pub fn rows(workspace: &Workspace, baseline: Option<&Workspace>) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
@@ -72,6 +86,12 @@ pub fn rows(workspace: &Workspace, baseline: Option<&Workspace>) -> Result<Vec<R
     rows.push(Row::new(what, Unit::Microseconds, names(workspace)?).at_most(Some(30.0)));
     let memory: Memory = measure(workspace, "ledger", "memory")?;
     rows.push(Row::new(memory.what(), Unit::Mebibytes, vec![memory.mib()]).at_most(Some(24.0)));
+    let growth: Growth = measure(workspace, "ledger", "growth")?;
+    for Size { memcgs, event_ns, memcg_bytes } in growth.sizes {
+        rows.push(Row::new(format!("an event, ledger of {memcgs} memcgs"), Unit::Nanoseconds, event_ns));
+        let bytes = vec![memcg_bytes as f64];
+        rows.push(Row::new(format!("a memcg, ledger of {memcgs} memcgs"), Unit::Bytes, bytes));
+    }
     Ok(rows)
 }
 

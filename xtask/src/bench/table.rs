@@ -4,9 +4,11 @@ use std::fmt;
 
 #[derive(Clone, Copy)]
 pub enum Unit {
+    Nanoseconds,
     Microseconds,
     Milliseconds,
     Ratio,
+    Bytes,
     Mebibytes,
     MillionsPerSecond,
     Percent,
@@ -63,9 +65,11 @@ impl Row {
 impl Unit {
     fn symbol(&self) -> &'static str {
         match self {
+            Self::Nanoseconds => "ns ",
             Self::Microseconds => "µs ",
             Self::Milliseconds => "ms ",
             Self::Ratio => "×  ",
+            Self::Bytes => "B  ",
             Self::Mebibytes => "MiB",
             Self::MillionsPerSecond => "M/s",
             Self::Percent => "%  ",
@@ -75,7 +79,7 @@ impl Unit {
 
     fn number(&self, value: f64) -> String {
         let digits = match self {
-            Self::Number => 0,
+            Self::Nanoseconds | Self::Bytes | Self::Number => 0,
             Self::Milliseconds | Self::Mebibytes => 1,
             Self::Microseconds | Self::Ratio | Self::MillionsPerSecond | Self::Percent => 2,
         };
