@@ -84,7 +84,8 @@ impl fmt::Display for Count {
 
 impl fmt::Display for TimeOfDay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = self.ns.div_euclid(1_000_000).rem_euclid(86_400_000);
+        // Numbers of 128 bits take several times as long to print.
+        let ms = self.ns.div_euclid(1_000_000).rem_euclid(86_400_000) as u32;
         let s = ms / 1_000;
         write!(f, "{:02}:{:02}:{:02}.{:03}", s / 3_600, s / 60 % 60, s % 60, ms % 1_000)
     }

@@ -15,6 +15,7 @@ mod disabled;
 mod doctor;
 mod exhaustion;
 mod expectations;
+mod figures;
 mod kprobes;
 mod matrix;
 mod pod;

@@ -3,7 +3,7 @@
 use std::{
     fs,
     process::Command,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use memcg_trace::{
@@ -91,7 +91,7 @@ fn directories() -> u64 {
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).count() as u64
 }
 
-fn shell(command: &str) {
+pub fn shell(command: &str) {
     let status = Command::new("sh").args(["-c", command]).status().expect("sh");
     assert!(status.success(), "{command}: {status}");
 }
@@ -146,7 +146,7 @@ fn in_a_trace() {
     assert_eq!(slab["per_memcg_caches"], json!(false), "no kernel of the matrix has them: {slab}");
 }
 
-const PARAMETERS: &str = "/sys/module/leaky/parameters";
+pub const PARAMETERS: &str = "/sys/module/leaky/parameters";
 
 /// Each way to leak, told with creator and reason; then what one look still finds.
 #[test]
@@ -205,37 +205,4 @@ fn leaky_module() {
         Some(&json!(9)),
         "also before the start: {lines:?}"
     );
-}
-
-/// A line for each sample, `figure HOW MICROSECONDS`: creating and destroying one cache.
-#[test]
-#[ignore = "measures; `cargo xtask bench` runs it"]
-fn leaky_churn() {
-    const PAIRS: u32 = 300;
-    const ROUNDS: usize = 15;
-
-    let _machine = vm();
-    shell("modprobe leaky");
-    let churn_us = || {
-        let start = Instant::now();
-        fs::write(format!("{PARAMETERS}/churn"), PAIRS.to_string()).expect("churn");
-        start.elapsed().as_secs_f64() * 1e6 / f64::from(PAIRS)
-    };
-    churn_us();
-    let untraced = || println!("figure untraced {:.3}", churn_us());
-    let traced = || {
-        let tracer = Tracer::spawn(command().args(["slab", "--watch", "60", "-o", "json"]));
-        println!("figure traced {:.3}", churn_us());
-        tracer.stop();
-    };
-    for round in 0..ROUNDS {
-        // Each comes first as often as the other.
-        if round % 2 == 0 {
-            untraced();
-            traced();
-        } else {
-            traced();
-            untraced();
-        }
-    }
 }

@@ -16,17 +16,24 @@ const SERIES: &str = "6.1";
 /// Rows of the table.
 pub fn rows(workspace: &Workspace) -> Result<Vec<Row>> {
     let mut walks = Figures::of_test(workspace, "walk_speed")?;
-    let mut caches = Figures::of_test(workspace, "leaky_churn")?;
+    let mut caches = Figures::of_test(workspace, "cost_of_slab_watch")?;
+    let mut cgroups = Figures::of_test(workspace, "cost_of_mkdir")?;
     let vm = |what: &str| format!("in a VM ({SERIES}): {what}");
     let ratios = |of: &[f64], to: &[f64]| of.iter().zip(to).map(|(of, to)| of / to).collect();
     let (program, kcore) = (walks.take("walk")?, walks.take("kcore")?);
     let times = ratios(&kcore, &program);
     let (untraced, traced) = (caches.take("untraced")?, caches.take("traced")?);
     let cost = ratios(&traced, &untraced);
+    let mkdir = cgroups.take("untraced")?;
+    let [by_kprobe, by_tracepoint] = ["kprobe", "tracepoint"].map(|backend| cgroups.take(backend));
+    let (by_kprobe, by_tracepoint) = (ratios(&by_kprobe?, &mkdir), ratios(&by_tracepoint?, &mkdir));
     Ok(vec![
         Row::new(vm("walk of 65,000 memcgs, each"), Unit::Microseconds, program),
         Row::new(vm("the same through /proc/kcore, each"), Unit::Microseconds, kcore),
         Row::new(vm("/proc/kcore / walk"), Unit::Ratio, times).at_least(Some(20.0)),
+        Row::new(vm("mkdir+rmdir, untraced"), Unit::Microseconds, mkdir),
+        Row::new(vm("kprobe backend / untraced"), Unit::Ratio, by_kprobe).at_most(Some(1.05)),
+        Row::new(vm("tracepoint backend / untraced"), Unit::Ratio, by_tracepoint),
         Row::new(vm("slab cache created+destroyed, untraced"), Unit::Microseconds, untraced),
         Row::new(vm("the same under slab --watch"), Unit::Microseconds, traced),
         Row::new(vm("slab --watch / untraced"), Unit::Ratio, cost).at_most(Some(1.25)),
