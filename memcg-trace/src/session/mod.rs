@@ -239,6 +239,7 @@ impl<F: Feed> Session<F> {
             self.refresh.iter_mut().for_each(Refresh::restart);
             let evidence = self.evidence.again(&self.book.dying());
             evidence.iter().try_for_each(|record| self.enter(record, observer))?;
+            release_memory();
         }
         if let Some((slab, looked)) = &mut self.slab {
             slab.poll(clock::monotonic_ns(), observer)?;
@@ -327,7 +328,8 @@ async fn notified(wake: Option<&Notify>) {
     }
 }
 
-/// Returns memory used for the setup to the system: the kernel's BTF alone has some 6 MB.
+/// Returns memory to the system that was used for a moment: for the setup, in which the kernel's BTF alone takes 6 MB, or for a
+/// walk and a look at what pins.
 pub fn release_memory() {
     // SAFETY: takes no pointers; glibc locks its arenas.
     unsafe { libc::malloc_trim(0) };
