@@ -57,6 +57,7 @@ impl Pinned {
             }
         }
         by.sort_by_key(|by| (by.pin == Pin::Unexplained, Reverse(by.refs), by.pin));
+        by.shrink_to_fit();
         Self {
             refs: explanation.refs,
             explained: explanation.explained,

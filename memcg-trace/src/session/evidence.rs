@@ -39,7 +39,7 @@ impl LeakEvidence {
         let read = caches.and_then(|caches| caches.read_if_rested(due));
         let pins = self.pins.as_mut().filter(|_| !due.is_empty());
         let looked = pins.and_then(|pins| pins.look_if_rested(due));
-        [self.caches_read(read), self.pins_read(looked)].concat()
+        self.caches_read(read).into_iter().chain(self.pins_read(looked)).collect()
     }
 
     /// Evidence about all dying memcgs, once in a while: what pins them may have changed.
@@ -48,7 +48,7 @@ impl LeakEvidence {
         let read = caches.and_then(|caches| caches.read_if_rested(dying));
         let pins = self.pins.as_mut().filter(|_| !dying.is_empty());
         let looked = pins.map(|pins| pins.look_again(dying));
-        [self.caches_read(read), self.pins_read(looked)].concat()
+        self.caches_read(read).into_iter().chain(self.pins_read(looked)).collect()
     }
 
     /// Evidence about all dying memcgs at the end.
@@ -57,7 +57,7 @@ impl LeakEvidence {
         let read = caches.map(|caches| caches.read(dying));
         let pins = self.pins.as_mut().filter(|_| !dying.is_empty());
         let looked = pins.map(|pins| pins.look(dying));
-        [self.caches_read(read), self.pins_read(looked)].concat()
+        self.caches_read(read).into_iter().chain(self.pins_read(looked)).collect()
     }
 
     /// What pins one memcg right now; `None`: it was freed, or it cannot be read here.
@@ -66,31 +66,31 @@ impl LeakEvidence {
     }
 
     /// An error of these is permanent.
-    fn pins_read(&mut self, looked: Option<Result<record::PinsRead, PinsError>>) -> Vec<Record> {
+    fn pins_read(&mut self, looked: Option<Result<record::PinsRead, PinsError>>) -> Option<Record> {
         match looked {
-            None => Vec::new(),
-            Some(Ok(pins)) => vec![Record::Learned(Learned::Pins(pins))],
+            None => None,
+            Some(Ok(pins)) => Some(Record::Learned(Learned::Pins(pins))),
             Some(Err(error)) => {
                 log::warn!("what pins memcgs is not known: {error}");
                 self.pins = None;
-                Vec::new()
+                None
             }
         }
     }
 
     /// A list that changed too fast may be readable the next time; other errors are permanent.
-    fn caches_read(&mut self, read: Option<Result<CacheCopies, CachesError>>) -> Vec<Record> {
+    fn caches_read(&mut self, read: Option<Result<CacheCopies, CachesError>>) -> Option<Record> {
         match read {
-            None => Vec::new(),
-            Some(Ok(copies)) => vec![Record::Learned(Learned::Copies(copies))],
+            None => None,
+            Some(Ok(copies)) => Some(Record::Learned(Learned::Copies(copies))),
             Some(Err(CachesError::Broken)) => {
                 log::warn!("{}", CachesError::Broken);
-                Vec::new()
+                None
             }
             Some(Err(error)) => {
                 log::warn!("the slab caches of memcgs are unknown: {error}");
                 self.caches = None;
-                Vec::new()
+                None
             }
         }
     }

@@ -238,7 +238,7 @@ impl<F: Feed> Session<F> {
         if refresh && polled.checked {
             self.refresh.iter_mut().for_each(Refresh::restart);
             let evidence = self.evidence.again(&self.book.dying());
-            evidence.iter().try_for_each(|record| self.enter(record, observer))?;
+            evidence.into_iter().try_for_each(|record| self.enter(&record, observer))?;
             release_memory();
         }
         if let Some((slab, looked)) = &mut self.slab {
@@ -283,7 +283,7 @@ impl<F: Feed> Session<F> {
         let evidence = self.evidence.before_leaks(&due);
         evidence.iter().try_for_each(|record| self.enter(record, observer))?;
         let mut records = mem::take(&mut self.records);
-        let mut patience = NAMES_WAIT;
+        let (mut patience, mut walked) = (NAMES_WAIT, false);
         for record in records.drain(..) {
             if let (Record::Event(event), Some(names)) = (&record, &self.names)
                 && let Some(born) = names.ask(&self.book, event, &mut patience)
@@ -291,9 +291,13 @@ impl<F: Feed> Session<F> {
                 self.enter_names(Some(born), observer)?;
             }
             self.enter(&record, observer)?;
+            walked |= matches!(record, Record::Walk(_));
             if let (Record::Walk(_), Some(names)) = (&record, &mut self.names) {
                 names.ask_for_all(&self.book);
             }
+        }
+        if walked {
+            release_memory();
         }
         self.records = records;
         self.names.iter().for_each(NameFinder::look);
@@ -328,8 +332,8 @@ async fn notified(wake: Option<&Notify>) {
     }
 }
 
-/// Returns memory to the system that was used for a moment: for the setup, in which the kernel's BTF alone takes 6 MB, or for a
-/// walk and a look at what pins.
+/// Returns memory to the system that was used for a moment: for the setup, in which the kernel's BTF alone takes 6 MB, for a walk,
+/// or for a look at what pins.
 pub fn release_memory() {
     // SAFETY: takes no pointers; glibc locks its arenas.
     unsafe { libc::malloc_trim(0) };

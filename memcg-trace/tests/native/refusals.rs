@@ -95,12 +95,12 @@ fn a_small_memory_cgroup_is_named() {
         Version::V1 => "memory.limit_in_bytes",
         Version::V2 => "memory.max",
     };
-    small.write(file, "16M");
+    small.write(file, "12M");
     let mut limited = command();
     small.hosts(limited.args(["trace", "--duration", "1ms", "--no-names"]));
     let output = run(&mut limited);
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("the memory limit of our own cgroup is 16.0 MiB"), "{}: {said}", output.status);
+    assert!(said.contains("the memory limit of our own cgroup is 12.0 MiB"), "{}: {said}", output.status);
     small.write(file, "128M");
     let output = run(&mut limited);
     let said = String::from_utf8_lossy(&output.stderr);

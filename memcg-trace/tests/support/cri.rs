@@ -85,7 +85,7 @@ impl Cri {
             env: daemon.env.iter().map(|&pair| pair.into()).collect(),
             mounts: mounts.collect(),
             linux: Some(LinuxContainerConfig {
-                resources: Some(LinuxContainerResources { memory_limit_in_bytes: 128 << 20 }),
+                resources: Some(LinuxContainerResources { memory_limit_in_bytes: 256 << 20 }),
                 security: Some(ContainerSecurityContext {
                     capabilities: Some(capabilities),
                     namespaces: Some(host_network()),

@@ -1,10 +1,6 @@
 //! Slab caches: of modules that come and go, of one that leaks them, and what watching costs.
 
-use std::{
-    fs,
-    process::Command,
-    time::Duration,
-};
+use std::{fs, process::Command, time::Duration};
 
 use memcg_trace::{
     kernel::{clock, slab::listing},

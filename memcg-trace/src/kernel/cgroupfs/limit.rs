@@ -8,11 +8,11 @@ use super::{
 };
 use crate::{record::Version, units::Size};
 
-/// With less than this, the kernel may kill us while we read its type information: by then 26 MiB are charged
-/// (`scan`, 6.18 on x86-64), part of them for our own program.
-const ENOUGH: u64 = 32 << 20;
+/// With less than this, the kernel may kill us while we read its type information: by then 10 MiB are charged
+/// (`scan`, 6.18 on x86-64).
+const ENOUGH: u64 = 16 << 20;
 /// What the manifests in deploy/ allow.
-const USUAL: u64 = 128 << 20;
+const USUAL: u64 = 256 << 20;
 
 /// The lowest limit of the process's own cgroup and its ancestors, as far as they are mounted, in bytes; `None`: no
 /// limit is seen. `root` is the path of our cgroup namespace's root in the hierarchy, if known.

@@ -17,6 +17,9 @@ const PERCPU_REF_DEAD: u64 = 2;
 /// Set in a dying reference's count until the counts of all CPUs are summed up in it (percpu-refcount.c).
 const PERCPU_COUNT_BIAS: u64 = 1 << 63;
 
+/// Up to so many references, each gets room when it comes.
+const FEW: usize = 4;
+
 /// The memcgs that are looked at, and what was found to refer to them.
 pub(super) struct Pass<'a> {
     pub memory: &'a mut dyn Memory,
@@ -62,7 +65,12 @@ impl<'a> Pass<'a> {
 
     /// Notes what refers to the memcg of that number.
     pub fn refer(&mut self, memcg: usize, refs: u64, thing: Thing, holders: Vec<Holder>) {
-        self.references[memcg].push(Reference { refs, thing, holders });
+        let references = &mut self.references[memcg];
+        // Most memcgs have one or two, of some 300 bytes each: a vector would make room for four.
+        if references.len() < FEW {
+            references.reserve_exact(1);
+        }
+        references.push(Reference { refs, thing, holders });
     }
 
     /// Notes what could not be looked for.

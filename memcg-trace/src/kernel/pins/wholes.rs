@@ -60,18 +60,26 @@ pub(super) fn refer(
     });
     let processes = areas::of_anon(pass.memory, pass.layout, tasks, &anons)?;
     let processes: HashMap<u64, Vec<Holder>> = anons.into_iter().zip(processes).collect();
+    let mut left: HashMap<Whole, usize> = HashMap::default();
+    groups.iter().for_each(|((_, whole), _)| *left.entry(*whole).or_default() += 1);
     let mut anon = Anon::default();
     for ((memcg, whole), folios) in groups {
+        let last = left.get_mut(&whole).is_none_or(|left| {
+            *left -= 1;
+            *left == 0
+        });
         match whole {
-            Whole::Mapping(mapping) => match files.get(&mapping) {
-                Some((file, holders)) => {
-                    let hugetlb = if file.kind == FileKind::Hugetlbfs { folios.folios } else { 0 };
-                    let folios = Folios { hugetlb, ..folios };
-                    let thing = Thing::File { file: file.clone(), folios };
-                    pass.refer(memcg, page.refs(&folios), thing, holders.clone());
+            // Most files are of one memcg, and there may be many: two of each would take twice the memory.
+            Whole::Mapping(mapping) => {
+                match if last { files.remove(&mapping) } else { files.get(&mapping).cloned() } {
+                    Some((file, holders)) => {
+                        let hugetlb = if file.kind == FileKind::Hugetlbfs { folios.folios } else { 0 };
+                        let folios = Folios { hugetlb, ..folios };
+                        pass.refer(memcg, page.refs(&folios), Thing::File { file, folios }, holders);
+                    }
+                    None => pass.refer(memcg, page.refs(&folios), Thing::Detached { folios }, Vec::new()),
                 }
-                None => pass.refer(memcg, page.refs(&folios), Thing::Detached { folios }, Vec::new()),
-            },
+            }
             Whole::Anon(_) | Whole::Ksm => {
                 let holders = match whole {
                     Whole::Anon(address) => processes.get(&address).cloned().unwrap_or_default(),
