@@ -58,7 +58,7 @@ pub fn copy(to: &mut Copied, css: u64, parent: &mut Parent, config: &WalkConfig)
     // SAFETY: probe_read tolerates any address; it writes at most as many bytes as the name has room for.
     let written = unsafe { bpf_probe_read_kernel_str(to.name.as_mut_ptr().cast(), SIZE, name as *const _) };
     to.name_len = (written as u32).wrapping_sub(1);
-    to.copied = copied | Copied::NAME * succeeded(written);
+    to.copied = copied | (Copied::NAME * succeeded(written));
 }
 
 #[inline(always)]
@@ -68,7 +68,7 @@ fn read_parent(css: u64, config: &WalkConfig) -> Parent {
     let (cgroup, _) = peek(css, layout.css_cgroup);
     let (kn, _) = peek(cgroup, layout.cgroup_kn);
     let (id, has_id) = peek(kn, layout.kn_id);
-    let copied = Copied::PARENT_SERIAL * has_serial | Copied::PARENT_CGROUP_ID * has_id;
+    let copied = (Copied::PARENT_SERIAL * has_serial) | (Copied::PARENT_CGROUP_ID * has_id);
     Parent { css, serial, cgroup_id: layout.inode_number(id), copied }
 }
 
