@@ -26,7 +26,7 @@ pub use self::archive::Package;
 pub use self::cache::Cache;
 pub use self::kernel::Kernel;
 pub use self::machine::{Cgroup, Init, Vm};
-pub use self::run::Output;
+pub use self::run::{Died, Output};
 use crate::arch::Arch;
 use crate::build;
 use crate::setup;

@@ -1,6 +1,8 @@
 //! A VM from its initramfs to its exit code: how a description becomes a run.
 
+use std::error::Error;
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt as _;
@@ -28,6 +30,18 @@ pub enum Output<'a> {
     Terminal,
 }
 
+/// The machine ended before its command did, with its last messages.
+#[derive(Debug)]
+pub struct Died(String);
+
+impl fmt::Display for Died {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the VM ended before its command did\n{}", self.0)
+    }
+}
+
+impl Error for Died {}
+
 /// Result of the command.
 pub struct Run {
     /// Its exit code, as seen by a shell.
@@ -37,7 +51,7 @@ pub struct Run {
 }
 
 impl Vm {
-    /// Boots, runs the command and waits for it. If the VM does not get that far, the error has its last messages.
+    /// Boots, runs the command and waits for it. If the VM does not get that far, the error has its last messages ([`Died`]).
     pub fn run(&self, workspace: &Workspace, output: Output<'_>) -> Result<Run> {
         if self.cgroup == Cgroup::V1 && self.kernel.lacks_memcg_v1() {
             bail!(
@@ -77,7 +91,7 @@ impl Vm {
             bail!("{error}\n{}", qemu::last_words(dir));
         }
         let Some(code) = after("exit").and_then(|code| code.parse().ok()) else {
-            bail!("the VM ended before its command did\n{}", qemu::last_words(dir));
+            return Err(Died(qemu::last_words(dir)).into());
         };
         let boot = after("booted").and_then(|time| time.parse().ok()).unwrap_or_default();
         Ok(Run { code, boot: Duration::from_secs_f64(boot) })
