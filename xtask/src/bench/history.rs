@@ -15,7 +15,8 @@ const HEAD: &str = "\
 # Benchmarks
 
 Results of `cargo xtask bench --append`, the newest first. A figure is the median of its samples, beside its quartiles and its goal. Ratios are
-computed within a round, in which all sides ran next to each other: they can be compared across machines, the other figures cannot.
+computed within a round, in which all sides ran next to each other: they can be compared across machines, the other figures cannot. What
+misses its goal, and why: [SPEED.md](SPEED.md).
 ";
 
 /// Adds a run to the page. `baseline`: the checkout that it was compared with; `busy`: utilisation of the CPUs by others, %.
