@@ -300,7 +300,7 @@ impl<F: Feed> Session<F> {
             release_memory();
         }
         self.records = records;
-        self.names.iter().for_each(NameFinder::look);
+        self.names.iter().for_each(NameFinder::wake);
         self.recordings.time(now_ns);
         self.book.advance(now_ns);
         tell(&self.book, observer)

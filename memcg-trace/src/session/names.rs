@@ -61,9 +61,9 @@ impl NameFinder {
         }
     }
 
-    /// Has what was asked so far looked into.
-    pub fn look(&self) {
-        self.resolver.look();
+    /// Has what was requested looked up.
+    pub fn wake(&self) {
+        self.resolver.wake();
     }
 
     /// The names found so far, for memcgs that are in the book or are added next (`next`).

@@ -69,15 +69,15 @@ pub(super) fn refer(
             *left == 0
         });
         match whole {
-            // Most files are of one memcg, and there may be many: two of each would take twice the memory.
             Whole::Mapping(mapping) => {
-                match if last { files.remove(&mapping) } else { files.get(&mapping).cloned() } {
-                    Some((file, holders)) => {
-                        let hugetlb = if file.kind == FileKind::Hugetlbfs { folios.folios } else { 0 };
-                        let folios = Folios { hugetlb, ..folios };
-                        pass.refer(memcg, page.refs(&folios), Thing::File { file, folios }, holders);
-                    }
-                    None => pass.refer(memcg, page.refs(&folios), Thing::Detached { folios }, Vec::new()),
+                // Most files are of one memcg, and there may be many: two of each would take twice the memory.
+                let known = if last { files.remove(&mapping) } else { files.get(&mapping).cloned() };
+                if let Some((file, holders)) = known {
+                    let hugetlb = if file.kind == FileKind::Hugetlbfs { folios.folios } else { 0 };
+                    let folios = Folios { hugetlb, ..folios };
+                    pass.refer(memcg, page.refs(&folios), Thing::File { file, folios }, holders);
+                } else {
+                    pass.refer(memcg, page.refs(&folios), Thing::Detached { folios }, Vec::new());
                 }
             }
             Whole::Anon(_) | Whole::Ksm => {

@@ -58,7 +58,7 @@ pub enum Occasion {
 pub struct Resolver {
     shared: Arc<Shared>,
     /// Something was asked that the thread was not woken for.
-    unlooked: AtomicBool,
+    pending: AtomicBool,
 }
 
 #[derive(Default)]
@@ -82,24 +82,24 @@ impl Resolver {
                 theirs.work(&mut node, job);
             }
         })?;
-        Ok(Self { shared, unlooked: AtomicBool::new(false) })
+        Ok(Self { shared, pending: AtomicBool::new(false) })
     }
 
     /// Asks a question. Its answer, if any, will be among [`Resolver::answers`]. What is not urgent has to wait for
-    /// [`Resolver::look`]: to wake the thread takes longer than to ask.
+    /// [`Resolver::wake`]: to wake the thread takes longer than to ask.
     pub fn ask(&self, key: Key, question: Question, asked: Occasion) {
         let job = Job { key, question, asked, step: Step::Files { attempt: 0 } };
         let urgent = job.is_urgent();
         self.shared.queue().ask(job);
-        self.unlooked.store(true, Ordering::Relaxed);
+        self.pending.store(true, Ordering::Relaxed);
         if urgent {
-            self.look();
+            self.wake();
         }
     }
 
-    /// Has the thread look into what was asked.
-    pub fn look(&self) {
-        if self.unlooked.swap(false, Ordering::Relaxed) {
+    /// Wakes the thread, if something was asked since.
+    pub fn wake(&self) {
+        if self.pending.swap(false, Ordering::Relaxed) {
             self.shared.asked.notify_one();
         }
     }
@@ -116,7 +116,7 @@ impl Resolver {
 
     /// Waits until every question was processed, with or without an answer; false on timeout.
     pub fn wait_for_all(&self, timeout: Duration) -> bool {
-        self.look();
+        self.wake();
         self.wait(timeout, |queue| queue.waiting() > 0)
     }
 
