@@ -5,6 +5,11 @@ use zerocopy::FromBytes;
 /// Offset of a member that this kernel does not have.
 pub const ABSENT: u32 = u32::MAX;
 
+/// `percpu_ref.percpu_count_ptr`: the refcount is dying (`__PERCPU_REF_DEAD`, include/linux/percpu-refcount.h).
+pub const PERCPU_REF_DEAD: u64 = 2;
+/// Set in the count of a dying refcount until the per-CPU counts have been added to it (lib/percpu-refcount.c).
+pub const PERCPU_COUNT_BIAS: u64 = 1 << 63;
+
 /// Byte offsets into kernel structs; [`ABSENT`] where the kernel has no such member.
 ///
 /// `struct mem_cgroup` starts with its css on every kernel (checked when the layout is resolved), so the css address is

@@ -12,7 +12,7 @@ mod slab;
 mod walk;
 
 pub use event::{Counters, CssFlag, EventHeader, Field, Hook, InFlight, NAME_MAX, NAME_SHORT, RawEvent};
-pub use layout::{ABSENT, Config, DentryLayout, Layout};
+pub use layout::{ABSENT, Config, DentryLayout, Layout, PERCPU_COUNT_BIAS, PERCPU_REF_DEAD};
 pub use own::{OWN_LEVELS, Own, PathStep};
 pub use pins::{
     Answers, BATCH, BLOCK_BYTES, Block, ENTRY_WORDS, Entries, LIST_STEPS, List, ListEnd, READ_MAX, Request,

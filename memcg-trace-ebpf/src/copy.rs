@@ -6,12 +6,9 @@
 //! kernel/trace/bpf_trace.c), and what is read by such an address is not readable either.
 
 use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_kernel_str};
-use memcg_trace_common::{Copied, NAME_WORDS, WalkConfig};
+use memcg_trace_common::{Copied, NAME_WORDS, PERCPU_REF_DEAD, WalkConfig};
 
 use crate::memory::read;
-
-/// `percpu_ref.percpu_count_ptr`: the refcount is dying (`__PERCPU_REF_DEAD`, percpu-refcount.h).
-const PERCPU_REF_DEAD: u64 = 2;
 
 /// The parent of the last css: siblings are often adjacent in the table, and it stays valid during one RCU section.
 pub struct Parent {

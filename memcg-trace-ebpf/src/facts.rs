@@ -1,19 +1,18 @@
 //! Reads the facts of a css and its cgroup, for hooks and the walk.
 
-use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
-use memcg_trace_common::{Field, Layout, NAME_MAX, RawEvent};
+use aya_ebpf::helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_kernel_str};
+use memcg_trace_common::{Field, Layout, NAME_MAX, PERCPU_COUNT_BIAS, PERCPU_REF_DEAD, RawEvent};
 
 use crate::memory;
 
-/// `percpu_ref.percpu_count_ptr`: the refcount is dying (`__PERCPU_REF_DEAD`, percpu-refcount.h).
-const PERCPU_REF_DEAD: u64 = 2;
-/// Set in the count of a dying refcount until the per-CPU counts have been added to it (percpu-refcount.c).
-const PERCPU_COUNT_BIAS: u64 = 1 << 63;
+/// The beginning of a `struct mem_cgroup`, which has all that is read of it on most kernels: one helper call instead of ten.
+pub type Beginning = [u64; 64];
 
 /// An event being filled.
 pub struct Facts<'a> {
     pub event: &'a mut RawEvent,
     pub layout: &'a Layout,
+    pub beginning: &'a mut Beginning,
     /// Number of members that could not be read although this kernel has them.
     pub unreadable: &'a mut u64,
 }
@@ -23,30 +22,45 @@ impl Facts<'_> {
     #[inline(always)]
     pub fn css(&mut self, css: u64) {
         let layout = self.layout;
-        self.memcg(css);
+        if !self.memcg(css) {
+            return;
+        }
         self.refs(css);
-        if let Some(parent) = self.read(css, layout.css_parent) {
+        if let Some(parent) = self.member(css, layout.css_parent) {
             self.parent(parent);
         }
-        if let Some(cgroup) = self.read(css, layout.css_cgroup) {
+        if let Some(cgroup) = self.member(css, layout.css_cgroup) {
             self.cgroup(cgroup);
         }
     }
 
-    /// The facts of a css from its allocation on, before it is linked anywhere.
+    /// The facts of a css from its allocation on, before it is linked anywhere. False: it cannot be read, which is counted.
     #[inline(always)]
-    pub fn memcg(&mut self, css: u64) {
+    pub fn memcg(&mut self, css: u64) -> bool {
         let layout = self.layout;
         self.event.header.css = css;
         self.event.header.known |= Field::CSS;
-        if let Some(id) = self.read(css, layout.memcg_id) {
+        // SAFETY: probe_read tolerates any address; there is room for the length.
+        let copied = unsafe {
+            bpf_probe_read_kernel(
+                self.beginning.as_mut_ptr().cast(),
+                size_of::<Beginning>() as u32,
+                css as *const _,
+            )
+        };
+        if copied != 0 {
+            *self.unreadable += 1;
+            return false;
+        }
+        if let Some(id) = self.member(css, layout.memcg_id) {
             self.event.header.memcg_id = id;
             self.event.header.known |= Field::MEMCG_ID;
         }
-        if let Some(refs) = self.read(css, layout.memcg_id_ref) {
+        if let Some(refs) = self.member(css, layout.memcg_id_ref) {
             self.event.header.id_refs = refs;
             self.event.header.known |= Field::ID_REFS;
         }
+        true
     }
 
     /// The parent css; a root has none.
@@ -93,29 +107,29 @@ impl Facts<'_> {
     #[inline(always)]
     fn refs(&mut self, css: u64) {
         let layout = self.layout;
-        if let Some(serial) = self.read(css, layout.css_serial) {
+        if let Some(serial) = self.member(css, layout.css_serial) {
             self.event.header.serial = serial;
             self.event.header.known |= Field::SERIAL;
         }
-        if let Some(id) = self.read(css, layout.css_id) {
+        if let Some(id) = self.member(css, layout.css_id) {
             self.event.header.css_id = id;
             self.event.header.known |= Field::CSS_ID;
         }
-        if let Some(flags) = self.read(css, layout.css_flags) {
+        if let Some(flags) = self.member(css, layout.css_flags) {
             self.event.header.css_flags = flags;
             self.event.header.known |= Field::CSS_FLAGS;
         }
-        if let Some(charged) = self.read(css, layout.memcg_usage) {
+        if let Some(charged) = self.member(css, layout.memcg_usage) {
             self.event.header.charged_pages = charged;
             self.event.header.known |= Field::CHARGED;
         }
-        let Some(pointer) = self.read::<u64>(css, layout.css_percpu_count_ptr) else { return };
+        let Some(pointer) = self.member::<u64>(css, layout.css_percpu_count_ptr) else { return };
         if pointer & PERCPU_REF_DEAD == 0 {
             return;
         }
-        let count = match self.read::<u64>(css, layout.css_ref_data) {
+        let count = match self.member::<u64>(css, layout.css_ref_data) {
             Some(data) => self.read::<u64>(data, layout.ref_data_count),
-            None => self.read(css, layout.css_ref_count),
+            None => self.member(css, layout.css_ref_count),
         };
         match count {
             Some(count) if count < PERCPU_COUNT_BIAS => {
@@ -142,6 +156,17 @@ impl Facts<'_> {
         if length == NAME_MAX && self.read::<u8>(name, NAME_MAX as u32) != Some(0) {
             self.event.header.known |= Field::NAME_TRUNCATED;
         }
+    }
+
+    /// A member of the css, or of its memcg, whose beginning was copied; see [`Self::read`].
+    #[inline(always)]
+    fn member<T: Copy>(&mut self, css: u64, offset: u32) -> Option<T> {
+        if offset as usize > size_of::<Beginning>() - size_of::<u64>() {
+            return self.read(css, offset);
+        }
+        let beginning = self.beginning.as_ptr().cast::<u8>();
+        // SAFETY: the offset was checked; words are aligned for every member, which structs align to its size.
+        Some(unsafe { beginning.add(offset as usize).cast::<T>().read() })
     }
 
     /// Reads a member; `None` if this kernel does not have it, the struct is NULL, or the read faulted (counted).

@@ -25,7 +25,12 @@ impl Firing {
     /// The event, to be filled with facts read through the layout.
     #[inline(always)]
     pub fn facts(&mut self) -> Facts<'_> {
-        Facts { event: self.event, layout: &self.config.layout, unreadable: &mut self.counters.unreadable }
+        Facts {
+            event: self.event,
+            layout: &self.config.layout,
+            beginning: self.copied,
+            unreadable: &mut self.counters.unreadable,
+        }
     }
 
     /// Remembers the css, or cgroup, for the return of this function.

@@ -1,7 +1,7 @@
 //! The common start and end of every firing: configuration, scratch event, counters, sequence number, emission.
 //!
 //! Each object has these maps with its own types, which its root (`hooks.rs`, `slab.rs`) names `Config`, `Hook`,
-//! `Event` and `InFlight`; `firing.rs` and `cache_firing.rs` add the operations for that object.
+//! `Event`, `Copied` and `InFlight`; `firing.rs` and `cache_firing.rs` add the operations for that object.
 
 use core::slice;
 
@@ -15,7 +15,7 @@ use aya_ebpf::{
 };
 use memcg_trace_common::Counters;
 
-use crate::{Config, Event, Hook, InFlight};
+use crate::{Config, Copied, Event, Hook, InFlight};
 
 #[map]
 static CONFIG: Array<Config> = Array::with_max_entries(1, 0);
@@ -23,16 +23,25 @@ static CONFIG: Array<Config> = Array::with_max_entries(1, 0);
 static EVENTS: PerfEventByteArray = PerfEventByteArray::new(0);
 #[map]
 static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(Hook::COUNT as u32, 0);
-/// Scratch events, as they do not fit on the 512-byte stack. One slot per hook, because hooks may nest on a CPU.
+/// One slot per hook, because hooks may nest on a CPU.
 #[map]
-static SCRATCH: PerCpuArray<Event> = PerCpuArray::with_max_entries(Hook::COUNT as u32, 0);
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(Hook::COUNT as u32, 0);
 /// State of entered functions that have not returned, by thread. A thread is in one of them at a time.
 #[map]
 pub static IN_FLIGHT: HashMap<u64, InFlight> = HashMap::with_max_entries(8192, 0);
 
+/// What does not fit on the 512-byte stack.
+#[repr(C)]
+struct Scratch {
+    event: Event,
+    copied: Copied,
+}
+
 /// One firing of one hook.
 pub struct Firing {
     pub event: &'static mut Event,
+    /// Room for structs that are copied before their members are read.
+    pub copied: &'static mut Copied,
     pub counters: &'static mut Counters,
     pub config: &'static Config,
 }
@@ -44,12 +53,12 @@ impl Firing {
         // SAFETY: per-CPU slots of this hook alone; the kernel does not run one program twice at once on one CPU.
         let counters = unsafe { &mut *COUNTERS.get_ptr_mut(hook as u32)? };
         counters.fired += 1;
-        let (Some(config), Some(event)) = (CONFIG.get(0), SCRATCH.get_ptr_mut(hook as u32)) else {
+        let (Some(config), Some(scratch)) = (CONFIG.get(0), SCRATCH.get_ptr_mut(hook as u32)) else {
             counters.no_config += 1;
             return None;
         };
         // SAFETY: as above.
-        let event = unsafe { &mut *event };
+        let Scratch { event, copied } = unsafe { &mut *scratch };
         event.clear();
         let thread = thread();
         let header = &mut event.header;
@@ -61,7 +70,7 @@ impl Firing {
         header.tgid = (thread >> 32) as u32;
         // SAFETY: the slot has room for the length given.
         unsafe { bpf_get_current_comm(header.comm.as_mut_ptr().cast(), header.comm.len() as u32) };
-        Some(Self { event, counters, config })
+        Some(Self { event, copied, counters, config })
     }
 
     /// Counts an intended early return: this firing is not about the memory controller.

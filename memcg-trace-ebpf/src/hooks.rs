@@ -17,4 +17,5 @@ mod mkdir;
 mod object;
 
 // The types of `frame.rs` in this object.
+use facts::Beginning as Copied;
 use memcg_trace_common::{Config, Hook, InFlight, RawEvent as Event};

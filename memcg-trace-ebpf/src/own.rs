@@ -8,12 +8,18 @@ use aya_ebpf::{
 };
 use memcg_trace_common::{Layout, OWN_LEVELS, Own, PathStep};
 
-use crate::{facts::Facts, memory::read};
+use crate::{
+    facts::{Beginning, Facts},
+    memory::read,
+};
 
 #[map]
 static LAYOUT: Array<Layout> = Array::with_max_entries(1, 0);
 #[map]
 static OWN: Array<Own> = Array::with_max_entries(1, 0);
+/// Of the root's css.
+#[map]
+static BEGINNING: Array<Beginning> = Array::with_max_entries(1, 0);
 /// Names from the task's cgroup up to the root of the hierarchy.
 #[map]
 static OWN_PATH: Array<PathStep> = Array::with_max_entries(OWN_LEVELS, 0);
@@ -55,7 +61,9 @@ fn follow() -> Option<()> {
         }
         css = parent;
     }
-    Facts { event: &mut own.root_css, layout, unreadable: &mut 0 }.css(css);
+    // SAFETY: as above.
+    let beginning = unsafe { &mut *BEGINNING.get_ptr_mut(0)? };
+    Facts { event: &mut own.root_css, layout, beginning, unreadable: &mut 0 }.css(css);
     for level in 0..OWN_LEVELS {
         // SAFETY: as above.
         let step = unsafe { &mut *OWN_PATH.get_ptr_mut(level)? };

@@ -13,3 +13,4 @@ mod object;
 use memcg_trace_common::{
     RawSlabEvent as Event, SlabHook as Hook, SlabInFlight as InFlight, SlabLayout as Config,
 };
+type Copied = ();

@@ -89,7 +89,7 @@ fn read_leaf(id: u64) -> Option<()> {
     let mut slot = 0;
     loop {
         let css = *slots.get(slot)?;
-        // Otherwise empty, or reserved for a css that is being created (`XA_ZERO_ENTRY`).
+        // Otherwise empty, as for a css that is being created (`cgroup_idr_alloc` of NULL, kernel/cgroup/cgroup.c), or no pointer.
         if css != 0 && css & 3 == 0 {
             // The count is bounded by the loop, but the verifier needs a check.
             copy(leaf.memcgs.get_mut(leaf.count as usize)?, css, &mut parent, config);

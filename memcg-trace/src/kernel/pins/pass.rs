@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use foldhash::HashMap;
-use memcg_trace_common::{ABSENT, WalkLayout};
+use memcg_trace_common::{ABSENT, PERCPU_COUNT_BIAS, PERCPU_REF_DEAD, WalkLayout};
 
 use super::layout::PinLayout;
 use crate::{
@@ -11,11 +11,6 @@ use crate::{
     event::Key,
     kernel::memory::{Members, Memory, MemoryError},
 };
-
-/// `percpu_ref.percpu_count_ptr`: the reference is dying (`__PERCPU_REF_DEAD`, percpu-refcount.h).
-const PERCPU_REF_DEAD: u64 = 2;
-/// Set in a dying reference's count until the counts of all CPUs are summed up in it (percpu-refcount.c).
-const PERCPU_COUNT_BIAS: u64 = 1 << 63;
 
 /// Up to so many references, each gets room when it comes.
 const FEW: usize = 4;

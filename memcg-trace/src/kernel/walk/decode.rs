@@ -1,14 +1,11 @@
 //! Decodes the structs of a css, read by either method, into an event.
 
-use memcg_trace_common::{ABSENT, Charges, EventHeader, Field, Hook, NAME_MAX, WalkLayout};
+use memcg_trace_common::{
+    ABSENT, Charges, EventHeader, Field, Hook, NAME_MAX, PERCPU_COUNT_BIAS, PERCPU_REF_DEAD, WalkLayout,
+};
 use zerocopy::{FromBytes, FromZeros};
 
 use crate::kernel::memory::kcore::Struct;
-
-/// `percpu_ref.percpu_count_ptr`: the refcount is dying (`__PERCPU_REF_DEAD`, percpu-refcount.h).
-const PERCPU_REF_DEAD: u64 = 2;
-/// Set in the count of a dying refcount until the per-CPU counts have been added to it (percpu-refcount.c).
-const PERCPU_COUNT_BIAS: u64 = 1 << 63;
 
 type StructBytes<'a> = Struct<&'a [u8]>;
 
