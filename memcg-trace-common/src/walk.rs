@@ -1,7 +1,7 @@
 //! The walk: reads every css of the memory subsystem on demand.
 //!
-//! It traverses `cgroup_subsys.css_idr`, the table of all csses by css id, dying ones included (a css is only removed
-//! in `css_release_work_fn`, kernel/cgroup/cgroup.c). Each run reads one leaf of the table inside one RCU section;
+//! It traverses `cgroup_subsys.css_idr`, the table of all csses by css id, dying ones included: a css leaves it in
+//! `css_release_work_fn` (kernel/cgroup/cgroup.c), one whose creation failed when it is freed. Each run reads one leaf of the table inside one RCU section;
 //! between runs only the next id is kept. So a css that exists during the whole walk is seen exactly once, whatever
 //! else happens, and no pointer outlives its RCU section.
 
@@ -63,9 +63,9 @@ pub struct WalkLayout {
     pub kmem: u32,
     /// `mem_cgroup.tcpmem.usage`, pages; only charged on v1
     pub tcpmem: u32,
-    /// `mem_cgroup.vmstats`
+    /// `mem_cgroup.vmstats`, up to 6.0 `mem_cgroup.vmstats.state` where that is a struct
     pub vmstats: u32,
-    /// `memcg_vmstats.state`; [`ABSENT`]: `vmstats` is the array itself (before 5.16)
+    /// `memcg_vmstats.state`, behind the pointer `vmstats`; [`ABSENT`]: `vmstats` is the array itself, in the memcg (before 6.1)
     pub state: u32,
     /// Byte offsets of each [`Kind`]'s counter in the array.
     pub kinds: [u32; KINDS],

@@ -321,6 +321,24 @@ mod tests {
         assert_eq!([btf.per_cpu("memcg_stock"), btf.per_cpu("css")], [Some(0x140), None]);
     }
 
+    /// By this `mem_cgroup.vmstats` is known for a struct (up to 6.0) or a pointer.
+    #[test]
+    fn nothing_is_found_behind_a_pointer() {
+        const PTR: u32 = 2;
+
+        let mut made = Made { types: Vec::new(), names: vec![0] };
+        let long = made.name("long");
+        made.types.extend([long, kind::INT << 24, 8, 64]);
+        made.entries("stats", kind::STRUCT, 16, &[("state", &[1, 64])]);
+        made.types.extend([0, PTR << 24, 2]);
+        made.entries("around", kind::STRUCT, 24, &[("stats", &[2, 64])]);
+        made.entries("before", kind::STRUCT, 16, &[("stats", &[3, 64])]);
+        let btf = Btf::of(made.bytes()).expect("BTF");
+        let offsets = ["around", "before"].map(|name| btf.offset(name, "stats.state"));
+        assert_eq!(offsets, [Some(16), None]);
+        assert_eq!(btf.offset("before", "stats"), Some(8));
+    }
+
     /// 2 to the power of 32 members, if it were followed to the end.
     #[test]
     fn what_contains_itself_twice_is_given_up() {

@@ -168,7 +168,11 @@ impl Types<'_> {
         let node = node.unwrap_or_default();
         // The walk does not support other chunk sizes (CONFIG_BASE_SMALL).
         let leaf = self.array_length(node, "slots") == Some(LEAF_SLOTS);
-        let state = self.offset("memcg_vmstats", "state");
+        // The array itself; since 5.13 in a struct (2d146aa3aa84), which since 6.1 is behind a pointer (410f8e82689e).
+        let (vmstats, state) = match self.offset("mem_cgroup", "vmstats.state") {
+            Some(array) => (array, ABSENT),
+            None => (self.optional("mem_cgroup", "vmstats"), self.optional("memcg_vmstats", "state")),
+        };
         let layout = WalkLayout {
             layout,
             css_idr: idr.filter(|_| leaf).map_or(ABSENT, |(idr, head)| idr.saturating_add(head)),
@@ -177,8 +181,8 @@ impl Types<'_> {
             swap: self.optional("mem_cgroup", "swap.usage"),
             kmem: self.optional("mem_cgroup", "kmem.usage"),
             tcpmem: self.optional("mem_cgroup", "tcpmem.usage"),
-            vmstats: self.optional("mem_cgroup", "vmstats"),
-            state: state.unwrap_or(ABSENT),
+            vmstats,
+            state,
             kinds,
             cgroup_descendants: self.optional("cgroup", "nr_descendants"),
             // Per css since 7.2: the cgroup's own css (`cgroup.self`) counts all.
