@@ -102,7 +102,7 @@ pub enum Thing {
         cpu: u32,
         pages: Option<u64>,
     },
-    /// A memcg below it, live or dying; `path` is that of the child's directory name, if it could be read.
+    /// A memcg below it, live or dying; `name` is that of its directory, if it could be read.
     Child {
         key: Key,
         name: Option<Box<[u8]>>,
@@ -145,7 +145,7 @@ pub struct Folios {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct File {
     pub kind: FileKind,
-    /// `st_dev` as user space sees it: major, minor.
+    /// Of its file system: major, minor. `st_dev` is another one where file systems make them up (btrfs: for each subvolume).
     pub device: (u32, u32),
     pub inode: u64,
     /// Name of the file system's type, such as `ext4`.

@@ -10,6 +10,7 @@ pub mod hooks;
 mod landlock;
 pub mod layout;
 pub mod memory;
+pub mod mountinfo;
 pub mod own_cost;
 pub mod pins;
 pub mod pod;

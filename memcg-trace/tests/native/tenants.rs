@@ -1,13 +1,15 @@
 //! A user of the node with a cgroup of their own: what lies in their directories is theirs, and nobody else's.
 
 use std::{
+    ffi::OsStr,
     fs,
-    os::unix::{fs::chown, process::CommandExt as _},
+    os::unix::{ffi::OsStrExt as _, fs::chown, process::CommandExt as _},
     path::PathBuf,
     process::{self, Command, Output},
 };
 
 use nix::{
+    mount::{MntFlags, MsFlags, mount, umount2},
     sys::{
         inotify::{AddWatchFlags, InitFlags, Inotify},
         stat::Mode,
@@ -156,4 +158,25 @@ fn lists_of_any_number_and_size_take_little() {
     // A list of sane length beside them is found.
     tenant.run(&format!("rm -r overlay-containers && mkdir overlay-containers && echo '{}' > overlay-containers/containers.json", list("web")));
     assert_eq!(tenant.whois().0["name"], "web");
+}
+
+/// fusermount(1) lets any user mount: /proc/self/mountinfo has the bytes of the mount point.
+#[test]
+fn a_mount_point_of_any_bytes() {
+    struct Mounted(PathBuf);
+
+    impl Drop for Mounted {
+        fn drop(&mut self) {
+            let _ = umount2(&self.0, MntFlags::MNT_DETACH);
+        }
+    }
+
+    let tenant = Tenant::new("mount");
+    let point = tenant.0.join("home/tenant").join(OsStr::from_bytes(b"\xff"));
+    fs::create_dir(&point).expect("a directory");
+    let tmpfs = Some("tmpfs");
+    mount(tmpfs, &point, tmpfs, MsFlags::empty(), None::<&str>).expect("a tmpfs");
+    let _mounted = Mounted(point);
+    let output = command().args(["scan", "-o", "json", "--top", "1"]).output().expect("run memcg-trace");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -9,7 +9,7 @@ use std::{
     fs::{File, OpenOptions},
     io,
     os::{
-        fd::{AsRawFd as _, OwnedFd},
+        fd::{AsFd as _, AsRawFd as _, OwnedFd},
         unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _},
     },
     path::Path,
@@ -22,7 +22,7 @@ use nix::{
 };
 use thiserror::Error;
 
-use crate::cause;
+use crate::{cause, kernel::mountinfo};
 
 /// Why the page cache of a file was not dropped.
 #[derive(Debug, Error)]
@@ -53,9 +53,9 @@ pub fn drop_cache(file: &cause::File) -> Result<(), Refused> {
     };
     let found = open_beneath(Path::new(&root), &below).map_err(Refused::Open)?;
     let stat = fstat(&found).map_err(Refused::Open)?;
-    let (major, minor) = file.device;
+    let device = mountinfo::device_of(found.as_fd(), mount.pid)?;
     let regular = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFREG;
-    if !regular || stat.st_dev != libc::makedev(major, minor) || stat.st_ino != file.inode {
+    if !regular || device != file.device || stat.st_ino != file.inode {
         return Err(Refused::Another);
     }
     // A descriptor of O_PATH is no way to the contents; this reopens the very inode.

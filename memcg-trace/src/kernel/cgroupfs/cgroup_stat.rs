@@ -12,7 +12,7 @@ use super::{
     hierarchy::Controller,
     mounts::{directories, mount_point},
 };
-use crate::record::Version;
+use crate::{kernel::mountinfo, record::Version};
 
 /// The kernel's counts; absent where this kernel has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -77,8 +77,7 @@ impl KernelCounts {
 /// mounted v1 hierarchy (/proc/cgroups minus the directories). `cgroup` is the number of all dying
 /// cgroups of a v2 hierarchy, with or without a controller.
 pub fn dying_by_controller() -> BTreeMap<String, u64> {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let (mounts, cgroups) = (read("/proc/self/mountinfo"), read("/proc/cgroups"));
+    let (mounts, cgroups) = (mountinfo::own(), fs::read_to_string("/proc/cgroups").unwrap_or_default());
     let mut dying = BTreeMap::new();
     if let Some(mount) = mount_point(&mounts, "cgroup2", |_| true) {
         let stat = fs::read_to_string(mount.join("cgroup.stat")).unwrap_or_default();

@@ -15,7 +15,7 @@ use super::{
     namespace,
 };
 use crate::{
-    kernel::{ability::Lack, pod},
+    kernel::{ability::Lack, mountinfo, pod},
     record::Version,
 };
 
@@ -109,7 +109,8 @@ impl Controller {
     /// Finds the hierarchy by /proc/cgroups and /proc/self/mountinfo.
     pub fn find() -> Result<Self, ControllerError> {
         let cgroups = read("/proc/cgroups")?;
-        let mounts = read("/proc/self/mountinfo")?;
+        let mounts = fs::read(mountinfo::OWN)
+            .map_err(|error| ControllerError::Unreadable { path: mountinfo::OWN, error })?;
         // Columns: name, hierarchy, number of cgroups, enabled. The row is missing since 6.12 where only v2 has the
         // controller (af000ce85293 "cgroup: Do not report unavailable v1 controllers in /proc/cgroups").
         let row = cgroups.lines().find_map(|line| {
@@ -140,8 +141,7 @@ impl Controller {
 
     /// Whether its mount shows the whole hierarchy. `namespace_root` is the path of our cgroup namespace's root in it, if known.
     pub fn wholly_mounted(&self, namespace_root: Option<&Path>) -> Result<(), PartlyMounted> {
-        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let Some(shown) = mounts::root_of(&mounts, &self.mount) else { return Ok(()) };
+        let Some(shown) = mounts::root_of(&mountinfo::own(), &self.mount) else { return Ok(()) };
         let in_namespace = namespace::is_private() && namespace_root != Some(Path::new("/"));
         if mounts::is_whole(&shown, in_namespace) {
             return Ok(());

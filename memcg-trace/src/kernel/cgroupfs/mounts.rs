@@ -1,9 +1,13 @@
 //! Mount points of cgroup hierarchies, and their directories.
 
 use std::{
+    ffi::OsStr,
     fs, iter,
+    os::unix::ffi::OsStrExt as _,
     path::{Component, Path, PathBuf},
 };
+
+use crate::kernel::mountinfo::{self, MountLine};
 
 /// The mounted cgroup versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +20,7 @@ pub enum Mode {
 
 /// The mounted cgroup versions; `None`: neither, or /proc cannot be read.
 pub fn mode() -> Option<Mode> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let mounts = mountinfo::own();
     let v1 = mount_point(&mounts, "cgroup", |_| true).is_some();
     let v2 = mount_point(&mounts, "cgroup2", |_| true).is_some();
     match (v1, v2) {
@@ -39,25 +43,18 @@ pub(super) fn directories(root: &Path) -> impl Iterator<Item = PathBuf> {
     })
 }
 
-/// The mount point of the first mount of this file system type whose super options satisfy `accept`. mountinfo(5): the
-/// type and the super options follow the separator ` - `; spaces in paths are octal escapes.
-pub(super) fn mount_point(mounts: &str, fs_type: &str, accept: impl Fn(&str) -> bool) -> Option<PathBuf> {
-    mounts.lines().find_map(|line| {
-        let (mount, file_system) = line.split_once(" - ")?;
-        let mut fields = file_system.split(' ');
-        let found = fields.next() == Some(fs_type) && accept(fields.nth(1)?);
-        found.then(|| PathBuf::from(unescaped(mount.split(' ').nth(4).unwrap_or_default())))
-    })
+/// The mount point of the first mount of this file system type whose super options satisfy `accept`.
+pub(super) fn mount_point(mounts: &[u8], fs_type: &str, accept: impl Fn(&str) -> bool) -> Option<PathBuf> {
+    let accepted = |mount: &MountLine<'_>| str::from_utf8(mount.super_options).is_ok_and(&accept);
+    let mut found = mountinfo::parse(mounts).filter(|mount| mount.fs_type == fs_type.as_bytes());
+    found.find(accepted).map(|mount| path(&mount.point))
 }
 
 /// What a mount shows, as a path in its file system: of cgroups, one that is relative to the root of our cgroup namespace.
-pub(super) fn root_of(mounts: &str, mount: &Path) -> Option<PathBuf> {
+pub(super) fn root_of(mounts: &[u8], mount: &Path) -> Option<PathBuf> {
     // Of mounts over one another, the last is seen.
-    mounts.lines().rev().find_map(|line| {
-        let mut fields = line.split(' ').skip(3);
-        let (root, at) = (fields.next()?, fields.next()?);
-        (Path::new(&unescaped(at)) == mount).then(|| PathBuf::from(unescaped(root)))
-    })
+    let found = mountinfo::parse(mounts).rev().find(|line| path(&line.point) == mount);
+    found.map(|line| path(&line.root))
 }
 
 /// Whether a mount of cgroups that shows `root` shows the whole hierarchy; `in_namespace`: the root of our cgroup namespace
@@ -68,8 +65,8 @@ pub(super) fn is_whole(root: &Path, in_namespace: bool) -> bool {
     names.count() == above && (above > 0 || !in_namespace)
 }
 
-fn unescaped(path: &str) -> String {
-    path.replace("\\040", " ")
+fn path(bytes: &[u8]) -> PathBuf {
+    OsStr::from_bytes(bytes).into()
 }
 
 #[cfg(test)]
@@ -83,7 +80,7 @@ mod tests {
                       31 25 0:26 /a\\040b /mnt/a\\040b ro - cgroup2 cgroup rw\n";
         let table = [("/sys/fs/cgroup", Some("/../../..")), ("/mnt/a b", Some("/a b")), ("/mnt", None)];
         for (mount, expected) in table {
-            let root = root_of(mounts, Path::new(mount));
+            let root = root_of(mounts.as_bytes(), Path::new(mount));
             assert_eq!(root.as_deref(), expected.map(Path::new), "{mount}");
         }
     }

@@ -1,10 +1,13 @@
-//! Mount points of file systems, by device: /proc/PID/mountinfo (proc_pid_mountinfo(5)).
+//! Mount points of file systems, by device.
 
 use std::fs;
 
 use foldhash::{HashMap, HashMapExt as _};
 
-use crate::cause::Mount;
+use crate::{
+    cause::Mount,
+    kernel::mountinfo::{self, MountLine},
+};
 
 /// Mounts, of our own mount namespace first. Those of others are read when something is not mounted here.
 #[derive(Debug, Default)]
@@ -18,14 +21,17 @@ impl Mounts {
     /// Those of our own mount namespace; `others` are processes of all of them.
     pub fn own(others: Vec<u32>) -> Self {
         let mut mounts = Self { by_device: HashMap::new(), others };
-        mounts.read("/proc/self/mountinfo", None);
+        mounts.add(&mountinfo::own(), None);
         mounts
     }
 
     fn read(&mut self, path: &str, pid: Option<u32>) {
-        let lines = fs::read(path).unwrap_or_default();
-        for (device, mount) in lines.split(|byte| *byte == b'\n').filter_map(|line| parse(line, pid)) {
-            self.by_device.entry(device).or_default().push(mount);
+        self.add(&fs::read(path).unwrap_or_default(), pid);
+    }
+
+    fn add(&mut self, mountinfo: &[u8], pid: Option<u32>) {
+        for MountLine { device, root, point, .. } in mountinfo::parse(mountinfo) {
+            self.by_device.entry(device).or_default().push(Mount { point, pid, root });
         }
     }
 
@@ -54,36 +60,17 @@ impl Mounts {
     }
 
     /// The mounts whose root has this name, such as `net:[4026531840]`: bind mounts of namespaces.
-    pub fn of_root(&mut self, root: &[u8]) -> Vec<Mount> {
-        while self.read_more() {}
+    /// Those of mount namespaces that were not read when it `is_late` are missing.
+    pub fn of_root(&mut self, root: &[u8], mut is_late: impl FnMut() -> bool) -> Vec<Mount> {
+        while !self.others.is_empty() && !is_late() {
+            self.read_more();
+        }
         let mut mounts: Vec<Mount> =
             self.by_device.values().flatten().filter(|mount| *mount.root == *root).cloned().collect();
         mounts.sort_unstable();
         mounts.dedup_by(|a, b| a.point == b.point);
         mounts
     }
-}
-
-/// `36 35 98:0 /root /mount/point rw,noatime master:1 - ext3 /dev/root rw`
-fn parse(line: &[u8], pid: Option<u32>) -> Option<((u32, u32), Mount)> {
-    let mut fields = line.split(|byte| *byte == b' ').skip(2);
-    let device = str::from_utf8(fields.next()?).ok()?;
-    let (major, minor) = device.split_once(':')?;
-    let (root, point) = (unescape(fields.next()?), unescape(fields.next()?));
-    Some(((major.parse().ok()?, minor.parse().ok()?), Mount { point, pid, root }))
-}
-
-/// Space, tab, newline and backslash are three octal digits (`mangle`, fs/proc_namespace.c).
-fn unescape(field: &[u8]) -> Box<[u8]> {
-    let mut bytes = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((&byte, behind)) = rest.split_first() {
-        let octal = |digits: &[u8]| u8::from_str_radix(str::from_utf8(digits).ok()?, 8).ok();
-        let escaped = (byte == b'\\').then(|| behind.get(..3).and_then(octal)).flatten();
-        bytes.push(escaped.unwrap_or(byte));
-        rest = if escaped.is_some() { &behind[3..] } else { behind };
-    }
-    bytes.into()
 }
 
 #[cfg(test)]
@@ -100,9 +87,7 @@ mod tests {
             "broken",
         ];
         let mut mounts = Mounts::default();
-        for (device, mount) in lines.iter().filter_map(|line| parse(line.as_bytes(), None)) {
-            mounts.by_device.entry(device).or_default().push(mount);
-        }
+        mounts.add(lines.join("\n").as_bytes(), None);
         /// Device, path in its file system, and where that is seen.
         type Row<'a> = ((u32, u32), Option<&'a str>, Option<&'a str>);
         let table: &[Row<'_>] = &[

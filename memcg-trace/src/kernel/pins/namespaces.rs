@@ -19,6 +19,9 @@ use crate::{
 
 /// More mounts of namespaces than there are.
 const MOUNTS_MAX: usize = 1 << 20;
+/// As many are followed between two looks at the time: tenants can make them.
+const MOUNTS_STEP: usize = 256;
+const MOUNTED: &str = "namespaces that are mounted";
 
 /// Holders of one namespace.
 #[derive(Debug, Default)]
@@ -84,15 +87,15 @@ impl<'a> Namespaces<'a> {
         };
         let first = nsfs.address.wrapping_add(layout.super_block.mounts.into());
         let found = if layout.mount.next != ABSENT {
-            pass.memory.chain(first, layout.mount.next, MOUNTS_MAX)?
+            chained(pass, first)?
         } else if layout.mount.of_super_block != ABSENT {
-            pass.memory.list(first, Lists { node: layout.mount.of_super_block, limit: MOUNTS_MAX })?
+            pass.memory.list(first, Lists { node: layout.mount.of_super_block, limit: MOUNTS_MAX })?.entries
         } else {
-            pass.unread("namespaces that are mounted", "BTF does not describe mounts");
+            pass.unread(MOUNTED, "BTF does not describe mounts");
             return Ok(());
         };
         let path = [layout.mount.root, layout.dentry.inode, layout.inode.private];
-        let mut addresses = pass.memory.chase(&found.entries, &path)?;
+        let mut addresses = pass.memory.chase(&found, &path)?;
         // The mount that the kernel has of it for itself is of no namespace.
         addresses.retain(|address| *address != 0);
         let rows = pass
@@ -106,7 +109,7 @@ impl<'a> Namespaces<'a> {
             let (Some(name), Some(number)) = (name, number) else { continue };
             let root = [&name, &b":["[..], number.to_string().as_bytes(), b"]"].concat();
             let holders = mounts
-                .of_root(&root)
+                .of_root(&root, || pass.is_late(MOUNTED))
                 .into_iter()
                 .map(|mount| Holder { process: None, how: How::Mounted { point: mount.point } });
             self.0.entry(address).or_default().others.extend(holders);
@@ -170,4 +173,20 @@ pub(super) fn of_mounts(pass: &mut Pass<'_>, tasks: &Tasks) -> Result<Vec<u32>, 
     let mut seen = foldhash::HashSet::default();
     let fresh = by_proxy.into_iter().zip(namespaces).filter(|(_, namespace)| seen.insert(*namespace));
     Ok(fresh.map(|((_, pid), _)| pid).collect())
+}
+
+/// The mounts of a super block, from the pointer to the first of them on (since 6.18).
+fn chained(pass: &mut Pass<'_>, first: u64) -> Result<Vec<u64>, MemoryError> {
+    let next = pass.layout.mount.next;
+    let (mut mounts, mut from) = (Vec::new(), first);
+    loop {
+        let found = pass.memory.chain(from, next, MOUNTS_STEP)?;
+        mounts.extend_from_slice(&found.entries);
+        match found.entries.last() {
+            Some(last) if !found.complete && mounts.len() < MOUNTS_MAX && !pass.is_late(MOUNTED) => {
+                from = last.wrapping_add(next.into());
+            }
+            _ => return Ok(mounts),
+        }
+    }
 }
