@@ -24,6 +24,7 @@ pub use loading::Options;
 pub use memcg_caches::Caches;
 pub use memcg_pins::MemcgPins;
 pub use stream::{Feed, Stream, Wanted};
+use take_walk::take_counted_walk;
 pub use take_walk::take_walk;
 pub use tap::Polled;
 pub use trial::Trial;

@@ -7,7 +7,7 @@ use super::{
     live::Live,
     loading::Options,
     mkdir_paths::MkdirPaths,
-    take_walk,
+    take_counted_walk, take_walk,
     tap::{Polled, Tap},
 };
 use crate::{
@@ -45,11 +45,16 @@ pub trait Feed {
     fn walk(&mut self, out: &mut Vec<Record>);
 }
 
+/// After so many in a row that failed, nobody walks any more.
+const FAILED_WALKS_MAX: u32 = 5;
+
 /// The hooks and the walks of one run.
 pub struct Stream {
     tap: Tap<Event>,
     /// `None`: disabled, or this kernel cannot be walked.
     walk: Option<Walk>,
+    /// In a row.
+    failed_walks: u32,
     /// Set if paths come from the mkdir calls of threads.
     mkdir_paths: Option<MkdirPaths>,
 }
@@ -61,7 +66,8 @@ impl Stream {
         let options = Options::of(kernel);
         let buffer_size = wanted.perf_pages.map_or(options.buffer_size, BufferSize::Pages);
         let live = Live::open(&Options { backend: wanted.backend, buffer_size, ..options })?;
-        let mut stream = Self { tap: Tap::new(live), walk, mkdir_paths: MkdirPaths::of(kernel) };
+        let mut stream =
+            Self { tap: Tap::new(live), walk, failed_walks: 0, mkdir_paths: MkdirPaths::of(kernel) };
         // After attaching: later memcgs are in the stream, earlier ones in the walk or the census.
         if let Some(walk) = &mut stream.walk {
             let snapshot = take_walk(walk)?;
@@ -100,16 +106,25 @@ impl Stream {
         self.tap.waiting()
     }
 
-    /// Walks. After a failed walk there are no more: the stream continues, and losses stay inconclusive.
+    /// Walks. One that missed memcgs proves nothing about those that it did not see: it has failed. What was lost stays
+    /// inconclusive then, until another one succeeds; after some failures in a row there are no more.
     fn take_snapshot(&mut self) -> Option<Snapshot> {
-        match take_walk(self.walk.as_mut()?) {
-            Ok(snapshot) => Some(snapshot),
-            Err(error) => {
-                log::warn!("no more walks: {error:#}");
-                self.walk = None;
-                None
+        let failure = match take_counted_walk(self.walk.as_mut()?) {
+            Ok((snapshot, 0)) => {
+                self.failed_walks = 0;
+                return Some(snapshot);
             }
+            Ok((_, missed)) => format!("{missed} memcgs could not be read"),
+            Err(error) => format!("{error:#}"),
+        };
+        self.failed_walks += 1;
+        if self.failed_walks < FAILED_WALKS_MAX {
+            log::warn!("a walk failed: {failure}");
+        } else {
+            log::warn!("no more walks, the last {FAILED_WALKS_MAX} failed: {failure}");
+            self.walk = None;
         }
+        None
     }
 
     /// Walks, and puts the walk where it belongs among the events.

@@ -14,6 +14,11 @@ use crate::{
 
 /// Walks and decodes.
 pub fn take_walk(walk: &mut Walk) -> Result<Snapshot, WalkError> {
+    Ok(take_counted_walk(walk)?.0)
+}
+
+/// The same, and how many memcgs it may have missed.
+pub fn take_counted_walk(walk: &mut Walk) -> Result<(Snapshot, u64), WalkError> {
     let began_ns = clock::monotonic_ns();
     let mut seen = Vec::new();
     let mut charges = HashMap::new();
@@ -29,5 +34,5 @@ pub fn take_walk(walk: &mut Walk) -> Result<Snapshot, WalkError> {
         Event::new(EventHeader { t_ns: ended_ns, ..header }, &name)
     };
     let events = seen.into_iter().map(event).collect::<Result<_, _>>()?;
-    Ok(Snapshot { began_ns, ended_ns, events, charges })
+    Ok((Snapshot { began_ns, ended_ns, events, charges }, walks.missed))
 }

@@ -55,7 +55,7 @@ impl IdTable {
 
     /// Visits all, in the order of IDs.
     pub fn leaf(&self, mut visit: impl FnMut(&Walked<'_>)) -> Result<LeafRead, WalkError> {
-        let mut leaf = LeafRead { memcgs: 0, unreadable: 0, next: None };
+        let mut leaf = LeafRead { memcgs: 0, missed: 0, unreadable: 0, next: None };
         let mut memcgs = Vec::new();
         if let Some(top @ 1..) = self.tree.kcore.member::<u64>(self.idr, IDR_TOP) {
             self.layer(top, 0, LEVEL_MAX, &mut memcgs).ok_or(WalkError::Broken(0))?;
@@ -72,7 +72,7 @@ impl IdTable {
                 }
                 // Being created, or freed meanwhile and already reused.
                 (Some(_), Some(_)) => {}
-                _ => leaf.unreadable += 1,
+                _ => leaf.missed += 1,
             }
         }
         Ok(leaf)

@@ -95,7 +95,9 @@ pub struct Walks {
     pub memcgs: u64,
     /// Number of leaves of the table, each read separately.
     pub runs: u64,
-    /// Number of structs that could not be read.
+    /// Csses in the table that could not be read: there may be memcgs that the walk did not see.
+    pub missed: u64,
+    /// Number of other structs that could not be read.
     pub unreadable: u64,
     pub took: Duration,
 }
@@ -103,6 +105,7 @@ pub struct Walks {
 /// Result of reading one leaf, in addition to its memcgs.
 struct LeafRead {
     memcgs: u64,
+    missed: u64,
     unreadable: u64,
     /// The css id to continue with; `None`: this was the last leaf.
     next: Option<u64>,
@@ -183,6 +186,7 @@ impl Walk {
             };
             walks.runs += 1;
             walks.memcgs += leaf.memcgs;
+            walks.missed += leaf.missed;
             walks.unreadable += leaf.unreadable;
             empty_runs = if leaf.memcgs == 0 { empty_runs + 1 } else { 0 };
             // The root is in the first leaf.

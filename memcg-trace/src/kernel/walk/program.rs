@@ -51,7 +51,7 @@ impl Program {
         // The run is over: nothing writes to the map.
         let read = self.leaf.get();
         let next = (read.last == 0).then_some(read.next);
-        let mut leaf = LeafRead { memcgs: 0, unreadable: 0, next };
+        let mut leaf = LeafRead { memcgs: 0, missed: 0, unreadable: 0, next };
         for copied in read.memcgs.iter().take(read.count as usize) {
             match structs(copied, &self.config.layout.layout) {
                 Some(structs) => {
@@ -64,7 +64,7 @@ impl Program {
                     leaf.memcgs += 1;
                     leaf.unreadable += walked.unreadable;
                 }
-                None => leaf.unreadable += 1,
+                None => leaf.missed += 1,
             }
         }
         Ok(leaf)

@@ -74,7 +74,7 @@ impl Table {
     /// Visits the leaf that holds css id `id`.
     pub fn leaf(&self, id: u64, mut visit: impl FnMut(&Walked<'_>)) -> Result<LeafRead, WalkError> {
         let t_ns = clock::monotonic_ns();
-        let mut leaf = LeafRead { memcgs: 0, unreadable: 0, next: None };
+        let mut leaf = LeafRead { memcgs: 0, missed: 0, unreadable: 0, next: None };
         let mut read = [const { None }; LEAF_SLOTS];
         let mut place = self.find(id);
         for _ in 0..ATTEMPTS {
@@ -110,7 +110,7 @@ impl Table {
                             leaf.unreadable += walked.unreadable;
                         }
                         // Csses that come and go faster than they can be read.
-                        _ => leaf.unreadable += 1,
+                        _ => leaf.missed += 1,
                     }
                 }
             }
@@ -136,7 +136,7 @@ impl Table {
             if shift == 0 {
                 let mut csses = [0; LEAF_SLOTS];
                 for (css, index) in csses.iter_mut().zip(0..) {
-                    // A tagged entry is reserved for a css that is being created (`XA_ZERO_ENTRY`).
+                    // A tagged entry is none of a css; one that is being created has none (`cgroup_idr_alloc` of NULL).
                     let entry = slot(index)?;
                     *css = if entry & 3 == 0 { entry } else { 0 };
                 }
