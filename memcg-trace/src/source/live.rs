@@ -14,7 +14,7 @@ use super::{BufferSize, LiveError, Options, loading::load, perf_buffers::PerfBuf
 use crate::{
     event::Event,
     kernel::hooks::{
-        attach::{self, AttachError, Attached},
+        attach::{self, AttachError, Attached, AttachedHook},
         kprobe_events, plan,
         unpreempted::unpreempted,
     },
@@ -144,11 +144,11 @@ impl<E: HookEvent> Live<E> {
     /// Reads the counters of all hooks.
     pub fn check(&mut self) -> Result<Checked<E::Hook>, LiveError> {
         let mut checked = Checked { missed: Vec::new(), emitted: Vec::new() };
-        for attached in &self.attached.hooks {
-            let hook = attached.hook;
+        for hook in self.hooks() {
             let counters = self.counters(hook)?;
             let early: u64 = counters.iter().map(|c| c.no_config + c.no_entry).sum();
-            let now = attached.missed() + early;
+            let programs = self.attached.hooks.iter().filter(|attached| attached.hook == hook);
+            let now = programs.map(AttachedHook::missed).sum::<u64>() + early;
             let seen = self.missed.insert(hook, now).unwrap_or(0);
             if now > seen {
                 checked.missed.push((hook, now - seen));
@@ -161,8 +161,13 @@ impl<E: HookEvent> Live<E> {
     /// Detaches the hooks: entries of functions first, so that what entered returns. Gives how many events each hook
     /// emitted on each CPU (what the buffers do not hold of them is lost), and the returns that never fired.
     pub fn detach(&mut self) -> Result<Emitted<E::Hook>, LiveError> {
-        let hooks: Vec<E::Hook> = self.attached.hooks.iter().map(|attached| attached.hook).collect();
-        self.attached.hooks.retain(|attached| !self.returns.iter().any(|(enter, _)| attached.hook == *enter));
+        let (hooks, returns) = (self.hooks(), self.returns);
+        let entry = |attached: &mut AttachedHook<_>| returns.iter().any(|(enter, _)| attached.hook == *enter);
+        for entry in self.attached.hooks.extract_if(.., entry) {
+            if let Some(ebpf) = &mut self.ebpf {
+                entry.detach(ebpf);
+            }
+        }
         thread::sleep(FUNCTION_RUNS);
         self.attached.hooks.clear();
         self.ebpf = None;
@@ -182,6 +187,17 @@ impl<E: HookEvent> Live<E> {
             }
         }
         Ok(end)
+    }
+
+    /// Each hook that is attached; several programs may be one.
+    fn hooks(&self) -> Vec<E::Hook> {
+        let mut hooks = Vec::new();
+        for attached in &self.attached.hooks {
+            if !hooks.contains(&attached.hook) {
+                hooks.push(attached.hook);
+            }
+        }
+        hooks
     }
 
     fn counters(&self, hook: E::Hook) -> Result<PerCpuValues<Counters>, LiveError> {

@@ -77,6 +77,8 @@ pub struct Attached<H = Hook> {
 /// One attached hook.
 pub struct AttachedHook<H = Hook> {
     pub hook: H,
+    /// Name of the program in the object.
+    name: &'static str,
     program: ProgramFd,
     link: Option<Link>,
     /// Target and whether its return is hooked, where kprobes are lines in `kprobe_events`.
@@ -92,6 +94,16 @@ struct Link {
 }
 
 impl<H> AttachedHook<H> {
+    /// Detaches it; `ebpf` is the object that it was attached from.
+    pub fn detach(self, ebpf: &mut Ebpf) {
+        if self.link.is_none()
+            && let Some(Program::KProbe(program)) = ebpf.program_mut(self.name)
+        {
+            // Fails if it is not loaded, and then it is not attached either.
+            let _ = program.unload();
+        }
+    }
+
     /// Firings that the kernel skipped so far; 0 where it does not count them.
     pub fn missed(&self) -> u64 {
         let recursion = missed_firings::recursion_misses(&self.program);
@@ -177,7 +189,7 @@ fn attach_one<H: Copy>(ebpf: &mut Ebpf, planned: &Planned<H>) -> Result<Attached
         _ => unreachable!("the object has kprobes and tracepoints only"),
     };
     let fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(refused)?;
-    Ok(AttachedHook { hook: planned.hook, program: fd, link, line })
+    Ok(AttachedHook { hook: planned.hook, name: planned.program, program: fd, link, line })
 }
 
 /// Attaches a kprobe to the first of these functions that exists. Returns the link, where kprobes have one.

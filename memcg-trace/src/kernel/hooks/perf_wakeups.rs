@@ -1,4 +1,4 @@
-//! Perf buffers without wake-ups, so that tracing causes no interrupts.
+//! Perf buffers with a wake-up per half of the buffer, so that tracing causes next to no interrupts.
 //!
 //! aya opens a perf buffer so that every record wakes its reader (`wakeup_events = 1`). The kernel does that with a
 //! self-interrupt (irq_work), whose cost falls on the traced process although nobody waits: 11 µs per event in a VM
