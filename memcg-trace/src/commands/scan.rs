@@ -103,8 +103,8 @@ How to read it:
   ID             the memcg ID while the memcg owns it (65,535 exist); a dying one only keeps it for swapped-out pages,
                  before Linux 4.7 until it is freed
   REFS           references that pin a dying memcg; before Linux 7.1, one per charged folio (one or more pages)
-  CHARGED        its counter, descendants included; since 7.1 pages are reparented when a memcg dies, and stay in
-                 its counter: `holds` is the most that it can still hold by its references
+  CHARGED        its counter, descendants included. Kernel memory, and since 7.1 pages, go to the parent when a memcg
+                 dies, and stay in its counter: `holds` is the most that it can still hold by its references
   CHARGED FOR    the largest kinds, as in memory.stat
   PINNED BY      what these references come from; memcg-trace explain shows all of them, and what frees them
   empty          directories without processes, but pages may be charged to them: empty them first (v1: echo 0 >
@@ -156,7 +156,7 @@ impl Args {
         let names = resolver.map(|resolver| names_of_all(&resolver, &tracker)).unwrap_or_default();
         let scanned = Scanned {
             backend: walk.means(),
-            snapshot: survey.snapshot,
+            walked: survey.snapshot.into(),
             accounting: Accounting {
                 version: controller.version,
                 swap: controller.accounts_swap(),
@@ -172,7 +172,7 @@ impl Args {
         };
         let viewpoint = Viewpoint { clock: clock::offsets(), page_bytes, dying_unseen: Some(0) };
         let container = |memcg: &Memcg| names.container_of(&memcg.key, memcg.path.as_deref());
-        let view = ScanView::new(&scanned, &tracker, &viewpoint, self.request(), container);
+        let view = ScanView::new(&scanned, &tracker, viewpoint, self.request(), container);
         drop(progress);
         self.print(&view)?;
         Ok(if !view.conclusive {

@@ -28,7 +28,7 @@ pub fn memcg(out: &mut impl Write, listed: &ListedMemcg<'_>) -> io::Result<()> {
 pub fn scan(out: &mut impl Write, scan: &ScanView<'_>) -> io::Result<()> {
     match &scan.groups {
         Some(groups) => groups.iter().try_for_each(|group| line(out, "group", group))?,
-        None => scan.listed.iter().try_for_each(|listed| memcg(out, listed))?,
+        None => scan.listed.iter().try_for_each(|listed| memcg(out, &listed))?,
     }
     line(out, "summary", scan)
 }
@@ -60,7 +60,7 @@ pub fn reap(out: &mut impl Write, reap: &ReapView<'_>) -> io::Result<()> {
 
 /// Leaked memcgs and slab caches and requested groups, then the summary, always the last line.
 pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
-    summary.survivors.iter().try_for_each(|survivor| memcg(out, survivor))?;
+    summary.survivors.iter().try_for_each(|survivor| memcg(out, &survivor))?;
     summary.leaked_slab_caches.iter().try_for_each(|cache| slab_cache(out, cache))?;
     summary.rolled.iter().try_for_each(|group| line(out, "group", group))?;
     line(out, "summary", summary)

@@ -16,6 +16,7 @@ use crate::{
     session::History,
     slab::{Leak, SlabLedger, SlabRun, SlabState},
     tracker::{Id, Ids, Memcg, Totals},
+    units::Time,
 };
 
 /// A run at one instant.
@@ -139,6 +140,17 @@ pub struct PlaybackStatus {
 }
 
 impl Status {
+    /// The age of what was dying before the start: `>12.5s`.
+    pub fn before_start(&self) -> String {
+        format!(">{}", Time { ns: self.now_ns.saturating_sub(self.start.started_ns) })
+    }
+
+    /// The reason why it is not known what happened next, at the end of a damaged recording.
+    pub fn cut_off(&self) -> Option<&str> {
+        let ended = self.playback.as_ref().filter(|playback| playback.at_ns >= playback.ended_ns);
+        ended.and_then(|playback| playback.damage.as_deref())
+    }
+
     pub fn clock(&self) -> Clock {
         self.start.clock
     }

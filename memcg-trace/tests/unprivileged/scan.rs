@@ -28,7 +28,11 @@ const PAGE: u64 = 4096;
 const DYING: ScanRequest = ScanRequest { selection: Selection::Dying, by: None, sort: Sort::Age, top: None };
 
 /// A walk, and what is said beside it.
-struct Scan(Scanned, Option<Record>);
+struct Scan {
+    snapshot: Snapshot,
+    scanned: Scanned,
+    learned: Option<Record>,
+}
 
 impl Scan {
     /// The root and these memcgs, and a kernel that counts as many.
@@ -39,21 +43,19 @@ impl Scan {
         let events: Vec<_> = memcgs.map(|fired| fired.at(9_000)).collect();
         let cgroups = Some(events.len() as u64);
         let snapshot = Snapshot { began_ns: 8_995 * MS, ended_ns: 9_000 * MS, events, ..Snapshot::default() };
-        Self(
-            Scanned {
-                backend: WalkMeans::Program,
-                snapshot,
-                accounting: Accounting { version, swap: true, page_bytes: PAGE },
-                counted: KernelCounts { cgroups, ..KernelCounts::default() },
-                agrees: Some(true),
-                walks: 1,
-                moved: 0,
-                empty: HashMap::new(),
-                names_missing: None,
-                unknown: Vec::new(),
-            },
-            None,
-        )
+        let scanned = Scanned {
+            backend: WalkMeans::Program,
+            walked: snapshot.clone().into(),
+            accounting: Accounting { version, swap: true, page_bytes: PAGE },
+            counted: KernelCounts { cgroups, ..KernelCounts::default() },
+            agrees: Some(true),
+            walks: 1,
+            moved: 0,
+            empty: HashMap::new(),
+            names_missing: None,
+            unknown: Vec::new(),
+        };
+        Self { snapshot, scanned, learned: None }
     }
 
     /// Both formats of one request.
@@ -65,9 +67,9 @@ impl Scan {
             paths: HashMap::new(),
         };
         let mut tracker = Tracker::new(config);
-        tracker.walked(&self.0.snapshot, &mut Vec::new());
-        self.1.iter().for_each(|record| tracker.apply(record, &mut Vec::new()));
-        let view = ScanView::new(&self.0, &tracker, &VIEWPOINT, request, container_of);
+        tracker.walked(&self.snapshot, &mut Vec::new());
+        self.learned.iter().for_each(|record| tracker.apply(record, &mut Vec::new()));
+        let view = ScanView::new(&self.scanned, &tracker, VIEWPOINT, request, container_of);
         let (mut text, mut json) = (Vec::new(), Vec::new());
         text::scan(&mut text, &view, Color::Off).expect("a Vec takes all");
         json::scan(&mut json, &view).expect("a Vec takes all");
@@ -137,13 +139,13 @@ fn node() -> Scan {
             measured(scope.walked(), 0, None),
         ],
     );
-    scan.0.counted = KernelCounts {
+    scan.scanned.counted = KernelCounts {
         cgroups: Some(9),
         dying_cgroups: Some(3),
         live_memcgs: Some(5),
         dying_memcgs: Some(4),
     };
-    scan.0.snapshot.charges = foldhash::HashMap::from_iter([
+    scan.scanned.walked.charges = foldhash::HashMap::from_iter([
         (
             container.key,
             charges(0, &[(Kind::File, 290), (Kind::Shmem, 256), (Kind::Anon, 4), (Kind::Percpu, 640)]),
@@ -151,7 +153,7 @@ fn node() -> Scan {
         (child.key, charges(0, &[(Kind::File, 256), (Kind::Shmem, 256)])),
         (key(30), charges(6146, &[(Kind::PageTables, 15), (Kind::KernelStack, 16)])),
     ]);
-    scan.0.empty = HashMap::from([(scope.key, Some(7_500_000 * MS))]);
+    scan.scanned.empty = HashMap::from([(scope.key, Some(7_500_000 * MS))]);
     scan
 }
 
@@ -198,7 +200,7 @@ fn empty() {
     let cached = (20..23).map(|serial| (key(serial), css(serial, format!("job{serial}"))));
     let walked = cached.clone().map(|(_, css)| measured(css.walked(), 256, None));
     let mut scan = Scan::of(Version::V1, walked);
-    scan.0.empty = cached.map(|(key, _)| (key, None)).collect();
+    scan.scanned.empty = cached.map(|(key, _)| (key, None)).collect();
     scan.compare("empty-charged", ScanRequest { selection: Selection::Empty, ..DYING });
 }
 
@@ -230,14 +232,14 @@ fn clean() {
 #[test]
 fn the_kernel_counts_otherwise() {
     let mut scan = Scan::of(Version::V1, [css(10, "a").walked_dying()]);
-    scan.0.counted.cgroups = Some(5);
-    (scan.0.agrees, scan.0.walks) = (Some(false), 4);
-    scan.0.unknown = vec![("what memcgs are charged for".to_owned(), "no symbol".to_owned())];
+    scan.scanned.counted.cgroups = Some(5);
+    (scan.scanned.agrees, scan.scanned.walks) = (Some(false), 4);
+    scan.scanned.unknown = vec![("what memcgs are charged for".to_owned(), "no symbol".to_owned())];
     scan.compare("differs", DYING);
     // On the move, and as far as that goes in agreement.
-    (scan.0.agrees, scan.0.walks, scan.0.moved) = (Some(true), 2, 3);
+    (scan.scanned.agrees, scan.scanned.walks, scan.scanned.moved) = (Some(true), 2, 3);
     scan.compare("moved", DYING);
-    (scan.0.agrees, scan.0.walks, scan.0.moved) = (None, 1, 0);
+    (scan.scanned.agrees, scan.scanned.walks, scan.scanned.moved) = (None, 1, 0);
     scan.compare("not-comparable", DYING);
 }
 
@@ -252,11 +254,11 @@ fn pinned_by_slab_caches() {
     };
     let zombies = [old(20), old(21), old(22)];
     let mut scan = Scan::of(Version::V1, zombies.iter().map(zombie));
-    scan.0.backend = WalkMeans::Ids;
+    scan.scanned.backend = WalkMeans::Ids;
     let names: [&[&[u8]]; 2] =
         [&[b"anon_vma(0:web)", b"sighand_cache(0:web)"], &[b"sighand_cache(1:a\x1bb)"]];
     let names = names.map(|names| names.iter().map(|name| Box::from(*name)).collect());
     let of = zombies.iter().map(|css| css.key).zip(names).collect();
-    scan.1 = Some(Record::Learned(Learned::Copies(CacheCopies { t_ns: 9_001 * MS, hold: true, of })));
+    scan.learned = Some(Record::Learned(Learned::Copies(CacheCopies { t_ns: 9_001 * MS, hold: true, of })));
     scan.compare("pinned", DYING);
 }

@@ -44,6 +44,15 @@ struct Memory {
     after_bytes: u64,
 }
 
+/// What `scan` takes to tell of a full node.
+#[derive(Deserialize)]
+struct Scan {
+    memcgs: u64,
+    /// Besides the program.
+    peak_bytes: u64,
+    cpu_ms: f64,
+}
+
 /// Ledgers of growing size.
 #[derive(Deserialize)]
 struct Growth {
@@ -86,6 +95,13 @@ pub fn rows(workspace: &Workspace, baseline: Option<&Workspace>) -> Result<Vec<R
     rows.push(Row::new(what, Unit::Microseconds, names(workspace)?).at_most(Some(30.0)));
     let memory: Memory = measure(workspace, "ledger", "memory")?;
     rows.push(Row::new(memory.what(), Unit::Mebibytes, vec![memory.mib()]).at_most(Some(24.0)));
+    for format in ["text", "json"] {
+        let scan: Scan = measure(workspace, "scan", format)?;
+        let what = format!("scan of {} zombies: peak memory, {format}", scan.memcgs);
+        rows.push(Row::new(what, Unit::Mebibytes, vec![scan.peak_bytes as f64 / f64::from(1 << 20)]));
+        let what = format!("CPU time of their view and {format}");
+        rows.push(Row::new(what, Unit::Milliseconds, vec![scan.cpu_ms]));
+    }
     let growth: Growth = measure(workspace, "ledger", "growth")?;
     for Size { memcgs, event_ns, memcg_bytes } in growth.sizes {
         rows.push(Row::new(format!("an event, ledger of {memcgs} memcgs"), Unit::Nanoseconds, event_ns));

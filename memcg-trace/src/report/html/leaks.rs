@@ -29,19 +29,19 @@ pub fn section(markup: &mut Markup, sides: &[Side<'_>]) {
 fn table(markup: &mut Markup, side: &Side<'_>) {
     side.heading(markup);
     let survivors = &side.view.summary.survivors;
-    let caches = memcg_caches::column(survivors.iter().map(|survivor| &survivor.memcg));
-    let pins = pinned::column(survivors.iter().map(|survivor| &survivor.memcg)).filter(|_| caches.is_none());
+    let caches = memcg_caches::column(survivors.memcgs());
+    let pins = pinned::column(survivors.memcgs()).filter(|_| caches.is_none());
     // Without any container, two columns would be empty.
     let named = survivors.iter().any(|survivor| survivor.container.is_some());
     let shown = |column: &str| named || !["CONTAINER<", "POD<"].contains(&column);
     let columns = SURVIVOR.into_iter().filter(|column| shown(column));
     let table = HtmlTable::new(columns.chain(caches).chain(pins));
     let rows = survivors.iter().map(|listed| {
-        let cells = SURVIVOR.into_iter().zip(survivor(listed)).filter(|(column, _)| shown(column));
+        let cells = SURVIVOR.into_iter().zip(survivor(&listed)).filter(|(column, _)| shown(column));
         let mut cells: Vec<Cell> = cells.map(|(_, cell)| Cell::from(cell)).collect();
         // Below its path, which is the last of them.
         if let Some(path) = cells.last_mut() {
-            path.details = evidence(listed);
+            path.details = evidence(&listed);
         }
         let more =
             caches.map(|_| memcg_caches::cell(&listed.memcg)).or(pins.map(|_| pinned::cell(&listed.memcg)));

@@ -134,7 +134,7 @@ impl MetricsView {
             walked_s: tally.walked.map(|walk| start.clock.real_ns(walk.ended_ns) as f64 / 1e9),
             lost_events: totals.lost_events,
             missed_firings: totals.missed_firings,
-            conclusive: tracker.conclusive(),
+            conclusive: book.conclusive(),
             kernel_disagrees: tally.kernel_disagrees(),
             realtime_offset_ns: start.clock.realtime_offset_ns,
             facts,

@@ -12,6 +12,7 @@ use crate::{
         escape::Name,
         view::{CachePin, MemcgView},
     },
+    tracker::Memcg,
     units::{Count, UNKNOWN},
 };
 
@@ -32,10 +33,11 @@ pub fn names(caches: &[Name<'_>]) -> String {
 }
 
 /// Header of the column for the caches of these memcgs; `None`: nothing to show.
-pub fn column<'a>(memcgs: impl Iterator<Item = &'a MemcgView<'a>>) -> Option<&'static str> {
-    let mut shown = memcgs.filter(|memcg| memcg.slab_caches.as_ref().is_some_and(|names| !names.is_empty()));
+pub fn column<'a>(memcgs: impl Iterator<Item = &'a Memcg>) -> Option<&'static str> {
+    let mut shown =
+        memcgs.filter_map(|memcg| memcg.slab_caches.as_ref()).filter(|caches| !caches.names.is_empty());
     let first = shown.next()?;
-    Some(if first.held_by_caches { "PINNED BY" } else { "SLAB CACHES" })
+    Some(if first.hold { "PINNED BY" } else { "SLAB CACHES" })
 }
 
 /// A cell of that column.

@@ -35,6 +35,11 @@ impl Page {
         Self { rows: self.rows.filter(|_| !all), ..self }
     }
 
+    /// How to get the rest of a list that this page cuts short, or `--top`.
+    pub(super) fn how_to_get_all(self) -> &'static str {
+        if self.rows.is_some() { "--all-rows, or -o json" } else { "a larger --top" }
+    }
+
     pub(super) fn style(self, style: Style) -> Style {
         match self.color {
             Color::On => style,

@@ -6,6 +6,7 @@ use super::{Page, table::Columns, words::or};
 use crate::{
     cause::{Pin, PinTotal},
     report::view::{MemcgView, PinnedByView, PinnedView},
+    tracker::Memcg,
     units::{Count, UNKNOWN},
 };
 
@@ -22,7 +23,7 @@ pub fn pinned(pinned: &PinnedView<'_>) -> String {
 }
 
 /// Name of a column for what pins these memcgs; `None`: it is known of none.
-pub fn column<'a>(mut memcgs: impl Iterator<Item = &'a MemcgView<'a>>) -> Option<&'static str> {
+pub fn column<'a>(mut memcgs: impl Iterator<Item = &'a Memcg>) -> Option<&'static str> {
     memcgs.any(|memcg| memcg.pinned.is_some()).then_some("PINNED BY<")
 }
 

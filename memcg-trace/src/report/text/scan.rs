@@ -25,8 +25,6 @@ const KINDS: usize = 3;
 /// Where the values of the counts begin.
 const INDENT: usize = 17;
 const IN_JSON: &str = "-o json has all";
-/// A list is cut short by --top, or because a person reads it.
-const HOW: &str = "--all-rows, or -o json";
 
 /// List or groups, counts, and the verdict.
 pub fn scan(out: &mut impl Write, scan: &ScanView<'_>, page: impl Into<Page>) -> io::Result<()> {
@@ -70,8 +68,8 @@ fn listed(out: &mut impl Write, page: Page, scan: &ScanView<'_>) -> io::Result<(
         Selection::All => "STATE",
         Selection::Empty => "AGE>",
     };
-    let caches = memcg_caches::column(scan.listed.iter().map(|listed| &listed.memcg));
-    let pins = pinned::column(scan.listed.iter().map(|listed| &listed.memcg)).filter(|_| caches.is_none());
+    let caches = memcg_caches::column(scan.listed.memcgs());
+    let pins = pinned::column(scan.listed.memcgs()).filter(|_| caches.is_none());
     let names = ["ID>", second, "CHARGED>", "CONTAINER<", "POD<", "PATH~", "CHARGED FOR<"];
     let mut table = Columns::new(names.into_iter().chain(caches).chain(pins));
     for listed in scan.listed.iter().take(page.rows.unwrap_or(usize::MAX)) {
@@ -93,7 +91,7 @@ fn listed(out: &mut impl Write, page: Page, scan: &ScanView<'_>) -> io::Result<(
         let more = caches.map(|_| memcg_caches::cell(memcg)).or(pins.map(|_| pinned::cell(memcg)));
         table.row(cells.into_iter().chain(more));
     }
-    table.print(out, page, scan.selected, HOW)
+    table.print(out, page, scan.selected, page.how_to_get_all())
 }
 
 /// How to remove the empty ones without making zombies of them.
@@ -117,10 +115,10 @@ fn kinds(charges: &ChargesView) -> String {
     let ChargesView { file, anon, shmem, slab, swap, sock, percpu, page_tables, kernel_stack, vmalloc, kmem } =
         *charges;
     let cache = file.zip(shmem).map(|(file, shmem)| file.saturating_sub(shmem));
-    let kernel = match slab {
-        Some(_) => None,
-        None => kmem,
-    };
+    // What of it is of no kind of its own, such as pipes.
+    let of_a_kind = [slab, percpu, page_tables, kernel_stack, vmalloc].into_iter().flatten().sum();
+    let kernel = kmem.map(|kmem| kmem.saturating_sub(of_a_kind));
+    let other = if slab.is_some() { "other kernel" } else { "kernel" };
     let kinds = [
         ("file", cache.or(file)),
         ("anon", anon),
@@ -132,7 +130,7 @@ fn kinds(charges: &ChargesView) -> String {
         ("page tables", page_tables),
         ("kernel stacks", kernel_stack),
         ("vmalloc", vmalloc),
-        ("kernel", kernel),
+        (other, kernel),
     ];
     if kinds.iter().all(|(_, bytes)| bytes.is_none()) {
         return UNKNOWN.to_owned();
@@ -165,7 +163,7 @@ fn grouped(
         ];
         table.row(cells.into_iter().chain(pins.map(|_| pinned::group_cell(&group.pins))));
     }
-    table.print(out, page, scan.selected, HOW)
+    table.print(out, page, scan.selected, page.how_to_get_all())
 }
 
 fn counts(out: &mut impl Write, page: Page, scan: &ScanView<'_>) -> io::Result<()> {
@@ -181,8 +179,7 @@ fn counts(out: &mut impl Write, page: Page, scan: &ScanView<'_>) -> io::Result<(
             && let Some(bytes) = scan.held_by_dying_bytes_max
         {
             let held = Size { bytes };
-            dying +=
-                &format!("; by their references they hold {held} at most: their pages went to the parent");
+            dying += &format!("; by their references they hold {held} at most: the rest is with the parent");
         }
     }
     row("dying", dying)?;

@@ -20,7 +20,6 @@ use crate::{
 
 /// Where the values of the counts begin.
 const INDENT: usize = 17;
-const HOW: &str = "--all-rows, or -o json";
 /// Maximum number of leaked caches in a summary of `trace`; JSON has all.
 const ROWS: usize = 20;
 
@@ -104,7 +103,7 @@ pub fn slab(out: &mut impl Write, slab: &SlabView<'_>, page: impl Into<Page>) ->
         }
         None if slab.request.leaked => {
             heading(out, "Leaked slab caches", page)?;
-            leaked(out, page, &slab.caches, slab.selected, HOW)?;
+            leaked(out, page, &slab.caches, slab.selected, page.how_to_get_all())?;
         }
         None => {
             heading(out, "Slab caches", page)?;
@@ -156,7 +155,7 @@ fn listed(out: &mut impl Write, page: Page, slab: &SlabView<'_>) -> io::Result<(
             },
         ]);
     }
-    table.print(out, page, slab.selected, HOW)
+    table.print(out, page, slab.selected, page.how_to_get_all())
 }
 
 /// The name, with the names merged into it.
@@ -208,7 +207,7 @@ fn grouped(out: &mut impl Write, page: Page, slab: &SlabView<'_>, groups: &[Slab
             or(group.of.as_ref(), "unknown"),
         ]);
     }
-    table.print(out, page, slab.selected, HOW)
+    table.print(out, page, slab.selected, page.how_to_get_all())
 }
 
 fn counts(out: &mut impl Write, page: Page, summary: &SlabSummary<'_>) -> io::Result<()> {

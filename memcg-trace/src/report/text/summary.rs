@@ -118,7 +118,7 @@ fn counts(out: &mut impl Write, page: Page, summary: &SummaryView<'_>) -> io::Re
 
 /// What the lists are of, in one way for all of them.
 pub fn listed(summary: &SummaryView<'_>) -> &'static str {
-    let before = summary.survivors.iter().filter(|survivor| survivor.memcg.died_before_start).count();
+    let before = summary.survivors.memcgs().filter(|memcg| memcg.died_before_start()).count();
     match before {
         0 => LEAKED,
         _ if before == summary.survivors.len() => "Dying since before the start",
@@ -205,6 +205,9 @@ fn loss(out: &mut impl Write, summary: &SummaryView<'_>) -> io::Result<()> {
     }
 }
 
+/// The age of what was dying then.
+const BEFORE: &str = "before start";
+
 /// Columns of [`survivor`].
 pub const SURVIVOR: [&str; 7] = ["AGE>", "ID>", "CHARGED>", "REFS>", "CONTAINER<", "POD<", "PATH~"];
 
@@ -214,7 +217,7 @@ pub fn survivor(survivor: &ListedMemcg<'_>) -> [String; 7] {
     let (container, pod) = owner(survivor.container.as_ref());
     [
         match memcg.age_ns {
-            None if memcg.before_start => "before start".to_owned(),
+            None if memcg.before_start => BEFORE.to_owned(),
             age_ns => time(age_ns),
         },
         id(memcg),
@@ -227,14 +230,14 @@ pub fn survivor(survivor: &ListedMemcg<'_>) -> [String; 7] {
 }
 
 fn survivors(out: &mut impl Write, page: Page, summary: &SummaryView<'_>) -> io::Result<()> {
-    let caches = memcg_caches::column(summary.survivors.iter().map(|survivor| &survivor.memcg));
-    let pins = pinned::column(summary.survivors.iter().map(|survivor| &survivor.memcg));
+    let caches = memcg_caches::column(summary.survivors.memcgs());
+    let pins = pinned::column(summary.survivors.memcgs());
     let pins = pins.filter(|_| caches.is_none());
     let mut table = Columns::new(SURVIVOR.into_iter().chain(caches).chain(pins));
     for listed in summary.survivors.iter().take(ROWS) {
         let memcg = &listed.memcg;
         let more = caches.map(|_| memcg_caches::cell(memcg)).or(pins.map(|_| pinned::cell(memcg)));
-        table.row(survivor(listed).into_iter().chain(more));
+        table.row(survivor(&listed).into_iter().chain(more));
     }
     table.print(out, page, summary.survivors.len() as u64, IN_JSON)
 }
@@ -250,7 +253,7 @@ pub fn rolled(group: &Rolled) -> [String; 7] {
         or(group.survival.map(|survival| format!("{:.0} %", survival * 100.0)), "-"),
         or(group.ids_held.map(Count), UNKNOWN),
         size(group.charged_bytes),
-        if group.dying == 0 { "-".to_owned() } else { time(group.oldest_ns) },
+        if group.dying == 0 { "-".to_owned() } else { or(group.oldest_ns.map(|ns| Time { ns }), BEFORE) },
         owner_name(&group.of),
     ]
 }
@@ -273,7 +276,7 @@ pub fn group(group: &Group<'_>) -> [String; 5] {
         Count(group.leaked).to_string(),
         or(group.ids_held.map(Count), UNKNOWN),
         size(group.charged_bytes),
-        time(group.oldest_ns),
+        or(group.oldest_ns.map(|ns| Time { ns }), BEFORE),
         common(&group.of),
     ]
 }

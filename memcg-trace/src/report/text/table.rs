@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets};
+use unicode_width::UnicodeWidthStr as _;
 
 use super::{
     HEADING, Page,
@@ -81,8 +82,11 @@ pub fn charged(memcg: &MemcgView<'_>) -> String {
 /// What counters of dying memcgs say; where that is more than they can hold, that, too.
 pub fn size_and_held(charged_bytes: Option<u64>, held_bytes_max: Option<u64>) -> String {
     let held = held_bytes_max.filter(|held| charged_bytes.is_some_and(|charged| *held < charged));
-    let held = held.map(|bytes| format!(", holds ≤ {}", Size { bytes })).unwrap_or_default();
-    size(charged_bytes) + &held
+    let (charged, held) = (size(charged_bytes), held.map(|bytes| Size { bytes }.to_string()));
+    match held.filter(|held| *held != charged) {
+        Some(held) => format!("{charged}, holds ≤ {held}"),
+        None => charged,
+    }
 }
 
 pub fn size(bytes: Option<u64>) -> String {
@@ -104,6 +108,8 @@ pub struct Columns {
 
 /// Between two columns.
 const GAP: usize = 2;
+/// Rows that are laid out at a time: while that is done, a row takes ten times the room of its cells.
+const CHUNK: usize = 1000;
 
 impl Columns {
     /// Behind a name: `>` a column of numbers, `~` paths, which are cut in their middle where the line is too short, `<` text,
@@ -127,25 +133,47 @@ impl Columns {
     /// `all`: how many rows there would be, and `how` to get them.
     pub fn print(mut self, out: &mut impl Write, page: Page, all: u64, how: &str) -> io::Result<()> {
         if let Some(width) = page.width {
+            self.leave_out_empty_columns();
             fit(&self.elastic, &mut self.rows, width, GAP);
         }
         let shown = self.rows.len() as u64 - 1;
-        let mut rows = self.rows.into_iter();
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        table.set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(rows.next().unwrap_or_default());
-        table.add_rows(rows);
-        for (column, is_number) in table.column_iter_mut().zip(self.numbers) {
-            column.set_padding((GAP as u16, 0));
-            if is_number {
-                column.set_cell_alignment(CellAlignment::Right);
+        let widths: Vec<u16> = (0..self.numbers.len()).map(|column| self.width(column)).collect();
+        let mut rows = self.rows.into_iter().peekable();
+        while rows.peek().is_some() {
+            let mut table = Table::new();
+            table.load_style(presets::NOTHING);
+            table.set_content_arrangement(ContentArrangement::Disabled);
+            table.add_rows(rows.by_ref().take(CHUNK));
+            for (index, column) in table.column_iter_mut().enumerate() {
+                column.set_padding((GAP as u16, 0));
+                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(widths[index])));
+                if self.numbers[index] {
+                    column.set_cell_alignment(CellAlignment::Right);
+                }
             }
+            table.lines().try_for_each(|line| writeln!(out, "{}", line.trim_end()))?;
         }
-        writeln!(out, "{}", table.trim_fmt())?;
         match all.saturating_sub(shown) {
             0 => Ok(()),
             more => writeln!(out, "  and {} more ({how})", Count(more)),
         }
+    }
+
+    /// Those that have nothing for any row: a terminal has better use for the room.
+    fn leave_out_empty_columns(&mut self) {
+        for column in (0..self.numbers.len()).rev() {
+            let mut cells = self.rows.iter().skip(1).map(|row| &row[column]);
+            if self.rows.len() > 1 && cells.all(|cell| cell == "-") {
+                self.rows.iter_mut().for_each(|row| drop(row.remove(column)));
+                self.numbers.remove(column);
+                self.elastic.remove(column);
+            }
+        }
+    }
+
+    /// Of the widest cell, and the gap before it.
+    fn width(&self, column: usize) -> u16 {
+        let widest = self.rows.iter().map(|row| row[column].width()).max().unwrap_or(0);
+        u16::try_from(widest + GAP).unwrap_or(u16::MAX)
     }
 }

@@ -46,13 +46,16 @@ impl Deaths {
 
 /// The verdict, in one sentence. Only says that there is no leak if nothing was missed.
 pub fn verdict(summary: &SummaryView<'_>) -> (Tone, String) {
-    let leaked = many(summary.leaked, "memcg");
+    // Memcgs that died before the start are mentioned, but do not count as leaks of this run.
+    let Deaths { pending, leaked, before } = Deaths::of(summary);
     if !summary.conclusive {
         let mut verdict = "Inconclusive: ".to_owned();
-        verdict += &match summary.leaked {
+        verdict += &match leaked {
             0 => "leaks may have been missed".to_owned(),
             1 => "1 memcg looks leaked, but its release may have been missed".to_owned(),
-            _ => format!("{leaked} look leaked, but their release may have been missed"),
+            _ => {
+                format!("{} look leaked, but their release may have been missed", many(leaked, "memcg"))
+            }
         };
         if summary.lost_events > 0 {
             verdict += "; try a larger buffer, --perf-pages";
@@ -60,10 +63,10 @@ pub fn verdict(summary: &SummaryView<'_>) -> (Tone, String) {
         }
         return (Tone::Warn, verdict);
     }
-    // Memcgs that died before the start are mentioned, but do not count as leaks of this run.
-    let Deaths { pending, leaked, before } = Deaths::of(summary);
     let pending = pending + summary.removed;
-    let (tone, mut verdict) = match (leaked, before, pending, summary.late) {
+    // Nobody looked what became of them.
+    let unseen = summary.dying_unseen.unwrap_or(0);
+    let (tone, mut verdict) = match (leaked, before + unseen, pending, summary.late) {
         (1.., ..) => (Tone::Bad, format!("{} leaked.", many(leaked, "memcg"))),
         (0, _, 1.., _) => (Tone::Warn, format!("No leak yet, but {} still dying.", were(pending))),
         (0, 1.., 0, 0) => (Tone::Warn, "Every memcg removed since the start was freed in time.".to_owned()),
@@ -86,6 +89,9 @@ pub fn verdict(summary: &SummaryView<'_>) -> (Tone, String) {
     if before > 0 {
         let still = if before == 1 { "is" } else { "are" };
         verdict += &format!(" {} dying before the start and still {still}.", were(before));
+    }
+    if unseen > 0 {
+        verdict += &format!(" {} dying before the start; what became of them was not seen.", were(unseen));
     }
     if let Some(slab @ SlabSummary { leaked: 1.., .. }) = &summary.slab {
         verdict += &format!(" {} leaked.", many(slab.leaked, "slab cache"));

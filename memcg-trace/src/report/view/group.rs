@@ -39,34 +39,50 @@ pub struct Tally<K> {
     pub ids_held: Option<u64>,
     /// Charges of descendants count only once; null: not known for all.
     pub charged_bytes: Option<u64>,
-    /// The maximum known age.
+    /// The maximum age; null: not known for all, as of what was dying before the start.
     pub oldest_ns: Option<u64>,
     /// What pins them, most references first; empty: it is known of none.
     pub pins: Vec<PinTotal>,
 }
 
+/// What is counted of a memcg in a group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GroupMember {
+    dying: bool,
+    id_held: Option<bool>,
+    age_ns: Option<u64>,
+    charged_bytes: Option<u64>,
+}
+
+impl GroupMember {
+    pub(super) fn of(memcg: &MemcgView<'_>) -> Self {
+        let MemcgView { state, id_held, age_ns, charged_bytes, .. } = *memcg;
+        Self { dying: state == State::Dying, id_held, age_ns, charged_bytes }
+    }
+}
+
 /// Groups memcgs by what each has in common with others. Largest group first; ties in the order of `memcgs`.
-pub(super) fn tally<'s, 'a: 's, K: Clone + Eq + Hash>(
-    memcgs: impl Iterator<Item = (&'a Memcg, &'s MemcgView<'a>, K)>,
+pub(super) fn tally<'a, K: Clone + Eq + Hash>(
+    memcgs: impl Iterator<Item = (&'a Memcg, GroupMember, K)>,
 ) -> Vec<Tally<K>> {
     let mut place_of: HashMap<K, usize> = HashMap::default();
     let mut tallies: Vec<Tally<K>> = Vec::new();
     let mut places: HashMap<Key, usize> = HashMap::default();
     let mut placed = Vec::new();
-    for (memcg, view, of) in memcgs {
+    for (memcg, counted, of) in memcgs {
         let place = place_of.get(&of).copied().unwrap_or_else(|| {
             place_of.insert(of.clone(), tallies.len());
             tallies.push(Tally::of(of));
             tallies.len() - 1
         });
         places.insert(memcg.key, place);
-        placed.push((memcg, view, place));
+        placed.push((memcg, counted, place));
     }
     let mut pinned: Vec<Vec<&Pinned>> = vec![Vec::new(); tallies.len()];
-    for (memcg, view, place) in placed {
+    for (memcg, counted, place) in placed {
         pinned[place].extend(memcg.pinned.as_deref());
         let in_parents_charge = memcg.parent.and_then(|parent| places.get(&parent)) == Some(&place);
-        tallies[place].add(view, in_parents_charge);
+        tallies[place].add(counted, in_parents_charge);
     }
     for (tally, pinned) in tallies.iter_mut().zip(pinned) {
         tally.pins = pin_totals(pinned);
@@ -83,24 +99,19 @@ impl<K> Tally<K> {
             dying: 0,
             ids_held: Some(0),
             charged_bytes: Some(0),
-            oldest_ns: None,
+            oldest_ns: Some(0),
             pins: Vec::new(),
         }
     }
 
-    /// The same with another way to tell what they have in common.
-    pub(super) fn called<T>(self, name: impl FnOnce(K) -> T) -> Tally<T> {
-        let Self { of, memcgs, dying, ids_held, charged_bytes, oldest_ns, pins } = self;
-        Tally { of: name(of), memcgs, dying, ids_held, charged_bytes, oldest_ns, pins }
-    }
-
-    fn add(&mut self, memcg: &MemcgView<'_>, in_parents_charge: bool) {
+    fn add(&mut self, memcg: GroupMember, in_parents_charge: bool) {
+        let GroupMember { dying, id_held, age_ns, charged_bytes } = memcg;
         self.memcgs += 1;
-        self.dying += u64::from(memcg.state == State::Dying);
-        self.ids_held = self.ids_held.zip(memcg.id_held).map(|(sum, held)| sum + u64::from(held));
-        self.oldest_ns = self.oldest_ns.max(memcg.age_ns);
+        self.dying += u64::from(dying);
+        self.ids_held = self.ids_held.zip(id_held).map(|(sum, held)| sum + u64::from(held));
+        self.oldest_ns = self.oldest_ns.zip(age_ns).map(|(oldest, age)| oldest.max(age));
         if !in_parents_charge {
-            let sum = self.charged_bytes.zip(memcg.charged_bytes);
+            let sum = self.charged_bytes.zip(charged_bytes);
             self.charged_bytes = sum.map(|(sum, charged)| sum.saturating_add(charged));
         }
     }

@@ -37,7 +37,7 @@ impl<'a> LeaksView<'a> {
         });
         Self {
             time: start.clock.utc(now_ns),
-            conclusive: tracker.conclusive(),
+            conclusive: book.conclusive(),
             memcgs: listed.collect(),
             leaked: leaked.len() as u64,
         }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// One run.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ReportView<'a> {
     /// The recording that it was made from; `None`: it was live.
     pub recording: Option<Name<'a>>,

@@ -5,7 +5,10 @@ use std::cmp::Reverse;
 use foldhash::HashMap;
 use serde::Serialize;
 
-use super::{MemcgView, Run, Viewpoint, group::tally};
+use super::{
+    MemcgView, Run, Viewpoint,
+    group::{GroupMember, tally},
+};
 use crate::{
     attribution::{Container, Owner},
     cause::PinTotal,
@@ -31,6 +34,7 @@ pub struct Rolled {
     pub ids_held: Option<u64>,
     /// Charges of descendants count only once; null: not known for all.
     pub charged_bytes: Option<u64>,
+    /// Null: dying before the start, or none.
     pub oldest_ns: Option<u64>,
     /// What pins those dying, most references first; absent: it is known of none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -58,11 +62,11 @@ pub fn rolled(
         rolled.created += u64::from(was_created);
         rolled.survived += u64::from(was_created && is_dying);
         if is_dying {
-            dying.push((memcg, MemcgView::new(memcg, run.ended_ns, viewpoint), owner));
+            dying.push((memcg, GroupMember::of(&MemcgView::new(memcg, run.ended_ns, viewpoint)), owner));
         }
     }
-    for tally in tally(dying.iter().map(|(memcg, view, owner)| (*memcg, view, owner))) {
-        let rolled = Rolled::of(&mut groups, tally.of);
+    for tally in tally(dying.into_iter()) {
+        let rolled = Rolled::of(&mut groups, &tally.of);
         rolled.dying = tally.memcgs;
         (rolled.ids_held, rolled.charged_bytes) = (tally.ids_held, tally.charged_bytes);
         rolled.oldest_ns = tally.oldest_ns;

@@ -2,13 +2,15 @@
 
 use std::{cmp::Reverse, collections::HashMap};
 
+use foldhash::HashMap as FastMap;
 use jiff::Timestamp;
+use memcg_trace_common::Charges;
 use serde::Serialize;
 
 use super::{
-    Accounting, CachePin, ChargesView, Common, ListedMemcg, MemcgView, NamesMissingView, Tally, Unknown,
-    Viewpoint,
-    group::{parent, tally},
+    Accounting, CachePin, ChargesView, Common, ListedMemcg, MemcgList, MemcgView, NamesMissingView, Tally,
+    Unknown, Viewpoint,
+    group::{GroupMember, parent, tally},
     pins, pins_of, rfc3339,
 };
 use crate::{
@@ -18,7 +20,7 @@ use crate::{
     kernel::cgroupfs::cgroup_stat::KernelCounts,
     record::{Snapshot, Version, WalkMeans},
     report::escape::Name,
-    tracker::{Memcg, State, Tracker},
+    tracker::{Id, Memcg, Tracker},
 };
 
 /// Selection of memcgs to list.
@@ -77,7 +79,7 @@ pub struct ScanRequest {
 #[derive(Clone, Debug)]
 pub struct Scanned {
     pub backend: WalkMeans,
-    pub snapshot: Snapshot,
+    pub walked: ScanWalk,
     pub accounting: Accounting,
     /// The kernel's own counts, as of the end of the walk.
     pub counted: KernelCounts,
@@ -93,8 +95,29 @@ pub struct Scanned {
     pub unknown: Vec<(String, String)>,
 }
 
+/// What is left of a snapshot once the ledger has its events.
+#[derive(Clone, Debug)]
+pub struct ScanWalk {
+    /// `CLOCK_MONOTONIC`, ns.
+    pub began_ns: u64,
+    pub ended_ns: u64,
+    pub memcgs: u64,
+    /// Each is owned by one memcg.
+    pub ids_used: Option<u64>,
+    pub charges: FastMap<Key, Charges>,
+}
+
+impl From<Snapshot> for ScanWalk {
+    fn from(snapshot: Snapshot) -> Self {
+        let Snapshot { began_ns, ended_ns, events, charges } = snapshot;
+        let ids_used =
+            events.iter().try_fold(0, |used, event| Some(used + u64::from(event.memcg_id()? != 0)));
+        Self { began_ns, ended_ns, memcgs: events.len() as u64, ids_used, charges }
+    }
+}
+
 /// Serializes as the last line of the JSON output.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct ScanView<'a> {
     /// `walk`, or `kcore` where programs are not run on demand.
     pub backend: WalkMeans,
@@ -146,7 +169,7 @@ pub struct ScanView<'a> {
     pub selection: Selection,
     /// In JSON, each is a separate line before the summary.
     #[serde(skip)]
-    pub listed: Vec<ListedMemcg<'a>>,
+    pub listed: MemcgList<'a>,
     /// Groups instead of the list, if requested; in JSON as above.
     #[serde(skip)]
     pub groups: Option<Vec<ScanGroup<'a>>>,
@@ -184,26 +207,30 @@ impl<'a> ScanView<'a> {
     pub fn new(
         scanned: &'a Scanned,
         tracker: &'a Tracker,
-        viewpoint: &Viewpoint,
+        viewpoint: Viewpoint,
         request: ScanRequest,
-        container: impl Fn(&Memcg) -> Option<Container>,
+        container: impl Fn(&Memcg) -> Option<Container> + 'a,
     ) -> Self {
-        let Scanned { snapshot, counted, agrees, walks, moved, .. } = scanned;
-        let view = |memcg: &'a Memcg| (memcg, scanned.listed(memcg, viewpoint, container(memcg)));
+        let Scanned { walked, counted, agrees, walks, moved, .. } = scanned;
         let totals = tracker.totals();
-        let dying: Vec<_> = tracker.dying().map(view).collect();
-        let held = dying.iter().map(|(_, listed)| listed.memcg.held_bytes_max);
-        let held =
-            held.reduce(|sum, held| sum.zip(held).map(|(sum, held): (u64, u64)| sum.saturating_add(held)));
-        let dead = tally(dying.iter().map(|(memcg, listed)| (*memcg, &listed.memcg, State::Dying))).pop();
-        let mut listed = match request.selection {
-            Selection::Dying => dying,
-            Selection::All => tracker.memcgs().map(view).collect(),
+        let mut held = Some(0_u64);
+        let dying = tracker.dying().map(|memcg| {
+            let view = scanned.view(memcg, &viewpoint);
+            held = held.zip(view.held_bytes_max).map(|(sum, held)| sum.saturating_add(held));
+            (memcg, GroupMember::of(&view), ())
+        });
+        let dead = tally(dying).pop();
+        let mut listed: Vec<&Memcg> = match request.selection {
+            Selection::Dying => tracker.dying().collect(),
+            Selection::All => tracker.memcgs().collect(),
             Selection::Empty => {
-                tracker.memcgs().filter(|memcg| scanned.empty.contains_key(&memcg.key)).map(view).collect()
+                tracker.memcgs().filter(|memcg| scanned.empty.contains_key(&memcg.key)).collect()
             }
         };
         sort(&mut listed, request.sort);
+        let mut listed = MemcgList::new(listed, move |memcg| {
+            ListedMemcg::new(scanned.view(memcg, &viewpoint), container(memcg))
+        });
         let mut groups = request.by.map(|by| grouped(&listed, by));
         let selected = groups.as_ref().map_or(listed.len(), Vec::len) as u64;
         if let Some(top) = request.top {
@@ -212,19 +239,19 @@ impl<'a> ScanView<'a> {
         }
         Self {
             backend: scanned.backend,
-            time: viewpoint.clock.utc(snapshot.ended_ns),
-            t_ns: viewpoint.clock.boot_ns(snapshot.ended_ns),
-            duration_ns: snapshot.ended_ns.saturating_sub(snapshot.began_ns),
-            memcgs: snapshot.events.len() as u64,
+            time: viewpoint.clock.utc(walked.ended_ns),
+            t_ns: viewpoint.clock.boot_ns(walked.ended_ns),
+            duration_ns: walked.ended_ns.saturating_sub(walked.began_ns),
+            memcgs: walked.memcgs,
             live: totals.live,
             removed: totals.removed,
             dying: totals.dying,
             empty: scanned.empty.len() as u64,
             charged_to_empty_bytes: scanned.charged_to_empty(tracker),
-            ids_used: ids_used(snapshot),
+            ids_used: walked.ids_used,
             ids_limit: ID_LIMIT,
             ids_held_by_dying: dead.as_ref().map_or(Some(0), |dead| dead.ids_held),
-            held_by_dying_bytes_max: held.unwrap_or(Some(0)),
+            held_by_dying_bytes_max: held,
             charged_to_dying_bytes: dead.map_or(Some(0), |dead| dead.charged_bytes),
             kernel: *counted,
             kernel_agrees: *agrees,
@@ -238,7 +265,7 @@ impl<'a> ScanView<'a> {
             pins: pins_of(tracker.dying()),
             selection: request.selection,
             selected,
-            listed: listed.into_iter().map(|(_, listed)| listed).collect(),
+            listed,
             groups,
         }
     }
@@ -251,42 +278,35 @@ impl Scanned {
         self.empty.keys().try_fold(0_u64, |sum, key| Some(sum.saturating_add(charged(key)?)))
     }
 
-    fn listed<'a>(
-        &self,
-        memcg: &'a Memcg,
-        viewpoint: &Viewpoint,
-        container: Option<Container>,
-    ) -> ListedMemcg<'a> {
-        let charges = self.snapshot.charges.get(&memcg.key);
+    fn view<'a>(&self, memcg: &'a Memcg, viewpoint: &Viewpoint) -> MemcgView<'a> {
+        let charges = self.walked.charges.get(&memcg.key);
         let charges = charges.map(|charges| ChargesView::new(charges, memcg.charged_pages, self.accounting));
         let age_min_ns = self.empty.get(&memcg.key).copied().flatten();
-        let view = MemcgView::new(memcg, self.snapshot.ended_ns, viewpoint);
+        let view = MemcgView::new(memcg, self.walked.ended_ns, viewpoint);
         // One reference of a socket stands for all of its buffers.
         let sock = charges.as_ref().and_then(|charges: &ChargesView| charges.sock).unwrap_or(0);
         let held_bytes_max = view.held_bytes_max.zip(view.charged_bytes);
         let held_bytes_max = held_bytes_max.map(|(held, charged)| held.saturating_add(sock).min(charged));
-        ListedMemcg::new(MemcgView { charges, age_min_ns, held_bytes_max, ..view }, container)
+        MemcgView { charges, age_min_ns, held_bytes_max, ..view }
     }
-}
-
-/// Number of IDs in use: each is owned by one memcg.
-fn ids_used(snapshot: &Snapshot) -> Option<u64> {
-    snapshot.events.iter().try_fold(0, |used, event| Some(used + u64::from(event.memcg_id()? != 0)))
 }
 
 /// Ties are sorted by age, oldest first.
-fn sort(listed: &mut [(&Memcg, ListedMemcg<'_>)], by: Sort) {
-    listed.sort_unstable_by_key(|(memcg, _)| (memcg.key.serial, memcg.key.css));
+fn sort(listed: &mut [&Memcg], by: Sort) {
+    listed.sort_unstable_by_key(|memcg| (memcg.key.serial, memcg.key.css));
     match by {
         Sort::Age => {}
-        Sort::Charged => listed.sort_by_key(|(memcg, _)| Reverse(memcg.charged_pages)),
-        Sort::Refs => listed.sort_by_key(|(memcg, _)| Reverse(memcg.css_refs)),
-        Sort::Id => listed.sort_by_key(|(_, listed)| (listed.memcg.id.is_none(), listed.memcg.id)),
-        Sort::Path => listed.sort_by(|(one, _), (other, _)| one.path.cmp(&other.path)),
+        Sort::Charged => listed.sort_by_key(|memcg| Reverse(memcg.charged_pages)),
+        Sort::Refs => listed.sort_by_key(|memcg| Reverse(memcg.css_refs)),
+        Sort::Id => listed.sort_by_key(|memcg| match memcg.id {
+            Id::Held { id, .. } => u32::from(id),
+            Id::Released | Id::Unknown => u32::MAX,
+        }),
+        Sort::Path => listed.sort_by(|one, other| one.path.cmp(&other.path)),
     }
 }
 
-fn grouped<'a>(listed: &[(&'a Memcg, ListedMemcg<'a>)], by: By) -> Vec<ScanGroup<'a>> {
+fn grouped<'a>(listed: &MemcgList<'a>, by: By) -> Vec<ScanGroup<'a>> {
     let owner = |by: ByOwner, listed: &ListedMemcg<'a>| {
         Common::Owner(by.owner(listed.container.as_ref(), listed.memcg.path.map(|Name(path)| path)))
     };
@@ -301,7 +321,8 @@ fn grouped<'a>(listed: &[(&'a Memcg, ListedMemcg<'a>)], by: By) -> Vec<ScanGroup
         By::Runtime => owner(ByOwner::Runtime, listed),
         By::Unit => owner(ByOwner::Unit, listed),
     };
-    let tallies = tally(listed.iter().map(|(memcg, listed)| (*memcg, &listed.memcg, common(listed))));
+    let shown = listed.memcgs().zip(listed.iter());
+    let tallies = tally(shown.map(|(memcg, shown)| (memcg, GroupMember::of(&shown.memcg), common(&shown))));
     let group = |tally| {
         let Tally { of, memcgs, dying, ids_held, charged_bytes, oldest_ns, pins } = tally;
         let (created, survived, survival) = (None, None, None);

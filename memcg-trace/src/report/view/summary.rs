@@ -1,14 +1,12 @@
 //! The summary of a run: counts, survivors, and whether these are conclusive.
 
-use std::hash::Hash;
-
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    CachePin, Common, ListedMemcg, MemcgView, Rolled, Run, SlabCacheView, SlabSummary, Tally, Unknown,
-    Viewpoint,
-    group::{parent, tally},
+    CachePin, Common, ListedMemcg, MemcgList, MemcgView, Rolled, Run, SlabCacheView, SlabSummary, Tally,
+    Unknown, Viewpoint,
+    group::{GroupMember, parent, tally},
     is_zero, pins, pins_of, rfc3339,
 };
 use crate::{
@@ -20,7 +18,7 @@ use crate::{
 };
 
 /// Serializes as the last line of the JSON output.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct SummaryView<'a> {
     pub backend: String,
     /// The reason for not using a better one; null: it is the best.
@@ -114,7 +112,7 @@ pub struct SummaryView<'a> {
     pub leaked_slab_caches: Vec<SlabCacheView<'a>>,
     /// Longest dying first. In JSON, each is a separate line before the summary.
     #[serde(skip)]
-    pub survivors: Vec<ListedMemcg<'a>>,
+    pub survivors: MemcgList<'a>,
     /// See [`Run::perf_pages`].
     #[serde(skip)]
     pub perf_pages: Option<u64>,
@@ -165,7 +163,7 @@ pub struct Group<'a> {
     pub ids_held: Option<u64>,
     /// Charges of descendants count only once; null: not known for all.
     pub charged_bytes: Option<u64>,
-    /// The longest dying.
+    /// The longest dying; null: dying before the start.
     pub oldest_ns: Option<u64>,
     /// What pins them, most references first; absent: it is known of none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -185,11 +183,11 @@ impl<'a> SummaryView<'a> {
         run: &'a Run,
         tracker: &'a Tracker,
         viewpoint: &Viewpoint,
-        container: impl Fn(&Memcg) -> Option<Container>,
+        container: impl Fn(&Memcg) -> Option<Container> + 'a,
     ) -> Self {
         let totals = tracker.totals();
         let ids = tracker.ids();
-        let leaked = Leaked::new(run, tracker, viewpoint, container);
+        let survivors = survivors(run, tracker, *viewpoint, container);
         Self {
             backend: run.backend.to_string(),
             backend_reason: run.backend_reason.as_deref(),
@@ -237,14 +235,14 @@ impl<'a> SummaryView<'a> {
             lines_dropped: 0,
             unknown: run.unknown.iter().map(|(what, reason)| Unknown { what, reason }).collect(),
             listed_cgroups: run.cgroup.as_ref().map(CgroupGlob::text),
-            leaked_by_parent: leaked.by_parent(),
-            leaked_by_container: leaked.by_container(),
+            leaked_by_parent: by_parent(&survivors),
+            leaked_by_container: by_container(&survivors),
             pinned_by: pins(tracker.leaked().filter(|memcg| run.lists(memcg))),
             pins: pins_of(tracker.leaked().filter(|memcg| run.lists(memcg))),
             rolled: Vec::new(),
             slab: None,
             leaked_slab_caches: Vec::new(),
-            survivors: leaked.survivors(),
+            survivors,
             perf_pages: run.perf_pages,
         }
     }
@@ -261,47 +259,31 @@ fn alloc_failures(tracker: &Tracker, ids: &Ids, viewpoint: &Viewpoint) -> Vec<Al
 }
 
 /// The leaked memcgs, longest dying first.
-struct Leaked<'a> {
-    memcgs: Vec<(&'a Memcg, ListedMemcg<'a>)>,
+fn survivors<'a>(
+    run: &'a Run,
+    tracker: &'a Tracker,
+    viewpoint: Viewpoint,
+    container: impl Fn(&Memcg) -> Option<Container> + 'a,
+) -> MemcgList<'a> {
+    let mut leaked: Vec<_> = tracker.leaked().filter(|memcg| run.lists(memcg)).collect();
+    leaked.sort_unstable_by_key(|memcg| (memcg.dying_since_ns().unwrap_or(u64::MAX), memcg.key));
+    MemcgList::new(leaked, move |memcg| {
+        ListedMemcg::new(MemcgView::new(memcg, run.ended_ns, &viewpoint), container(memcg))
+    })
 }
 
-impl<'a> Leaked<'a> {
-    fn new(
-        run: &Run,
-        tracker: &'a Tracker,
-        viewpoint: &Viewpoint,
-        container: impl Fn(&Memcg) -> Option<Container>,
-    ) -> Self {
-        // Sorted as references: what is shown of one is as large as many of these.
-        let mut leaked: Vec<_> = tracker.leaked().filter(|memcg| run.lists(memcg)).collect();
-        leaked.sort_unstable_by_key(|memcg| (memcg.dying_since_ns().unwrap_or(u64::MAX), memcg.key));
-        let survivor = |memcg| {
-            (memcg, ListedMemcg::new(MemcgView::new(memcg, run.ended_ns, viewpoint), container(memcg)))
-        };
-        Self { memcgs: leaked.into_iter().map(survivor).collect() }
-    }
+fn by_parent<'a>(survivors: &MemcgList<'a>) -> Vec<Group<'a>> {
+    groups(survivors, |survivor| Common::ParentPath(survivor.memcg.path.map(parent)))
+}
 
-    fn by_parent(&self) -> Vec<Group<'a>> {
-        self.groups(|survivor| survivor.memcg.path.map(parent), Common::ParentPath)
-    }
+fn by_container<'a>(survivors: &MemcgList<'a>) -> Vec<Group<'a>> {
+    groups(survivors, |survivor| Common::Container(survivor.container.map(Box::new)))
+}
 
-    fn by_container(&self) -> Vec<Group<'a>> {
-        let of = |container: Option<&Container>| Common::Container(container.cloned().map(Box::new));
-        self.groups(|survivor| survivor.container.as_ref(), of)
-    }
-
-    fn groups<'s, K: Clone + Eq + Hash>(
-        &'s self,
-        common: impl Fn(&'s ListedMemcg<'a>) -> K,
-        name: impl Fn(K) -> Common<'a>,
-    ) -> Vec<Group<'a>> {
-        let memcgs = self.memcgs.iter().map(|(memcg, survivor)| (*memcg, &survivor.memcg, common(survivor)));
-        tally(memcgs).into_iter().map(|tally| Group::of_leaked(tally.called(&name))).collect()
-    }
-
-    fn survivors(self) -> Vec<ListedMemcg<'a>> {
-        self.memcgs.into_iter().map(|(_, survivor)| survivor).collect()
-    }
+fn groups<'a>(survivors: &MemcgList<'a>, common: impl Fn(ListedMemcg<'a>) -> Common<'a>) -> Vec<Group<'a>> {
+    let shown = survivors.memcgs().zip(survivors.iter());
+    let memcgs = shown.map(|(memcg, shown)| (memcg, GroupMember::of(&shown.memcg), common(shown)));
+    tally(memcgs).into_iter().map(Group::of_leaked).collect()
 }
 
 impl<'a> Group<'a> {

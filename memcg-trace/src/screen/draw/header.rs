@@ -168,6 +168,7 @@ fn verdict(status: &Status) -> Vec<(Ink, String)> {
         lost.map(|(count, one, many)| format!("{} {}", Count(count), if count == 1 { one } else { many }));
     let lost = lost.collect::<Vec<_>>().join(", ");
     let mut verdict = vec![match (status.conclusive, lost.as_str()) {
+        _ if let Some(damage) = status.cut_off() => (Ink::Bad, format!("INCONCLUSIVE: {damage}")),
         (true, "") => (Ink::Good, "conclusive: nothing lost or missed".to_owned()),
         (true, lost) => (Ink::Good, format!("conclusive: a walk has reconciled the loss ({lost})")),
         (false, lost) => (Ink::Bad, format!("INCONCLUSIVE: {lost}")),

@@ -25,6 +25,7 @@ pub fn rows(status: &Status, all_dying: bool) -> ListRows {
 pub fn none(status: &Status) -> String {
     let grace = Time { ns: status.start.grace_ns };
     match status.totals.dying {
+        0 if status.cut_off().is_some() => "no memcg is known to be dying".to_owned(),
         0 => "nothing leaked: no memcg is dying".to_owned(),
         dying => format!(
             "nothing leaked so far: {} dying for less than {grace} (a shows them)",
@@ -45,11 +46,10 @@ impl ListRow for Zombie {
 
     fn cells(&self, status: &Status) -> Vec<String> {
         let view = self.view(status);
-        let run_ns = status.now_ns.saturating_sub(status.start.started_ns);
         vec![
             match age_ns(self, status) {
                 Some(ns) => Time { ns }.to_string(),
-                None => format!(">{}", Time { ns: run_ns }),
+                None => status.before_start(),
             },
             text::id(&view),
             view.css_refs.map_or_else(|| UNKNOWN.to_owned(), |refs| Count(refs).to_string()),

@@ -32,6 +32,7 @@ struct WorkloadRow {
     freed: u64,
     ids_held: u64,
     charged_pages: Option<u64>,
+    /// `None`: longer than anybody has looked.
     oldest_ns: Option<u64>,
     pins: Vec<PinTotal>,
 }
@@ -55,7 +56,7 @@ pub fn rows(status: &Status) -> ListRows {
                 row.charged_pages.zip(memcg.charged_pages).map(|(sum, pages)| sum.saturating_add(pages));
         }
         let age_ns = memcg.dying_since_ns().map(|since_ns| status.now_ns.saturating_sub(since_ns));
-        row.oldest_ns = row.oldest_ns.max(age_ns);
+        row.oldest_ns = row.oldest_ns.zip(age_ns).map(|(oldest, age)| oldest.max(age));
         pinned.extend(memcg.pinned.as_deref());
     }
     for (owner, freed) in status.freed.iter() {
@@ -67,7 +68,7 @@ pub fn rows(status: &Status) -> ListRows {
 
 impl WorkloadRow {
     fn of(owner: &Owner) -> Self {
-        Self { name: text::owner_name(owner), charged_pages: Some(0), ..Self::default() }
+        Self { name: text::owner_name(owner), charged_pages: Some(0), oldest_ns: Some(0), ..Self::default() }
     }
 
     /// Of those that were created since the start and went offline, how many in a thousand are still there.
@@ -93,9 +94,9 @@ impl ListRow for WorkloadRow {
             Count(self.ids_held).to_string(),
             bytes.map_or_else(unknown, |bytes| Size { bytes }.to_string()),
             match self.oldest_ns {
+                _ if self.dying == 0 => "-".to_owned(),
                 Some(ns) => Time { ns }.to_string(),
-                None if self.dying == 0 => "-".to_owned(),
-                None => unknown(),
+                None => status.before_start(),
             },
             self.name.clone(),
             text::pin_kinds(&self.pins),
@@ -110,7 +111,7 @@ impl ListRow for WorkloadRow {
             3 => SortKey::Number(self.stay_permille()),
             4 => SortKey::Number(Some(self.ids_held)),
             5 => SortKey::Number(self.charged_pages),
-            6 => SortKey::Number(self.oldest_ns),
+            6 => SortKey::Number(Some(self.oldest_ns.unwrap_or(u64::MAX)).filter(|_| self.dying > 0)),
             7 => SortKey::Text(self.name.clone()),
             _ => SortKey::Text(text::pin_kinds(&self.pins)),
         }
