@@ -154,7 +154,7 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
     );
     vms.extend(TOOL.iter().map(|on| {
         let args = ["disabled".into(), "--ignored".into()];
-        Tests::new(name_of("vm", on, DISABLED), move |out| in_vm(workspace, *on, DISABLED, &args, out))
+        Tests::new(name_of("vm", on, DISABLED), move |out| in_vm(workspace, *on, DISABLED, &args, &[], out))
     }));
     vms.push(Tests::new(name_of("vm", &SYSTEMD, "systemd"), |out| systemd_test(workspace, out)));
     report.at_once(VMS_AT_ONCE, vms);
@@ -172,7 +172,7 @@ fn arm64<'a>(report: &mut Report<'_>, workspace: &'a Workspace, args: &[OsString
     report.step("arm64 build", || build::build(workspace).map(drop));
     let selected = ARM64_TESTS.iter().map(OsString::from).collect();
     let args = if args.is_empty() { selected } else { args.to_vec() };
-    Tests::new(name_of("arm64", &ARM64, ""), move |out| in_vm(workspace, ARM64, "", &args, out))
+    Tests::new(name_of("arm64", &ARM64, ""), move |out| in_vm(workspace, ARM64, "", &args, &[], out))
 }
 
 fn in_root(workspace: &Workspace, mut command: Command) -> Command {
@@ -222,19 +222,21 @@ fn vm_tests(
     let elsewhere = SELECTED.iter().filter(|(_, kernels)| !kernels.contains(&on));
     let skipped = elsewhere.flat_map(|(test, _)| ["--skip", test]).map(OsString::from);
     let args: Vec<OsString> = skipped.chain(args.iter().cloned()).collect();
-    in_vm(workspace, on, "", &args, out)
+    in_vm(workspace, on, "", &args, &[], out)
 }
 
-/// Runs the VM tests that `args` select, with `append` on the kernel's command line; their stdout goes to `out`.
+/// Runs the VM tests that `args` select, with `append` on the kernel's command line and these `programs` of this machine; their
+/// stdout goes to `out`.
 pub fn in_vm(
     workspace: &Workspace,
     on: (&str, Cgroup),
     append: &str,
     args: &[OsString],
+    programs: &[&str],
     out: &mut (dyn Write + Send),
 ) -> Result<()> {
     let mut vm = test_vm(workspace, on, "/bin", args)?;
-    vm.files.extend(host_program::files(workspace.arch, PASTED)?);
+    vm.files.extend(host_program::files(workspace.arch, &[PASTED, programs].concat())?);
     if append.is_empty() && LEAKY.contains(&on) && workspace.arch.is_host() {
         let leaky = module::build(workspace, &vm.kernel, "leaky")?;
         vm.files.push((leaky, "/lib/vm-modules/leaky.ko".into()));

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use anyhow::{Context as _, Result};
 
 use super::table::{Row, Unit};
+use crate::process;
 use crate::test;
 use crate::vm::Cgroup;
 use crate::workspace::Workspace;
@@ -13,20 +14,27 @@ use crate::workspace::Workspace;
 /// The kernel of the VM.
 const SERIES: &str = "6.1";
 
+/// Runs beside memcg-trace, if this machine has it.
+const BPFTRACE: &str = "bpftrace";
+
 /// Rows of the table.
 pub fn rows(workspace: &Workspace) -> Result<Vec<Row>> {
     let mut walks = Figures::of_test(workspace, "walk_speed")?;
     let mut caches = Figures::of_test(workspace, "cost_of_slab_watch")?;
     let mut cgroups = Figures::of_test(workspace, "cost_of_mkdir")?;
     let vm = |what: &str| format!("in a VM ({SERIES}): {what}");
-    let ratios = |of: &[f64], to: &[f64]| of.iter().zip(to).map(|(of, to)| of / to).collect();
+    let ratios = |of: &[f64], to: &[f64]| -> Vec<f64> { of.iter().zip(to).map(|(of, to)| of / to).collect() };
     let (program, kcore) = (walks.take("walk")?, walks.take("kcore")?);
     let times = ratios(&kcore, &program);
     let (untraced, traced) = (caches.take("untraced")?, caches.take("traced")?);
     let cost = ratios(&traced, &untraced);
     let mkdir = cgroups.take("untraced")?;
-    let [by_kprobe, by_tracepoint] = ["kprobe", "tracepoint"].map(|backend| cgroups.take(backend));
-    let (by_kprobe, by_tracepoint) = (ratios(&by_kprobe?, &mkdir), ratios(&by_tracepoint?, &mkdir));
+    let mut beside = |tracer| Ok::<_, anyhow::Error>(ratios(&cgroups.take(tracer)?, &mkdir));
+    let (by_kprobe, by_tracepoint) = (beside("kprobe")?, beside("tracepoint")?);
+    let by_bpftrace = beside(BPFTRACE).unwrap_or_default();
+    // What each adds: the untraced cycle is in both.
+    let added = |ratio: &f64| ratio - 1.0;
+    let parts = by_kprobe.iter().zip(&by_bpftrace).map(|(one, other)| added(one) / added(other)).collect();
     Ok(vec![
         Row::new(vm("walk of 65,000 memcgs, each"), Unit::Microseconds, program),
         Row::new(vm("the same through /proc/kcore, each"), Unit::Microseconds, kcore),
@@ -34,6 +42,9 @@ pub fn rows(workspace: &Workspace) -> Result<Vec<Row>> {
         Row::new(vm("mkdir+rmdir, untraced"), Unit::Microseconds, mkdir),
         Row::new(vm("kprobe backend / untraced"), Unit::Ratio, by_kprobe).at_most(Some(1.05)),
         Row::new(vm("tracepoint backend / untraced"), Unit::Ratio, by_tracepoint),
+        Row::new(vm("bpftrace, the same kprobes / untraced"), Unit::Ratio, by_bpftrace),
+        Row::new(vm("what the kprobe backend adds / what bpftrace adds"), Unit::Ratio, parts)
+            .at_most(Some(0.25)),
         Row::new(vm("slab cache created+destroyed, untraced"), Unit::Microseconds, untraced),
         Row::new(vm("the same under slab --watch"), Unit::Microseconds, traced),
         Row::new(vm("slab --watch / untraced"), Unit::Ratio, cost).at_most(Some(1.25)),
@@ -48,7 +59,9 @@ impl Figures {
     fn of_test(workspace: &Workspace, test: &str) -> Result<Self> {
         let args = ["--ignored", "--nocapture", test].map(OsString::from);
         let mut stdout = Vec::new();
-        test::in_vm(workspace, (SERIES, Cgroup::V2), "", &args, &mut stdout)?;
+        let bpftrace = process::find(BPFTRACE).map(|_| BPFTRACE);
+        let programs: Vec<&str> = bpftrace.into_iter().collect();
+        test::in_vm(workspace, (SERIES, Cgroup::V2), "", &args, &programs, &mut stdout)?;
         Ok(Self::parse(&String::from_utf8_lossy(&stdout)))
     }
 
