@@ -59,16 +59,15 @@ use crate::{
     cause::Explanation,
     event::Key,
     kernel::{Kernel, ability::AbilityId, clock, privileges},
-    record::{End, Record, Snapshot, Start},
+    record::{End, Learned, Record, Snapshot, Start},
     source::{Feed, Polled, Stream, Wanted, names::Resolver},
 };
 
-/// Interval for draining the buffers; sooner if one of them fills fast.
-const POLL: Duration = Duration::from_millis(50);
-const POLL_PRESSED: Duration = Duration::from_millis(1);
 /// Total time that a drain waits for the names of new containers: files take less than a millisecond. Names that take
 /// longer are added with a later event.
 const NAMES_WAIT: Duration = Duration::from_millis(5);
+/// What leaks within this time is looked at together with what leaks now: the next look may have to rest.
+const AHEAD_NS: u64 = 1_000_000_000;
 /// Interval for checking families of slab caches that grow.
 const SLAB_LOOK: Duration = Duration::from_secs(10);
 
@@ -208,18 +207,17 @@ impl<F: Feed> Session<F> {
     ) -> Result<()> {
         let end = duration.map(|duration| Instant::now() + duration);
         let wake = observer.wake();
-        let mut pause = POLL;
+        let mut pause = Polled::PAUSE;
         loop {
             tokio::select! {
                 () = sleep(pause) => {}
                 () = notified(wake.as_deref()) => {}
                 () = stop.requested(end) => return Ok(()),
             }
-            let Polled { pressed, .. } = self.poll(observer)?;
+            pause = self.poll(observer)?.pause();
             if observer.tick(&self.book)?.is_break() {
                 return Ok(());
             }
-            pause = if pressed { POLL_PRESSED } else { POLL };
         }
     }
 
@@ -279,7 +277,12 @@ impl<F: Feed> Session<F> {
 
     /// Applies the pending records, then advances the time to `now_ns`.
     fn enter_all(&mut self, now_ns: u64, observer: &mut (impl Observer + ?Sized)) -> Result<()> {
-        let due: Vec<_> = self.book.tracker().due(now_ns).collect();
+        let tracker = self.book.tracker();
+        let unread = |key: &Key| tracker.get(key).is_some_and(|memcg| memcg.pinned.is_none());
+        let due: Vec<_> = match tracker.due(now_ns).any(|key| unread(&key)) {
+            true => tracker.due(now_ns.saturating_add(AHEAD_NS)).collect(),
+            false => Vec::new(),
+        };
         let evidence = self.evidence.before_leaks(&due);
         evidence.iter().try_for_each(|record| self.enter(record, observer))?;
         let mut records = mem::take(&mut self.records);
@@ -291,9 +294,10 @@ impl<F: Feed> Session<F> {
                 self.enter_names(Some(born), observer)?;
             }
             self.enter(&record, observer)?;
-            walked |= matches!(record, Record::Walk(_));
-            if let (Record::Walk(_), Some(names)) = (&record, &mut self.names) {
-                names.ask_for_all(&self.book);
+            if matches!(record, Record::Walk(_)) {
+                walked = true;
+                self.enter_names_before(observer)?;
+                self.names.iter_mut().for_each(|names| names.ask_for_all(&self.book));
             }
         }
         if walked {
@@ -311,6 +315,16 @@ impl<F: Feed> Session<F> {
         let Some(names) = &self.names else { return Ok(()) };
         let found = names.found(&self.book, next);
         found.iter().try_for_each(|record| self.enter(record, observer))
+    }
+
+    /// Applies what earlier runs learnt about memcgs that still exist.
+    fn enter_names_before(&mut self, observer: &mut (impl Observer + ?Sized)) -> Result<()> {
+        for (key, facts) in self.recordings.names_before() {
+            if self.names.is_some() && self.book.tracker().get(&key).is_some() {
+                self.enter(&Record::Learned(Learned::Names { key, facts }), observer)?;
+            }
+        }
+        Ok(())
     }
 
     fn enter(&mut self, record: &Record, observer: &mut (impl Observer + ?Sized)) -> Result<()> {

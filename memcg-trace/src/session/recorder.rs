@@ -1,13 +1,13 @@
 //! `--record`: also writes the input of the ledger to a file.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions, Permissions},
     io::{self, BufWriter},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use super::Book;
 use crate::{
@@ -23,8 +23,14 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Creates or truncates the file.
+    /// Creates the file, or takes an empty one: what is in it may be all that there is of an earlier run.
     pub fn start(path: &Path, start: &Start) -> Result<Self> {
+        if fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() > 0) {
+            bail!(
+                "cannot record to {}: it has something in it; remove it, or pass another name",
+                path.display()
+            );
+        }
         Self::open(path, start, OpenOptions::new().create(true).truncate(true))
     }
 
@@ -39,7 +45,13 @@ impl Recorder {
 
     fn open(path: &Path, start: &Start, options: &mut OpenOptions) -> Result<Self> {
         // Paths and task names are private.
-        let file = options.write(true).mode(0o600).open(path);
+        let file = options.write(true).mode(0o600).open(path).and_then(|file| {
+            // It may have been there, and may be no file.
+            if file.metadata()?.is_file() {
+                file.set_permissions(Permissions::from_mode(0o600))?;
+            }
+            Ok(file)
+        });
         let writer = file.and_then(|file| Writer::new(BufWriter::new(file), start));
         let writer = writer.with_context(|| format!("cannot record to {}", path.display()))?;
         Ok(Self { path: path.to_owned(), writer: Some(writer) })

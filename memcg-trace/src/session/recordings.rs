@@ -10,6 +10,8 @@ use super::{
     recorder::Recorder,
 };
 use crate::{
+    attribution::Facts,
+    event::Key,
     kernel::clock,
     record::{End, Record, Start},
 };
@@ -32,6 +34,11 @@ impl Recordings {
     pub fn start_new(&mut self, path: &Path, book: &Book) -> Result<()> {
         self.file = Some(Recorder::start_new(path, book, clock::offsets())?);
         Ok(())
+    }
+
+    /// See [`FlightRecorder::names_before`].
+    pub fn names_before(&mut self) -> Vec<(Key, Vec<Facts>)> {
+        self.flight.as_mut().map(FlightRecorder::names_before).unwrap_or_default()
     }
 
     /// A record that is applied to the ledger next.

@@ -28,6 +28,17 @@ pub struct Polled {
     pub checked: bool,
 }
 
+impl Polled {
+    /// Interval for draining the buffers; sooner if one of them fills fast.
+    pub const PAUSE: Duration = Duration::from_millis(50);
+    const PAUSE_PRESSED: Duration = Duration::from_millis(1);
+
+    /// How long to wait before the next poll.
+    pub fn pause(&self) -> Duration {
+        if self.pressed { Self::PAUSE_PRESSED } else { Self::PAUSE }
+    }
+}
+
 /// Attached hooks, and the order of what they emit. Dropping it detaches them.
 pub struct Tap<E: HookEvent> {
     live: Live<E>,

@@ -20,7 +20,9 @@ use serde_json::Value;
 use crate::support::{
     cgroup::Cgroup,
     eventually,
+    exporter::Exporter,
     file::File,
+    kubelet::Pod,
     machine,
     pins::TmpfsFile,
     process::{command, run},
@@ -225,6 +227,52 @@ fn what_is_being_recorded_can_be_shown() {
     second.args(["trace", "--record-dir"]).arg(disk.recordings());
     assert!(fails(&mut second).contains("another memcg-trace records to it"));
     tracer.stop();
+}
+
+/// The pod is gone when the service starts again, and its zombie is not.
+#[test]
+fn whose_a_leak_is_survives_a_restart() {
+    let _machine = machine();
+    let disk = Disk::new(16 << 20);
+    let pod = Pod::new();
+    let recordings = disk.recordings();
+    let recordings = recordings.to_str().expect("a path in ASCII");
+    let node = ["--grace", "1s", "--host-root", pod.host_root(), "--record-dir", recordings];
+    let is_named = |exporter: &Exporter| {
+        eventually("the leak of the workload", || match exporter.value(&Pod::series("leaked_memcgs")) {
+            Some(1.0) => Ok(()),
+            other => Err(format!("{other:?} leaked: {}", exporter.get("/leaks.json"))),
+        });
+    };
+    let exporter = Exporter::start(&node);
+    let _file = pod.leak(0..1);
+    is_named(&exporter);
+    assert_eq!(exporter.stop(), Some(0));
+    pod.forget();
+    // What the second run took over it has recorded itself: the third finds it there.
+    for _ in 0..2 {
+        let exporter = Exporter::start(&node);
+        is_named(&exporter);
+        assert_eq!(exporter.stop(), Some(0));
+    }
+}
+
+/// It may be all that there is of what happened, and it is nobody else's business.
+#[test]
+fn no_recording_is_written_over_or_left_open_to_others() {
+    let _machine = machine();
+    let recording = File::with("once", b"");
+    fs::set_permissions(&recording.0, fs::Permissions::from_mode(0o644)).expect("a mode");
+    let trace = || {
+        let mut command = command();
+        command.args(["trace", "--duration", "1ms", "--record"]).arg(&recording.0);
+        command
+    };
+    assert_eq!(run(&mut trace()).status.code(), Some(0));
+    let found = fs::metadata(&recording.0).expect("the recording");
+    assert_eq!(found.permissions().mode() & 0o777, 0o600);
+    assert!(fails(&mut trace()).contains("it has something in it; remove it"));
+    assert_eq!(fs::metadata(&recording.0).expect("the recording").len(), found.len());
 }
 
 /// A directory is one's own, or none for recordings.

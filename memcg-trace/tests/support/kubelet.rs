@@ -43,6 +43,11 @@ impl Pod {
         root.to_str().expect("a path in ASCII")
     }
 
+    /// The node knows nothing of it any more: kubelet has removed what it had.
+    pub fn forget(&self) {
+        fs::remove_dir_all(self.root.join("var/log/pods")).expect("remove the directory of logs");
+    }
+
     /// The series of its workload.
     pub fn series(metric: &str) -> String {
         format!("memcg_trace_workload_{metric}{{namespace=\"prod\",workload=\"backup\",kind=\"pod\"}}")

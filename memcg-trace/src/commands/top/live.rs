@@ -23,9 +23,6 @@ use crate::{
     source::{Polled, Wanted},
 };
 
-/// Interval for draining the buffers; sooner if one of them fills fast.
-const POLL: Duration = Duration::from_millis(50);
-const POLL_PRESSED: Duration = Duration::from_millis(1);
 /// How often the screen is told what is new; where only time has passed, of the seconds.
 const NEWS: Duration = Duration::from_millis(500);
 const SECOND: Duration = Duration::from_secs(1);
@@ -96,7 +93,7 @@ impl WatchedRun {
         let listen = |kind| signal(kind).context("cannot listen for signals");
         let mut stopped = listen(SignalKind::from_raw(libc::SIGTSTP))?;
         let mut continued = listen(SignalKind::from_raw(libc::SIGCONT))?;
-        let mut pause = POLL;
+        let mut pause = Polled::PAUSE;
         loop {
             tokio::select! {
                 () = sleep(pause) => {}
@@ -104,8 +101,7 @@ impl WatchedRun {
                 _ = stopped.recv() => display.stop(),
                 _ = continued.recv() => display.redraw(),
             }
-            let Polled { pressed, .. } = self.session.poll(&mut self.keeper)?;
-            pause = if pressed { POLL_PRESSED } else { POLL };
+            pause = self.session.poll(&mut self.keeper)?.pause();
             let actions = display.actions();
             if actions.contains(&Action::Quit) {
                 break;
@@ -128,7 +124,7 @@ impl WatchedRun {
     async fn settle(&mut self) -> Result<()> {
         let start = Instant::now();
         while start.elapsed() < SETTLE {
-            sleep(POLL).await;
+            sleep(Polled::PAUSE).await;
             self.session.poll(&mut self.keeper)?;
         }
         while {

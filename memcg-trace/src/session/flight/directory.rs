@@ -75,6 +75,12 @@ impl RotationDirectory {
         Ok(openat(&self.0, name, flags, Mode::S_IRUSR | Mode::S_IWUSR)?.into())
     }
 
+    /// Opens a recording.
+    pub fn read(&self, name: &OsString) -> io::Result<File> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        Ok(openat(&self.0, name.as_os_str(), flags, Mode::empty())?.into())
+    }
+
     pub fn remove(&self, name: &OsString) -> io::Result<()> {
         Ok(unlinkat(&self.0, name.as_os_str(), UnlinkatFlags::NoRemoveDir)?)
     }

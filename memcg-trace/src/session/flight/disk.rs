@@ -236,10 +236,12 @@ impl SegmentFiles {
             let said = format!("one recording takes more than all of {all}; pass a larger --record-max");
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, said));
         };
-        for (name, _) in self.files.drain(..excess) {
-            match self.directory.remove(&name) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
+        for _ in 0..excess {
+            // One that stays is counted on, and so are those behind it.
+            match self.files.first().map(|(name, _)| self.directory.remove(name)) {
+                Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Some(_) => drop(self.files.remove(0)),
+                None => break,
             }
         }
         Ok(())

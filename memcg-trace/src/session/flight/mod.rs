@@ -6,18 +6,21 @@
 mod chunks;
 mod directory;
 mod disk;
+mod names_before;
 
 use std::{
-    io,
+    io, mem,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
 
-use self::{chunks::Chunks, directory::RotationDirectory, disk::DiskWriter};
+use self::{chunks::Chunks, directory::RotationDirectory, disk::DiskWriter, names_before::names_before};
 use super::Book;
 use crate::{
+    attribution::Facts,
+    event::Key,
     kernel::clock,
     record::{Clock, End, Record, RunSegment, Start, recording::Writer, rotation::RotationSize},
     streams::say,
@@ -49,6 +52,7 @@ pub struct FlightRecorder {
     said: bool,
     /// Records that were not events, before the recording.
     undecodable: u64,
+    names_before: Vec<(Key, Vec<Facts>)>,
 }
 
 /// A recording that is being written.
@@ -64,6 +68,7 @@ impl FlightRecorder {
         let path = flight.directory;
         let cannot = || format!("cannot record to the directory {}", path.display());
         let directory = RotationDirectory::open(path).with_context(cannot)?;
+        let names_before = names_before(&directory, start).with_context(cannot)?;
         let disk = DiskWriter::start(directory, flight.size).with_context(cannot)?;
         let mut recorder = Self {
             directory: path.to_owned(),
@@ -75,6 +80,7 @@ impl FlightRecorder {
             resume: Instant::now(),
             said: false,
             undecodable: 0,
+            names_before,
         };
         recorder.begin(start.clone(), |_| Ok(())).with_context(cannot)?;
         recorder.disk.wait();
@@ -82,6 +88,11 @@ impl FlightRecorder {
             Some((_, error)) => Err(error).with_context(cannot),
             None => Ok(recorder),
         }
+    }
+
+    /// What earlier runs of this boot learnt about memcgs, once.
+    pub fn names_before(&mut self) -> Vec<(Key, Vec<Facts>)> {
+        mem::take(&mut self.names_before)
     }
 
     /// Writes a record that is applied to the ledger.
