@@ -63,9 +63,7 @@ impl Args {
         match replay(&mut recording, &mut book, &mut printer)? {
             Replayed::Whole(end) => printer.finish(&book, &end, None),
             Replayed::Until(damage) => {
-                say(&format!(
-                    "cannot replay all of {path}: {damage}; showing everything before that; record again for more"
-                ));
+                say(&format!("cannot replay all of {path}: {damage}; showing everything before that"));
                 printer.cut_off(&book, reason(&damage))
             }
         }

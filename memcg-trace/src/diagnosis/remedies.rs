@@ -48,6 +48,9 @@ pub(super) fn of(node: &Node, findings: &[Finding], known: &[Known]) -> Vec<Reme
     }
     if sick {
         kinds.extend(against(&node.memcgs));
+    } else if zombies {
+        // What costs nobody anything.
+        kinds.extend(against(&node.memcgs).into_iter().filter(|kind| *kind == RemedyKind::ReapCache));
     }
     // Another kernel or setting: where it leaks, and where a leak would not be visible.
     let leaks =
@@ -105,7 +108,7 @@ fn remedy(kind: RemedyKind, node: &Node, causes: &[&KnownBug]) -> Remedy {
     let (action, helps, cost): (String, _, _) = match kind {
         RemedyKind::Find => find(node),
         RemedyKind::Explain => (
-            "memcg-trace explain; --by file; --by holder".into(),
+            "memcg-trace explain; memcg-trace explain --by file; memcg-trace explain --by holder".into(),
             "names what pins each of them, who has it, and the command that frees it",
             "none, it only reads",
         ),
@@ -189,14 +192,17 @@ fn remedy(kind: RemedyKind, node: &Node, causes: &[&KnownBug]) -> Remedy {
 fn find(node: &Node) -> (String, &'static str, &'static str) {
     let (action, helps) = if node.memcgs.dying != Some(0) {
         (
-            "memcg-trace scan --by container; --by parent; --sort charged --top 20",
+            "memcg-trace scan --by container; memcg-trace scan --by parent; memcg-trace scan --sort charged --top 20",
             "shows who owns the dying memcgs: first stop creating more",
         )
     } else if node.slab_caches.is_some_and(|caches| caches >= SLAB_CACHES_NOTE) {
-        ("memcg-trace slab; slab --watch 60", "says which slab caches there are many of, and who makes them")
+        (
+            "memcg-trace slab; memcg-trace slab --watch 60",
+            "says which slab caches there are many of, and who makes them",
+        )
     } else {
         (
-            "memcg-trace scan --all --by parent; --all --by workload; --empty",
+            "memcg-trace scan --all --by parent; memcg-trace scan --all --by workload; memcg-trace scan --empty",
             "says whose the live memcgs are: no memcg is dying",
         )
     };

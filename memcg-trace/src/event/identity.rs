@@ -13,8 +13,9 @@ pub const ID_LIMIT: u64 = u16::MAX as u64;
 /// are not (`css_serial_nr_next`, kernel/cgroup/cgroup.c).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
-    pub css: u64,
+    /// First: ordered by age.
     pub serial: u64,
+    pub css: u64,
 }
 
 impl Key {

@@ -21,6 +21,8 @@ pub struct Book {
     rollup: Option<Rollup>,
     /// The latest time it was given.
     now_ns: u64,
+    /// What came after that is not known: the recording cannot be read further.
+    cut_off: bool,
     /// Changes of the last step.
     changes: Vec<Change>,
     revision: u64,
@@ -37,7 +39,16 @@ impl Book {
             paths: mem::take(&mut start.paths),
         });
         let now_ns = start.started_ns;
-        Self { start, tracker, names: Names::default(), rollup, now_ns, changes: Vec::new(), revision: 0 }
+        Self {
+            start,
+            tracker,
+            names: Names::default(),
+            rollup,
+            now_ns,
+            cut_off: false,
+            changes: Vec::new(),
+            revision: 0,
+        }
     }
 
     /// Applies a record; see [`Book::changes`] for the result.
@@ -100,6 +111,16 @@ impl Book {
         self.revision += 1;
         self.now_ns = self.now_ns.max(outage.to_ns);
         self.tracker.interrupted(outage, &mut self.changes);
+    }
+
+    /// What follows cannot be read.
+    pub fn cut_off(&mut self) {
+        self.cut_off = true;
+    }
+
+    /// Whether the ledger has exactly what exists; see [`Tracker::conclusive`].
+    pub fn conclusive(&self) -> bool {
+        self.tracker.conclusive() && !self.cut_off
     }
 
     /// What is known by `since_ns` (`CLOCK_MONOTONIC`) is from before the start, and counts begin anew.

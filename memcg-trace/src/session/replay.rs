@@ -44,7 +44,10 @@ pub fn replay<R: Read, I: Iterator<Item = io::Result<R>>>(
     loop {
         let entry = match recording.read() {
             Ok(entry) => entry,
-            Err(damage) => return Ok(Replayed::Until(damage)),
+            Err(damage) => {
+                book.cut_off();
+                return Ok(Replayed::Until(damage));
+            }
         };
         enter(book, &entry);
         tell(book, observer)?;

@@ -169,7 +169,10 @@ impl SlabWatcher {
                 let records = source.finish(end_ns)?;
                 self.run.undecodable = source.undecodable();
                 self.apply(&records, end_ns, observer)?;
-                self.run.listed = listing::read().ok().map(|listing| listing.counts());
+                match listing::read() {
+                    Ok(listing) => self.run.listed = Some(listing.counts()),
+                    Err(error) => log::warn!("cannot list slab caches at the end: {error}"),
+                }
             }
             None => self.count(observer)?,
         }

@@ -247,6 +247,8 @@ impl Tracker {
         if self.ids_hidden {
             return None;
         }
-        self.live_at_start.map(|at_start| at_start + live + removed + self.ledger.held_by_dying())
+        let used = self.live_at_start.map(|at_start| at_start + live + removed + self.ledger.held_by_dying());
+        // The root has one: nothing was seen so far.
+        used.filter(|used| *used > 0)
     }
 }

@@ -63,7 +63,7 @@ fn a_leak_shows_with_its_pin_and_stays_over_a_restart() {
         evict_stocks();
         match exporter.value(&series("leaked_memcgs")) {
             Some(0.0) => Ok(()),
-            other => Err(format!("{other:?} leaked")),
+            other => Err(format!("{other:?} leaked: {:?}", exporter.leak(cgroup.path()))),
         }
     });
     assert_eq!(exporter.stop(), Some(0));

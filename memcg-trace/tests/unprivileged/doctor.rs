@@ -328,7 +328,7 @@ fn evidence_goes_before_hints() {
     assert_eq!(lru_pins.here, Some(290));
     let swap_ids = diagnosis.known.iter().find(|known| known.bug.id == "swap-ids").expect("a bug of 5.10");
     assert_eq!(swap_ids.here, Some(0));
-    assert_eq!(remedies(&diagnosis), [Find, Explain]);
+    assert_eq!(remedies(&diagnosis), [Find, Explain, ReapCache]);
     let mut sick = node;
     sick.memcgs.staying = Some(1_000);
     let expected = [Find, Explain, ReapCache, RemoveNamespaces, Reap, DropCaches, Upgrade, Reboot];

@@ -176,11 +176,11 @@ impl Args {
             let lives = walked.tracker.memcgs().filter(|memcg| memcg.state != State::Dying);
             match lives.filter(meant).count() as u64 {
                 0 => bail!(
-                    "no dying memcg is {query}, be it path, container, pod, memcg ID or serial number; memcg-trace scan \
-                     lists those that are"
+                    "no dying memcg is {query}, be it path, container, pod, memcg ID, serial number or css address; \
+                     memcg-trace scan lists those that are"
                 ),
                 lives => bail!(
-                    "{query} is not dying ({} live); only what was removed can be explained, memcg-trace scan lists it",
+                    "{query} is not dying ({} live); only what was removed can be explained, memcg-trace scan lists that",
                     Count(lives)
                 ),
             }

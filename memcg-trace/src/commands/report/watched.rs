@@ -54,9 +54,7 @@ impl Watched {
                 watched.viewpoint.clock = end.clock;
             }
             Replayed::Until(damage) => {
-                say(&format!(
-                    "cannot replay all of {shown}: {damage}; reporting everything before that; record again for more"
-                ));
+                say(&format!("cannot replay all of {shown}: {damage}; reporting everything before that"));
                 watched.run.cut_off(watched.book.now_ns(), reason(&damage));
             }
         }

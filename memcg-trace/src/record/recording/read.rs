@@ -1,10 +1,7 @@
 //! Reads recordings. The input is untrusted: memory use follows the bytes present, never a claimed length, and these are
 //! bounded by the size of the file ([`Unpacked`]).
 
-use std::{
-    error::Error,
-    io::{self, BufReader, Read},
-};
+use std::io::{self, BufReader, Read};
 
 use foldhash::{HashMap, HashMapExt as _};
 use memcg_trace_common::{ABI, Charges, EventHeader, Hook, NAME_MAX};
@@ -235,12 +232,14 @@ fn array<const N: usize>(file: &mut impl Read) -> Result<[u8; N], Damage> {
 
 impl From<io::Error> for Damage {
     fn from(error: io::Error) -> Self {
-        let is_corrupt = |inner: &(dyn Error + Send + Sync + 'static)| {
-            inner.is::<lz4_flex::frame::Error>() || inner.is::<Excess>()
-        };
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::CutOff,
-            _ if error.get_ref().is_some_and(is_corrupt) => Self::Corrupt(error.to_string()),
+            _ if error.get_ref().is_some_and(|inner| inner.is::<lz4_flex::frame::Error>()) => {
+                Self::Corrupt("what is in it is not what was written".to_owned())
+            }
+            _ if error.get_ref().is_some_and(|inner| inner.is::<Excess>()) => {
+                Self::Corrupt(error.to_string())
+            }
             _ => Self::Io(error),
         }
     }
