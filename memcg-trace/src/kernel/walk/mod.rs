@@ -7,7 +7,10 @@ pub mod members;
 mod program;
 mod table;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Once,
+    time::{Duration, Instant},
+};
 
 use aya::{maps::MapError, programs::ProgramError};
 use memcg_trace_common::{ABSENT, DentryLayout, LEAF_SLOTS, TABLE_LEVELS, WalkLayout};
@@ -120,7 +123,11 @@ impl Walk {
         };
         match Self::kcore(layout) {
             Ok(walk) => {
-                log::warn!("reading memcgs from /proc/kcore, which takes longer: {program}");
+                // Several walks are loaded in one run: to prove a BTF file, to list memcgs, to check the ledger.
+                static TOLD: Once = Once::new();
+                TOLD.call_once(|| {
+                    log::warn!("reading memcgs from /proc/kcore, which takes longer: {program}")
+                });
                 Ok(walk)
             }
             Err(kcore) => Err(WalkError::Neither { program: program.into(), kcore: kcore.into() }),
