@@ -108,7 +108,7 @@ pub(super) fn cpu_offsets_by_symbol() -> Option<u64> {
     symbol("__per_cpu_offset").ok()
 }
 
-/// The sockets of ICMP: one for each CPU and namespace, until 5.18.
+/// The sockets of ICMP and those by which TCP answers for sockets that are gone: one for each CPU and namespace, until 5.18.
 fn by_cpu(pass: &mut Pass<'_>, nets: &[u64]) -> Result<Vec<u64>, MemoryError> {
     let layout = pass.layout;
     if nets.is_empty() || layout.net.icmp == ABSENT {
@@ -123,7 +123,7 @@ fn by_cpu(pass: &mut Pass<'_>, nets: &[u64]) -> Result<Vec<u64>, MemoryError> {
     };
     let offsets = pass.memory.array(offsets, possible_cpus())?;
     let mut slots = Vec::new();
-    for member in [layout.net.icmp, layout.net.icmp6] {
+    for member in [layout.net.icmp, layout.net.icmp6, layout.net.tcp_control] {
         let pointers = pass.memory.pointers(nets, member)?;
         for (net, pointer) in nets.iter().zip(pointers).filter(|(_, pointer)| *pointer != 0) {
             slots.extend(offsets.iter().flatten().map(|offset| (*net, pointer.wrapping_add(*offset))));

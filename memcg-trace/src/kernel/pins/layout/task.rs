@@ -71,6 +71,7 @@ offsets! {
         /// Sockets for each CPU, until 5.18: per-CPU pointers.
         icmp: "ipv4.icmp_sk",
         icmp6: "ipv6.icmp_sk",
+        tcp_control: "ipv4.tcp_sk",
         events: "uevent_sock",
         /// Areas of modules (`net_generic`): a length, and pointers.
         areas: "gen",
