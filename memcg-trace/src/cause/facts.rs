@@ -94,7 +94,9 @@ pub enum Thing {
         device: Box<[u8]>,
         /// Inodes on its lists; 0: clean, it goes with the last inode that is attached to it.
         dirty_inodes: u64,
-        /// Some of these, for whoever wants to sync them: mount point or path where it is known.
+        /// Clean inodes that are attached to it; `None`: this kernel has no list of them (before 5.14).
+        attached_inodes: Option<u64>,
+        /// Some of these, dirty ones first: mount point or path where it is known.
         files: Vec<File>,
     },
     /// What a CPU keeps charged in advance.

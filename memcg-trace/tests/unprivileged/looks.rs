@@ -130,6 +130,7 @@ pub fn every_kind() -> Vec<Reference> {
     };
     let unreaped = How::Unreaped { parent: process(4000, "python3") };
     let dirty_file = file_of(file(FileKind::Regular, "/log/app.log", 1));
+    let kept_file = file_of(with(file(FileKind::Regular, "/nameless", 1), nameless));
     vec![
         with(file(FileKind::Regular, "/app/data.db", 326), large),
         with(file(FileKind::Regular, "/app/dirty.db", 12), dirty),
@@ -171,12 +172,22 @@ pub fn every_kind() -> Vec<Reference> {
         reference(1, Thing::Notify { kind: Notify::Fanotify }, vec![held(611, "av", How::Open { fd: 4 })]),
         reference(
             1,
-            Thing::Writeback { device: bytes("8:0"), dirty_inodes: 1, files: vec![dirty_file] },
+            Thing::Writeback {
+                device: bytes("8:0"),
+                dirty_inodes: 1,
+                attached_inodes: Some(0),
+                files: vec![dirty_file],
+            },
             Vec::new(),
         ),
         reference(
             1,
-            Thing::Writeback { device: bytes("7:0"), dirty_inodes: 0, files: Vec::new() },
+            Thing::Writeback {
+                device: bytes("7:0"),
+                dirty_inodes: 0,
+                attached_inodes: Some(1),
+                files: vec![kept_file],
+            },
             Vec::new(),
         ),
         reference(1, Thing::ChargeStock { cpu: 0, pages: Some(48) }, Vec::new()),

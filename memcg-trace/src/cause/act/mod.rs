@@ -117,7 +117,9 @@ impl Act {
                 Self::unknown("the kernel made it for itself: it goes with the device or the module")
             }
             Thing::Socket(_) => holder::end(holders, refs),
-            Thing::Writeback { dirty_inodes, files, .. } => writeback(*dirty_inodes, files, refs),
+            Thing::Writeback { dirty_inodes, attached_inodes, files, .. } => {
+                writeback(*dirty_inodes, attached_inodes.is_some(), files, refs)
+            }
             Thing::ChargeStock { .. } => Self::wait("another memcg takes that slot of the CPU", refs),
             Thing::Child { key, dying, .. } => Self {
                 kind: ActKind::Explain,
@@ -179,16 +181,21 @@ fn swapoff(devices: &[SwapDevice], refs: u64) -> Act {
     }
 }
 
-/// A structure that is clean stays for as long as an inode is attached to it: since 5.18 until another memcg goes
-/// offline (`cleanup_offline_cgwbs_workfn`), before until the inode goes.
-fn writeback(dirty_inodes: u64, files: &[File], refs: u64) -> Act {
+/// A structure that is clean stays for as long as an inode is attached to it; `switched`: or until another memcg goes offline, for then its
+/// inodes are switched to the parent's (c22d70a162d3, 5.14). On 7.3.4 no drop_caches evicts inodes of removed cgroups.
+fn writeback(dirty_inodes: u64, switched: bool, files: &[File], refs: u64) -> Act {
     let mounts = files.iter().filter_map(|file| file.mount.as_ref()).filter(|mount| mount.pid.is_none());
     let mount = mounts.map(|mount| Word::path(&mount.point)).next().flatten();
     if dirty_inodes == 0 {
         return Act {
             kind: ActKind::DropInodes,
             command: Some("echo 2 > /proc/sys/vm/drop_caches".into()),
-            advice: Some("or umount that file system".into()),
+            advice: Some(if switched {
+                "or umount that file system; else it goes with the file, or when another cgroup is removed"
+                    .into()
+            } else {
+                "or umount that file system".into()
+            }),
             cost: "all dentries and inodes that nobody uses are read again",
             frees: refs,
         };

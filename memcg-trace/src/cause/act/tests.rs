@@ -195,12 +195,18 @@ fn swap(devices: &[(&str, u64)]) -> Thing {
     Thing::Swap { id: 23, entries: None, devices: devices.iter().map(device).collect() }
 }
 
+/// `mount`: of a file that is dirty.
 fn writeback(dirty_inodes: u64, mount: Option<&str>) -> Thing {
     let files = mount.map(|point| {
         let mount = Some(Mount { point: bytes(point), pid: None, root: bytes("/") });
         File { mount, ..file(FileKind::Regular, "/a") }
     });
-    Thing::Writeback { device: bytes("8:0"), dirty_inodes, files: files.into_iter().collect() }
+    Thing::Writeback {
+        device: bytes("8:0"),
+        dirty_inodes,
+        attached_inodes: None,
+        files: files.into_iter().collect(),
+    }
 }
 
 #[test]
@@ -262,5 +268,21 @@ fn the_rest_by_its_kind() {
         let act = on(thing, &holders);
         assert!(act.command.is_some() || act.advice.is_some(), "{row}");
         assert_eq!(short(act), (kind, command.to_owned(), frees), "{row}");
+    }
+}
+
+#[test]
+fn clean_writeback_says_what_ends_it_where_inodes_are_switched() {
+    let table = [
+        (None, "or umount that file system"),
+        (
+            Some(1),
+            "or umount that file system; else it goes with the file, or when another cgroup is removed",
+        ),
+    ];
+    for (attached_inodes, advice) in table {
+        let thing =
+            Thing::Writeback { device: bytes("7:0"), dirty_inodes: 0, attached_inodes, files: Vec::new() };
+        assert_eq!(on(thing, &[]).advice.as_deref(), Some(advice), "{attached_inodes:?}");
     }
 }

@@ -75,17 +75,26 @@ fn refer(
     writeback: u64,
 ) -> Result<(), MemoryError> {
     let wb = pass.layout.writeback;
-    let lists = [wb.dirty, wb.io, wb.more_io, wb.dirty_time].into_iter().filter(|list| *list != ABSENT);
-    let heads: Vec<u64> = lists.map(|list| writeback.wrapping_add(list.into())).collect();
-    let node = pass.layout.inode.dirty;
-    let lists = pass.memory.lists(&heads, Lists { node, limit: ENTRIES_MAX })?;
-    let mut inodes: Vec<u64> = lists.into_iter().flat_map(|listed| listed.entries).collect();
+    let mut inodes = listed(pass, writeback, &[wb.dirty, wb.io, wb.more_io, wb.dirty_time])?;
     let dirty_inodes = inodes.len() as u64;
+    let attached = listed(pass, writeback, &[wb.attached])?;
+    let attached_inodes = (wb.attached != ABSENT).then_some(attached.len() as u64);
+    inodes.extend(attached);
     inodes.truncate(FILES_MAX);
     let files = files::read(pass.memory, pass.layout, mounts, &inodes)?.into_iter().flatten().collect();
     let device = name(pass, device)?;
-    pass.refer(memcg, 1, Thing::Writeback { device, dirty_inodes, files }, Vec::new());
+    let thing = Thing::Writeback { device, dirty_inodes, attached_inodes, files };
+    pass.refer(memcg, 1, thing, Vec::new());
     Ok(())
+}
+
+/// The inodes on these lists of a writeback structure.
+fn listed(pass: &mut Pass<'_>, writeback: u64, lists: &[u32]) -> Result<Vec<u64>, MemoryError> {
+    let lists = lists.iter().filter(|list| **list != ABSENT);
+    let heads: Vec<u64> = lists.map(|list| writeback.wrapping_add((*list).into())).collect();
+    let node = pass.layout.inode.dirty;
+    let lists = pass.memory.lists(&heads, Lists { node, limit: ENTRIES_MAX })?;
+    Ok(lists.into_iter().flat_map(|listed| listed.entries).collect())
 }
 
 /// As the kernel calls it, such as `8:0`.

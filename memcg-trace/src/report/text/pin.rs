@@ -123,11 +123,17 @@ fn of_thing(thing: &Thing) -> Vec<String> {
             detail
         }
         Thing::Socket(socket) => of_socket(socket),
-        Thing::Writeback { dirty_inodes: 0, .. } => vec!["clean".to_owned()],
-        Thing::Writeback { dirty_inodes, files, .. } => {
+        Thing::Writeback { dirty_inodes, attached_inodes, files, .. } => {
             let names =
                 files.iter().take(HOLDERS).map(|file| file_name(file, file.path.as_deref().map(Name)));
-            [many(*dirty_inodes, "dirty inode")].into_iter().chain(names).collect()
+            let state = match (*dirty_inodes, attached_inodes) {
+                (0, None) => vec!["clean".to_owned()],
+                (0, Some(attached)) => {
+                    vec!["clean".to_owned(), format!("{} attached", many(*attached, "inode"))]
+                }
+                (dirty, _) => vec![many(dirty, "dirty inode")],
+            };
+            state.into_iter().chain(names).collect()
         }
         Thing::Child { key, dying, .. } => {
             let state = match dying {

@@ -50,6 +50,8 @@ pub struct PartView<'a> {
     /// Of writeback.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dirty_inodes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attached_inodes: Option<u64>,
     /// Of charge stocks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpus: Option<&'a [u32]>,
@@ -104,6 +106,10 @@ impl<'a> PartView<'a> {
             },
             dirty_inodes: match thing {
                 Some(Thing::Writeback { dirty_inodes, .. }) => Some(*dirty_inodes),
+                _ => None,
+            },
+            attached_inodes: match thing {
+                Some(Thing::Writeback { attached_inodes, .. }) => *attached_inodes,
                 _ => None,
             },
             cpus: match behind {

@@ -29,8 +29,8 @@ offsets! {
     MappingLayout of "address_space" {
         host: "host",
         pages: "nrpages",
-        /// The page itself, if it is the only one, at index 0.
-        first: "i_pages.xa_head",
+        /// The page itself, if it is the only one, at index 0. A radix tree before 4.20, and with another name before 4.17.
+        first: "i_pages.xa_head" | "i_pages.rnode" | "page_tree.rnode",
         /// The areas of memory that map it, a tree.
         areas: "i_mmap.rb_root.rb_node",
     }
@@ -99,5 +99,7 @@ offsets! {
         io: "b_io",
         more_io: "b_more_io",
         dirty_time: "b_dirty_time",
+        /// Clean inodes (5.14, f3b6a6df38aa).
+        attached: "b_attached",
     }
 }
