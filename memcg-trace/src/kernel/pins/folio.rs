@@ -13,16 +13,30 @@ const PAGES_MAX: u64 = 1 << 24;
 const PAGE_TYPE_BASE: u32 = 0xf000_0000;
 const PG_TABLE: u32 = 0x400;
 
+/// A page of the kernel's that may be the first of several, which carry no mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FirstPage {
+    pub memcg: usize,
+    pub kind: KernelPages,
+    /// Of its `struct page`.
+    pub address: u64,
+}
+
 impl PageLayout {
-    /// The use of a page that the kernel charges for itself; `None`: it is part of a file or of anonymous memory. Only up
-    /// to 5.10 do these point to the memcg itself (and not to an obj_cgroup: b4e0b68fbd9d).
+    /// The use of a page that the kernel charges for itself; `None`: it is part of a file or of anonymous memory.
     pub fn kernel(&self, page: &PageWords) -> Option<KernelPages> {
-        let page_type = index(self.mapcount).map(|_| self.mapcount_of(page))?;
+        let page_type = index(self.mapcount).filter(|_| self.kernel).map(|_| self.mapcount_of(page))?;
         // `PageType`: bits that are cleared say what it is; a mapcount has not all of the upper ones set.
         if page_type & PAGE_TYPE_BASE != PAGE_TYPE_BASE || page_type == u32::MAX {
             return None;
         }
         Some(if page_type & PG_TABLE == 0 { KernelPages::PageTable } else { KernelPages::Other })
+    }
+
+    /// The slab cache that a page is of; `None`: of none.
+    pub fn slab_cache(&self, page: &PageWords) -> Option<u64> {
+        let is_slab = self.kernel && word(page, self.flags) & self.slab != 0;
+        index(self.slab_cache).filter(|_| is_slab).map(|_| word(page, self.slab_cache))
     }
 
     fn mapcount_of(&self, page: &PageWords) -> u32 {
@@ -95,4 +109,68 @@ pub(super) fn add(to: &mut Folios, more: &Folios) {
     to.swapcache += more.swapcache;
     to.large += more.large;
     to.hugetlb += more.hugetlb;
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use memcg_trace_common::ABSENT;
+
+    use super::*;
+
+    const SLAB: u64 = 1 << 9;
+
+    /// That of 4.19.48; `kernel`: whether pages have a `mem_cgroup`.
+    pub fn layout(kernel: bool) -> PageLayout {
+        PageLayout {
+            size: 64,
+            flags: 0,
+            lru: 8,
+            mapping: 24,
+            memcg: 56,
+            mapcount: 48,
+            refcount: 52,
+            nr_pages: ABSENT,
+            order: 64 + 17,
+            entire_mapcount: 64 + 20,
+            large_mapcount: ABSENT,
+            kernel,
+            slab_cache: 24,
+            refs_by_page: true,
+            head: 1 << 15,
+            slab: SLAB,
+            dirty: 1 << 4,
+            writeback: 1 << 13,
+            mlocked: 1 << 21,
+            swapcache: 1 << 10,
+            swapbacked: 1 << 19,
+        }
+    }
+
+    #[test]
+    fn pages_of_the_kernel_and_of_slab_caches_are_told_from_those_of_files() {
+        const CACHE: u64 = 0xffff_8880_3c00_0000;
+        let page = |flags: u64, page_type: u32| [flags, 0, 0, CACHE, 0, 0, u64::from(page_type), 0];
+        /// Words, what it is of the kernel's, and the slab cache that it is of.
+        type Row = (PageWords, Option<KernelPages>, Option<u64>);
+        let table: &[Row] = &[
+            // Not mapped, mapped once.
+            (page(0, u32::MAX), None, None),
+            (page(0, 0), None, None),
+            // PG_kmemcg, and PG_table with it.
+            (page(0, 0xffff_fdff), Some(KernelPages::Other), None),
+            (page(0, 0xffff_f9ff), Some(KernelPages::PageTable), None),
+            (page(SLAB, u32::MAX), None, Some(CACHE)),
+        ];
+        for (words, kernel, slab_cache) in table {
+            let layout = layout(true);
+            assert_eq!(
+                (layout.kernel(words), layout.slab_cache(words)),
+                (*kernel, *slab_cache),
+                "{words:x?}"
+            );
+        }
+        // The type of a hugetlb folio (6.11), which has nothing of that.
+        let later = layout(false);
+        assert_eq!((later.kernel(&page(SLAB, 0xf4ff_ffff)), later.slab_cache(&page(SLAB, 0))), (None, None));
+    }
 }

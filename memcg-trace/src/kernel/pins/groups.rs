@@ -3,7 +3,7 @@
 use foldhash::HashMap;
 
 use super::{
-    folio,
+    folio::{self, FirstPage},
     layout::{PageLayout, PageWords, word},
     page_set::PageSet,
 };
@@ -40,6 +40,10 @@ pub(super) struct Groups {
     folios: HashMap<(usize, Whole), Folios>,
     /// Pages that the kernel charges for itself, by memcg.
     kernel: HashMap<(usize, KernelPages), Folios>,
+    /// Pages of slab caches, by memcg and the address of the cache.
+    slabs: HashMap<(usize, u64), Folios>,
+    /// Pages among these that may be the first of several, where that makes a difference.
+    firsts: Vec<FirstPage>,
     /// Folios of more than one page, whose size is not known yet: memcg, address, words.
     large: Vec<(usize, u64, PageWords)>,
     page: PageLayout,
@@ -59,11 +63,11 @@ impl Whole {
 
 impl Groups {
     pub fn new(page: PageLayout, seen: PageSet) -> Self {
-        let (folios, kernel) = (HashMap::default(), HashMap::default());
-        Self { seen, count: 0, folios, kernel, large: Vec::new(), page }
+        let (folios, kernel, slabs) = (HashMap::default(), HashMap::default(), HashMap::default());
+        Self { seen, count: 0, folios, kernel, slabs, firsts: Vec::new(), large: Vec::new(), page }
     }
 
-    /// Takes one folio, unless it was there before.
+    /// Takes one folio or page, on a list or on none, unless it was there before.
     pub fn folio(&mut self, memcg: usize, page: u64, words: &PageWords) {
         if !self.is_new(page) {
             return;
@@ -72,18 +76,9 @@ impl Groups {
             self.large.push((memcg, page, *words));
         } else {
             self.add(memcg, words, &self.page.count(words));
-        }
-    }
-
-    /// Takes a page that is on no list, unless it was there before.
-    pub fn page(&mut self, memcg: usize, page: u64, words: &PageWords) {
-        match self.page.kernel(words) {
-            None => self.folio(memcg, page, words),
-            Some(kind) if self.is_new(page) => {
-                let folios = Folios { folios: 1, pages: 1, ..Folios::default() };
-                folio::add(self.kernel.entry((memcg, kind)).or_default(), &folios);
+            if let Some(kind) = self.page.kernel(words).filter(|_| self.page.refs_by_page) {
+                self.firsts.push(FirstPage { memcg, kind, address: page });
             }
-            Some(_) => {}
         }
     }
 
@@ -103,7 +98,18 @@ impl Groups {
         let mut refs = vec![0; memcgs];
         self.folios.iter().for_each(|((memcg, _), folios)| refs[*memcg] += self.page.refs(folios));
         self.kernel.iter().for_each(|((memcg, _), folios)| refs[*memcg] += self.page.refs(folios));
+        self.slabs.iter().for_each(|((memcg, _), folios)| refs[*memcg] += self.page.refs(folios));
         refs
+    }
+
+    /// Takes out the pages that may be the first of several.
+    pub fn take_firsts(&mut self) -> Vec<FirstPage> {
+        std::mem::take(&mut self.firsts)
+    }
+
+    /// Takes so many pages that belong to one of the kernel's.
+    pub fn behind(&mut self, memcg: usize, kind: KernelPages, pages: u64) {
+        self.kernel.entry((memcg, kind)).or_default().pages += pages;
     }
 
     /// Takes out the kernel's own, in order.
@@ -113,9 +119,23 @@ impl Groups {
         kernel
     }
 
+    /// Takes out those of slab caches, in order.
+    pub fn take_slabs(&mut self) -> Vec<((usize, u64), Folios)> {
+        let mut slabs: Vec<_> = self.slabs.drain().collect();
+        slabs.sort_unstable_by_key(|(group, _)| *group);
+        slabs
+    }
+
     fn add(&mut self, memcg: usize, words: &PageWords, folios: &Folios) {
-        let whole = Whole::of(word(words, self.page.mapping));
-        folio::add(self.folios.entry((memcg, whole)).or_default(), folios);
+        let group = if let Some(cache) = self.page.slab_cache(words) {
+            self.slabs.entry((memcg, cache)).or_default()
+        } else if let Some(kind) = self.page.kernel(words) {
+            self.kernel.entry((memcg, kind)).or_default()
+        } else {
+            let whole = Whole::of(word(words, self.page.mapping));
+            self.folios.entry((memcg, whole)).or_default()
+        };
+        folio::add(group, folios);
     }
 
     /// Reads how large the folios are of which it is not known, if they are enough for a batch.

@@ -19,9 +19,9 @@ const SEGMENTS: u32 = 2;
 /// Low bits of an ID that are the index in the IDR (`ipcmni_seq_shift()`, ipc/util.h): by default, and with the boot
 /// parameter `ipcmni_extend`. The rest counts how often the index was used.
 const INDEX_BITS: [u32; 2] = [15, 24];
-/// An entry that is a node: `xa_is_node`.
-const NODE: u64 = 2;
-const KIND: u64 = 3;
+/// Bits of an entry that is a node: `xa_is_node` marks it with a 2, `radix_tree_is_internal_node` (before 4.20) with a 1. An IDR of
+/// pointers has no other tags.
+const NODE: u64 = 3;
 /// `XA_CHUNK_SIZE - 1`
 const SLOT: u64 = 63;
 /// Four levels of 64 slots hold every index.
@@ -98,7 +98,7 @@ fn namespaces(pass: &mut Pass<'_>, tasks: &Tasks) -> Result<Vec<(u64, IpcNamespa
 /// What radix trees have at an index: heads and indices in, entries out; 0 where there is nothing.
 fn slots(pass: &mut Pass<'_>, mut trees: Vec<(u64, u64)>) -> Result<Vec<u64>, MemoryError> {
     let layout = pass.layout.ipc.node;
-    let node = |entry: u64| if entry & KIND == NODE { entry - NODE } else { 0 };
+    let node = |entry: u64| if entry & NODE == 0 { 0 } else { entry & !NODE };
     for _ in 0..DEPTH_MAX {
         let nodes: Vec<u64> = trees.iter().map(|(entry, _)| node(*entry)).collect();
         if nodes.iter().all(|node| *node == 0) {
@@ -119,5 +119,5 @@ fn slots(pass: &mut Pass<'_>, mut trees: Vec<(u64, u64)>) -> Result<Vec<u64>, Me
             }
         }
     }
-    Ok(trees.into_iter().map(|(entry, _)| if entry & KIND == 0 { entry } else { 0 }).collect())
+    Ok(trees.into_iter().map(|(entry, _)| if entry & NODE == 0 { entry } else { 0 }).collect())
 }

@@ -34,6 +34,7 @@ mod sockets;
 mod stocks;
 mod super_blocks;
 mod swap;
+mod tails;
 mod tasks;
 mod vmemmap;
 mod wholes;
@@ -217,7 +218,7 @@ impl Pins {
         sockets::read(&mut pass, &tasks, &open, &namespaces, reached)?;
         children::read(&mut pass)?;
         mms::read(&mut pass, &tasks)?;
-        stocks::read(&mut pass, &tasks)?;
+        let stocks = stocks::read(&mut pass, &tasks)?;
         writeback::read(&mut pass, &super_blocks, &mut mounts)?;
         groups.settle(pass.memory)?;
         let scans = match options.scan_memory {
@@ -235,6 +236,7 @@ impl Pins {
         };
         groups.settle(pass.memory)?;
         wholes::refer(&mut pass, groups, &tasks, &open, &mut mounts)?;
+        stocks::settle(&mut pass, &stocks);
 
         let (referenced, unread) = pass.finish()?;
         let mut referenced = referenced.into_iter().peekable();

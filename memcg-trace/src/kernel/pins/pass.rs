@@ -68,6 +68,21 @@ impl<'a> Pass<'a> {
         references.push(Reference { refs, thing, holders });
     }
 
+    /// What was found to refer to the memcg of that number.
+    pub fn references_of(&mut self, memcg: usize) -> &mut [Reference] {
+        &mut self.references[memcg]
+    }
+
+    /// References that it had before anything was read, and that nothing was found for.
+    pub fn missing(&self, memcg: usize) -> u64 {
+        let counted = self.memcgs.memcgs[memcg].refs.unwrap_or(0);
+        counted.saturating_sub(self.found(memcg))
+    }
+
+    fn found(&self, memcg: usize) -> u64 {
+        self.references[memcg].iter().map(|reference| reference.refs).sum()
+    }
+
     /// Notes what could not be looked for.
     pub fn unread(&mut self, what: &'static str, why: impl Into<String>) {
         if !self.unread.iter().any(|unread| unread.what == what) {
@@ -86,9 +101,7 @@ impl<'a> Pass<'a> {
 
     /// True if a memcg has more references than were found, `others` of each included.
     pub fn misses(&self, others: &[u64]) -> bool {
-        let found = |memcg: usize| self.references[memcg].iter().map(|reference| reference.refs).sum::<u64>();
-        let mut memcgs = self.memcgs.memcgs.iter().zip(others).enumerate();
-        memcgs.any(|(memcg, (counted, others))| counted.refs.is_some_and(|refs| refs > found(memcg) + others))
+        others.iter().enumerate().any(|(memcg, others)| self.missing(memcg) > *others)
     }
 
     /// All that was found, by memcg, with the references counted again.

@@ -8,6 +8,7 @@ use super::{
     groups::Groups,
     layout::{PageLayout, PageWords, index, word},
     pass::{KnownMemcgs, Pass},
+    tails,
     vmemmap::Vmemmap,
 };
 use crate::{cause::MapCompared, kernel::memory::MemoryError};
@@ -57,6 +58,7 @@ pub(super) fn read(
     }
     let on_no_list = scan.groups.count() - listed;
     let on_lists = scan.found.saturating_sub(on_no_list);
+    tails::read(pass, groups, map)?;
     Ok(Some(MapCompared { on_lists, on_no_list, gone: listed.saturating_sub(on_lists) }))
 }
 
@@ -84,7 +86,7 @@ impl Scan<'_> {
             Some(_) if word(&words, self.page.lru) & 1 != 0 => {}
             Some(memcg) => {
                 self.found += 1;
-                self.groups.page(memcg, address, &words);
+                self.groups.folio(memcg, address, &words);
             }
             None => self.other = memcg,
         }

@@ -19,18 +19,19 @@ pub(super) fn distance_by_symbols() -> Option<i64> {
     Some((stock as i64).wrapping_sub(queues as i64))
 }
 
-pub(super) fn read(pass: &mut Pass<'_>, tasks: &Tasks) -> Result<(), MemoryError> {
+/// The memcgs that were found in stock, one for each stock.
+pub(super) fn read(pass: &mut Pass<'_>, tasks: &Tasks) -> Result<Vec<usize>, MemoryError> {
     let layout = pass.layout.stock;
     let Some(distance) = layout.distance else {
         pass.unread(
             WHAT,
             "neither BTF (pahole 1.22) nor /proc/kallsyms (CONFIG_KALLSYMS_ALL) says where they are",
         );
-        return Ok(());
+        return Ok(Vec::new());
     };
     if [layout.cfs_rq, layout.run_queue.queue, layout.cpu].contains(&ABSENT) {
         pass.unread(WHAT, "the way to per-CPU variables takes CONFIG_FAIR_GROUP_SCHED");
-        return Ok(());
+        return Ok(Vec::new());
     }
     let (cpus, threads): (Vec<u32>, Vec<u64>) = tasks
         .iter()
@@ -49,6 +50,7 @@ pub(super) fn read(pass: &mut Pass<'_>, tasks: &Tasks) -> Result<(), MemoryError
     let width = if layout.slots.is_some() { 1 } else { 4 };
     let members = Members::of(&words).with(layout.offsets.pages, width * slots);
     let rows = pass.memory.rows(&stocks, &members)?;
+    let mut found = Vec::new();
     for (row, cpu) in cpus.into_iter().enumerate() {
         if numbers.get(row, layout.cpu) != Some(cpu) {
             pass.unread(WHAT, format!("the run queue of CPU {cpu} was not found"));
@@ -64,7 +66,52 @@ pub(super) fn read(pass: &mut Pass<'_>, tasks: &Tasks) -> Result<(), MemoryError
             // Pages in stock refer to the memcg like all others.
             let refs = if pass.layout.page.refs_by_page { pages.unwrap_or(0) } else { 1 };
             pass.refer(memcg, refs, Thing::ChargeStock { cpu, pages }, Vec::new());
+            found.push(memcg);
         }
     }
-    Ok(())
+    Ok(found)
+}
+
+/// Where each page is a reference, a stock has one of its own besides, on some kernels: 5.9 made it so (1a3e1f40962c), and 5.4.286 does it,
+/// too. No member tells, but the counts do.
+pub(super) fn settle(pass: &mut Pass<'_>, stocks: &[usize]) {
+    if !pass.layout.page.refs_by_page || !have_their_own(stocks, |memcg| pass.missing(memcg)) {
+        return;
+    }
+    let mut memcgs = stocks.to_vec();
+    memcgs.sort_unstable();
+    memcgs.dedup();
+    for memcg in memcgs {
+        let references = pass.references_of(memcg).iter_mut();
+        let stocks = references.filter(|reference| matches!(reference.thing, Thing::ChargeStock { .. }));
+        stocks.for_each(|reference| reference.refs += 1);
+    }
+}
+
+/// Each memcg that is in stock has as many references that nothing else was found for as it has stocks.
+fn have_their_own(stocks: &[usize], missing: impl Fn(usize) -> u64) -> bool {
+    let of = |memcg: usize| stocks.iter().filter(|stock| **stock == memcg).count() as u64;
+    stocks.iter().all(|memcg| missing(*memcg) >= of(*memcg))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stocks_have_references_of_their_own_where_no_count_speaks_against_it() {
+        /// The memcg of each stock, what each memcg misses, and whether that is the stocks'.
+        type Row<'a> = (&'a [usize], &'a [u64], bool);
+        let table: &[Row<'_>] = &[
+            (&[0], &[1], true),
+            (&[0, 0], &[2], true),
+            (&[0, 0], &[1], false),
+            // All is found: on this kernel they have none.
+            (&[0, 1], &[1, 0], false),
+            (&[1], &[0, 5], true),
+        ];
+        for (stocks, missing, expected) in table {
+            assert_eq!(have_their_own(stocks, |memcg| missing[memcg]), *expected, "{stocks:?} {missing:?}");
+        }
+    }
 }

@@ -32,6 +32,7 @@ pub(super) fn refer(
     for ((memcg, kind), folios) in groups.take_kernel() {
         pass.refer(memcg, page.refs(&folios), Thing::KernelPages { kind, folios }, Vec::new());
     }
+    slabs(pass, groups.take_slabs())?;
     let groups = groups.into_sorted();
     let mappings: Vec<u64> = distinct(&groups, |whole| match whole {
         Whole::Mapping(address) => Some(address),
@@ -94,6 +95,18 @@ pub(super) fn refer(
     anon.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     for ((memcg, holders), folios) in anon {
         pass.refer(memcg, page.refs(&folios), Thing::Anon { folios }, holders);
+    }
+    Ok(())
+}
+
+/// Pages of slab caches, by the names of the caches.
+fn slabs(pass: &mut Pass<'_>, slabs: Vec<((usize, u64), Folios)>) -> Result<(), MemoryError> {
+    let caches: Vec<u64> = slabs.iter().map(|((_, cache), _)| *cache).collect();
+    let names = pass.memory.pointers(&caches, pass.layout.slab_cache.name)?;
+    let names = pass.memory.strings(&names)?;
+    for (((memcg, _), folios), name) in slabs.into_iter().zip(names) {
+        let name = name.unwrap_or_default();
+        pass.refer(memcg, pass.layout.page.refs(&folios), Thing::SlabCache { name }, Vec::new());
     }
     Ok(())
 }

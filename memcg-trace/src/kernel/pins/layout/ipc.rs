@@ -1,5 +1,7 @@
 //! IPC namespaces and their System V segments.
 
+use memcg_trace_common::ABSENT;
+
 use super::offsets;
 use crate::kernel::layout::Types;
 
@@ -13,8 +15,8 @@ offsets! {
 
 offsets! {
     IpcIdsLayout of "ipc_ids" {
-        /// 4.20 (f8d5d0cc145c); before, its radix tree has the same nodes under other names.
-        root: "ipcs_idr.idr_rt.xa_head",
+        /// A radix tree before 4.20 (f8d5d0cc145c), whose nodes are linked in the same way.
+        root: "ipcs_idr.idr_rt.xa_head" | "ipcs_idr.idr_rt.rnode",
     }
 }
 
@@ -26,6 +28,14 @@ offsets! {
 
 offsets! {
     IdrNodeLayout of "xa_node" {
+        shift: "shift",
+        slots: "slots",
+    }
+}
+
+offsets! {
+    /// The same before 4.20.
+    RadixNodeLayout of "radix_tree_node" {
         shift: "shift",
         slots: "slots",
     }
@@ -44,12 +54,15 @@ pub(in crate::kernel::pins) struct IpcLayout {
 
 impl IpcLayout {
     pub fn of(types: &Types<'_>) -> Self {
+        let node = IdrNodeLayout::of(types);
+        let older = RadixNodeLayout::of(types);
+        let older = IdrNodeLayout { shift: older.shift, slots: older.slots };
         Self {
             namespace: IpcNamespaceLayout::of(types),
             ids: IpcIdsLayout::of(types),
             ids_size: types.size("ipc_ids").unwrap_or(0),
             segment: SegmentLayout::of(types),
-            node: IdrNodeLayout::of(types),
+            node: if node.slots == ABSENT { older } else { node },
         }
     }
 }

@@ -23,7 +23,7 @@ pub(in crate::kernel::pins) use self::{
     ipc::IpcLayout,
     lru::NodeLayout,
     mm::{AnonLayout, AnonLinkLayout, AreaLayout, MmLayout, MmListLayout},
-    page::{PageLayout, PageWords, index, word},
+    page::{PageLayout, PageWords, SlabCacheLayout, index, word},
     socket::{
         ControlLayout, MessageLayout, ProtocolLayout, RightsLayout, SockLayout, SocketLayout, TcpTableLayout,
         UdpTableLayout, UnixAddressLayout, UnixLayout,
@@ -65,6 +65,7 @@ use offsets;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PinLayout {
     pub page: PageLayout,
+    pub slab_cache: SlabCacheLayout,
     pub node: NodeLayout,
     pub mapping: MappingLayout,
     pub inode: InodeLayout,
@@ -120,6 +121,7 @@ impl PinLayout {
     pub fn of(types: &Types<'_>) -> Self {
         Self {
             page: PageLayout::of(types),
+            slab_cache: SlabCacheLayout::of(types),
             node: NodeLayout::of(types),
             mapping: MappingLayout::of(types),
             inode: InodeLayout::of(types),

@@ -2,7 +2,14 @@
 
 use memcg_trace_common::{ABSENT, ENTRY_WORDS};
 
+use super::offsets;
 use crate::kernel::layout::Types;
+
+offsets! {
+    SlabCacheLayout of "kmem_cache" {
+        name: "name",
+    }
+}
 
 /// The words that are read of a `struct page`.
 pub(in crate::kernel::pins) type PageWords = [u64; ENTRY_WORDS];
@@ -18,6 +25,7 @@ pub(in crate::kernel::pins) struct PageLayout {
     /// `page.memcg_data`; `page.mem_cgroup` before 5.11 (bcfe06bf2622).
     pub memcg: u32,
     pub mapcount: u32,
+    pub refcount: u32,
     /// From the head page on: how many pages the folio has (`_nr_pages`; `_folio_nr_pages` before 6.15), or what comes before
     /// that as a power of two.
     pub nr_pages: u32,
@@ -27,10 +35,16 @@ pub(in crate::kernel::pins) struct PageLayout {
     pub entire_mapcount: u32,
     /// Number of mappings of its pages minus one: `_large_mapcount` (6.10).
     pub large_mapcount: u32,
+    /// Pages that the kernel charges for itself refer to the memcg: up to 5.10 (b4e0b68fbd9d "mm: memcontrol: use obj_cgroup APIs to
+    /// charge kmem pages"), whose pages have a `mem_cgroup`.
+    pub kernel: bool,
+    /// `page.slab_cache`. Up to 5.2 (4d96ba353075) slab pages refer to the memcg, too.
+    pub slab_cache: u32,
     /// Each base page refers to its memcg, not each folio: up to 5.8 (1a3e1f40962c "mm: memcontrol: decouple reference counting
     /// from page accounting"). The same release brought `struct obj_cgroup`.
     pub refs_by_page: bool,
     pub head: u64,
+    pub slab: u64,
     pub dirty: u64,
     pub writeback: u64,
     pub mlocked: u64,
@@ -53,6 +67,7 @@ impl PageLayout {
             mapping: page("mapping"),
             memcg: types.offset("page", "memcg_data").unwrap_or_else(|| page("mem_cgroup")),
             mapcount: page("_mapcount"),
+            refcount: page("_refcount"),
             nr_pages: first([folio("_nr_pages"), folio("_folio_nr_pages"), second("compound_nr")]),
             order: first([folio("_folio_order"), second("compound_order"), folio("_flags_1")]),
             entire_mapcount: first([
@@ -61,8 +76,11 @@ impl PageLayout {
                 second("compound_mapcount"),
             ]),
             large_mapcount: first([folio("_large_mapcount"), None, None]),
+            kernel: types.offset("page", "mem_cgroup").is_some(),
+            slab_cache: page("slab_cache"),
             refs_by_page: types.size("obj_cgroup").is_none(),
             head: flag("PG_head"),
+            slab: flag("PG_slab"),
             dirty: flag("PG_dirty"),
             writeback: flag("PG_writeback"),
             mlocked: flag("PG_mlocked"),
