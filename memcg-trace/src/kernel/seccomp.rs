@@ -1,6 +1,6 @@
 //! Filters for system calls: those that nothing needs once the hooks are attached, whatever privileges one may regain.
 
-use std::io;
+use std::{hash::RandomState, io};
 
 use nix::sys::prctl::set_no_new_privs;
 
@@ -54,6 +54,9 @@ pub fn forbid() -> io::Result<()> {
 
 /// From now on, this thread opens no file.
 pub fn forbid_opening() -> io::Result<()> {
+    // std seeds a thread's hash maps once, and opens /dev/urandom for that where getrandom says that it would have to wait: soon after
+    // the start of a kernel before 5.6. Refused, it panics.
+    let _ = RandomState::new();
     set_no_new_privs()?;
     install(&filter(&[libc::SYS_openat, libc::SYS_openat2]))
 }
@@ -122,5 +125,16 @@ mod tests {
         });
         assert_eq!(of_a_thread.join().expect("it goes on"), (Some(io::ErrorKind::PermissionDenied), true));
         assert!(std::fs::read("/proc/self/status").is_ok(), "another thread");
+    }
+
+    #[test]
+    fn a_thread_that_may_not_open_files_needs_no_random_numbers_any_more() {
+        let of_a_thread = thread::spawn(|| {
+            forbid_opening().expect("a filter");
+            // A kernel that has none yet.
+            install(&filter(&[libc::SYS_getrandom])).expect("a filter");
+            std::collections::HashMap::from([(1, 2)]).len()
+        });
+        assert_eq!(of_a_thread.join().expect("hash maps"), 1);
     }
 }
