@@ -127,6 +127,11 @@ fn by_cpu(pass: &mut Pass<'_>, nets: &[u64]) -> Result<Vec<u64>, MemoryError> {
         let pointers = pass.memory.pointers(nets, member)?;
         for (net, pointer) in nets.iter().zip(pointers).filter(|(_, pointer)| *pointer != 0) {
             slots.extend(offsets.iter().flatten().map(|offset| (*net, pointer.wrapping_add(*offset))));
+            // Those of ICMPv6 are an array on 4.19.
+            if is_kernel(&pointer) {
+                let words = 0..offsets.len() as u64;
+                slots.extend(words.map(|word| (*net, pointer.wrapping_add(WORD as u64 * word))));
+            }
         }
     }
     let addresses: Vec<u64> = slots.iter().map(|(_, slot)| *slot).collect();
