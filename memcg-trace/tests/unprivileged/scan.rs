@@ -6,9 +6,10 @@ use std::collections::HashMap;
 
 use memcg_trace::{
     attribution::{Container, container_of_path},
+    cause::{Pin, Pinned, PinnedBy},
     event::Key,
     kernel::cgroupfs::cgroup_stat::KernelCounts,
-    record::{Backend, CacheCopies, Learned, Record, Snapshot, Version, WalkMeans},
+    record::{Backend, CacheCopies, Learned, PinsRead, Record, Snapshot, Version, WalkMeans},
     report::{
         json,
         text::{self, Color, Page},
@@ -31,7 +32,7 @@ const DYING: ScanRequest = ScanRequest { selection: Selection::Dying, by: None, 
 struct Scan {
     snapshot: Snapshot,
     scanned: Scanned,
-    learned: Option<Record>,
+    learned: Vec<Record>,
 }
 
 impl Scan {
@@ -55,7 +56,7 @@ impl Scan {
             names_missing: None,
             unknown: Vec::new(),
         };
-        Self { snapshot, scanned, learned: None }
+        Self { snapshot, scanned, learned: Vec::new() }
     }
 
     /// Both formats of one request.
@@ -259,6 +260,21 @@ fn pinned_by_slab_caches() {
         [&[b"anon_vma(0:web)", b"sighand_cache(0:web)"], &[b"sighand_cache(1:a\x1bb)"]];
     let names = names.map(|names| names.iter().map(|name| Box::from(*name)).collect());
     let of = zombies.iter().map(|css| css.key).zip(names).collect();
-    scan.learned = Some(Record::Learned(Learned::Copies(CacheCopies { t_ns: 9_001 * MS, hold: true, of })));
+    scan.learned = vec![Record::Learned(Learned::Copies(CacheCopies { t_ns: 9_001 * MS, hold: true, of }))];
     scan.compare("pinned", DYING);
+}
+
+/// 4.19: a memcg has slab caches of its own, but what refers to it is told.
+#[test]
+fn pinned_with_slab_caches() {
+    let zombie = css(20, "web");
+    let mut scan = Scan::of(Version::V1, [zombie.walked_dying()]);
+    let names = vec![Box::from(&b"dentry(12:web)"[..])];
+    let copies = CacheCopies { t_ns: 9_001 * MS, hold: false, of: vec![(zombie.key, names)] };
+    let what = Some(Box::from(&b"dentry(12:web)"[..]));
+    let by = PinnedBy { pin: Pin::SlabCache, refs: 3, things: 1, what, holder: None, holders: 0 };
+    let pinned = Pinned { refs: 3, explained: 3, complete: true, by: vec![by] };
+    let pins = PinsRead { t_ns: 9_002 * MS, of: vec![(zombie.key, pinned)] };
+    scan.learned = vec![Record::Learned(Learned::Copies(copies)), Record::Learned(Learned::Pins(pins))];
+    scan.compare("pinned-with-caches", DYING);
 }

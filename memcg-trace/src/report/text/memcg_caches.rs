@@ -32,12 +32,15 @@ pub fn names(caches: &[Name<'_>]) -> String {
     if parts.is_empty() { last } else { format!("{} and {last}", parts.join(", ")) }
 }
 
-/// Header of the column for the caches of these memcgs; `None`: nothing to show.
-pub fn column<'a>(memcgs: impl Iterator<Item = &'a Memcg>) -> Option<&'static str> {
-    let mut shown =
-        memcgs.filter_map(|memcg| memcg.slab_caches.as_ref()).filter(|caches| !caches.names.is_empty());
-    let first = shown.next()?;
-    Some(if first.hold { "PINNED BY" } else { "SLAB CACHES" })
+/// Header of the column for the caches of these memcgs; `None`: nothing to show. Caches that hold no memcg give way to what does, where
+/// that is known.
+pub fn column<'a>(mut memcgs: impl Iterator<Item = &'a Memcg> + Clone) -> Option<&'static str> {
+    let of_their_own = memcgs.clone().filter_map(|memcg| memcg.slab_caches.as_ref());
+    match of_their_own.filter(|caches| !caches.names.is_empty()).map(|caches| caches.hold).next()? {
+        true => Some("PINNED BY"),
+        false if memcgs.any(|memcg| memcg.pinned.is_some()) => None,
+        false => Some("SLAB CACHES"),
+    }
 }
 
 /// A cell of that column.

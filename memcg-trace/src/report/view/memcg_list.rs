@@ -23,7 +23,7 @@ impl<'a> MemcgList<'a> {
         self.memcgs.iter().map(|memcg| (self.show)(memcg))
     }
 
-    pub fn memcgs(&self) -> impl Iterator<Item = &'a Memcg> {
+    pub fn memcgs(&self) -> impl Iterator<Item = &'a Memcg> + Clone {
         self.memcgs.iter().copied()
     }
 
