@@ -84,7 +84,7 @@ impl Book {
     /// No more records will come; see [`Tracker::settle`].
     pub fn settle(&mut self) {
         self.turn_page();
-        self.tracker.settle(&mut self.changes);
+        self.tracker.settle(self.now_ns, &mut self.changes);
         self.roll_up();
     }
 

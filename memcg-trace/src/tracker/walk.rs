@@ -37,9 +37,10 @@ impl Tracker {
         self.loss.open_ns.is_some_and(|open_ns| open_ns >= self.loss.walked_ns)
     }
 
-    /// Called when no more events will come: memcgs that the latest walk did not see are gone.
-    pub fn settle(&mut self, out: &mut Vec<Change>) {
-        self.reconcile(u64::MAX, out);
+    /// Called when no more events will come after `now_ns`: memcgs that the latest walk did not see are gone.
+    pub fn settle(&mut self, now_ns: u64, out: &mut Vec<Change>) {
+        self.loss.explained_ns = self.loss.explained_ns.min(now_ns);
+        self.reconcile(now_ns, out);
     }
 
     /// Applies a walk. All events up to its end must have been applied before.

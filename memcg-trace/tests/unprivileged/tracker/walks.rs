@@ -66,6 +66,16 @@ fn a_walk_after_a_loss_makes_the_ledger_good() {
         });
 }
 
+/// At the end nothing more can explain it: it is told as of then.
+#[test]
+fn the_end_explains_what_a_walk_did_not_see() {
+    let mut ledger = kprobe().walk(1, []).events([css(7, "gone").online().at(10)]).lost(50, 1).walk(100, []);
+    let mut out = Vec::new();
+    ledger.tracker.settle(200 * MS, &mut out);
+    assert!(ledger.tracker.conclusive());
+    ledger.write_down(out).told(&["10 online /gone", "50 lost 1 CssFree cpu 0", "200 gone /gone"]);
+}
+
 #[test]
 fn a_loss_during_a_walk_needs_another_one() {
     let ledger = kprobe().lost(50, 1).walk(100, []).lost(100, 1).time(5_000);
