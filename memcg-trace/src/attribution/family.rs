@@ -111,7 +111,7 @@ fn kept(word: &str, counts: bool) -> usize {
     if is_number(word) {
         return if counts || bytes.len() >= SHORTEST_NUMBER { 0 } else { bytes.len() };
     }
-    if counts && bytes.len() > 1 && is_number(&word[1..]) {
+    if counts && is_number(&word[1..]) {
         return 1;
     }
     if bytes.len() >= SHORTEST_HEX && hex(bytes) {
@@ -192,10 +192,15 @@ mod tests {
             // Counters of their own kinds.
             ("sshd@12-10.0.0.1:22-10.0.0.2:51234.service", "sshd@*.service"),
             ("systemd-coredump@3-4711-0.service", "systemd-coredump@*.service"),
+            ("sshd@3-unknown.service", "sshd@*.service"),
             ("machine-qemu\\x2d3\\x2dvm.scope", "machine-qemu\\x2d*\\x2dvm.scope"),
             // Named by hand, or known for what they are numbered by.
             ("nginx.service", "nginx.service"),
             ("postgresql@9.4-main.service", "postgresql@9.4-main.service"),
+            ("worker@2-east-1.service", "worker@2-east-1.service"),
+            ("worker@2-1.service", "worker@2-1.service"),
+            ("vpn@eu-1-2.service", "vpn@eu-1-2.service"),
+            ("backupofallthatanybodycouldmissx.service", "backupofallthatanybodycouldmissx.service"),
             ("run-docker.mount", "run-docker.mount"),
             ("user@1000.service", "user@1000.service"),
             ("user-1000.slice", "user-1000.slice"),

@@ -104,6 +104,34 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_only_its_runtime_knows() {
+        let container = Container::of(b"/custom/web", &[facts(FactSource::RuncState, ID, "web")]);
+        let container = container.expect("a container");
+        assert_eq!((container.id.as_deref(), container.name.as_deref()), (Some(ID), Some("web")));
+        assert_eq!(Container::of(b"/custom/web", &[]), None);
+    }
+
+    #[test]
+    fn facts_of_a_pod_are_for_all_that_may_be_in_it() {
+        let uid = "6a4ce4a0-ba47-11ea-b2a7-0cc47ac5979e";
+        let other = "0cc47ac5-ba47-11ea-b2a7-6a4ce4a0979e";
+        let (inside, anywhere) = (format!("/kubepods/pod{uid}/{ID}"), format!("/docker/{ID}"));
+        let table = [
+            (&inside, Some(uid), true),
+            (&inside, None, true),
+            (&inside, Some(other), false),
+            (&anywhere, Some(uid), true),
+            (&anywhere, None, true),
+        ];
+        for (path, uid, meant) in table {
+            let pod = Facts { pod: Some("web-1".to_owned()), ..Facts::of(FactSource::Kubelet) };
+            let pod = Facts { pod_uid: uid.map(str::to_owned), ..pod };
+            let container = Container::of(path.as_bytes(), &[pod]).expect("a container");
+            assert_eq!(container.pod.is_some(), meant, "{path} {uid:?}");
+        }
+    }
+
+    #[test]
     fn a_monitor_has_the_names_of_what_it_watches() {
         let path = format!("/machine.slice/libpod-conmon-{ID}.scope");
         let mut monitor = container_of_path(path.as_bytes()).expect("a monitor");

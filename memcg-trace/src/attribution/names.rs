@@ -155,9 +155,59 @@ mod tests {
                 names.remove(&key(old));
             }
         }
-        assert_eq!(names.len(), 100);
-        assert!(names.of_pod.len() <= 100 + Names::BEREFT + 1, "{}", names.of_pod.len());
-        assert!(names.bereft.len() <= Names::BEREFT);
+        assert_eq!((names.len(), names.of_pod.len()), (100, 100 + Names::BEREFT));
+        let latest = names.bereft().last().and_then(|pod| pod.pod_uid.as_deref());
+        assert_eq!((names.bereft().count(), latest), (Names::BEREFT, Some("uid-9899")));
+    }
+
+    #[test]
+    fn no_more_memcgs_than_there_are_ids_for() {
+        let mut names = Names::default();
+        let named = Facts { name: Some("web".to_owned()), ..Facts::of(FactSource::Bundle) };
+        for number in 0..200_000 {
+            names.insert(key(number), std::slice::from_ref(&named));
+        }
+        assert_eq!((names.len(), names.has(&key(131_069)), names.has(&key(131_070))), (131_070, true, false));
+        // One that is known may still learn.
+        names.insert(key(0), &[named]);
+        assert_eq!((names.told_of(&key(0)), names.told_of(&key(1))), (2, 1));
+    }
+
+    #[test]
+    fn a_checkpoint_knows_better() {
+        let mut names = Names::default();
+        names.insert(key(1), &[facts(1)]);
+        for told in [&[facts(2), facts(3)][..], &[]] {
+            names.replace(key(1), told);
+            assert_eq!((names.facts_of(&key(1)), names.has(&key(1))), (told, !told.is_empty()));
+        }
+    }
+
+    #[test]
+    fn nothing_told_is_no_name() {
+        let mut names = Names::default();
+        names.insert(key(1), &[]);
+        assert!(names.is_empty() && !names.has(&key(1)));
+        names.insert(key(1), &[facts(1)]);
+        assert!(!names.is_empty());
+    }
+
+    #[test]
+    fn a_pod_is_remembered_beyond_its_last_container() {
+        let mut names = Names::default();
+        let uids = |names: &Names| names.bereft().filter_map(|pod| pod.pod_uid.clone()).collect::<Vec<_>>();
+        names.insert(key(1), &[facts(7)]);
+        names.insert(key(2), &[facts(7)]);
+        names.remove(&key(1));
+        assert!(uids(&names).is_empty());
+        names.remove(&key(2));
+        assert_eq!(uids(&names), ["uid-7"]);
+        // A checkpoint has another, and one that has containers here.
+        names.insert(key(3), &[facts(9)]);
+        for number in [8, 9] {
+            names.remember_bereft(&facts(number));
+        }
+        assert_eq!(uids(&names), ["uid-7", "uid-8"]);
     }
 
     #[test]

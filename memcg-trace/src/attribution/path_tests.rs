@@ -151,6 +151,7 @@ fn a_container_in_a_container_knows_the_outer_one() {
     let in_lxc = "/lxc/103/ns/lxc.payload.inner";
     let name = |name: &str| Some(name.to_owned());
     assert_eq!(nesting(in_lxc), [(name("inner"), None), (name("103"), None)]);
+    assert_eq!(read(in_lxc).and_then(|container| container.name), name("inner"));
     assert_eq!(nesting("/kubepods/pod{uid}/{id}"), [(id, None)], "a pod is not a container");
 }
 
@@ -193,6 +194,8 @@ fn kata_has_a_sandbox_and_its_overhead() {
     let path = "/kubepods/besteffort/pod{uid}/kata_{id}";
     expect(path, (Some(ID), Some(UID), Some(Kata), Some(Cgroupfs), Some(BestEffort)));
     assert_eq!(read(path).and_then(|container| container.role), Some(Role::Sandbox));
+    let in_docker = "/docker/{id}/kata_{in}";
+    assert_eq!(nesting(in_docker), [(Some(IN.to_owned()), Some(Role::Sandbox)), (Some(ID.to_owned()), None)]);
     for path in ["/kata_overhead/{id}", "/kata.slice/kata-overhead.slice/runtime-rs-{id}.scope"] {
         let overhead = read(path).unwrap_or_else(|| panic!("{path}"));
         assert_eq!(
@@ -212,6 +215,8 @@ fn unknown_stays_unknown() {
         "/kubepods",
         "/kubepods/burstable",
         "/kubepods/podX/a",
+        "/kubepods/pod17db96a24ae1",
+        "/kubepods/pod9729a196c4723b60ab401eaff722982x",
         "/podruntime/runtime",
         "/podruntime/kubelet",
         "/system/dashboard",

@@ -76,4 +76,10 @@ mod tests {
         assert_eq!(ids, [Some(Runtime::CriO), Some(Runtime::Docker)]);
         assert_eq!(nested.pod_uid.as_deref(), Some(uid));
     }
+    /// What is looked up in directories must not lead out of them.
+    #[test]
+    fn components_are_names() {
+        let question = Question { path: (*b"//a/../b\xff/./c.d/").into(), ids: Vec::new(), pod_uid: None };
+        assert_eq!(question.components().collect::<Vec<_>>(), ["a", "", "", "", "c.d"]);
+    }
 }

@@ -163,6 +163,7 @@ mod tests {
             ("web-7d4b9c6f5d-x2xzz", "web"),
             ("coredns-5d78c9869d-8xkzt", "coredns"),
             ("fluentd-x7x2p", "fluentd"),
+            ("web-database-x2xzz", "web-database"),
             ("mysql-0", "mysql"),
             ("kafka-broker-12", "kafka-broker"),
             ("kube-apiserver-node1", "kube-apiserver-node1"),
