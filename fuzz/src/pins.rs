@@ -46,7 +46,7 @@ pub fn run(input: &[u8]) -> bool {
     assert_eq!(look.memcgs.len(), keys.len());
     let explanations = explain(&look);
     for explanation in &explanations {
-        let _ = (explanation.main(), explanation.unexplained(), Pinned::of(explanation));
+        let _ = (explanation.unexplained(), Pinned::of(explanation));
     }
     look.memcgs.iter().any(|memcg| !memcg.references.is_empty())
 }

@@ -86,11 +86,6 @@ impl Explanation {
     pub fn is_freed(&self) -> bool {
         self.counted.is_some_and(|counted| counted.low == 0)
     }
-
-    /// The part with the most references that has a thing behind it.
-    pub fn main(&self) -> Option<&ExplainedPart> {
-        self.parts.iter().max_by_key(|part| (part.pin != Pin::Unexplained, part.refs))
-    }
 }
 
 /// Takes what was found in excess of the count from the largest parts: folios come and go, tasks and sockets hardly do.

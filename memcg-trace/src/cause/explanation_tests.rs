@@ -1,5 +1,8 @@
 use super::*;
-use crate::cause::facts::{Folios, Process};
+use crate::cause::{
+    facts::{Folios, Process},
+    pinned::Pinned,
+};
 
 const KEY: Key = Key { css: 0xff11, serial: 7 };
 
@@ -79,7 +82,8 @@ fn the_order_is_that_of_size_then_kind_whatever_order_things_were_found_in() {
         thing: Thing::ChargeStock { cpu, pages: Some(cpu.into()) },
         holders: Vec::new(),
     };
-    let things = [anon(2), css_set(&[]), stock(3), anon(40), stock(0)];
+    let empty = Reference { refs: 0, ..stock(5) };
+    let things = [anon(2), css_set(&[]), stock(3), anon(40), empty, stock(0)];
     let mut reversed = things.to_vec();
     reversed.reverse();
     let (one, other) =
@@ -90,6 +94,20 @@ fn the_order_is_that_of_size_then_kind_whatever_order_things_were_found_in() {
     assert_eq!(parts(&one), expected);
     let stocks = one.parts.iter().find(|part| part.pin == Pin::ChargeStock).map(|part| part.behind.clone());
     assert_eq!(stocks, Some(Behind::ChargeStocks { cpus: vec![0, 3], pages: Some(3) }));
+}
+
+#[test]
+fn the_short_form_is_by_kind() {
+    let unreaped = holder(9, How::Unreaped { parent: process(4) });
+    let task = css_set(&[unreaped, holder(6, How::Task), holder(6, How::Task)]);
+    let explanation = explained(Some(60), Some(60), vec![anon(2), task, anon(20), anon(3)]);
+    let Pinned { refs, explained, complete, by } = Pinned::of(&explanation);
+    assert_eq!((refs, explained, complete), (60, 26, false));
+    let pid = |process: &Option<Process>| process.as_ref().map(|process| process.pid);
+    let by: Vec<_> = by.iter().map(|by| (by.pin, by.refs, by.things, by.holders, pid(&by.holder))).collect();
+    let expected =
+        [(Pin::Anon, 25, 3, 0, None), (Pin::Task, 1, 1, 2, Some(4)), (Pin::Unexplained, 34, 1, 0, None)];
+    assert_eq!(by, expected);
 }
 
 #[test]
@@ -162,4 +180,6 @@ fn sockets_that_nobody_has_are_their_namespaces() {
     assert_eq!(parts(&explanation), [(Pin::NetNamespace, 2), (Pin::NetNamespace, 1)]);
     assert_eq!(explanation.parts[0].what.as_deref(), Some(&b"net:[9]"[..]));
     assert_eq!(explanation.parts[0].act.command.as_deref(), Some("umount /run/netns/a"));
+    let advice = "no process, descriptor or mount was found that keeps the namespace";
+    assert_eq!(explanation.parts[1].act.advice.as_deref(), Some(advice));
 }

@@ -151,6 +151,16 @@ mod tests {
             (dying(0, 257, 257), &[(Kind::File, 256), (Kind::Shmem, 6)], Hint::PageCache),
             (dying(0, 700, 700), &[(Kind::File, 2), (Kind::Sock, 650)], Hint::Sockets),
             (dying(0, 90, 90), &[(Kind::SlabReclaimable, 300_000), (Kind::Anon, 1)], Hint::Kernel),
+            (
+                dying(0, 90, 400),
+                &[(Kind::SlabReclaimable, 300_000), (Kind::SlabUnreclaimable, 300_000), (Kind::Anon, 100)],
+                Hint::Kernel,
+            ),
+            (
+                dying(0, 90, 400),
+                &[(Kind::SlabReclaimable, 300_000), (Kind::Percpu, 300_000), (Kind::Anon, 100)],
+                Hint::Kernel,
+            ),
             (dying(0, 1, 1), &[(Kind::File, 1), (Kind::Shmem, 1)], Hint::Tmpfs),
             (dying(0, 1, 0), &[], Hint::Reference),
             (dying(0, 1, 30), &[(Kind::Sock, 30)], Hint::Reference),
@@ -170,6 +180,30 @@ mod tests {
         let unknown = Event::new(EventHeader { hook: Hook::Walk as u16, ..EventHeader::new_zeroed() }, b"");
         let unknown = unknown.expect("an event");
         assert_eq!(Hint::of(&unknown, None, false, 4096), Hint::Unknown);
+        assert_eq!(Hint::of(&unknown, Some(&Charges::UNKNOWN), false, 4096), Hint::Unknown);
+        assert_eq!(Hint::of(&unknown, Some(&charges(&[(Kind::Anon, 1)])), false, 4096), Hint::Processes);
         assert_eq!(Hint::of(&unknown, Some(&Charges::UNKNOWN), true, 4096), Hint::SlabCaches);
+    }
+
+    /// What stands in a counter that this kernel does not have is no charge.
+    #[test]
+    fn only_known_counters_count() {
+        let one_page = |known, kmem_pages, kernel_pages| {
+            let mut charges = charges(&[(Kind::File, 1)]);
+            charges.known |= known;
+            charges.kmem_pages = kmem_pages;
+            charges.kinds[Kind::Kernel as usize] = kernel_pages;
+            charges.kinds[Kind::Sock as usize] = 700;
+            charges
+        };
+        let table = [
+            (one_page(Charges::KMEM, 6, 0), Hint::PageCache),
+            (one_page(1 << Kind::Kernel as u32, 0, 6), Hint::PageCache),
+            (one_page(0, 6, 6), Hint::Reference),
+        ];
+        for (charges, hint) in table {
+            assert_eq!(Hint::of(&dying(0, 1, 7), Some(&charges), false, 4096), hint, "{charges:?}");
+        }
+        assert_eq!(Hint::of(&dying(0, 700, 700), Some(&one_page(0, 0, 0)), false, 4096), Hint::PageCache);
     }
 }

@@ -73,8 +73,11 @@ fn page_cache_is_dropped_file_by_file() {
     let dd = "dd if=/mnt/a iflag=nocache count=0";
     let by_inode = r"find /mnt -xdev -inum 77 -exec dd if={} iflag=nocache count=0 \;";
     let synced = r"find /mnt -xdev -inum 77 -exec sync {} \; -exec dd if={} iflag=nocache count=0 \;";
+    let synced_by_path = "sync /mnt/a && dd if=/mnt/a iflag=nocache count=0";
     let table = [
         (regular("/a"), CLEAN, vec![], (DropCache, dd, 10)),
+        (regular("/a"), Folios { writeback: 1, ..CLEAN }, vec![], (DropCache, synced_by_path, 10)),
+        (regular("/a"), Folios { dirty: 1, writeback: 1, ..CLEAN }, vec![], (DropCache, synced_by_path, 10)),
         // Whoever has it open keeps the file, not its pages.
         (regular("/a"), CLEAN, vec![open(5)], (DropCache, dd, 10)),
         (regular("/a b"), CLEAN, vec![], (DropCache, "dd if='/mnt/a b' iflag=nocache count=0", 10)),
@@ -105,6 +108,28 @@ fn page_cache_is_dropped_file_by_file() {
         let row = format!("{file:?} {holders:?}");
         assert_eq!(of_file(file, folios, &holders), (kind, command.to_owned(), frees), "{row}");
     }
+}
+
+/// What stays and what is lost is said beside the command.
+#[test]
+fn what_a_command_does_not_reach_and_what_it_costs() {
+    let on_file = |kind, mapped, holders: &[Holder]| {
+        let folios = Folios { mapped: Some(mapped), ..CLEAN };
+        on(Thing::File { file: file(kind, "/a"), folios }, holders)
+    };
+    let regular = |mapped| on_file(FileKind::Regular, mapped, &[]).advice;
+    let stay = "folios that are mapped stay until nobody maps them: 4".to_owned();
+    assert_eq!([regular(0), regular(4)], [None, Some(stay)]);
+    let mapped = on_file(FileKind::Tmpfs, 0, &[holder(5, How::Mapped)]);
+    assert_eq!(mapped.cost, "those processes, and what is in the file");
+    let gone = on(Thing::File { file: deleted(file(FileKind::Tmpfs, "/a")), folios: CLEAN }, &[]);
+    assert_eq!(
+        gone.advice.as_deref(),
+        Some("nothing: it goes by itself when the kernel has taken the deleted file down")
+    );
+    let unseen = Holder { process: None, how: How::InFlight { socket: 9 } };
+    let gone = on(Thing::File { file: deleted(file(FileKind::Tmpfs, "/a")), folios: CLEAN }, &[unseen]);
+    assert_eq!((gone.kind, gone.command), (ActKind::Unknown, None));
 }
 
 #[test]
@@ -158,7 +183,7 @@ fn whoever_has_it_lets_go() {
         holder(50, How::Unreaped { parent })
     };
     let mounted = |point| Holder { process: None, how: How::Mounted { point: bytes(point) } };
-    let many: Vec<Holder> = (10..20).map(open).collect();
+    let many: Vec<Holder> = (10..19).map(open).collect();
     let table: &[(&[Holder], ActKind, &str, u64)] = &[
         (&[], Unknown, "", 0),
         // The one that has ended cannot be ended: its parent is.
@@ -177,6 +202,7 @@ fn whoever_has_it_lets_go() {
         (&[Holder { process: None, how: How::Queued { socket: 9 } }], Unknown, "", 0),
         (&[Holder { process: None, how: How::Peer { socket: 9 } }], Unknown, "", 0),
         (&many, Unknown, "", 0),
+        (&many[1..], End, "kill 11 12 13 14 15 16 17 18", 10),
     ];
     for (holders, kind, command, frees) in table {
         let act = on(Thing::CssSet, holders);
@@ -209,24 +235,28 @@ fn writeback(dirty_inodes: u64, mount: Option<&str>) -> Thing {
     }
 }
 
-#[test]
-fn the_rest_by_its_kind() {
-    use ActKind::{DropInodes, End, Explain, Swapoff, Sync, Unknown, Wait};
-    let orphan = Thing::Socket(Socket {
+/// A socket of the initial network namespace.
+fn socket(kernel_socket: bool) -> Thing {
+    Thing::Socket(Socket {
         protocol: bytes("TCP"),
         family: 2,
         local: None,
         remote: None,
         state: 4,
         inode: None,
-        net: None,
-        orphan: true,
-    });
-    let net = NetNamespace { inode: 1, is_initial: true, kernel_socket: true, holders: Vec::new() };
-    let tunnel = match orphan.clone() {
-        Thing::Socket(socket) => Thing::Socket(Socket { net: Some(net), orphan: false, ..socket }),
+        net: Some(NetNamespace { inode: 1, is_initial: true, kernel_socket, holders: Vec::new() }),
+        orphan: false,
+    })
+}
+
+#[test]
+fn the_rest_by_its_kind() {
+    use ActKind::{DropInodes, End, Explain, Swapoff, Sync, Unknown, Wait};
+    let orphan = match socket(false) {
+        Thing::Socket(socket) => Thing::Socket(Socket { net: None, orphan: true, ..socket }),
         other => other,
     };
+    let tunnel = socket(true);
     let child = Thing::Child { key: Key { css: 1, serial: 4712 }, name: None, dying: Some(true) };
     let folios = CLEAN;
     let table = [
@@ -251,7 +281,9 @@ fn the_rest_by_its_kind() {
         ),
         // No word for it: not by name, then.
         (swap(&[("/a\nb", 3)]), vec![], (Swapoff, "swapoff -a && swapon -a", 10)),
-        (tunnel, vec![], (Unknown, "", 0)),
+        (tunnel.clone(), vec![], (Unknown, "", 0)),
+        (tunnel, vec![open(5)], (End, "kill 5", 10)),
+        (socket(false), vec![open(5)], (End, "kill 5", 10)),
         (orphan.clone(), vec![], (Wait, "", 10)),
         (orphan, vec![open(5)], (End, "kill 5", 10)),
         (Thing::Notify { kind: Notify::Inotify }, vec![open(5)], (End, "kill 5", 10)),
@@ -262,6 +294,7 @@ fn the_rest_by_its_kind() {
         (Thing::Mm, vec![holder(5, How::Task)], (End, "kill 5", 10)),
         (Thing::SlabCache { name: bytes("dentry") }, vec![], (Unknown, "", 0)),
         (Thing::BpfMap { id: Some(3), name: bytes("m") }, vec![], (Unknown, "", 0)),
+        (Thing::BpfMap { id: Some(3), name: bytes("m") }, vec![open(5)], (End, "kill 5", 10)),
     ];
     for (thing, holders, (kind, command, frees)) in table {
         let row = format!("{thing:?} {holders:?}");
@@ -284,5 +317,25 @@ fn clean_writeback_says_what_ends_it_where_inodes_are_switched() {
         let thing =
             Thing::Writeback { device: bytes("7:0"), dirty_inodes: 0, attached_inodes, files: Vec::new() };
         assert_eq!(on(thing, &[]).advice.as_deref(), Some(advice), "{attached_inodes:?}");
+    }
+}
+
+#[test]
+fn where_no_command_helps_a_sentence_says_what_would() {
+    let child = |dying| Thing::Child { key: Key { css: 1, serial: 4712 }, name: None, dying };
+    let map = |id| Thing::BpfMap { id, name: bytes("m") };
+    let with_the_child = "it goes with the child, whose own pins are what counts";
+    let table = [
+        (socket(true), "the kernel made it for itself: it goes with the device or the module"),
+        (socket(false), "nobody was found who has it"),
+        (child(Some(false)), "the child is alive: it goes with the child's cgroup"),
+        (child(Some(true)), with_the_child),
+        (child(None), with_the_child),
+        (map(Some(3)), "bpftool map show id 3 tells who has it"),
+        (map(None), "bpftool map tells who has which map"),
+    ];
+    for (thing, advice) in table {
+        let row = format!("{thing:?}");
+        assert_eq!(on(thing, &[]).advice.as_deref(), Some(advice), "{row}");
     }
 }
