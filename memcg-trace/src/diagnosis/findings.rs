@@ -156,9 +156,7 @@ fn pinned_by(memcgs: &Memcgs) -> String {
 
 /// Between one page and one huge page for each reference.
 fn memory(held: u64, most: Option<u64>, machine: Option<u64>) -> Finding {
-    let much = |bytes: u64| {
-        machine.is_some_and(|machine| bytes >= machine / 100 * Limits::MEMORY_PERCENT && bytes > 0)
-    };
+    let much = |bytes: u64| machine.is_some_and(|machine| bytes >= machine / 100 * Limits::MEMORY_PERCENT);
     let sick = much(held);
     let size = |bytes| Size { bytes }.to_string();
     let of_machine = machine.map(|machine| format!(" of {}", size(machine))).unwrap_or_default();

@@ -92,7 +92,7 @@ impl Release {
             }
             KernelFamily::Mainline if bound.version[2] == 0 => Match::No,
             KernelFamily::Mainline if !self.patch_known => Match::Maybe,
-            KernelFamily::Mainline => (self.version < bound.version).into(),
+            // A bound of mainline has no build.
             _ => ((self.version, &self.build) < (bound.version, &bound.build)).into(),
         }
     }

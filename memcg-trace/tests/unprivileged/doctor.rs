@@ -2,6 +2,8 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test unprivileged doctor` writes the files anew; read the difference before committing it.
 
+mod wording;
+
 use std::collections::BTreeMap;
 
 use memcg_trace::{
@@ -209,7 +211,7 @@ fn what_keeps_cgroups_is_named() {
         finding.map(|finding| (finding.severity, finding.text))
     };
     type Case<'a> = (&'a [(&'a str, u64)], u64, Option<(Severity, &'a str)>);
-    let cases: [Case<'_>; 6] = [
+    let cases: [Case<'_>; 8] = [
         (
             &[("cgroup", 1_100), ("memory", 0), ("pids", 0)],
             0,
@@ -244,6 +246,13 @@ fn what_keeps_cgroups_is_named() {
         ),
         (&[("cgroup", 301), ("memory", 301), ("io", 301)], 301, None),
         (&[("cgroup", 9), ("memory", 0)], 0, None),
+        // Only many more than memcgs are another's.
+        (&[("io", 12), ("memory", 6)], 6, None),
+        (
+            &[("io", 13), ("memory", 6)],
+            6,
+            Some((Severity::Note, "not memory: 13 cgroups are dying by io, and only 6 memcgs")),
+        ),
     ];
     for (counts, staying, expected) in cases {
         let expected = expected.map(|(severity, text)| (severity, text.to_owned()));
@@ -284,8 +293,10 @@ fn two_looks_and_a_few_ids_are_no_trend() {
 #[test]
 fn remedies_come_in_order_of_risk() {
     use RemedyKind::*;
+    let refused = Node { mkdir_errno: Some(16), ..healthy() };
     let table: Vec<(Node, &[RemedyKind])> = vec![
         (healthy(), &[]),
+        (refused, &[Find, Reboot]),
         (usual(), &[Find]),
         (exhausted(), &[Find, RemoveFiles, RestartOwners, Swapoff, Upgrade, Reboot]),
         (not_memory(), &[Find, LookElsewhere, Upgrade, Reboot]),
