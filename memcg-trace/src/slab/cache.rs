@@ -23,12 +23,7 @@ pub enum SlabState {
 
 impl fmt::Display for SlabState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Live => "live",
-            Self::Destroying => "destroying",
-            Self::Leaked => "leaked",
-            Self::Released => "released",
-        })
+        self.serialize(f)
     }
 }
 

@@ -159,6 +159,10 @@ fn what_the_node_remembers() {
     let facts = ["id", "of_id", "role", "name", "image"].map(|fact| monitor[fact].as_str());
     assert_eq!(facts, [None, Some(ID), Some("monitor"), Some("shop"), None], "{monitor}");
 
+    let root = node.0.to_str().expect("a path in ASCII");
+    let text = whois(&["--host-root", root, &format!("/system.slice/docker-{ID}.scope")], b"");
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    assert!(text.contains("\n  image      mariadb:11 (from docker's config.v2.json)\n"), "{text}");
     let docker = node.whois("/system.slice/docker-{id}.scope");
     assert_eq!((&docker["name"], &docker["image"]), (&json!("db"), &json!("mariadb:11")), "{docker}");
     assert_eq!(docker["learned"]["image"], "docker-config");

@@ -70,22 +70,13 @@ fn copies_by_owner() {
         ..container_of_path(format!("/docker/{}", "5e1f".repeat(16)).as_bytes()).unwrap()
     };
     let run = SlabRun {
-        backend: SlabBackend::Kprobe,
-        backend_reason: None,
-        unknown: Vec::new(),
-        clock: Clock { boottime_offset_ns: 0, realtime_offset_ns: 0 },
-        started_ns: Some(0),
-        ended_ns: 100 * MS,
-        grace_ns: GRACE_MS * MS,
-        per_memcg: Some(true),
-        listed: None,
-        undecodable: 0,
         owners: [
             owner(1, "/first", Some(job("backup-28374650"))),
             owner(2, "/second", Some(job("backup-28374651"))),
             owner(3, "/system.slice/run-r17.scope", None),
         ]
         .into(),
+        ..run()
     };
     let groups = |by| {
         let view = SlabView::new(&run, &book.ledger, SlabRequest { leaked: false, by: Some(by), top: None });

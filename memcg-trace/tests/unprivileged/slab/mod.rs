@@ -2,14 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "an event that is none fails the test")]
 
 mod copies;
+mod facts;
 mod fired;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use memcg_trace::{
     attribution::{Container, container_of_path},
     event::Key,
-    record::{CacheCopies, Clock},
+    record::{CacheCopies, Clock, HookEvent},
     report::view::{SlabBy, SlabRequest, SlabView},
     slab::{
         CacheFamily, Leak, ListedCache, Listing, SlabBackend, SlabChange, SlabConfig, SlabEvent, SlabLedger,
@@ -34,6 +35,23 @@ struct Book {
 fn book(hooked: bool) -> Book {
     let config = SlabConfig { hooked, tells_new: hooked, tells_release: hooked, grace_ns: GRACE_MS * MS };
     Book { ledger: SlabLedger::new(config), told: Vec::new() }
+}
+
+/// A run that traced for 100 ms.
+fn run() -> SlabRun {
+    SlabRun {
+        backend: SlabBackend::Kprobe,
+        backend_reason: None,
+        unknown: Vec::new(),
+        clock: Clock { boottime_offset_ns: 0, realtime_offset_ns: 0 },
+        started_ns: Some(0),
+        ended_ns: 100 * MS,
+        grace_ns: GRACE_MS * MS,
+        per_memcg: Some(true),
+        listed: None,
+        undecodable: 0,
+        owners: HashMap::new(),
+    }
 }
 
 fn balances(ledger: &SlabLedger) {
@@ -241,6 +259,14 @@ fn names_are_dropped_by_their_module() {
     assert_eq!((cache.state, cache.dropped_unnamed), (SlabState::Live, 0));
     let held: Vec<_> = cache.asked.iter().filter(|asked| !asked.dropped).map(|asked| &*asked.name).collect();
     assert_eq!(held, [b"second"]);
+    // Of its other one a name is dropped, too, and one stays.
+    let book = book.records([
+        alias(1, "first", "third", 2).by("init", two).at(5),
+        destroy(1, "first", 2).pid(6).at(6),
+        module_free("two", 6).at(7),
+    ]);
+    let aliases = book.ledger.caches().flat_map(|cache| cache.aliases()).map(|asked| &*asked.name);
+    assert_eq!(aliases.collect::<Vec<_>>(), [b"third"]);
 }
 
 #[test]
@@ -286,13 +312,63 @@ fn only_what_grows_steadily_is_named() {
 }
 
 #[test]
+fn the_largest_growth_comes_first() {
+    let families = [("few", [1, 2, 3, 4]), ("most", [1, 3, 6, 9]), ("many", [10, 11, 12, 14])];
+    let mut book = book(true);
+    let mut made = [0; 3];
+    for look in 0..4 {
+        for (family, (function, counts)) in families.iter().enumerate() {
+            for number in made[family]..counts[look] {
+                let address = 100 * (family as u64 + 1) + number;
+                book = book.records([create(address, "a").by(function, None).at(look as u64)]);
+            }
+            made[family] = counts[look];
+        }
+        book.ledger.look();
+    }
+    let grown = book.ledger.growing().into_iter().map(|growing| (growing.from, growing.to));
+    assert_eq!(grown.collect::<Vec<_>>(), [(1, 9), (10, 14), (1, 4)]);
+}
+
+/// What the merge goes by, and what callers are looked up by.
+#[test]
+fn what_an_event_says_of_its_firing() {
+    fn place(event: &impl HookEvent<Hook = SlabHook>) -> (SlabHook, u32, u64, u64) {
+        (event.hook(), event.cpu(), event.seq(), event.t_ns())
+    }
+    let event = |stack: i32, known: u32| {
+        let mut fired = create(1, "a");
+        (fired.raw.header.cpu, fired.raw.header.seq, fired.raw.header.stack) = (3, 41, stack);
+        fired.raw.header.known |= known;
+        match fired.at(5) {
+            SlabRecord::Event(event) => event,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(place(&event(0, 0)), (SlabHook::Create, 3, 41, 5 * MS));
+    let stacks = [(7, 0), (7, SlabField::STACK), (-14, SlabField::STACK)];
+    assert_eq!(stacks.map(|(stack, known)| event(stack, known).stack()), [None, Some(7), None]);
+}
+
+#[test]
+fn states_have_one_name_in_text_and_json() {
+    let states = [SlabState::Live, SlabState::Destroying, SlabState::Leaked, SlabState::Released];
+    let names = ["live", "destroying", "leaked", "released"];
+    assert_eq!(states.map(|state| state.to_string()), names);
+    assert_eq!(states.map(|state| format!("{state:>12}").len()), [12; 4]);
+}
+
+#[test]
 fn loss_is_not_calm() {
     let lost = SlabRecord::Lost { t_ns: MS, hook: SlabHook::Release, cpu: 0, events: 2 };
     let missed = SlabRecord::Missed { t_ns: MS, hook: SlabHook::Destroy, firings: 1 };
     for record in [lost, missed] {
-        assert!(!book(true).records([record]).ledger.conclusive());
+        let ledger = book(true).records([record]).ledger;
+        assert!(!ledger.conclusive() && !run().conclusive(&ledger));
     }
-    assert!(book(true).records([create(1, "a").at(1)]).ledger.conclusive());
+    let ledger = book(true).records([create(1, "a").at(1)]).ledger;
+    assert!(ledger.conclusive() && run().conclusive(&ledger));
+    assert!(!SlabRun { undecodable: 1, ..run() }.conclusive(&ledger));
 }
 
 /// Each new cache proves the layout it is read by.
