@@ -64,3 +64,39 @@ impl Outcome {
         kind(self) != kind(other)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_counts_as_another_outcome() {
+        let leak = |ids_held| Outcome {
+            kernel: "6.12.1".to_owned(),
+            controller: "cgroup v2 at /sys/fs/cgroup".to_owned(),
+            verdict: Verdict::Leak,
+            stayed: Some(100),
+            memcgs: Some(100),
+            ids_held,
+            gone_after: Some(GoneAfter::DropCaches),
+        };
+        let other = |of: fn(&mut Outcome)| {
+            let mut outcome = leak(Some(7));
+            of(&mut outcome);
+            outcome
+        };
+        let table = [
+            (leak(Some(7)), false),
+            (leak(Some(1)), false),
+            (leak(Some(0)), true),
+            (leak(None), true),
+            (other(|outcome| outcome.stayed = Some(1)), false),
+            (other(|outcome| outcome.kernel.clear()), false),
+            (other(|outcome| outcome.verdict = Verdict::Clean), true),
+            (other(|outcome| outcome.gone_after = None), true),
+        ];
+        for (outcome, differs) in table {
+            assert_eq!(outcome.differs(&leak(Some(7))), differs, "{outcome:?}");
+        }
+    }
+}

@@ -94,6 +94,9 @@ mod tests {
         let part = pinned(&[(Pin::Anon, 3), (Pin::Unexplained, 2)]);
         let said = PinsNamed::new(&[Pin::Anon], std::slice::from_ref(&part)).contradiction();
         assert_eq!(said.as_deref(), Some("explain leaves 2 references unexplained"));
+        let one = pinned(&[(Pin::Anon, 3), (Pin::Unexplained, 1)]);
+        let said = PinsNamed::new(&[Pin::Anon], &[one]).contradiction();
+        assert_eq!(said.as_deref(), Some("explain leaves 1 reference unexplained"));
         // A scenario that should leave nothing pins with nothing.
         let whole = pinned(&[(Pin::Anon, 3)]);
         assert_eq!(PinsNamed::new(&[], &[whole]).contradiction(), None);
