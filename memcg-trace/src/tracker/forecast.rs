@@ -152,6 +152,28 @@ mod tests {
     }
 
     #[test]
+    fn ten_more_are_a_trend() {
+        let floors =
+            |ids: [u64; 5]| seconds((0..=50).map(|second: usize| 300 + ids[(second / 10).min(4)])).is_some();
+        let table = [([0, 3, 5, 8, 10], true), ([0, 3, 5, 8, 9], false), ([0, 3, 3, 8, 20], false)];
+        for (ids, trend) in table {
+            assert_eq!(floors(ids), trend, "{ids:?}");
+        }
+    }
+
+    #[test]
+    fn samples_are_a_second_apart_and_of_five_minutes() {
+        let mut forecast = Forecast::default();
+        for tenth in 0..=3_500 {
+            forecast.sample(tenth * SAMPLE_NS / 10, tenth);
+        }
+        let samples: Vec<_> = forecast.samples().collect();
+        assert_eq!(samples.len(), 301);
+        assert_eq!((samples[0], samples[1]), ((50 * SAMPLE_NS, 500), (51 * SAMPLE_NS, 510)));
+        assert_eq!(samples[300], (350 * SAMPLE_NS, 3_500));
+    }
+
+    #[test]
     fn a_moment_tells_nothing() {
         assert_eq!(exhaustion([]), None);
         assert_eq!(seconds((0..10).map(|second| 300 + 100 * second)), None);

@@ -194,11 +194,6 @@ impl Tracker {
         self.ledger.memcgs()
     }
 
-    /// The memcgs that are online, in any order.
-    pub fn live(&self) -> impl Iterator<Item = &Memcg> {
-        self.memcgs().filter(|memcg| memcg.state == State::Online)
-    }
-
     /// The dying memcgs, including leaked ones, in any order.
     pub fn dying(&self) -> impl Iterator<Item = &Memcg> {
         self.memcgs().filter(|memcg| memcg.state == State::Dying)

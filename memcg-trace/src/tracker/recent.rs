@@ -56,3 +56,20 @@ impl<K: Copy + Eq + Hash, V> Recent<K, V> {
         self.entries.get_mut(key)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_is_evicted() {
+        let mut recent = Recent::of((0..CAPACITY).map(|key| (key, key)));
+        assert_eq!(recent.get(&0), Some(&0));
+        recent.remember(0, 7);
+        assert_eq!((recent.iter().count(), recent.iter().next()), (CAPACITY, Some((0, &7))));
+        recent.remember(CAPACITY, 1);
+        assert_eq!((recent.get(&0), recent.get(&1), recent.iter().count()), (None, Some(&1), CAPACITY));
+        recent.values_mut().for_each(|value| *value = 2);
+        assert!(recent.iter().all(|(_, value)| *value == 2));
+    }
+}

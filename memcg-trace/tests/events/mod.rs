@@ -143,6 +143,11 @@ impl Css {
         self.fire(Hook::Walk).memcg_id(self.memcg_id, 1).flags(CssFlag::ONLINE)
     }
 
+    /// A walk sees it after rmdir and before css_offline.
+    pub fn walked_removed(&self) -> Fired {
+        self.fire(Hook::Walk).memcg_id(self.memcg_id, 1).flags(CssFlag::ONLINE | CssFlag::DYING)
+    }
+
     /// A walk sees it offline.
     pub fn walked_dying(&self) -> Fired {
         self.fire(Hook::Walk).memcg_id(0, 0).flags(CssFlag::DYING)

@@ -37,7 +37,28 @@ fn ids_in_use() {
     // This one was dying at the start and is not one of the hundred.
     let ledger = ledger.events([zombie.released().at(6), zombie.free().at(7)]);
     assert_eq!(used(&ledger), Some(100));
+    // Taken for one of the hundred, until its birth comes late.
+    let late = css(4, "late");
+    let ledger = ledger.events([late.rmdir().at(9)]);
+    assert_eq!(used(&ledger), Some(100));
+    let ledger = ledger.events([late.online().at(8)]);
+    assert_eq!(used(&ledger), Some(101));
     assert_eq!(used(&kprobe()), None, "how many there were is not known");
+}
+
+/// Of those that a walk brings none was counted at the start.
+#[test]
+fn ids_in_use_by_a_walk() {
+    let config = TrackerConfig {
+        backend: Backend::Kprobe,
+        grace_ns: 0,
+        live_at_start: Some(0),
+        paths: HashMap::new(),
+    };
+    let web = css(7, "web");
+    let ledger = Ledger::with(config).walk(2, [web.walked()]);
+    assert_eq!(ledger.tracker.ids().used, Some(1));
+    assert_eq!(ledger.events([web.online().at(1)]).tracker.ids().used, Some(1), "its birth, late");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The ledger as a table: what happens, what is told, what the ledger says afterwards.
 
 mod by_cgroup;
+mod checkpoints;
 mod ids;
 mod lives;
 mod order;

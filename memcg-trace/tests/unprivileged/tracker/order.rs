@@ -46,6 +46,24 @@ fn the_freed_do_not_rise() {
 }
 
 #[test]
+fn an_offline_after_the_last_put_tells_nothing_new() {
+    let web = css(7, "web");
+    kprobe()
+        .events([web.online().at(1), web.released().at(40), web.offline_id_held(3).at(30)])
+        .told(&["1 online /web", "40 released /web"])
+        .holds(&["/web dying, id released"]);
+}
+
+#[test]
+fn a_cgroup_id_that_is_used_again_is_another_cgroup() {
+    let web = css(7, "web");
+    let next = web.next_generation(9);
+    tracepoint()
+        .events([web.mkdir().at(1), web.rmdir().at(2), web.cgroup_release().at(3), next.mkdir().at(4)])
+        .holds(&["/web online, id 7 refs 1"]);
+}
+
+#[test]
 fn loss_makes_it_inconclusive() {
     let lost = Record::Lost { t_ns: MS, hook: Hook::CssFree, cpu: 1, events: 3 };
     let missed = Record::Missed { t_ns: 2 * MS, hook: Hook::CssOffline, firings: 1 };
@@ -53,6 +71,10 @@ fn loss_makes_it_inconclusive() {
     assert!(!kprobe().record(lost.clone()).tracker.conclusive());
     assert!(!kprobe().record(missed.clone()).tracker.conclusive());
     assert!(!kprobe().events([css(7, "web").online().without(Field::CSS).at(1)]).tracker.conclusive());
+    let unidentified = css(7, "web").cgroup_release().without(Field::CGROUP_ID).at(1);
+    let ledger = tracepoint().events([unidentified.clone(), unidentified]);
+    assert!(!ledger.tracker.conclusive());
+    ledger.totals(|totals| totals.unidentified = 2);
     kprobe().record(lost).record(missed).told(&["1 lost 3 CssFree cpu 1", "2 missed 1 CssOffline"]).totals(
         |totals| {
             totals.lost_events = 3;
@@ -79,4 +101,8 @@ fn without_serial_numbers_the_address_is_the_identity() {
             totals.live = 1;
         });
     assert!(ledger.tracker.get(&nameless(&web)).is_some());
+    // In the same instant nobody else can have got its address.
+    kprobe()
+        .events([unnumbered(web.offline_id_released(), 5), unnumbered(web.online(), 5)])
+        .totals(|totals| (totals.created, totals.dying) = (1, 1));
 }

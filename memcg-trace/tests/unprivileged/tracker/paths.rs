@@ -27,6 +27,17 @@ fn paths() {
         ]);
 }
 
+/// Names are asked for before the event is applied.
+#[test]
+fn a_path_is_known_before_its_memcg() {
+    let pods = css(7, "pods");
+    let pod = css(8, "pod").below(&pods);
+    let ledger = kprobe().events([pods.online().at(1)]);
+    let path_of = |fired: Fired| ledger.tracker.path_of(&fired.at(2));
+    assert_eq!(path_of(pod.online()).as_deref(), Some(&b"/pods/pod"[..]));
+    assert_eq!(path_of(pod.memcg_free()), None);
+}
+
 #[test]
 fn path_of_a_cgroup_that_lost_its_parent_comes_from_the_start() {
     let old = css(5, "old").below(&css(3, "a").below(&css(2, "b")));
@@ -37,6 +48,22 @@ fn path_of_a_cgroup_that_lost_its_parent_comes_from_the_start() {
         paths: [(old.cgroup_id, b"/b/a/old".as_slice().into())].into(),
     };
     Ledger::with(config).events([old.rmdir().at(2)]).holds(&["/b/a/old dying, id unknown, before start"]);
+}
+
+#[test]
+fn paths_of_cgroups_that_are_gone_are_forgotten() {
+    let (freed, released, there) = (css(2, "freed"), css(3, "released"), css(4, "there"));
+    let config = TrackerConfig {
+        backend: Backend::Kprobe,
+        grace_ns: 0,
+        live_at_start: None,
+        paths: [&freed, &released, &there].map(|css| (css.cgroup_id, b"/path".as_slice().into())).into(),
+    };
+    let ledger = Ledger::with(config)
+        .events([freed.rmdir().at(1), freed.free().at(2)])
+        .events([released.cgroup_release().at(3)]);
+    let known: Vec<_> = ledger.tracker.paths_at_start().keys().collect();
+    assert_eq!(known, [&there.cgroup_id]);
 }
 
 #[test]

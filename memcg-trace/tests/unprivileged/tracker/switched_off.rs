@@ -24,6 +24,23 @@ fn controller_switched_off_leaves_a_zombie_in_a_living_cgroup() {
         ]);
 }
 
+/// Of a cgroup's memcgs the newest is in use. Where css_offline is hooked, its own event is told when it comes.
+#[test]
+fn the_next_generation_ends_the_one_before() {
+    let first = css(7, "web");
+    let second = first.next_generation(9);
+    let both = ["/web dying, id unknown", "/web online, id 7 refs 1"];
+    kprobe()
+        .events([first.online().at(1), second.online().at(4)])
+        .holds(&both)
+        .events([first.offline_id_released().at(3)])
+        .told(&["1 online /web", "4 online /web", "3 offline /web"]);
+    tracepoint()
+        .events([first.mkdir().at(1), second.mkdir().at(4), second.mkdir().at(4)])
+        .holds(&both)
+        .told(&["1 online /web", "4 online /web", "4 offline /web"]);
+}
+
 #[test]
 fn directory_of_a_switched_off_memcg_goes_later() {
     let web = css(7, "web");

@@ -6,6 +6,7 @@ use super::*;
 fn the_first_walk_brings_what_is_older_than_the_start() {
     let (pod, old, unfinished) = (css(2, "pod"), css(3, "old"), css(9, "unfinished"));
     let old = old.below(&pod);
+    assert!(!kprobe().tracker.has_walked());
     let ledger = kprobe()
         .walk(100, [pod.walked(), old.walked_dying(), unfinished.walked_unfinished()])
         .told(&[])
@@ -18,6 +19,7 @@ fn the_first_walk_brings_what_is_older_than_the_start() {
             "/pod/old dying, id released, before start, leaked",
         ]);
     assert!(ledger.memcg(&old).died_before_start() && ledger.tracker.conclusive());
+    assert!(ledger.tracker.has_walked());
     ledger.events([unfinished.online().at(6_000), old.released().at(7_000), old.free().at(7_030)]).told(&[
         "6000 online /unfinished",
         "7000 released /pod/old",
@@ -76,6 +78,18 @@ fn the_end_explains_what_a_walk_did_not_see() {
     ledger.write_down(out).told(&["10 online /gone", "50 lost 1 CssFree cpu 0", "200 gone /gone"]);
 }
 
+/// What comes online while a walk runs need not be in it.
+#[test]
+fn only_what_was_there_before_a_walk_can_be_missing_in_it() {
+    kprobe()
+        .walk(1, [])
+        .events([css(7, "before").online().at(99), css(8, "meanwhile").online().at(100)])
+        .lost(50, 1)
+        .walk(100, [])
+        .time(1_100)
+        .holds(&["/meanwhile online, id 8 refs 1"]);
+}
+
 #[test]
 fn a_loss_during_a_walk_needs_another_one() {
     let ledger = kprobe().lost(50, 1).walk(100, []).lost(100, 1).time(5_000);
@@ -96,6 +110,25 @@ fn without_loss_an_absent_memcg_is_on_its_way_out() {
             totals.created = 1;
             totals.freed = 1;
         });
+}
+
+#[test]
+fn what_came_right_after_the_first_walk_is_no_older_than_the_start() {
+    kprobe()
+        .walk(1, [css(7, "last").walked()])
+        .events([css(8, "next").rmdir().at(2)])
+        .holds(&["/last online, id 7 refs 1, before start", "/next removed, id 8 refs 1"]);
+}
+
+#[test]
+fn a_walk_finds_a_removal_unseen() {
+    let web = css(7, "web");
+    kprobe()
+        .events([web.online().at(10)])
+        .walk(100, [web.walked_removed()])
+        .walk(200, [web.walked_removed()])
+        .told(&["10 online /web", "100 removed /web"])
+        .holds(&["/web removed, id 7 refs 1"]);
 }
 
 #[test]
