@@ -41,6 +41,7 @@ struct Scratch {
 pub struct Firing {
     pub event: &'static mut Event,
     /// Room for structs that are copied before their members are read.
+    #[allow(dead_code, reason = "the hooks on slab caches copy none")]
     pub copied: &'static mut Copied,
     pub counters: &'static mut Counters,
     pub config: &'static Config,

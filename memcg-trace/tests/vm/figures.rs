@@ -57,11 +57,12 @@ fn cost_of_mkdir() {
         start.elapsed().as_secs_f64() * 1e6 / f64::from(CYCLES)
     };
     let trace = |backend| Tracer::start(&["--backend", backend, "--events", "leaked"]);
-    let bpftrace = || Bpftrace::start(cycle);
-    let mut tracers: Vec<(&str, &Start<'_>)> =
-        vec![("kprobe", &|| trace("kprobe").into()), ("tracepoint", &|| trace("tracepoint").into())];
+    let by_kprobe = || Side::from(trace("kprobe"));
+    let by_tracepoint = || Side::from(trace("tracepoint"));
+    let by_bpftrace = || Side::from(Bpftrace::start(cycle));
+    let mut tracers: Vec<(&str, &Start<'_>)> = vec![("kprobe", &by_kprobe), ("tracepoint", &by_tracepoint)];
     if Path::new(Bpftrace::PROGRAM).exists() {
-        tracers.push(("bpftrace", &|| bpftrace().into()));
+        tracers.push(("bpftrace", &by_bpftrace));
     }
     rounds(churn_us, &tracers);
 }
