@@ -1,6 +1,7 @@
 //! What tracing costs, for `cargo xtask bench`: a line for each sample, `figure HOW MICROSECONDS`.
 
 use std::{
+    env,
     fs::{self, File},
     path::Path,
     process::{Child, Command, Stdio},
@@ -14,7 +15,15 @@ use nix::{
 
 use crate::{
     slabs::{PARAMETERS, shell},
-    support::{cgroup::Cgroup, eventually, process::command, tracer::Tracer},
+    support::{
+        cgroup::Cgroup,
+        eventually,
+        explain::Explain,
+        oracle::expect_dying,
+        pins::{TmpfsFile, namespace, unreaped_task},
+        process::command,
+        tracer::Tracer,
+    },
     vm,
 };
 
@@ -133,6 +142,41 @@ impl Drop for Bpftrace {
         // As Ctrl-C does: it takes its kprobes with it.
         let _ = kill(Pid::from_raw(self.0.id().cast_signed()), Signal::SIGINT);
         let _ = self.0.wait();
+    }
+}
+
+/// What pins zombies; looked for by drgn as well, where it was brought along.
+#[test]
+#[ignore = "measures; `cargo xtask bench` runs it"]
+fn cost_of_explain() {
+    const ZOMBIES: u64 = 256;
+
+    let _machine = vm();
+    let home = Cgroup::home("cost-explain");
+    let zombie = |number| {
+        let cgroup = home.child(&format!("zombie-{number}"));
+        let file = TmpfsFile::written_in(&cgroup);
+        cgroup.remove();
+        file
+    };
+    let _files: Vec<TmpfsFile> = (0..ZOMBIES).map(zombie).collect();
+    let (of_task, of_namespace) = (home.child("task"), home.child("namespace"));
+    let _tasks = [unreaped_task(&of_task), namespace(&of_namespace)];
+    of_task.remove();
+    of_namespace.remove();
+    expect_dying(ZOMBIES + 2);
+    for round in 0..ROUNDS {
+        let explain = Explain::run(&[]);
+        let figure = |key: &str| explain.summary[key].as_u64().expect("a number");
+        println!("figure explain {:.3}", figure("duration_ns") as f64 / 1e3);
+        if round + 1 == ROUNDS {
+            let of = [("memcgs", "memcgs"), ("references", "refs_total"), ("named", "refs_explained")];
+            of.iter().for_each(|(name, key)| println!("figure {name} {}", figure(key)));
+        }
+    }
+    if let Some(script) = env::var_os("DRGN") {
+        let status = Command::new("python3").arg(script).args(["/drgn/vmlinux", "3"]).status();
+        assert!(status.expect("run python3").success());
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-use super::table::{Row, Unit};
+use super::drgn;
+use super::table::{Row, Unit, median};
 use crate::process;
 use crate::test;
 use crate::vm::Cgroup;
@@ -17,12 +19,35 @@ const SERIES: &str = "6.1";
 /// Runs beside memcg-trace, if this machine has it.
 const BPFTRACE: &str = "bpftrace";
 
+fn vm(what: &str) -> String {
+    format!("in a VM ({SERIES}): {what}")
+}
+
+/// What pins zombies, looked for by memcg-trace and, where its directory is given, by drgn.
+pub fn pins(workspace: &Workspace, drgn: Option<&Path>) -> Result<Vec<Row>> {
+    let mut figures = Figures::of_test(workspace, "cost_of_explain", drgn)?;
+    let ours = figures.take("explain")?;
+    let mut number = |name| Ok::<_, anyhow::Error>(median(&figures.take(name)?));
+    let (references, named, memcgs) = (number("references")?, number("named")?, number("memcgs")?);
+    let [theirs, theirs_named] = ["drgn", "drgn-named"].map(|name| figures.take(name).unwrap_or_default());
+    let usual = median(&ours);
+    let ratios = theirs.iter().map(|theirs| theirs / usual).collect();
+    let ms = |us: &[f64]| us.iter().map(|us| us / 1e3).collect();
+    let look = format!("what pins {memcgs:.0} zombies, {references:.0} references");
+    Ok(vec![
+        Row::new(vm(&look), Unit::Milliseconds, ms(&ours)),
+        Row::new(vm("the same by drgn"), Unit::Milliseconds, ms(&theirs)),
+        Row::new(vm("drgn / memcg-trace"), Unit::Ratio, ratios).at_least(Some(50.0)),
+        Row::new(vm("references named"), Unit::Number, vec![named]).at_least(Some(references)),
+        Row::new(vm("references named by drgn"), Unit::Number, theirs_named),
+    ])
+}
+
 /// Rows of the table.
 pub fn rows(workspace: &Workspace) -> Result<Vec<Row>> {
-    let mut walks = Figures::of_test(workspace, "walk_speed")?;
-    let mut caches = Figures::of_test(workspace, "cost_of_slab_watch")?;
-    let mut cgroups = Figures::of_test(workspace, "cost_of_mkdir")?;
-    let vm = |what: &str| format!("in a VM ({SERIES}): {what}");
+    let mut walks = Figures::of_test(workspace, "walk_speed", None)?;
+    let mut caches = Figures::of_test(workspace, "cost_of_slab_watch", None)?;
+    let mut cgroups = Figures::of_test(workspace, "cost_of_mkdir", None)?;
     let ratios = |of: &[f64], to: &[f64]| -> Vec<f64> { of.iter().zip(to).map(|(of, to)| of / to).collect() };
     let (program, kcore) = (walks.take("walk")?, walks.take("kcore")?);
     let times = ratios(&kcore, &program);
@@ -55,13 +80,22 @@ pub fn rows(workspace: &Workspace) -> Result<Vec<Row>> {
 struct Figures(HashMap<String, Vec<f64>>);
 
 impl Figures {
-    /// Runs an ignored test of `memcg-trace/tests/vm`.
-    fn of_test(workspace: &Workspace, test: &str) -> Result<Self> {
+    /// Runs an ignored test of `memcg-trace/tests/vm`, with drgn beside it where its directory is given.
+    fn of_test(workspace: &Workspace, test: &str, drgn: Option<&Path>) -> Result<Self> {
         let args = ["--ignored", "--nocapture", test].map(OsString::from);
         let mut stdout = Vec::new();
         let bpftrace = process::find(BPFTRACE).map(|_| BPFTRACE);
-        let programs: Vec<&str> = bpftrace.into_iter().collect();
-        test::in_vm(workspace, (SERIES, Cgroup::V2), "", &args, &programs, &mut stdout)?;
+        match drgn {
+            None => {
+                let programs: Vec<&str> = bpftrace.into_iter().collect();
+                test::in_vm(workspace, (SERIES, Cgroup::V2), "", &args, &programs, &mut stdout)?;
+            }
+            Some(directory) => {
+                let mut vm = test::test_vm(workspace, (SERIES, Cgroup::V2), "/bin", &args)?;
+                drgn::add(&mut vm, directory)?;
+                test::pass(workspace, &vm, &mut stdout)?;
+            }
+        }
         Ok(Self::parse(&String::from_utf8_lossy(&stdout)))
     }
 

@@ -1,9 +1,12 @@
 //! `cargo xtask bench`: the cost of tracing.
 
 mod churn;
+mod drgn;
+mod explain;
 mod history;
 mod in_vm;
 mod ledger;
+mod pinned;
 mod serve;
 mod sides;
 mod start;
@@ -34,7 +37,7 @@ use crate::workspace::{Workspace, cargo};
 /// under memcg-trace, and under bpftrace with the equivalent three tracepoints. Each round has all of them, and ratios
 /// are computed within it, so that other load on the machine affects them equally. Cost for the loader: events per
 /// second through decode, merge and ledger, and resident memory when tracking as many memcgs as there are memcg IDs.
-/// Also the start of each command, a walk and a scan of 20,000 memcgs; what the service takes at rest and with 10,000
+/// Also the start of each command, a walk and a scan of 20,000 memcgs; what explain takes for 5,000 zombies; what the service takes at rest and with 10,000
 /// zombies; in a VM, a walk of 65,000, by program and through /proc/kcore; and slab caches created and destroyed there,
 /// traced and untraced.
 ///
@@ -59,6 +62,10 @@ pub struct Args {
     /// Another checkout, of the commit to compare with: it is built, and runs in the same rounds
     #[arg(long, value_name = "DIR")]
     baseline: Option<PathBuf>,
+    /// Compare explain with drgn, in the VM: a directory with drgn, from `pip install --target DIR drgn`, and with the file
+    /// `vmlinux` of Debian's linux-image-…-cloud-amd64-dbg for the VM's kernel. Without it its rows have a gap
+    #[arg(long, value_name = "DIR")]
+    drgn: Option<PathBuf>,
     /// Add the results to docs/BENCH.md
     #[arg(long)]
     append: bool,
@@ -74,10 +81,14 @@ enum Part {
     Start,
     /// A walk and a scan of 20,000 memcgs
     Scan,
+    /// What pins 5,000 zombies, with 300,000 references
+    Explain,
     /// The service: at rest, while cgroups come and go, with 10,000 zombies
     Serve,
     /// Walks and slab caches in a VM
     Vm,
+    /// What pins zombies in a VM, beside drgn
+    Drgn,
 }
 
 pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
@@ -115,8 +126,10 @@ pub fn task(workspace: &Workspace, args: &Args) -> Result<ExitCode> {
             Part::Loader => step("ledger, replay and names", || ledger::rows(workspace, baseline.as_ref())),
             Part::Start => step("starts", || start::rows(&loader, baseline_loader.as_deref())),
             Part::Scan => step("scan", || walk::rows(&loader)),
+            Part::Explain => step("explain", || explain::rows(&loader)),
             Part::Serve => step("serve", || serve::rows(&loader, &workspace.scratch())),
             Part::Vm => step("walks and slab caches in a VM", || in_vm::rows(workspace)),
+            Part::Drgn => step("what pins zombies in a VM", || in_vm::pins(workspace, args.drgn.as_deref())),
         };
         // As soon as it is there: what follows may fail.
         let measured = Table::of(rows?);

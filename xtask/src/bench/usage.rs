@@ -29,9 +29,22 @@ impl Usage {
             rss_mib: mib("VmRSS:")?,
             peak_mib: mib("VmHWM:")?,
             cpu_us: cpu_ns(&process.join("task"))? / 1e3,
-            programs_us: programs_ns(&process.join("fdinfo"))? / 1e3,
+            programs_us: programs_ns(&process.join("fdinfo"), Programs::Linked)? / 1e3,
         })
     }
+}
+
+/// Time in the BPF programs that a process has open, attached or not, µs; grows only while [`ProgramTimes`] lives.
+pub fn programs_us(pid: u32) -> Result<f64> {
+    Ok(programs_ns(&Path::new("/proc").join(pid.to_string()).join("fdinfo"), Programs::All)? / 1e3)
+}
+
+/// Programs of a process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Programs {
+    /// Those that it attached by links.
+    Linked,
+    All,
 }
 
 /// The first number of schedstat: time on a CPU (Documentation/scheduler/sched-stats.rst).
@@ -47,7 +60,7 @@ fn cpu_ns(tasks: &Path) -> Result<f64> {
 
 /// Links say which program they run; programs say how long they ran (bpf_link_show_fdinfo and bpf_prog_show_fdinfo in
 /// kernel/bpf/syscall.c).
-fn programs_ns(descriptors: &Path) -> Result<f64> {
+fn programs_ns(descriptors: &Path, which: Programs) -> Result<f64> {
     let (mut linked, mut times) = (Vec::new(), HashMap::new());
     for descriptor in list(descriptors)? {
         let Ok(info) = fs::read_to_string(&descriptor) else { continue };
@@ -57,6 +70,9 @@ fn programs_ns(descriptors: &Path) -> Result<f64> {
             (Some(id), None, Some(ns)) => drop(times.insert(id.to_owned(), ns.parse::<f64>()?)),
             _ => {}
         }
+    }
+    if which == Programs::All {
+        return Ok(times.values().sum());
     }
     linked.sort_unstable();
     linked.dedup();

@@ -64,7 +64,7 @@ impl Zombies {
         let files = PathBuf::from(format!("/dev/shm/memcg-trace-bench.{}", process::id()));
         fs::create_dir(&files).with_context(|| format!("cannot make {}", files.display()))?;
         let zombies = Self { pods, files };
-        let mut cgroups = Cgroups { churn, made: Vec::new() };
+        let mut cgroups = Cgroups::new(churn);
         cgroups.above("kubepods")?;
         cgroups.above("kubepods/burstable")?;
         let mut list = String::new();
@@ -97,13 +97,17 @@ impl Drop for Zombies {
 }
 
 /// Cgroups, removed on drop, the last one first.
-struct Cgroups<'a> {
+pub struct Cgroups<'a> {
     churn: &'a Churn,
     made: Vec<String>,
 }
 
-impl Cgroups<'_> {
-    fn make(&mut self, name: &str) -> Result<()> {
+impl<'a> Cgroups<'a> {
+    pub fn new(churn: &'a Churn) -> Self {
+        Self { churn, made: Vec::new() }
+    }
+
+    pub fn make(&mut self, name: &str) -> Result<()> {
         self.churn.make(name)?;
         self.made.push(name.to_owned());
         Ok(())

@@ -16,6 +16,7 @@ mod files;
 mod folio;
 mod groups;
 mod ipc;
+mod laps;
 mod layout;
 mod lru;
 mod mms;
@@ -52,6 +53,7 @@ use thiserror::Error;
 use self::{
     fds::OpenFiles,
     groups::Groups,
+    laps::Laps,
     layout::PinLayout,
     mounts::Mounts,
     namespaces::Namespaces,
@@ -191,6 +193,7 @@ impl Pins {
         options: &LookOptions,
         deadline: Option<Instant>,
     ) -> Result<Look, PinsError> {
+        let mut laps = Laps::start();
         let counts = count(&mut *self.memory, &self.walk, keys)?;
         let lives = |(key, refs): (&Key, Option<_>)| Some(CountedMemcg { key: *key, refs: refs? });
         let memcgs: Vec<CountedMemcg> = keys.iter().zip(counts).filter_map(lives).collect();
@@ -200,10 +203,14 @@ impl Pins {
 
         let seen = PageSet::new(self.layout.page.size, bytes, page_bytes() as u64);
         let mut groups = Groups::new(self.layout.page, seen);
+        laps.end("references counted");
         lru::read(&mut pass, &mut groups, self.node_ids)?;
+        laps.end("folios on lists");
         let tasks = Tasks::read(&mut pass)?;
+        laps.end("tasks");
         let mut open = OpenFiles::read(&mut pass, &tasks)?;
         let reached = queues::read(&mut pass, &mut open)?;
+        laps.end("open files");
         let super_blocks = super_blocks::read(&mut pass, &open)?;
         let mut mounts = Mounts::own(namespaces::of_mounts(&mut pass, &tasks)?);
         let namespaces = Namespaces::read(&mut pass, &tasks, &open, &super_blocks, &mut mounts)?;
@@ -221,6 +228,7 @@ impl Pins {
         let stocks = stocks::read(&mut pass, &tasks)?;
         writeback::read(&mut pass, &super_blocks, &mut mounts)?;
         groups.settle(pass.memory)?;
+        laps.end("all but folios");
         let scans = match options.scan_memory {
             ScanMemory::Auto => pass.misses(&groups.refs(memcgs.len())),
             ScanMemory::Never => false,
@@ -235,9 +243,11 @@ impl Pins {
             _ => None,
         };
         groups.settle(pass.memory)?;
+        laps.end("map of pages");
         wholes::refer(&mut pass, groups, &tasks, &open, &mut mounts)?;
         stocks::settle(&mut pass, &stocks);
 
+        laps.end("what folios are");
         let (referenced, unread) = pass.finish()?;
         let mut referenced = referenced.into_iter().peekable();
         let gone =

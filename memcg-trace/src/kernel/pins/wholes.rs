@@ -8,6 +8,7 @@ use super::{
     files,
     groups::{Groups, Whole},
     ipc,
+    laps::Laps,
     mounts::Mounts,
     pass::Pass,
     tasks::Tasks,
@@ -38,11 +39,14 @@ pub(super) fn refer(
         Whole::Mapping(address) => Some(address),
         _ => None,
     });
+    let mut laps = Laps::start();
     let hosts = files::hosts(pass.memory, &pass.layout.mapping, &mappings)?;
     let inodes: Vec<u64> = hosts.iter().map(|(inode, _)| *inode).collect();
     let mut found = files::read(pass.memory, pass.layout, mounts, &inodes)?;
+    laps.end("names of files");
     find_ipc(pass, tasks, &inodes, &mut found)?;
     let mapped = areas::of_files(pass.memory, pass.layout, tasks, &mappings)?;
+    laps.end("who maps files");
     let mut files = HashMap::default();
     for (((mapping, (inode, pages)), file), holders) in mappings.iter().zip(hosts).zip(found).zip(mapped) {
         let Some(mut file) = file else { continue };
