@@ -217,7 +217,7 @@ pub enum KernelPages {
 /// Swap entries that belong to a memcg, by device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SwapDevice {
-    /// As /proc/swaps has it.
+    /// Its path, as /proc/swaps has it.
     pub device: Box<[u8]>,
     pub entries: u64,
     /// Shmem files and processes whose pages these are, with their entries.

@@ -27,3 +27,4 @@ pub use pin::Pin;
 pub use pinned::{PinTotal, Pinned, PinnedBy, pin_totals};
 pub use reach::path_of;
 pub use shell::Word;
+pub use what::name_of_file;

@@ -10,7 +10,7 @@ use super::{
 pub fn name_of(behind: &Behind) -> Option<Box<[u8]>> {
     match behind {
         Behind::Thing(thing) => match thing {
-            Thing::File { file, .. } => file_name(file),
+            Thing::File { file, .. } => name_of_file(file),
             Thing::Socket(socket) => socket_name(socket),
             Thing::Writeback { device, .. } => Some(device.clone()),
             Thing::Child { name, .. } => name.clone(),
@@ -30,7 +30,7 @@ pub fn name_of(behind: &Behind) -> Option<Box<[u8]>> {
 }
 
 /// Its path where it is mounted, else that in its file system.
-fn file_name(file: &File) -> Option<Box<[u8]>> {
+pub fn name_of_file(file: &File) -> Option<Box<[u8]>> {
     path_of(file).map(Vec::into_boxed_slice).or_else(|| file.path.clone())
 }
 

@@ -64,8 +64,8 @@ impl<'a> MountLine<'a> {
     }
 }
 
-/// Space, tab, newline, backslash and # are three octal digits (`mangle`, fs/proc_namespace.c).
-fn unescape(field: &[u8]) -> Box<[u8]> {
+/// Of a file of /proc: space, tab, newline, backslash and # are three octal digits (`mangle`, fs/proc_namespace.c).
+pub fn unescape(field: &[u8]) -> Box<[u8]> {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((&byte, behind)) = rest.split_first() {

@@ -1,6 +1,7 @@
 //! Pins of removed memcgs. Dropping a pin releases the memcg.
 
 use std::{
+    ffi::CString,
     fs,
     io::Write as _,
     os::unix::process::CommandExt as _,
@@ -42,6 +43,12 @@ impl TmpfsFile {
     }
 }
 
+impl TmpfsFile {
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
 impl Drop for TmpfsFile {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
@@ -77,26 +84,53 @@ pub fn namespace(cgroup: &Cgroup) -> Task {
 }
 
 /// A swap device in memory.
-pub struct Swap(());
+pub struct Swap {
+    /// Such as `zram0`.
+    name: String,
+}
+
+/// The lower bits are the priority (include/linux/swap.h); devices without one come last.
+const SWAP_FLAG_PREFER: i32 = 0x8000;
 
 impl Swap {
-    const DEVICE: &str = "/dev/zram0";
     const BYTES: u64 = 64 << 20;
 
     pub fn on_zram() -> Self {
         run("modprobe", &["zram"]);
-        let swap = Self(());
-        fs::write("/sys/block/zram0/disksize", Self::BYTES.to_string()).expect("size of the zram device");
-        run("mkswap", &[Self::DEVICE]);
-        run("swapon", &[Self::DEVICE]);
+        Self::on("zram0".to_owned(), 0)
+    }
+
+    /// One more, which is used before others.
+    pub fn before_others() -> Self {
+        let number = fs::read_to_string("/sys/class/zram-control/hot_add").expect("a zram device");
+        Self::on(format!("zram{}", number.trim()), SWAP_FLAG_PREFER | 1)
+    }
+
+    /// busybox's swapon knows no priorities.
+    fn on(name: String, flags: i32) -> Self {
+        let swap = Self { name };
+        fs::write(swap.control("disksize"), Self::BYTES.to_string()).expect("size of the zram device");
+        run("mkswap", &[&swap.device()]);
+        let device = CString::new(swap.device()).expect("a path");
+        // SAFETY: a path that ends with NUL.
+        let done = unsafe { libc::swapon(device.as_ptr(), flags) };
+        assert_eq!(done, 0, "swapon {}: {}", swap.device(), std::io::Error::last_os_error());
         swap
+    }
+
+    pub fn device(&self) -> String {
+        format!("/dev/{}", self.name)
+    }
+
+    fn control(&self, file: &str) -> PathBuf {
+        Path::new("/sys/block").join(&self.name).join(file)
     }
 }
 
 impl Drop for Swap {
     fn drop(&mut self) {
-        let _ = Command::new("swapoff").arg(Self::DEVICE).status();
-        let _ = fs::write("/sys/block/zram0/reset", "1");
+        let _ = Command::new("swapoff").arg(self.device()).status();
+        let _ = fs::write(self.control("reset"), "1");
     }
 }
 
@@ -129,8 +163,8 @@ pub fn swapped_task(cgroup: &Cgroup, _: &Swap) -> (Task, u64) {
     (task, swapped_pages(cgroup))
 }
 
-/// Counted exactly, unlike memory.stat. v1 charges a swapped page to memsw alone.
-fn swapped_pages(cgroup: &Cgroup) -> u64 {
+/// Pages of a cgroup in swap. Counted exactly, unlike memory.stat. v1 charges a swapped page to memsw alone.
+pub fn swapped_pages(cgroup: &Cgroup) -> u64 {
     let bytes = |file| cgroup.read(file).trim().parse::<u64>().expect("a number of bytes");
     let swapped = match hierarchy().0 {
         Version::V1 => bytes("memory.memsw.usage_in_bytes").saturating_sub(bytes("memory.usage_in_bytes")),

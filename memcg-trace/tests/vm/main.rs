@@ -21,6 +21,7 @@ mod matrix;
 mod pod;
 mod slabs;
 mod soak;
+mod swaps;
 mod systemd;
 mod verify;
 mod walks;

@@ -164,6 +164,24 @@ impl Act {
 /// Pages that come back from swap are charged to whoever has them now, not to what is dying.
 fn swapoff(devices: &[SwapDevice], refs: u64) -> Act {
     let used = devices.iter().filter(|device| device.entries > 0);
+    let owned = |device: &SwapDevice| {
+        let by = device
+            .files
+            .iter()
+            .map(|(_, entries)| entries)
+            .chain(device.processes.iter().map(|(_, entries)| entries));
+        by.sum::<u64>() >= device.entries
+    };
+    let known = !devices.is_empty() && used.clone().all(owned);
+    let [files, processes] = [
+        devices.iter().any(|device| !device.files.is_empty()),
+        devices.iter().any(|device| !device.processes.is_empty()),
+    ];
+    let advice = match (known, processes, files) {
+        (true, true, false) => "or end the processes that have these pages",
+        (true, false, true) => "or remove the files that have these pages",
+        _ => "or end the processes and remove the tmpfs files that are swapped out",
+    };
     let words: Option<Vec<Word>> = used.map(|device| Word::path(&device.device)).collect();
     let command = match words.as_deref() {
         None | Some([]) => "swapoff -a && swapon -a".to_owned(),
@@ -175,7 +193,7 @@ fn swapoff(devices: &[SwapDevice], refs: u64) -> Act {
     Act {
         kind: ActKind::Swapoff,
         command: Some(command),
-        advice: Some("or end the processes and remove the tmpfs files that are swapped out".into()),
+        advice: Some(advice.into()),
         cost: "all of that swap has to fit into free memory; it can take long",
         frees: refs,
     }

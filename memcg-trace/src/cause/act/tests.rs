@@ -235,6 +235,32 @@ fn writeback(dirty_inodes: u64, mount: Option<&str>) -> Thing {
     }
 }
 
+#[test]
+fn what_else_helps_against_swap_goes_by_who_has_it() {
+    const UNKNOWN: &str = "or end the processes and remove the tmpfs files that are swapped out";
+    let process = (Process { pid: 5, comm: bytes("tail") }, 3);
+    let file = (file(FileKind::Tmpfs, "/a"), 3);
+    let table = [
+        (vec![], vec![], UNKNOWN),
+        (vec![process.clone()], vec![], "or end the processes that have these pages"),
+        (vec![], vec![file.clone()], "or remove the files that have these pages"),
+        (vec![process], vec![file], UNKNOWN),
+    ];
+    for (processes, files, expected) in table {
+        let device = |entries| SwapDevice {
+            device: bytes("/dev/dm-1"),
+            entries,
+            files: files.clone(),
+            processes: processes.clone(),
+        };
+        let advice =
+            |entries| on(Thing::Swap { id: 23, entries: None, devices: vec![device(entries)] }, &[]).advice;
+        assert_eq!(advice(3).as_deref(), Some(expected));
+        // Some pages are of others.
+        assert_eq!(advice(7).as_deref(), Some(UNKNOWN));
+    }
+}
+
 /// A socket of the initial network namespace.
 fn socket(kernel_socket: bool) -> Thing {
     Thing::Socket(Socket {

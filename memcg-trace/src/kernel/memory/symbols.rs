@@ -44,32 +44,66 @@ const NAMES: &[&str] = &[
     "mem_cgroup_idr",
     "mem_cgroup_stats_index",
     "memcg_stock",
+    "nr_swapfiles",
+    "page_offset_base",
     "root_mem_cgroup",
     "runqueues",
+    "shmem_swaplist",
     "slab_caches",
+    "swap_cgroup_ctrl",
+    "swap_info",
+    "vmemmap_base",
 ];
 
 /// The address of each of [`NAMES`] that is listed. The kernel's own symbols stay where they are until it ends.
-#[derive(Debug, PartialEq, Eq)]
-struct Addresses(HashMap<&'static str, u64>);
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Addresses {
+    found: HashMap<&'static str, u64>,
+    /// All are listed, and none is shown.
+    hidden: bool,
+}
+
+/// The list, opened before privileges were dropped: whether it shows addresses goes by those of then (`kallsyms_open`).
+static OPENED: OnceLock<File> = OnceLock::new();
+
+/// Opens the list for a [`symbol`] that may be asked for later, and reads it then.
+pub fn open_early() {
+    if OPENED.get().is_none()
+        && let Ok(list) = File::open(SYMBOLS)
+    {
+        let _ = OPENED.set(list);
+    }
+}
 
 /// Address of a function or variable of the kernel itself, one of [`NAMES`].
 pub fn symbol(name: &'static str) -> Result<u64, SymbolError> {
     static ADDRESSES: OnceLock<Addresses> = OnceLock::new();
     debug_assert!(NAMES.contains(&name), "{name} is not among the names that are looked for");
-    if let Some(addresses) = ADDRESSES.get() {
-        return addresses.of(name);
-    }
-    let restricted = || fs::read_to_string(RESTRICT).is_ok_and(|level| level.trim() == "2");
-    let addresses = match Addresses::read(BufReader::with_capacity(READ_BYTES, File::open(SYMBOLS)?)) {
-        Err(SymbolError::Hidden) if restricted() => return Err(SymbolError::Restricted),
-        addresses => addresses?,
+    let addresses = match ADDRESSES.get() {
+        Some(addresses) => addresses,
+        None => {
+            let opened;
+            let mut list = match OPENED.get() {
+                Some(list) => list,
+                None => {
+                    opened = File::open(SYMBOLS)?;
+                    &opened
+                }
+            };
+            list.rewind()?;
+            let addresses = Addresses::read(BufReader::with_capacity(READ_BYTES, list))?;
+            ADDRESSES.get_or_init(|| addresses)
+        }
     };
-    ADDRESSES.get_or_init(|| addresses).of(name)
+    let restricted = || fs::read_to_string(RESTRICT).is_ok_and(|level| level.trim() == "2");
+    match addresses.of(name) {
+        Err(SymbolError::Hidden) if restricted() => Err(SymbolError::Restricted),
+        address => address,
+    }
 }
 
 impl Addresses {
-    fn read(mut list: impl BufRead) -> Result<Self, SymbolError> {
+    fn read(mut list: impl BufRead) -> io::Result<Self> {
         let (mut found, mut hidden) = (HashMap::default(), true);
         let mut line = Vec::new();
         while list.read_until(b'\n', &mut line)? > 0 {
@@ -89,11 +123,15 @@ impl Addresses {
             }
             line.clear();
         }
-        if hidden { Err(SymbolError::Hidden) } else { Ok(Self(found)) }
+        Ok(Self { found, hidden })
     }
 
     fn of(&self, name: &'static str) -> Result<u64, SymbolError> {
-        self.0.get(name).copied().ok_or(SymbolError::Absent(name))
+        match self.found.get(name) {
+            Some(address) => Ok(*address),
+            None if self.hidden => Err(SymbolError::Hidden),
+            None => Err(SymbolError::Absent(name)),
+        }
     }
 }
 
@@ -250,7 +288,10 @@ mod tests {
 
     #[test]
     fn why_a_symbol_has_no_address() {
-        let address = |list: &str| Addresses::read(list.as_bytes()).and_then(|found| found.of("slab_caches"));
+        let address = |list: &str| {
+            let addresses = Addresses::read(list.as_bytes()).expect("a list in memory");
+            addresses.of("slab_caches")
+        };
         let why = |list: &str| address(list).expect_err("no address").to_string();
         let list = "0000000000000000 A per_cpu_start\nffffffff81000000 T _stext\n";
         assert!(why(list).contains("CONFIG_KALLSYMS_ALL"));

@@ -67,7 +67,7 @@ use super::{
     ability::Lack,
     boot, clock,
     layout::{LayoutError, Types},
-    memory::{self, Memory, MemoryError},
+    memory::{self, Memory, MemoryError, symbols},
     page_bytes,
 };
 use crate::{
@@ -151,6 +151,7 @@ impl Pins {
         if layout.net.icmp != ABSENT {
             layout.cpu_offsets = nets::cpu_offsets_by_symbol();
         }
+        symbols::open_early();
         let root = match (kernel.memory_root, layout.cgroup.of_root) {
             (0, _) | (_, ABSENT) => 0,
             (root, offset) => root.wrapping_add(offset.into()),
@@ -221,7 +222,7 @@ impl Pins {
         css_sets::refer(&mut pass, css_sets);
         notify::read(&mut pass, &tasks, &open, &anon)?;
         bpf_maps::read(&mut pass, &tasks, &open, &anon)?;
-        swap::read(&mut pass)?;
+        swap::read(&mut pass, &tasks, &mut mounts)?;
         sockets::read(&mut pass, &tasks, &open, &namespaces, reached)?;
         children::read(&mut pass)?;
         mms::read(&mut pass, &tasks)?;

@@ -4,6 +4,7 @@ use super::words::{many, or};
 use crate::{
     cause::{
         Behind, ExplainedPart, File, FileKind, Folios, KernelPages, NetNamespace, Socket, SwapDevice, Thing,
+        name_of_file,
     },
     report::{
         escape::Name,
@@ -169,7 +170,7 @@ fn on_device(device: &SwapDevice) -> String {
         format!("{} of {} (pid {})", Count(*entries), Name(&process.comm), process.pid)
     });
     let files = files.iter().map(|(file, entries)| {
-        format!("{} of {}", Count(*entries), file_name(file, file.path.as_deref().map(Name)))
+        format!("{} of {}", Count(*entries), file_name(file, name_of_file(file).as_deref().map(Name)))
     });
     let owners: Vec<String> = processes.chain(files).take(HOLDERS).collect();
     let on = format!("{} on {}", swapped(*entries), Name(device));

@@ -1,9 +1,9 @@
 //! What is told of memory, swap entries and sockets that pin a memcg.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{
-    cause::{File, Folios, Process, Socket, SwapDevice, Thing},
+    cause::{File, Folios, Process, Socket, SwapDevice, Thing, name_of_file},
     report::escape::Name,
 };
 
@@ -37,15 +37,20 @@ pub struct SwapDeviceView<'a> {
     pub device: Name<'a>,
     pub entries: u64,
     /// Whose pages these are, as far as it was found.
-    pub files: Vec<SwapFileView<'a>>,
+    pub files: Vec<SwapFileView>,
     pub processes: Vec<SwapProcessView<'a>>,
 }
 
 #[derive(Clone, Debug, Serialize)]
-pub struct SwapFileView<'a> {
-    pub path: Option<Name<'a>>,
+pub struct SwapFileView {
+    #[serde(serialize_with = "as_name")]
+    pub path: Option<Box<[u8]>>,
     pub inode: u64,
     pub entries: u64,
+}
+
+fn as_name<S: Serializer>(path: &Option<Box<[u8]>>, serializer: S) -> Result<S::Ok, S::Error> {
+    path.as_deref().map(Name).serialize(serializer)
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -108,7 +113,7 @@ impl<'a> SwapView<'a> {
     pub fn new(thing: &'a Thing) -> Option<Self> {
         let Thing::Swap { id, entries, devices } = thing else { return None };
         let file = |(file, entries): &'a (File, u64)| SwapFileView {
-            path: file.path.as_deref().map(Name),
+            path: name_of_file(file),
             inode: file.inode,
             entries: *entries,
         };

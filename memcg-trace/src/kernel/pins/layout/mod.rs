@@ -10,6 +10,7 @@ mod mm;
 mod page;
 mod socket;
 mod stock;
+mod swap;
 mod task;
 mod watch;
 
@@ -29,6 +30,7 @@ pub(in crate::kernel::pins) use self::{
         UdpTableLayout, UnixAddressLayout, UnixLayout,
     },
     stock::StockLayout,
+    swap::SwapLayout,
     task::{
         CgroupNamespaceLayout, FilesLayout, NamespaceLayout, NamespaceOperationsLayout, NetLayout,
         NsproxyLayout, SignalLayout, TableLayout, TaskLayout,
@@ -76,6 +78,7 @@ pub(super) struct PinLayout {
     pub mm_list: MmListLayout,
     pub mm: MmLayout,
     pub stock: StockLayout,
+    pub swap: SwapLayout,
     pub bdi: BdiLayout,
     pub device: DeviceLayout,
     pub writeback: WritebackLayout,
@@ -132,6 +135,7 @@ impl PinLayout {
             mm_list: MmListLayout::of(types),
             mm: MmLayout::of(types),
             stock: StockLayout::of(types),
+            swap: SwapLayout::of(types),
             bdi: BdiLayout::of(types),
             device: DeviceLayout::of(types),
             writeback: WritebackLayout::of(types),
