@@ -81,6 +81,7 @@ const SELECTED: &[(&str, &[(&str, Cgroup)])] = &[
     // Hooks, buffers and the walk differ by kernel alone.
     ("blind", EACH),
     ("kprobes", EACH),
+    ("swaps::", EACH),
     ("walks_", EACH),
     ("walks::killed", EACH),
     ("walks::trace", EACH),
