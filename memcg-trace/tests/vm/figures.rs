@@ -154,7 +154,7 @@ fn cost_of_explain() {
     let _machine = vm();
     let home = Cgroup::home("cost-explain");
     let zombie = |number| {
-        let cgroup = home.child(&format!("zombie-{number}"));
+        let cgroup = home.child(format!("zombie-{number}"));
         let file = TmpfsFile::written_in(&cgroup);
         cgroup.remove();
         file
@@ -189,7 +189,9 @@ fn rounds(churn_us: impl Fn() -> f64, tracers: &[(&str, &Start<'_>)]) {
         for (how, start) in &order {
             let side = start.map(|start| start());
             println!("figure {how} {:.3}", churn_us());
-            side.map(Side::stop);
+            if let Some(side) = side {
+                side.stop();
+            }
         }
         order.rotate_left(1);
     }
