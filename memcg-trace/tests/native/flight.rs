@@ -239,8 +239,9 @@ fn whose_a_leak_is_survives_a_restart() {
     let recordings = recordings.to_str().expect("a path in ASCII");
     let node = ["--grace", "1s", "--host-root", pod.host_root(), "--record-dir", recordings];
     let is_named = |exporter: &Exporter| {
+        // More, if an earlier test's are pinned by whatever its tasks were the first to read.
         eventually("the leak of the workload", || match exporter.value(&Pod::series("leaked_memcgs")) {
-            Some(1.0) => Ok(()),
+            Some(1.0..) => Ok(()),
             other => Err(format!("{other:?} leaked: {}", exporter.get("/leaks.json"))),
         });
     };

@@ -1,7 +1,7 @@
 //! Pins of removed memcgs. Dropping a pin releases the memcg.
 
 use std::{
-    ffi::CString,
+    ffi::{CString, OsStr, OsString},
     fs,
     io::Write as _,
     os::unix::process::CommandExt as _,
@@ -34,11 +34,16 @@ impl TmpfsFile {
     pub fn written_in(cgroup: &Cgroup) -> Self {
         let name = cgroup.path().replace('/', "-");
         let file = Self(Path::new("/dev/shm").join(format!("pin{name}-{}", process::id())));
-        let mut of = std::ffi::OsString::from("of=");
+        let mut of = OsString::from("of=");
         of.push(&file.0);
-        let mut dd = Command::new("dd");
-        dd.args(["if=/dev/zero", "bs=65536", "count=16"]).arg(of).stderr(Stdio::null());
-        cgroup.run(&mut dd);
+        let dd = |of: &OsStr| {
+            let mut dd = Command::new("dd");
+            dd.args(["if=/dev/zero", "bs=65536", "count=16"]).arg(of).stderr(Stdio::null());
+            dd
+        };
+        // Whatever of the program nobody has read so far would be charged to the cgroup, and pin it as well.
+        assert!(dd(OsStr::new("of=/dev/null")).status().expect("run dd").success());
+        cgroup.run(&mut dd(&of));
         file
     }
 }
