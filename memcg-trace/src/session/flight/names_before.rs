@@ -19,7 +19,7 @@ const LATEST: usize = 3;
 /// Names as of the end of the latest recording of this boot that has any. One that was cut short counts as far as it goes.
 pub fn names_before(directory: &RotationDirectory, start: &Start) -> io::Result<Vec<(Key, Vec<Facts>)>> {
     for (name, _) in directory.list()?.into_iter().rev().take(LATEST) {
-        let Ok(reader) = Reader::open(directory.read(&name)?) else { continue };
+        let Ok(Ok(reader)) = directory.read(&name).map(Reader::open) else { continue };
         if !reader.start().is_of_same_boot(start) {
             break;
         }
