@@ -64,7 +64,7 @@ impl Kernel {
     /// Checks privileges, finds the controller, resolves the layout (from `btf`, or from the kernel itself) and proves it.
     pub fn probe(btf: Option<&Path>) -> Result<Self> {
         privileges::check()?;
-        privileges::raise_memlock();
+        privileges::raise_limits();
         let controller = Controller::find()?;
         limit::warn_if_low(&controller);
         let callbacks = Callbacks::find();

@@ -6,7 +6,7 @@ use ::landlock::RulesetError;
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::sys::{
     prctl::set_no_new_privs,
-    resource::{Resource, setrlimit},
+    resource::{Resource, getrlimit, setrlimit},
 };
 use thiserror::Error;
 
@@ -126,11 +126,16 @@ pub fn capabilities() -> Result<&'static str, PrivilegeError> {
     }
 }
 
-/// Kernels before 5.11 charge maps and buffers to the memlock limit.
-pub fn raise_memlock() {
+/// Of locked memory, to which kernels before 5.11 charge maps and buffers; of open files (a buffer of each CPU is one)
+/// as far as it may be raised.
+pub fn raise_limits() {
     let unlimited = libc::RLIM_INFINITY;
     if let Err(error) = setrlimit(Resource::RLIMIT_MEMLOCK, unlimited, unlimited) {
         log::debug!("cannot raise the memlock limit: {error}");
+    }
+    let files = Resource::RLIMIT_NOFILE;
+    if let Err(error) = getrlimit(files).and_then(|(_, hard)| setrlimit(files, hard, hard)) {
+        log::debug!("cannot raise the limit of open files: {error}");
     }
 }
 

@@ -35,7 +35,7 @@ impl SlabWatcher {
     /// Attaches if possible, and reads the existing caches.
     pub fn start(grace_ns: u64, btf: Option<&Path>, with_owners: bool) -> Result<Self> {
         let hooked = privileges::check().map_err(anyhow::Error::from).and_then(|()| {
-            privileges::raise_memlock();
+            privileges::raise_limits();
             Ok(SlabSource::open(btf)?)
         });
         let (source, backend_reason) = match hooked {

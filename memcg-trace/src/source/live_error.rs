@@ -23,8 +23,8 @@ pub enum LiveError {
     Map { map: &'static str, error: MapError },
     #[error("cannot open a perf buffer of {pages} pages on CPU {cpu}: {error}; {next}")]
     Buffer { pages: usize, cpu: u32, error: PerfBufferError, next: String },
-    #[error("cannot list the CPUs that are online ({path}): {error}")]
-    Cpus { path: &'static str, error: io::Error },
+    #[error("cannot list the CPUs that are online ({path}): {error}; {next}")]
+    Cpus { path: &'static str, error: io::Error, next: String },
     #[error("the {backend} backend does not work here: {error}")]
     Backend { backend: Backend, error: AttachError },
 }
@@ -32,9 +32,8 @@ pub enum LiveError {
 impl Lack for LiveError {
     fn next_step(&self) -> String {
         match self {
-            Self::Load { next, .. } | Self::Buffer { next, .. } => next.clone(),
+            Self::Load { next, .. } | Self::Buffer { next, .. } | Self::Cpus { next, .. } => next.clone(),
             Self::Map { .. } => LOAD.to_owned(),
-            Self::Cpus { path, .. } => format!("mount /sys, and see who may read {path}"),
             Self::Backend { error, .. } => error.next_step(),
         }
     }
@@ -48,6 +47,15 @@ impl From<aya::EbpfError> for LiveError {
 }
 
 impl LiveError {
+    pub(super) fn no_cpus((path, error): (&'static str, io::Error)) -> Self {
+        let next = Restrictions::read().next_step(&error);
+        Self::Cpus {
+            path,
+            error,
+            next: next.unwrap_or_else(|| format!("mount /sys, and see who may read {path}")),
+        }
+    }
+
     pub(super) fn no_buffer(pages: usize, cpu: u32, error: PerfBufferError) -> Self {
         let next = Restrictions::read().next_step(&error);
         Self::Buffer {

@@ -46,7 +46,7 @@ impl PerfBuffers {
     /// Takes the map `EVENTS` of an object. Where a buffer that fits may not be locked in memory (without CAP_IPC_LOCK,
     /// kernel.perf_event_mlock_kb and RLIMIT_MEMLOCK limit it), takes half of it.
     pub fn open(ebpf: &mut Ebpf, size: BufferSize) -> Result<Self, LiveError> {
-        let cpus = online_cpus().map_err(|(path, error)| LiveError::Cpus { path, error })?;
+        let cpus = online_cpus().map_err(LiveError::no_cpus)?;
         let (mut pages, least) = size.pages(cpus.len());
         let descriptor = match ebpf.map("EVENTS") {
             Some(Map::PerfEventArray(map)) => map.fd().as_fd().try_clone_to_owned().ok(),

@@ -32,13 +32,18 @@ impl TmpfsFile {
     pub const BYTES: u64 = 1 << 20;
 
     pub fn written_in(cgroup: &Cgroup) -> Self {
+        Self::of(cgroup, Self::BYTES)
+    }
+
+    pub fn of(cgroup: &Cgroup, bytes: u64) -> Self {
         let name = cgroup.path().replace('/', "-");
         let file = Self(Path::new("/dev/shm").join(format!("pin{name}-{}", process::id())));
         let mut of = OsString::from("of=");
         of.push(&file.0);
         let dd = |of: &OsStr| {
             let mut dd = Command::new("dd");
-            dd.args(["if=/dev/zero", "bs=65536", "count=16"]).arg(of).stderr(Stdio::null());
+            dd.args(["if=/dev/zero", "bs=65536"]).arg(format!("count={}", bytes >> 16)).arg(of);
+            dd.stderr(Stdio::null());
             dd
         };
         // Whatever of the program nobody has read so far would be charged to the cgroup, and pin it as well.

@@ -74,7 +74,7 @@ impl Abilities {
         abilities.add(AbilityId::Confinement, answer);
         abilities.add(AbilityId::Lockdown, lockdown());
         abilities.add(AbilityId::Sysctls, settings());
-        privileges::raise_memlock();
+        privileges::raise_limits();
         abilities.hierarchy();
         abilities.add(AbilityId::Runtimes, runtimes::found(node_root));
         let kernel = abilities.layout(btf);
