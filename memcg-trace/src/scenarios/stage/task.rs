@@ -93,15 +93,10 @@ impl Ready {
 }
 
 /// Runs in the child; true on success.
-fn run(
-    parent: Pid,
-    mut door: Door,
-    mut ready: Ready,
-    work: impl FnOnce(&mut Ready) -> io::Result<()>,
-) -> bool {
+fn run(parent: Pid, door: Door, mut ready: Ready, work: impl FnOnce(&mut Ready) -> io::Result<()>) -> bool {
     // The parent's descriptors of programs and maps would keep them attached.
     close_all_but(&[ready.0.as_raw_fd(), door.as_raw_fd()]);
-    let mut begin = || {
+    let begin = || {
         prctl::set_pdeathsig(Signal::SIGKILL)?;
         if getppid() != parent {
             // The parent has just exited.
