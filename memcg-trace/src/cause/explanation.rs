@@ -174,6 +174,7 @@ fn pin_of(thing: &Thing, holders: &[Holder]) -> Pin {
         Thing::Anon { .. } => Pin::Anon,
         Thing::Detached { .. } => Pin::Detached,
         Thing::KernelPages { .. } => Pin::KernelPages,
+        Thing::KernelMemory { .. } => Pin::KernelMemory,
         Thing::Swap { .. } => Pin::Swap,
         Thing::CssSet => {
             let has = |of: fn(&How) -> bool| holders.iter().any(|holder| of(&holder.how));
@@ -191,6 +192,7 @@ fn pin_of(thing: &Thing, holders: &[Holder]) -> Pin {
         Thing::Writeback { .. } => Pin::Writeback,
         Thing::ChargeStock { .. } => Pin::ChargeStock,
         Thing::Child { .. } => Pin::Child,
+        Thing::Directory { .. } => Pin::Directory,
         Thing::Mm => Pin::Mm,
         Thing::SlabCache { .. } => Pin::SlabCache,
         Thing::BpfMap { .. } => Pin::BpfMap,

@@ -74,7 +74,12 @@ pub enum Thing {
         kind: KernelPages,
         folios: Folios,
     },
-    /// The memcg ID, held by swap entries: one reference in all.
+    /// All kernel memory that it is charged for, slabs included: one reference, which the last page gives back (3.10). No page: the last one was
+    /// a child's, which does not.
+    KernelMemory {
+        folios: Folios,
+    },
+    /// The memcg ID, held by swap entries: one reference in all (3.10: one each).
     Swap {
         id: u16,
         entries: Option<u64>,
@@ -109,6 +114,11 @@ pub enum Thing {
         key: Key,
         name: Option<Box<[u8]>>,
         dying: Option<bool>,
+    },
+    /// The directory of a removed cgroup, or a file in it, that somebody has open or works in (3.10: it keeps the css). `name` is that of
+    /// the directory, if it could be read.
+    Directory {
+        name: Option<Box<[u8]>>,
     },
     /// A process whose memory MGLRU keeps on this memcg's list of mms.
     Mm,

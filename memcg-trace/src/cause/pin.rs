@@ -30,11 +30,15 @@ pub enum Pin {
     Writeback,
     ChargeStock,
     Child,
+    /// The directory of the removed cgroup, still open (3.10).
+    Directory,
     /// MGLRU's list of mms.
     Mm,
     SlabCache,
     /// Pages that the kernel charges for itself (up to 5.10).
     KernelPages,
+    /// All of its kernel memory, with one reference (3.10).
+    KernelMemory,
     /// Page cache of a device: metadata of a file system.
     BlockDevice,
     Hugetlb,
@@ -66,9 +70,11 @@ impl Pin {
             Self::Writeback => "writeback",
             Self::ChargeStock => "charge stock",
             Self::Child => "child memcg",
+            Self::Directory => "cgroup directory",
             Self::Mm => "mm",
             Self::SlabCache => "slab cache",
             Self::KernelPages => "kernel pages",
+            Self::KernelMemory => "kernel memory",
             Self::BlockDevice => "block device",
             Self::Hugetlb => "hugetlb file",
             Self::Detached => "folios without a file",

@@ -13,11 +13,12 @@ pub fn name_of(behind: &Behind) -> Option<Box<[u8]>> {
             Thing::File { file, .. } => name_of_file(file),
             Thing::Socket(socket) => socket_name(socket),
             Thing::Writeback { device, .. } => Some(device.clone()),
-            Thing::Child { name, .. } => name.clone(),
+            Thing::Child { name, .. } | Thing::Directory { name } => name.clone(),
             Thing::SlabCache { name } | Thing::BpfMap { name, .. } => Some(name.clone()),
             Thing::Anon { .. }
             | Thing::Detached { .. }
             | Thing::KernelPages { .. }
+            | Thing::KernelMemory { .. }
             | Thing::Swap { .. }
             | Thing::CssSet
             | Thing::Notify { .. }

@@ -84,10 +84,16 @@ fn against_pin(pin: Pin) -> &'static [RemedyKind] {
         Pin::Memfd | Pin::SharedAnon | Pin::Anon | Pin::Mm | Pin::KernelPages => &[RemedyKind::RestartOwners],
         Pin::Socket | Pin::Inotify | Pin::Fanotify | Pin::BpfMap => &[RemedyKind::RestartOwners],
         Pin::Swap => &[RemedyKind::RestartOwners, RemedyKind::Swapoff],
+        Pin::Directory => &[RemedyKind::RestartOwners],
         Pin::Task | Pin::CgroupNamespace | Pin::PerfEvent => &[RemedyKind::Reap],
         Pin::NetNamespace => &[RemedyKind::RemoveNamespaces],
         // These go by themselves, with what they are of, or not at all.
-        Pin::ChargeStock | Pin::Child | Pin::SlabCache | Pin::Detached | Pin::Unexplained => &[],
+        Pin::ChargeStock
+        | Pin::Child
+        | Pin::SlabCache
+        | Pin::KernelMemory
+        | Pin::Detached
+        | Pin::Unexplained => &[],
     }
 }
 

@@ -27,9 +27,11 @@ impl LeakEvidence {
             unknown.push(("the slab caches of memcgs".to_owned(), error.to_string()));
             None
         });
-        let pins = MemcgPins::open(kernel, btf);
-        let pins =
-            pins.map_err(|error| unknown.push(("what pins memcgs".to_owned(), error.to_string()))).ok();
+        // Where caches hold memcgs (3.10), they are what a leak is told with.
+        let told = caches.as_ref().is_some_and(Caches::hold);
+        let pins = (!told).then(|| MemcgPins::open(kernel, btf)).and_then(|pins| {
+            pins.map_err(|error| unknown.push(("what pins memcgs".to_owned(), error.to_string()))).ok()
+        });
         Self { caches, pins }
     }
 

@@ -26,6 +26,11 @@ impl Caches {
         Ok(kernel.memcg_caches()?.map(|kernel| Self { kernel, rest_until: None }))
     }
 
+    /// Whether a cache keeps its memcg.
+    pub fn hold(&self) -> bool {
+        self.kernel.hold()
+    }
+
     /// As [`Caches::read`], unless the last time was just now.
     pub fn read_if_rested(&mut self, memcgs: &[Key]) -> Option<Result<CacheCopies, CachesError>> {
         let rested = self.rest_until.is_none_or(|until| until <= Instant::now());

@@ -201,6 +201,18 @@ pub fn every_kind() -> Vec<Reference> {
             },
             Vec::new(),
         ),
+        reference(
+            1,
+            Thing::Child {
+                key: Key { css: 0xff11_0000_0001_7000, serial: 0 },
+                name: None,
+                dying: Some(true),
+            },
+            Vec::new(),
+        ),
+        reference(2, Thing::Directory { name: Some(bytes("web")) }, Vec::new()),
+        reference(1, Thing::KernelMemory { folios: folios(9) }, Vec::new()),
+        reference(1, Thing::KernelMemory { folios: folios(0) }, Vec::new()),
         reference(1, Thing::Mm, vec![held(4242, "sleep", How::Task)]),
         reference(1, Thing::SlabCache { name: bytes("dentry(23:web)") }, Vec::new()),
         reference(

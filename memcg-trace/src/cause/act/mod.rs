@@ -109,6 +109,12 @@ impl Act {
                     Self::unknown("stacks go with their threads, pipe buffers when they are read")
                 }
             },
+            Thing::KernelMemory { folios } if folios.pages == 0 => {
+                Self::unknown("nothing: the last page was a child's, and these do not give it back")
+            }
+            Thing::KernelMemory { .. } => {
+                Self::unknown("it goes with the last page, those of its slab caches included")
+            }
             Thing::Swap { devices, .. } => swapoff(devices, refs),
             Thing::Socket(socket) if socket.orphan && holders.is_empty() => {
                 Self::wait("its peer has taken the rest, or at net.ipv4.tcp_orphan_retries", refs)
@@ -123,7 +129,11 @@ impl Act {
             Thing::ChargeStock { .. } => Self::wait("another memcg takes that slot of the CPU", refs),
             Thing::Child { key, dying, .. } => Self {
                 kind: ActKind::Explain,
-                command: Some(format!("memcg-trace explain {}", key.serial)),
+                // 3.10 has no serial numbers.
+                command: Some(match key.serial {
+                    0 => format!("memcg-trace explain {:#x}", key.css),
+                    serial => format!("memcg-trace explain {serial}"),
+                }),
                 advice: Some(match dying {
                     Some(false) => "the child is alive: it goes with the child's cgroup".into(),
                     _ => "it goes with the child, whose own pins are what counts".into(),
@@ -131,6 +141,10 @@ impl Act {
                 cost: NO_COST,
                 frees: 0,
             },
+            Thing::Directory { .. } => Self::unknown(
+                "it goes when nobody has a file of it open or works in it: \
+                 ls -l /proc/[0-9]*/cwd /proc/[0-9]*/fd 2>/dev/null | grep deleted",
+            ),
             Thing::SlabCache { .. } => {
                 Self::unknown("it goes with the last object, and on some kernels not even then")
             }

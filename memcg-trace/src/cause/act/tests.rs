@@ -284,6 +284,8 @@ fn the_rest_by_its_kind() {
     };
     let tunnel = socket(true);
     let child = Thing::Child { key: Key { css: 1, serial: 4712 }, name: None, dying: Some(true) };
+    let key = Key { css: 0xffff_8800_1234_0000, serial: 0 };
+    let without_serial = Thing::Child { key, name: None, dying: Some(true) };
     let folios = CLEAN;
     let table = [
         (Thing::Anon { folios }, vec![holder(5, How::Mapped)], (End, "kill 5", 10)),
@@ -317,6 +319,10 @@ fn the_rest_by_its_kind() {
         (writeback(1, Some("/mnt/it's")), vec![], (Sync, r"sync -f '/mnt/it'\''s'", 10)),
         (writeback(0, None), vec![], (DropInodes, "echo 2 > /proc/sys/vm/drop_caches", 10)),
         (child, vec![], (Explain, "memcg-trace explain 4712", 0)),
+        (without_serial, vec![], (Explain, "memcg-trace explain 0xffff880012340000", 0)),
+        (Thing::Directory { name: None }, vec![], (Unknown, "", 0)),
+        (Thing::KernelMemory { folios }, vec![], (Unknown, "", 0)),
+        (Thing::KernelMemory { folios: Folios::default() }, vec![], (Unknown, "", 0)),
         (Thing::Mm, vec![holder(5, How::Task)], (End, "kill 5", 10)),
         (Thing::SlabCache { name: bytes("dentry") }, vec![], (Unknown, "", 0)),
         (Thing::BpfMap { id: Some(3), name: bytes("m") }, vec![], (Unknown, "", 0)),

@@ -169,8 +169,7 @@ impl Abilities {
                 Answer::of(&walk, |_| "every memcg, dying ones included".to_owned()),
             );
             self.walk = walk.ok();
-            self.caches(kernel);
-            return;
+            return self.pins(kernel);
         }
         let walks = [Walk::program(&kernel.layout), Walk::kcore(&kernel.layout)];
         for (way, walk) in WAYS.into_iter().zip(walks) {
@@ -180,6 +179,10 @@ impl Abilities {
             );
             self.walk = self.walk.take().or(walk.ok());
         }
+        self.pins(kernel);
+    }
+
+    fn pins(&mut self, kernel: &Kernel) {
         let pins = Pins::open(kernel, self.btf.as_deref());
         self.add(
             AbilityId::Pins,

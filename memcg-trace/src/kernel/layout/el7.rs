@@ -170,7 +170,8 @@ impl Tree {
         std::iter::from_fn(next).take(CHILDREN_MAX)
     }
 
-    fn name(&self, cgroup: u64) -> Option<Vec<u8>> {
+    /// Name of its directory.
+    pub fn name(&self, cgroup: u64) -> Option<Vec<u8>> {
         let dentry = self.kcore.member(cgroup, CGROUP_DENTRY)?;
         self.kcore.string(self.kcore.member(dentry, DENTRY_NAME)?, NAME_MAX)
     }

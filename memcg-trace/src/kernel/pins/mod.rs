@@ -9,6 +9,7 @@ mod addresses;
 mod anon_inodes;
 mod areas;
 mod bpf_maps;
+mod by_memcg;
 mod children;
 mod css_sets;
 mod fds;
@@ -47,10 +48,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use memcg_trace_common::{ABSENT, WalkLayout};
+use memcg_trace_common::{ABSENT, DentryLayout, WalkLayout};
 use thiserror::Error;
 
 use self::{
+    by_memcg::ByMemcg,
     fds::OpenFiles,
     groups::Groups,
     laps::Laps,
@@ -85,6 +87,8 @@ pub enum PinsError {
     Layout(#[from] LayoutError),
     #[error("the struct layout of memcgs is not known")]
     NoLayout,
+    #[error("cannot list memcgs: {0}")]
+    NoIds(String),
     #[error("cannot read kernel memory: {0}")]
     Memory(#[from] MemoryError),
 }
@@ -94,7 +98,9 @@ impl Lack for PinsError {
         match self {
             Self::Layout(error) => error.next_step(),
             Self::NoLayout => LayoutError::NoBtf.next_step(),
-            Self::Memory(_) => "memcg-trace scan: it shows what memcgs are charged for".to_owned(),
+            Self::NoIds(_) | Self::Memory(_) => {
+                "memcg-trace scan: it shows what memcgs are charged for".to_owned()
+            }
         }
     }
 }
@@ -118,7 +124,15 @@ pub struct LookOptions {
 }
 
 /// A way to find what refers to memcgs. Opening it takes the privileges that the walk takes, looking takes none.
-pub struct Pins {
+pub struct Pins(WayToPins);
+
+enum WayToPins {
+    ByCss(Box<ByCss>),
+    ByMemcg(Box<ByMemcg>),
+}
+
+/// By what refers to their csses.
+struct ByCss {
     memory: Box<dyn Memory>,
     walk: WalkLayout,
     layout: PinLayout,
@@ -132,6 +146,9 @@ pub struct Pins {
 impl Pins {
     /// With the kernel's own BTF, or with `btf`.
     pub fn open(kernel: &Kernel, btf: Option<&Path>) -> Result<Self, PinsError> {
+        if kernel.dentry != DentryLayout::NONE {
+            return Ok(Self(WayToPins::ByMemcg(Box::new(ByMemcg::open(kernel)?))));
+        }
         Self::through(memory::open()?, kernel, btf)
     }
 
@@ -159,17 +176,31 @@ impl Pins {
         let nothing = KnownMemcgs::new(Vec::new(), 0);
         let mut pass = Pass::new(&mut *memory, &kernel.layout, &layout, &nothing, root, None);
         let map = Vmemmap::find(&mut pass)?;
-        Ok(Self { memory, walk: kernel.layout, layout, root, node_ids: node_ids(), map })
+        let by_css = ByCss { memory, walk: kernel.layout, layout, root, node_ids: node_ids(), map };
+        Ok(Self(WayToPins::ByCss(Box::new(by_css))))
     }
 
     /// The way kernel memory is read, in a word: `program` or `kcore`.
     pub fn means(&self) -> &'static str {
-        self.memory.means()
+        match &self.0 {
+            WayToPins::ByCss(way) => way.memory.means(),
+            WayToPins::ByMemcg(_) => "kcore",
+        }
     }
 
     /// Finds the references to these memcgs in one pass. Memcgs whose count moved are looked at again.
     pub fn look(&mut self, keys: &[Key], options: &LookOptions) -> Result<Look, PinsError> {
         let began_ns = clock::monotonic_ns();
+        let look = match &mut self.0 {
+            WayToPins::ByCss(way) => way.look(keys, options),
+            WayToPins::ByMemcg(way) => way.look(keys),
+        };
+        Ok(Look { began_ns, ended_ns: clock::monotonic_ns(), ..look? })
+    }
+}
+
+impl ByCss {
+    fn look(&mut self, keys: &[Key], options: &LookOptions) -> Result<Look, PinsError> {
         let deadline = options.budget.and_then(|budget| Instant::now().checked_add(budget));
         self.memory.refresh()?;
         let mut look = self.pass(keys, options, deadline)?;
@@ -185,7 +216,7 @@ impl Pins {
                 }
             }
         }
-        Ok(Look { began_ns, ended_ns: clock::monotonic_ns(), ..look })
+        Ok(look)
     }
 
     fn pass(

@@ -78,6 +78,12 @@ impl IdTable {
         Ok(leaf)
     }
 
+    /// Name of its cgroup's directory. A memcg without a cgroup reads as anything.
+    pub fn name(&self, memcg: u64) -> Option<Box<[u8]>> {
+        let name = self.tree.name(self.tree.cgroup(memcg).filter(|cgroup| *cgroup != 0)?)?;
+        (!name.is_empty()).then(|| name.into())
+    }
+
     /// Reads the memcgs below a layer of the table: IDs from `first` on.
     fn layer(&self, address: u64, first: u32, limit: u32, memcgs: &mut Vec<(u16, u64)>) -> Option<()> {
         let layer = self.tree.kcore.read(address, LAYER_LENGTH)?;

@@ -16,8 +16,8 @@ use aya::{maps::MapError, programs::ProgramError};
 use memcg_trace_common::{ABSENT, DentryLayout, LEAF_SLOTS, TABLE_LEVELS, WalkLayout};
 use thiserror::Error;
 
-pub use self::decode::Walked;
-use self::{by_id::IdTable, program::Program, table::Table};
+pub use self::{by_id::IdTable, decode::Walked};
+use self::{program::Program, table::Table};
 use super::{
     ability::Lack,
     layout::LayoutError,
@@ -106,7 +106,7 @@ pub struct Walks {
 }
 
 /// Result of reading one leaf, in addition to its memcgs.
-struct LeafRead {
+pub struct LeafRead {
     memcgs: u64,
     missed: u64,
     unreadable: u64,

@@ -32,15 +32,13 @@ pub fn names(caches: &[Name<'_>]) -> String {
     if parts.is_empty() { last } else { format!("{} and {last}", parts.join(", ")) }
 }
 
-/// Header of the column for the caches of these memcgs; `None`: nothing to show. Caches that hold no memcg give way to what does, where
+/// Header of the column for the caches of these memcgs; `None`: nothing to show. Caches give way to all that holds these memcgs, where
 /// that is known.
 pub fn column<'a>(mut memcgs: impl Iterator<Item = &'a Memcg> + Clone) -> Option<&'static str> {
     let of_their_own = memcgs.clone().filter_map(|memcg| memcg.slab_caches.as_ref());
-    match of_their_own.filter(|caches| !caches.names.is_empty()).map(|caches| caches.hold).next()? {
-        true => Some("PINNED BY"),
-        false if memcgs.any(|memcg| memcg.pinned.is_some()) => None,
-        false => Some("SLAB CACHES"),
-    }
+    let hold = of_their_own.filter(|caches| !caches.names.is_empty()).map(|caches| caches.hold).next()?;
+    let known = memcgs.any(|memcg| memcg.pinned.is_some());
+    (!known).then_some(if hold { "PINNED BY" } else { "SLAB CACHES" })
 }
 
 /// A cell of that column.
@@ -52,9 +50,15 @@ pub fn cell(memcg: &MemcgView<'_>) -> String {
 }
 
 /// Table of caches with the number of memcgs they pin.
-pub fn pinned(out: &mut impl Write, pins: Option<&[CachePin<'_>]>, how: &str, page: Page) -> io::Result<()> {
+pub fn pinned(
+    out: &mut impl Write,
+    what: &str,
+    pins: Option<&[CachePin<'_>]>,
+    how: &str,
+    page: Page,
+) -> io::Result<()> {
     let Some(pins @ [_, ..]) = pins else { return Ok(()) };
-    heading(out, "Pinned by", page)?;
+    heading(out, what, page)?;
     let mut table = Columns::new(["MEMCGS>", "CACHE<"]);
     for pin in pins.iter().take(ROWS) {
         table.row([Count(pin.memcgs).to_string(), pin.cache.to_string()]);

@@ -52,7 +52,8 @@ fn is_on_a_mount(kind: FileKind) -> bool {
 fn detail(part: &PartView<'_>) -> Vec<String> {
     let mut detail = Vec::new();
     if let Some(folios) = &part.folios {
-        detail.extend(amount(folios, part.refs));
+        let refs = if is_one_for_all(&part.part.behind) { folios.folios } else { part.refs };
+        detail.extend(amount(folios, refs));
     }
     if part.deleted == Some(true) {
         detail.push("deleted".to_owned());
@@ -78,6 +79,11 @@ fn detail(part: &PartView<'_>) -> Vec<String> {
         Behind::Nothing => {}
     }
     detail
+}
+
+/// These pages are no references of their own.
+fn is_one_for_all(behind: &Behind) -> bool {
+    matches!(behind, Behind::Thing(Thing::KernelMemory { .. }))
 }
 
 /// `8.0 MiB in 326 folios`
@@ -113,6 +119,8 @@ fn of_thing(thing: &Thing) -> Vec<String> {
             KernelPages::PageTable => "page tables".to_owned(),
             KernelPages::Other => "stacks, pipe buffers, kmalloc".to_owned(),
         }],
+        Thing::KernelMemory { folios } if folios.pages == 0 => vec!["none is left".to_owned()],
+        Thing::KernelMemory { .. } => vec!["slabs and stacks".to_owned()],
         Thing::Swap { id, entries, devices } => {
             let mut detail = vec![format!("memcg ID {id}")];
             let on_devices: u64 = devices.iter().map(|device| device.entries).sum();
@@ -142,7 +150,8 @@ fn of_thing(thing: &Thing) -> Vec<String> {
                 Some(false) => Some("alive"),
                 None => None,
             };
-            [format!("serial {}", key.serial)].into_iter().chain(state.map(str::to_owned)).collect()
+            let serial = (key.serial != 0).then(|| format!("serial {}", key.serial));
+            serial.into_iter().chain(state.map(str::to_owned)).collect()
         }
         Thing::BpfMap { id, .. } => id.map(|id| format!("id {id}")).into_iter().collect(),
         Thing::File { .. }
@@ -151,6 +160,7 @@ fn of_thing(thing: &Thing) -> Vec<String> {
         | Thing::CssSet
         | Thing::Notify { .. }
         | Thing::ChargeStock { .. }
+        | Thing::Directory { .. }
         | Thing::Mm
         | Thing::SlabCache { .. } => Vec::new(),
     }

@@ -49,7 +49,8 @@ pub fn scan(out: &mut impl Write, scan: &ScanView<'_>, page: impl Into<Page>) ->
         writeln!(out)?;
         page.line(out, &before_rmdir(scan), 0)?;
     }
-    memcg_caches::pinned(out, scan.pinned_by.as_deref(), IN_JSON, page)?;
+    let what = if scan.pins.is_some() { "Slab caches that pin them" } else { "Pinned by" };
+    memcg_caches::pinned(out, what, scan.pinned_by.as_deref(), IN_JSON, page)?;
     if let Some(pins) = &scan.pins {
         heading(out, "Pinned by", page)?;
         pinned::table(out, pins, page)?;

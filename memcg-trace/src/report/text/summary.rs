@@ -50,7 +50,7 @@ pub fn summary(out: &mut impl Write, summary: &SummaryView<'_>, page: impl Into<
         let what = listed(summary);
         heading(out, &format!("{what}, longest dying first"), page)?;
         survivors(out, page, summary)?;
-        memcg_caches::pinned(out, summary.pinned_by.as_deref(), IN_JSON, page)?;
+        memcg_caches::pinned(out, "Pinned by", summary.pinned_by.as_deref(), IN_JSON, page)?;
         if let Some(pins) = &summary.pins {
             heading(out, "Pinned by", page)?;
             pinned::table(out, pins, page)?;

@@ -139,7 +139,8 @@ pub(in crate::report) fn folios_of(behind: &Behind) -> Option<&Folios> {
             Thing::File { folios, .. }
             | Thing::Anon { folios }
             | Thing::Detached { folios }
-            | Thing::KernelPages { folios, .. },
+            | Thing::KernelPages { folios, .. }
+            | Thing::KernelMemory { folios },
         ) => Some(folios),
         _ => None,
     }
