@@ -3,11 +3,12 @@
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     helpers::generated::{bpf_probe_read_kernel, bpf_probe_read_kernel_str},
-    macros::{map, raw_tracepoint},
+    macros::map,
     maps::Array,
-    programs::RawTracePointContext,
 };
 use memcg_trace_common::{Answers, BATCH, READ_MAX, Requests};
+
+use crate::on_demand::on_demand;
 
 /// The loader maps both into its memory.
 #[map]
@@ -15,10 +16,9 @@ static REQUESTS: Array<Requests> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 static ANSWERS: Array<Answers> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// Reads what `REQUESTS` asks for into `ANSWERS`, each independent of the others.
-#[raw_tracepoint]
-pub fn read_batch(_ctx: RawTracePointContext) -> i32 {
-    read_all().map_or(1, |()| 0)
+on_demand! {
+    /// Reads what `REQUESTS` asks for into `ANSWERS`, each independent of the others.
+    fn read_batch(_ctx) = read_all();
 }
 
 #[inline(always)]

@@ -1,22 +1,19 @@
 //! One large block in one run.
 
 use aya_ebpf::{
-    bindings::BPF_F_MMAPABLE,
-    helpers::generated::bpf_probe_read_kernel,
-    macros::{map, raw_tracepoint},
-    maps::Array,
-    programs::RawTracePointContext,
+    bindings::BPF_F_MMAPABLE, helpers::generated::bpf_probe_read_kernel, macros::map, maps::Array,
 };
 use memcg_trace_common::Block;
+
+use crate::on_demand::on_demand;
 
 /// The loader maps it into its memory.
 #[map]
 static BLOCK: Array<Block> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// Reads `BLOCK` from `arg(0)` on; none of it, if not all of it can be read.
-#[raw_tracepoint]
-pub fn read_block(ctx: RawTracePointContext) -> i32 {
-    read(ctx.arg(0)).map_or(1, |()| 0)
+on_demand! {
+    /// Reads `BLOCK` from `arg(0)` on; none of it, if not all of it can be read.
+    fn read_block(ctx) = read(ctx.arg(0));
 }
 
 #[inline(always)]

@@ -6,13 +6,11 @@
 //! other.
 
 use aya_ebpf::{
-    bindings::BPF_F_MMAPABLE,
-    helpers::generated::bpf_probe_read_kernel,
-    macros::{map, raw_tracepoint},
-    maps::Array,
-    programs::RawTracePointContext,
+    bindings::BPF_F_MMAPABLE, helpers::generated::bpf_probe_read_kernel, macros::map, maps::Array,
 };
 use memcg_trace_common::{ENTRY_WORDS, Entries, LIST_STEPS, List, ListEnd};
+
+use crate::on_demand::on_demand;
 
 /// The loader maps both into its memory.
 #[map]
@@ -20,10 +18,9 @@ static LIST: Array<List> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 static ENTRIES: Array<Entries> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// Follows `LIST` into `ENTRIES`.
-#[raw_tracepoint]
-pub fn read_list(_ctx: RawTracePointContext) -> i32 {
-    follow().map_or(1, |()| 0)
+on_demand! {
+    /// Follows `LIST` into `ENTRIES`.
+    fn read_list(_ctx) = follow();
 }
 
 #[inline(always)]

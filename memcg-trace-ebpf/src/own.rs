@@ -2,15 +2,15 @@
 
 use aya_ebpf::{
     helpers::{bpf_get_current_task, bpf_probe_read_kernel_str_bytes},
-    macros::{map, raw_tracepoint},
+    macros::map,
     maps::Array,
-    programs::RawTracePointContext,
 };
 use memcg_trace_common::{Layout, OWN_LEVELS, Own, PathStep};
 
 use crate::{
     facts::{Beginning, Facts},
     memory::read,
+    on_demand::on_demand,
 };
 
 #[map]
@@ -24,11 +24,10 @@ static BEGINNING: Array<Beginning> = Array::with_max_entries(1, 0);
 #[map]
 static OWN_PATH: Array<PathStep> = Array::with_max_entries(OWN_LEVELS, 0);
 
-/// Follows `current -> css_set -> css of the memory controller -> cgroup -> kernfs_node`, and both parents to the root.
-/// Stops where a pointer is NULL or unreadable; `Own::levels` is the number of levels read.
-#[raw_tracepoint]
-pub fn own_cgroup(_ctx: RawTracePointContext) -> i32 {
-    follow().map_or(1, |()| 0)
+on_demand! {
+    /// Follows `current -> css_set -> css of the memory controller -> cgroup -> kernfs_node`, and both parents to the
+    /// root. Stops where a pointer is NULL or unreadable; `Own::levels` is the number of levels read.
+    fn own_cgroup(_ctx) = follow();
 }
 
 #[inline(always)]

@@ -10,3 +10,4 @@ mod batch;
 mod block;
 mod list;
 mod object;
+mod on_demand;

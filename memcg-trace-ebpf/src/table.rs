@@ -3,15 +3,15 @@
 use aya_ebpf::{
     bindings::BPF_F_MMAPABLE,
     helpers::{bpf_get_current_task, bpf_ktime_get_ns, generated::bpf_probe_read_kernel},
-    macros::{map, raw_tracepoint},
+    macros::map,
     maps::Array,
-    programs::RawTracePointContext,
 };
 use memcg_trace_common::{LEAF_SLOTS, Leaf, TABLE_LEVELS, WalkConfig};
 
 use crate::{
     copy::{Parent, copy},
     memory::read,
+    on_demand::on_demand,
 };
 
 #[map]
@@ -27,11 +27,10 @@ static SLOTS: Array<[u64; LEAF_SLOTS]> = Array::with_max_entries(1, 0);
 const CHUNK_SHIFT: u32 = 6;
 const CHUNK_MASK: u64 = LEAF_SLOTS as u64 - 1;
 
-/// Reads the leaf that holds css id `arg(0)`. Runs inside one RCU section (test runs of raw tracepoints hold
-/// rcu_read_lock), so everything found in the table stays allocated until the end.
-#[raw_tracepoint]
-pub fn walk(ctx: RawTracePointContext) -> i32 {
-    read_leaf(ctx.arg(0)).map_or(1, |()| 0)
+on_demand! {
+    /// Reads the leaf that holds css id `arg(0)`. Runs inside one RCU section (test runs of raw tracepoints hold
+    /// rcu_read_lock), so everything found in the table stays allocated until the end.
+    fn walk(ctx) = read_leaf(ctx.arg(0));
 }
 
 #[inline(always)]

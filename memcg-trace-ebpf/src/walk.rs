@@ -8,5 +8,6 @@ mod copy;
 mod facts;
 mod memory;
 mod object;
+mod on_demand;
 mod own;
 mod table;

@@ -9,7 +9,10 @@ use std::{
     process,
 };
 
-use memcg_trace::scenarios::stage::Disk;
+use memcg_trace::{
+    kernel::{memory, privileges::raise_limits},
+    scenarios::stage::Disk,
+};
 use serde_json::Value;
 
 use self::kinds::{Expected, KINDS, Kind, Pinned};
@@ -82,6 +85,15 @@ impl Drop for Mounted {
         self.disk.take();
         let _ = fs::remove_dir_all(&self.directory);
     }
+}
+
+/// And not a block of zeros: the last pages of memory, and those before a hole, were on no list and in no map.
+#[test]
+fn a_block_that_cannot_be_read_is_none() {
+    let _machine = machine();
+    raise_limits();
+    let mut memory = memory::open().expect("a way to read memory");
+    assert_eq!(memory.block(0).expect("an answer"), None);
 }
 
 #[test]
