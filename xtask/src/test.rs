@@ -82,6 +82,8 @@ const SELECTED: &[(&str, &[(&str, Cgroup)])] = &[
     ("blind", EACH),
     ("kprobes", EACH),
     ("swaps::", EACH),
+    // Charged from 6.7 on, pinning up to 7.0.
+    ("hugetlb::", &[("6.12", Cgroup::V2)]),
     ("walks_", EACH),
     ("walks::killed", EACH),
     ("walks::trace", EACH),

@@ -10,7 +10,7 @@ use nix::{
     sys::{
         prctl,
         signal::{Signal, kill},
-        wait::{Id, WaitPidFlag, waitid, waitpid},
+        wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
     },
     unistd::{ForkResult, Pid, fork},
 };
@@ -72,6 +72,13 @@ pub fn ended(cgroup: Option<&Cgroup>, work: impl FnOnce()) -> Pid {
     let pid = fork_in(cgroup, work);
     waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("a child that ends");
     pid
+}
+
+/// A child that does its work to the end.
+pub fn ended_well(cgroup: &Cgroup, work: impl FnOnce()) {
+    let pid = fork_in(Some(cgroup), work);
+    let status = waitpid(pid, None).expect("wait for a child");
+    assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}");
 }
 
 /// Ends when `work` does, or when the test does.

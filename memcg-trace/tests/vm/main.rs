@@ -16,6 +16,7 @@ mod doctor;
 mod exhaustion;
 mod expectations;
 mod figures;
+mod hugetlb;
 mod kprobes;
 mod matrix;
 mod pod;

@@ -16,13 +16,13 @@ use nix::{
     sys::{
         memfd::{MFdFlags, memfd_create},
         signal::{Signal, kill},
-        wait::{WaitStatus, waitpid},
+        wait::waitpid,
     },
 };
 
 use crate::support::{
     cgroup::{Cgroup, Version, hierarchy},
-    forked::{Forked, ended, fork_in},
+    forked::{Forked, ended, ended_well, fork_in},
     pins::PAGE,
 };
 
@@ -214,13 +214,6 @@ fn sysv_shm(cgroup: &Cgroup, _: &Path) -> Pinned {
     ended_well(cgroup, || segment.fill().expect("write to the segment"));
     let pinned = pinned("sysv_shm", PAGES..=PAGES).named("SYSV00000000");
     Pinned { _segment: Some(segment), ..pinned }
-}
-
-/// Runs something in the cgroup, to its end.
-fn ended_well(cgroup: &Cgroup, work: impl FnOnce()) {
-    let pid = fork_in(Some(cgroup), work);
-    let status = waitpid(pid, None).expect("wait for a child");
-    assert!(matches!(status, WaitStatus::Exited(_, 0)), "{status:?}");
 }
 
 /// Maps [`PAGES`] pages.

@@ -1,0 +1,117 @@
+//! Huge pages of hugetlbfs, which are on no list of a memcg: where the mount of cgroup v2 accounts them, from 6.7 on
+//! (8cba9576df60), until pages move to the parent (7.1).
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process, ptr,
+};
+
+use nix::{
+    mount::{MsFlags, mount, umount},
+    sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous},
+};
+
+use crate::{
+    support::{
+        cgroup::{Cgroup, hierarchy},
+        eventually, evict_stocks,
+        explain::{Explain, refs},
+        forked::{Forked, ended_well},
+    },
+    vm,
+};
+
+/// Bytes of a huge page on x86-64.
+const HUGE: usize = 2 << 20;
+const PAGES: usize = 2;
+const POOL: &str = "/proc/sys/vm/nr_hugepages";
+
+/// A hugetlbfs, with huge pages in its pool and charged to memcgs.
+struct HugePages(PathBuf);
+
+impl HugePages {
+    fn new() -> Self {
+        account("memory_hugetlb_accounting");
+        fs::write(POOL, (4 * PAGES).to_string()).expect("a pool of huge pages");
+        let directory = PathBuf::from(format!("/tmp/memcg-trace-test-hugetlb-{}", process::id()));
+        fs::create_dir(&directory).expect("a directory");
+        mount(Some("none"), &directory, Some("hugetlbfs"), MsFlags::empty(), None::<&str>)
+            .expect("mount hugetlbfs");
+        Self(directory)
+    }
+}
+
+impl Drop for HugePages {
+    fn drop(&mut self) {
+        let _ = umount(&self.0);
+        let _ = fs::remove_dir(&self.0);
+        let _ = fs::write(POOL, "0");
+        account("");
+    }
+}
+
+/// Mounts the hierarchy anew with these options.
+fn account(options: &str) {
+    mount(None::<&str>, &hierarchy().1, None::<&str>, MsFlags::MS_REMOUNT, Some(options))
+        .expect("remount the hierarchy");
+}
+
+fn fill(flags: MapFlags, file: Option<&fs::File>) {
+    let length = (PAGES * HUGE).try_into().expect("a length");
+    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: a new mapping, where the kernel finds room for it.
+    let start = unsafe {
+        match file {
+            Some(file) => mmap(None, length, protection, flags, file, 0),
+            None => mmap_anonymous(None, length, protection, flags),
+        }
+    };
+    // SAFETY: it is that long, and writable.
+    unsafe { ptr::write_bytes(start.expect("map huge pages").cast::<u8>().as_ptr(), 1, PAGES * HUGE) };
+}
+
+#[test]
+fn of_a_file_and_of_a_process() {
+    let _machine = vm();
+    let huge = HugePages::new();
+    let home = Cgroup::home("hugetlb");
+    let (of_file, of_process) = (home.child("file"), home.child("process"));
+    let path = huge.0.join("file");
+    let file = fs::File::options().read(true).write(true).create_new(true).open(&path).expect("a file");
+    ended_well(&of_file, || fill(MapFlags::MAP_SHARED, Some(&file)));
+    drop(file);
+    let task = Forked::new(Some(&of_process), || fill(MapFlags::MAP_PRIVATE | MapFlags::MAP_HUGETLB, None));
+    let task = task.move_to_root();
+    let ids = [&of_file, &of_process].map(|cgroup| {
+        let id = cgroup.id();
+        cgroup.remove();
+        id
+    });
+
+    eventually("huge pages to be named", || {
+        evict_stocks();
+        let explain = Explain::of(&home);
+        explain.complete()?;
+        let parts = ids.map(|id| explain.of_cgroup(id));
+        let of_file = parts[0].iter().find(|part| part["pin"] == "hugetlb").ok_or("no file")?;
+        let named = of_file["what"].as_str().map(Path::new) == Some(&path);
+        // One of each page; beside them, the process has small ones.
+        let of_process: u64 = parts[1].iter().map(|part| part["folios"]["large"].as_u64().unwrap_or(0)).sum();
+        let held = parts[1].iter().all(|part| part["holders"][0]["pid"] == task.pid());
+        match named && refs(of_file) == PAGES as u64 && of_process == PAGES as u64 && held {
+            true => Ok(()),
+            false => Err(format!("{path:?} of {}: {:#?}", task.pid(), explain.pins)),
+        }
+    });
+    let ours = BTreeSet::from([task.pid()]);
+    eventually("what is printed to free them", || {
+        let explain = Explain::of(&home);
+        if explain.summary.is_null() {
+            return Ok(());
+        }
+        explain.act(&ours);
+        Err(format!("{:#?}", explain.pins))
+    });
+}
