@@ -167,13 +167,24 @@ pub struct File {
     /// From the root of its file system, without the mount point: the names of its dentries; `None`: no dentry is left, and
     /// `find MOUNT -xdev -inum INODE` finds it.
     pub path: Option<Box<[u8]>>,
-    /// No directory names it any more; `None`: not known.
-    pub deleted: Option<bool>,
+    /// Names that directories have for it; `None`: not known, or not one that has any.
+    pub links: Option<u32>,
     pub bytes: Option<u64>,
     /// All base pages that are cached of it, whoever is charged for them (`address_space.nrpages`).
     pub cached_pages: Option<u64>,
     /// Of a System V segment; `None`: not known.
     pub ipc: Option<IpcNamespace>,
+}
+
+impl File {
+    /// No directory names it any more; `None`: not known.
+    pub fn deleted(&self) -> Option<bool> {
+        self.links.map(|links| links == 0)
+    }
+
+    pub fn is_deleted(&self) -> bool {
+        self.links == Some(0)
+    }
 }
 
 /// The IPC namespace that a System V segment is of.

@@ -19,16 +19,20 @@ pub enum Reach {
 }
 
 impl Reach {
+    /// How to reach all names that `file` has: from the root of the mount on, by inode number.
+    pub fn each_name(file: &File) -> Self {
+        let root = file.mount.as_ref().and_then(|mount| seen_as(mount, &mount.root));
+        match root.and_then(|root| Word::path(&root)) {
+            Some(directory) => Self::Find { directory, inode: file.inode },
+            None => Self::Nowhere,
+        }
+    }
+
     /// How to reach `file`, unless it is deleted.
     pub fn of(file: &File) -> Self {
         let Some(mount) = &file.mount else { return Self::Nowhere };
         let inode = file.inode;
-        let Some(path) = &file.path else {
-            return match Word::path(&seen_as(mount, &mount.root).unwrap_or_default()) {
-                Some(directory) => Self::Find { directory, inode },
-                None => Self::Nowhere,
-            };
-        };
+        let Some(path) = &file.path else { return Self::each_name(file) };
         let Some(path) = seen_as(mount, path) else { return Self::Nowhere };
         if let Some(word) = Word::path(&path) {
             return Self::Path(word);
@@ -76,7 +80,7 @@ mod tests {
             filesystem: bytes("tmpfs"),
             mount: mount.map(|(point, pid, root)| Mount { point: bytes(point), pid, root: bytes(root) }),
             path: path.map(Box::from),
-            deleted: Some(false),
+            links: Some(1),
             bytes: None,
             cached_pages: None,
             ipc: None,

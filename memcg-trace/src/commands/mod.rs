@@ -3,6 +3,7 @@
 mod announce;
 mod args;
 pub mod doctor;
+mod dying;
 pub mod explain;
 mod flight;
 pub mod follow;

@@ -50,18 +50,16 @@ impl ExplainedNow {
             if !held.is_empty() {
                 lines.push((Ink::Dim, beside("", "held by", &held)));
             }
-            if let Some(act) = view.act {
-                command += usize::from(view.act_is_command);
-                lines.push(match view.act_is_command {
+            if let Some(act) = view.act.act {
+                command += usize::from(view.act.is_command);
+                lines.push(match view.act.is_command {
                     true if command <= KEYS => (Ink::Good, beside(&command.to_string(), "free by", act)),
                     true => (Ink::Plain, beside("", "free by", act)),
                     false => (Ink::Plain, beside("", "to free", act)),
                 });
             }
-            lines.extend(view.act_advice.map(|advice| (Ink::Dim, beside("", "", advice))));
-            if view.act_is_command && view.act_kind.loses() {
-                lines.push((Ink::Warn, beside("", "costs", view.act_cost)));
-            }
+            lines.extend(view.act.advice.map(|advice| (Ink::Dim, beside("", "", advice))));
+            lines.extend(view.act.costs().map(|cost| (Ink::Warn, beside("", "costs", cost))));
         }
         lines
     }

@@ -190,8 +190,10 @@ fn reap_frees_what_clean_page_cache_pins() {
     let plan = planned.iter().find(is_file).expect("the file");
     assert_eq!((&plan["refused"], &plan["memcgs"]), (&Value::Null, &Value::from(1)));
     cached.check(&Explain::of(&home)).expect("a dry run changes nothing");
+    let other = reap(&[&format!("{}/tmpfs", home.path())]);
+    assert!(!other.iter().any(|line| is_file(&line)), "of another memcg: {other:#?}");
     eventually("the memcg to be freed", || {
-        let reaped = reap(&[]);
+        let reaped = reap(&[home.path()]);
         evict_stocks();
         let explain = Explain::of(&home);
         tmpfs.check(&explain).expect("a file on a tmpfs is not to be dropped");

@@ -53,7 +53,7 @@ pub fn file(kind: FileKind, path: &str, refs: u64) -> Reference {
     };
     let mount = point.map(|point| Mount { point: bytes(point), pid: None, root: bytes("/") });
     let path = (kind != FileKind::BlockDevice).then(|| bytes(path));
-    let deleted = mount.as_ref().map(|_| false);
+    let links = mount.as_ref().map(|_| 1);
     let file = File {
         kind,
         device,
@@ -61,7 +61,7 @@ pub fn file(kind: FileKind, path: &str, refs: u64) -> Reference {
         filesystem: bytes(filesystem),
         mount,
         path,
-        deleted,
+        links,
         bytes: Some(refs * 4096),
         cached_pages: Some(refs),
         ipc: None,
@@ -108,7 +108,7 @@ pub fn every_kind() -> Vec<Reference> {
     };
     let dirty = |_: &mut File, folios: &mut Folios| (folios.dirty, folios.writeback) = (3, 1);
     let mapped = |_: &mut File, folios: &mut Folios| folios.mapped = Some(9);
-    let deleted = |file: &mut File, _: &mut Folios| file.deleted = Some(true);
+    let deleted = |file: &mut File, _: &mut Folios| file.links = Some(0);
     let nameless = |file: &mut File, _: &mut Folios| file.path = None;
     let elsewhere = |file: &mut File, _: &mut Folios| {
         file.mount = Some(Mount { point: bytes("/data"), pid: Some(812), root: bytes("/") });

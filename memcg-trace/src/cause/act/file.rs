@@ -32,13 +32,13 @@ fn drop_cache(file: &File, folios: &Folios, refs: u64, holders: &[Holder]) -> Ac
     let descriptor = open(holders);
     let dirty = folios.dirty + folios.writeback > 0;
     let mapped = folios.mapped.unwrap_or(0).min(refs);
-    let command = match (file.deleted, descriptor) {
-        (Some(true), None) if holders.is_empty() => {
+    let command = match (file.is_deleted(), descriptor) {
+        (true, None) if holders.is_empty() => {
             return Act::wait("the kernel has taken the deleted file down", refs);
         }
-        (Some(true), None) => return holder::end(holders, refs),
+        (true, None) => return holder::end(holders, refs),
         // A reopened descriptor reaches what no directory names any more.
-        (Some(true), Some((pid, fd))) => Some(drop_by_path(&format!("/proc/{pid}/fd/{fd}"), dirty)),
+        (true, Some((pid, fd))) => Some(drop_by_path(&format!("/proc/{pid}/fd/{fd}"), dirty)),
         _ => {
             let sync = if dirty { r"-exec sync {} \; " } else { "" };
             let found = format!(r"{sync}-exec dd if={{}} iflag=nocache count=0 \;");
@@ -73,7 +73,7 @@ fn drop_by_path(path: &str, dirty: bool) -> String {
 fn remove(file: &File, refs: u64, holders: &[Holder]) -> Act {
     if holders.iter().any(|holder| holder.how == How::Mapped) {
         let end = holder::end(holders, refs);
-        let rm = (file.deleted != Some(true)).then(|| rm(file)).flatten();
+        let rm = (!file.is_deleted()).then(|| rm(file)).flatten();
         let steps: Vec<String> = rm.into_iter().chain(end.command).collect();
         let command = (!steps.is_empty()).then(|| steps.join("; "));
         return Act { command, cost: "those processes, and what is in the file", ..end };
@@ -94,17 +94,27 @@ fn remove(file: &File, refs: u64, holders: &[Holder]) -> Act {
         };
     }
     match rm(file) {
-        _ if file.deleted == Some(true) && holders.is_empty() => {
+        _ if file.is_deleted() && holders.is_empty() => {
             Act::wait("the kernel has taken the deleted file down", refs)
         }
-        _ if file.deleted == Some(true) => holder::end(holders, refs),
+        _ if file.is_deleted() => holder::end(holders, refs),
         None => Act::unknown(&format!("{NOWHERE}; it goes with its last mount")),
-        command => Act { kind: ActKind::Remove, command, advice: None, cost: CONTENTS, frees: refs },
+        command => {
+            let advice =
+                hard_links(file).map(|links| format!("it has {links} names, and goes with the last"));
+            Act { kind: ActKind::Remove, command, advice, cost: CONTENTS, frees: refs }
+        }
     }
 }
 
 fn rm(file: &File) -> Option<String> {
-    on_file(&Reach::of(file), |path| format!("rm {path}"), "-delete")
+    let reach = hard_links(file).map_or_else(|| Reach::of(file), |_| Reach::each_name(file));
+    on_file(&reach, |path| format!("rm {path}"), "-delete")
+}
+
+/// How many names it has, if more than one.
+fn hard_links(file: &File) -> Option<u32> {
+    file.links.filter(|links| *links > 1)
 }
 
 /// Attached processes keep a removed segment until they detach. An ID is of one IPC namespace: in another, it is another

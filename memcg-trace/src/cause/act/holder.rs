@@ -20,13 +20,15 @@ struct LettingGo {
     /// Mount points of namespaces, which only an umount releases.
     mounts: BTreeSet<String>,
     advice: BTreeSet<String>,
+    /// Processes that have it in another way than by a descriptor, too: closing that frees nothing.
+    others: BTreeSet<u32>,
     /// Something holds it that no command is given for.
     left: bool,
 }
 
 /// Ends or unmounts what holds it.
 pub(super) fn end(holders: &[Holder], refs: u64) -> Act {
-    let mut end = LettingGo::default();
+    let mut end = LettingGo { others: others(holders), ..LettingGo::default() };
     holders.iter().for_each(|holder| end.add(holder));
     if holders.is_empty() {
         return Act::unknown("nobody was found who has it");
@@ -61,6 +63,12 @@ pub(super) fn end(holders: &[Holder], refs: u64) -> Act {
     }
 }
 
+fn others(holders: &[Holder]) -> BTreeSet<u32> {
+    let by_descriptor = |holder: &&Holder| matches!(holder.how, How::Open { .. } | How::PerfEvent { .. });
+    let others = holders.iter().filter(|holder| !by_descriptor(holder));
+    others.filter_map(|holder| Some(holder.process.as_ref()?.pid)).collect()
+}
+
 impl LettingGo {
     fn add(&mut self, holder: &Holder) {
         let pid = holder.process.as_ref().map(|process| process.pid);
@@ -69,7 +77,8 @@ impl LettingGo {
                 self.process(parent.pid, "the parent has to wait for its children");
             }
             (How::Open { fd } | How::PerfEvent { fd }, Some(pid)) => {
-                self.process(pid, &format!("or have pid {pid} close fd {fd}"));
+                let close = format!("or have pid {pid} close fd {fd}");
+                self.process(pid, if self.others.contains(&pid) { "" } else { &close });
             }
             (How::Mapped | How::Task | How::InNamespace | How::Attached, Some(pid)) => self.process(pid, ""),
             (How::Mounted { point }, None) => match Word::path(point) {

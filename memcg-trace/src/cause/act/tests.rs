@@ -29,7 +29,7 @@ fn file(kind: FileKind, path: &str) -> File {
         filesystem: bytes(filesystem),
         mount: Some(Mount { point: bytes("/mnt"), pid: None, root: bytes("/") }),
         path: Some(bytes(path)),
-        deleted: Some(false),
+        links: Some(1),
         bytes: None,
         cached_pages: None,
         ipc: None,
@@ -37,7 +37,7 @@ fn file(kind: FileKind, path: &str) -> File {
 }
 
 fn deleted(file: File) -> File {
-    File { deleted: Some(true), ..file }
+    File { links: Some(0), ..file }
 }
 
 const CLEAN: Folios = Folios {
@@ -110,6 +110,17 @@ fn page_cache_is_dropped_file_by_file() {
     }
 }
 
+/// A descriptor alone can be closed; a process that has more of it has to end.
+#[test]
+fn closing_is_advised_where_it_is_enough() {
+    let memfd = || Thing::File { file: file(FileKind::Memfd, "memfd:x"), folios: CLEAN };
+    let advice = |holders: &[Holder]| on(memfd(), holders).advice;
+    assert_eq!(advice(&[open(5)]).as_deref(), Some("or have pid 5 close fd 3"));
+    assert_eq!(advice(&[open(5), holder(5, How::Mapped)]), None);
+    let other = [open(5), holder(6, How::Mapped)];
+    assert_eq!(advice(&other).as_deref(), Some("or have pid 5 close fd 3"));
+}
+
 /// What stays and what is lost is said beside the command.
 #[test]
 fn what_a_command_does_not_reach_and_what_it_costs() {
@@ -148,6 +159,8 @@ fn shmem_goes_with_its_name_and_with_who_has_it() {
         (tmpfs("/d\n/a"), vec![], (Remove, "find /mnt -xdev -inum 77 -delete", 10)),
         (File { mount: Some(other), ..tmpfs("/a") }, vec![], (Remove, "rm /proc/9/root/data/a", 10)),
         (File { mount: None, ..tmpfs("/a") }, vec![], (Unknown, "", 0)),
+        // One name of three would free nothing.
+        (File { links: Some(3), ..tmpfs("/a/b") }, vec![], (Remove, "find /mnt -xdev -inum 77 -delete", 10)),
         (tmpfs("/a"), vec![open(5)], (Truncate, truncate, 10)),
         (tmpfs("/a"), vec![open(5), mapper()], (End, "rm /mnt/a; kill 5", 10)),
         (deleted(tmpfs("/a")), vec![open(5)], (Truncate, truncate, 10)),

@@ -121,7 +121,7 @@ mod tests {
             filesystem: bytes(b"ext4"),
             mount: Some(Mount { point: bytes(b"/"), pid: None, root: bytes(b"/") }),
             path: Some(bytes(path.as_os_str().as_bytes())),
-            deleted: Some(false),
+            links: Some(1),
             bytes: None,
             cached_pages: None,
             ipc: None,

@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result};
 use self::cache::drop_cache;
 use super::{
     args::{BtfArg, Format, OutputArgs},
+    dying::{TargetArgs, WalkedMemcgs},
     progress::Progress,
 };
 use crate::{
@@ -24,7 +25,6 @@ use crate::{
         self, Kernel,
         pins::{LookOptions, Pins},
     },
-    record::Snapshot,
     report::{
         escape::Name,
         json, text,
@@ -46,6 +46,9 @@ use crate::{
 /// without following links, and only if they are the very files that the kernel told.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
+    #[command(flatten)]
+    pub targets: TargetArgs,
+
     /// Only say what would be dropped
     #[arg(long)]
     pub dry_run: bool,
@@ -74,8 +77,10 @@ impl Args {
         let kernel = Kernel::probe(self.btf.file())?;
         let mut walk = kernel.load_walk().context("cannot list dying memcgs")?;
         let mut pins = Pins::open(&kernel, self.btf.file()).context("cannot find out what pins memcgs")?;
-        let dying = |snapshot: &Snapshot| snapshot.dying().filter_map(Key::of).collect::<Vec<_>>();
-        let keys = dying(&take_walk(&mut walk)?);
+        let TargetArgs { targets, names } = &self.targets;
+        // Names are needed for the targets alone.
+        let resolver = if targets.is_empty() { None } else { names.resolver()? };
+        let keys = WalkedMemcgs::new(&take_walk(&mut walk)?, resolver).dying(targets, &kernel.controller)?;
         let mut look = |keys: &[Key]| -> Result<Vec<Explanation>> {
             let memcgs = Count(keys.len() as u64);
             let _progress = Progress::start(format!("looking for what refers to {memcgs} memcgs"));
@@ -103,7 +108,7 @@ impl Args {
                 let mut left = keys.clone();
                 while dropped > 0 && !left.is_empty() && Instant::now() < end {
                     thread::sleep(PAUSE);
-                    let now: HashSet<Key> = dying(&take_walk(&mut walk)?).into_iter().collect();
+                    let now: HashSet<Key> = take_walk(&mut walk)?.dying().filter_map(Key::of).collect();
                     left.retain(|key| now.contains(key));
                 }
                 Some(look(&left)?)
@@ -135,6 +140,10 @@ impl Args {
                 device: format!("{major}:{minor}"),
                 inode: cached.file.inode,
                 refs: cached.refs,
+                refs_dropped: match refused {
+                    None => cached.refs.saturating_sub(cached.folios.mapped.unwrap_or(0)),
+                    Some(_) => 0,
+                },
                 memcgs: cached.memcgs,
                 bytes: cached.folios.pages.saturating_mul(kernel::page_bytes() as u64),
                 refused: refused.clone(),
@@ -200,7 +209,7 @@ fn refusal(cached: &CachedFile<'_>) -> Option<&'static str> {
         Some("dirty: it has to be written first")
     } else if folios.mapped == Some(folios.folios) {
         Some("mapped by processes")
-    } else if file.deleted == Some(true) {
+    } else if file.is_deleted() {
         Some("deleted, and still open")
     } else if file.path.is_none() {
         Some("no name of it is cached; memcg-trace explain says how to find it")

@@ -78,7 +78,7 @@ pub(super) fn read(
             inode: rows.get(row, inode.number)?,
             filesystem: file_system.name.clone(),
             path,
-            deleted: rows.get::<u32>(row, inode.links).filter(|_| named).map(|links| links == 0),
+            links: rows.get(row, inode.links).filter(|_| named),
             bytes: rows.get(row, inode.size),
             cached_pages: None,
             ipc: None,

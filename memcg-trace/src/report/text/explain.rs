@@ -6,13 +6,13 @@ use anstyle::Style;
 
 use super::{
     BAD, GOOD, HEADING, Page, WARN, pin, pinned,
-    table::{Columns, heading, owner_name},
+    table::{heading, owner_name},
     words::{id, many, name_of, or, pod},
 };
 use crate::{
     attribution::{Container, Owner},
     cause::{MapCompared, Pin, RefCount},
-    report::view::{ExplainView, ExplainedMemcg, FileView, InCommon, PartView},
+    report::view::{ActView, ExplainView, ExplainedMemcg, FileView, InCommon, PartView},
     units::{Count, Time},
 };
 
@@ -36,7 +36,8 @@ pub fn explain(
         Some(groups) if groups.is_empty() => {}
         Some(_) => grouped(out, page, explain)?,
     }
-    if !explain.pins.is_empty() {
+    let by_pin = explain.groups.iter().flatten().any(|group| matches!(group.of, InCommon::Pin(_)));
+    if !explain.pins.is_empty() && !by_pin {
         heading(out, "Pinned by", page)?;
         pinned::table(out, &explain.pins, page)?;
     }
@@ -90,15 +91,22 @@ fn row(out: &mut impl Write, part: &PartView<'_>, page: Page) -> io::Result<()> 
     let style = page.style(if part.pin == Pin::Unexplained { BAD } else { Style::new() });
     writeln!(out, "  {:>9}  {style}{}{style:#}", Count(part.refs).to_string(), pin::what(part))?;
     let held = pin::holders(&part.holders);
-    let held = (!held.is_empty()).then_some(("held by", held));
-    let loses = part.act_is_command && part.act_kind.loses();
-    let costs = loses.then(|| ("costs", part.act_cost.to_owned()));
-    let act = part.act.map(|act| (if part.act_is_command { "free by" } else { "to free" }, act.to_owned()));
-    let advice = part.act_advice.map(|advice| ("", advice.to_owned()));
-    for (name, text) in [held, act, advice, costs].into_iter().flatten() {
-        writeln!(out, "  {:>9}    {name:<7}  {text}", "")?;
+    if !held.is_empty() {
+        beside(out, 9, "held by", &held)?;
     }
-    Ok(())
+    freeing(out, 9, &part.act)
+}
+
+/// What frees it, what else helps, and what that costs. Never cut: it is to be pasted.
+fn freeing(out: &mut impl Write, width: usize, act: &ActView<'_>) -> io::Result<()> {
+    let name = if act.is_command { "free by" } else { "to free" };
+    let lines = [(name, act.act), ("", act.advice), ("costs", act.costs())];
+    let mut lines = lines.into_iter().filter_map(|(name, text)| Some((name, text?)));
+    lines.try_for_each(|(name, text)| beside(out, width, name, text))
+}
+
+fn beside(out: &mut impl Write, width: usize, name: &str, text: &str) -> io::Result<()> {
+    writeln!(out, "  {:>width$}    {name:<7}  {text}", "")
 }
 
 /// A pod's own cgroup is of no container.
@@ -117,19 +125,17 @@ fn more(out: &mut impl Write, noun: &str, count: u64, what: &str) -> io::Result<
 }
 
 fn grouped(out: &mut impl Write, page: Page, explain: &ExplainView<'_>) -> io::Result<()> {
-    writeln!(out)?;
-    let mut table = Columns::new(["REFS>", "MEMCGS>", "OF~", "FREE BY<"]);
+    let style = page.style(HEADING);
+    writeln!(out, "\n{style}  {:>9}  {:>7}  OF{style:#}", "REFS", "MEMCGS")?;
     let groups = explain.groups.as_deref().unwrap_or_default();
     for group in groups {
-        let act = group.act.filter(|_| group.act_is_command);
-        table.row([
-            Count(group.refs).to_string(),
-            Count(group.memcgs).to_string(),
-            in_common(&group.of),
-            or(act, "-"),
-        ]);
+        let (refs, memcgs) = (Count(group.refs).to_string(), Count(group.memcgs).to_string());
+        writeln!(out, "  {refs:>9}  {memcgs:>7}  {}", in_common(&group.of))?;
+        if let Some(act) = &group.act {
+            freeing(out, 18, act)?;
+        }
     }
-    table.print(out, page, explain.selected, ALL)
+    more(out, "group", explain.selected.saturating_sub(groups.len() as u64), "")
 }
 
 fn in_common(of: &InCommon<'_>) -> String {

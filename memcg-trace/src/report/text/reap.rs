@@ -1,4 +1,4 @@
-//! Page cache that was given back: the sums, and with --dry-run the files.
+//! Page cache that was given back: the files, and the sums.
 
 use std::io::{self, Write};
 
@@ -18,12 +18,14 @@ const IN_JSON: &str = "-o json has all";
 
 pub fn reap(out: &mut impl Write, reap: &ReapView<'_>, page: impl Into<Page>) -> io::Result<()> {
     let page = page.into();
-    if reap.dry_run && reap.files_dropped > 0 {
-        heading(out, "Page cache that would be dropped", page)?;
+    if reap.files_dropped > 0 {
+        let dropped =
+            if reap.dry_run { "Page cache that would be dropped" } else { "Page cache that was dropped" };
+        heading(out, dropped, page)?;
         let mut table = Columns::new(["REFS>", "MEMCGS>", "SIZE>", "FILE~"]);
         for file in reap.files.iter().filter(|file| file.refused.is_none()).take(FILES) {
             table.row([
-                Count(file.refs).to_string(),
+                Count(file.refs_dropped).to_string(),
                 Count(file.memcgs).to_string(),
                 Size { bytes: file.bytes }.to_string(),
                 or(file.path, UNKNOWN),

@@ -49,7 +49,7 @@ pub use leaks::LeaksView;
 pub use matrix::{MatrixCell, MatrixColumn};
 pub use memcg::{ListedMemcg, MemcgView, TaskView, held_bytes_max, state_name};
 pub use memcg_list::MemcgList;
-pub use pin::{PartView, PinLine};
+pub use pin::{ActView, PartView, PinLine};
 pub use pin_facts::{FoliosView, SocketView, SwapDeviceView, SwapFileView, SwapProcessView, SwapView};
 pub use pin_groups::{ExplainBy, FileView, InCommon, PinGroup};
 pub use pinned::{PinnedByView, PinnedView, pins_of};

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     attribution::{Container, Unit},
-    cause::{ActKind, Behind, ExplainedPart, File, Folios, Pin, Thing},
+    cause::{Act, ActKind, Behind, ExplainedPart, File, Folios, Pin, Thing},
     report::escape::Name,
 };
 
@@ -23,6 +23,40 @@ pub struct PinLine<'a> {
 impl<'a> PinLine<'a> {
     pub fn new(listed: &'a ListedMemcg<'a>, part: &'a PartView<'a>) -> Self {
         Self { memcg: &listed.memcg, container: &listed.container, unit: &listed.unit, part }
+    }
+}
+
+/// What lets go of a thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ActView<'a> {
+    /// A command that can be pasted into a shell, or a sentence.
+    pub act: Option<&'a str>,
+    #[serde(rename = "act_kind")]
+    pub kind: ActKind,
+    #[serde(rename = "act_is_command")]
+    pub is_command: bool,
+    /// What else helps.
+    #[serde(rename = "act_advice")]
+    pub advice: Option<&'a str>,
+    /// What is lost by it.
+    #[serde(rename = "act_cost")]
+    pub cost: &'static str,
+}
+
+impl<'a> ActView<'a> {
+    fn new(act: &'a Act) -> Self {
+        Self {
+            act: act.command.as_deref().or(act.advice.as_deref()),
+            kind: act.kind,
+            is_command: act.command.is_some(),
+            advice: act.command.as_ref().and(act.advice.as_deref()),
+            cost: act.cost,
+        }
+    }
+
+    /// Somebody loses something by it.
+    pub fn costs(&self) -> Option<&'static str> {
+        (self.is_command && self.kind.loses()).then_some(self.cost)
     }
 }
 
@@ -59,14 +93,8 @@ pub struct PartView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub child_serial: Option<u64>,
     pub holders: Vec<HolderView<'a>>,
-    /// A command that can be pasted into a shell, or a sentence.
-    pub act: Option<&'a str>,
-    pub act_kind: ActKind,
-    pub act_is_command: bool,
-    /// What else helps.
-    pub act_advice: Option<&'a str>,
-    /// What is lost by it.
-    pub act_cost: &'static str,
+    #[serde(flatten)]
+    pub act: ActView<'a>,
     /// References that it frees.
     pub act_frees: u64,
     /// For text, which says it in words.
@@ -96,7 +124,7 @@ impl<'a> PartView<'a> {
                 Behind::NetNamespace(net) => Some(net.inode),
                 _ => None,
             }),
-            deleted: file.and_then(|file| file.deleted),
+            deleted: file.and_then(File::deleted),
             filesystem: file.map(|file| Name(&file.filesystem)),
             folios: folios_of(behind).map(|folios| FoliosView::new(folios, file, page_bytes)),
             swap: thing.and_then(SwapView::new),
@@ -121,11 +149,7 @@ impl<'a> PartView<'a> {
                 _ => None,
             },
             holders: holders.iter().map(HolderView::new).collect(),
-            act: act.command.as_deref().or(act.advice.as_deref()),
-            act_kind: act.kind,
-            act_is_command: act.command.is_some(),
-            act_advice: act.command.as_ref().and(act.advice.as_deref()),
-            act_cost: act.cost,
+            act: ActView::new(act),
             act_frees: act.frees,
             part,
         }

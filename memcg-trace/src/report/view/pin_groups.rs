@@ -1,13 +1,10 @@
 //! Pins of all memcgs with something in common.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeSet, HashMap},
-};
+use std::{cmp::Reverse, collections::HashMap};
 
 use serde::Serialize;
 
-use super::{ExplainedMemcg, HolderView, PartView, ProcessView};
+use super::{ActView, ExplainedMemcg, HolderView, PartView, ProcessView};
 use crate::{
     attribution::{Owner, Workload},
     cause::Pin,
@@ -55,9 +52,9 @@ pub struct PinGroup<'a> {
     pub of: InCommon<'a>,
     pub refs: u64,
     pub memcgs: u64,
-    /// What frees all of it; null: each of its things needs an act of its own.
-    pub act: Option<&'a str>,
-    pub act_is_command: bool,
+    /// What frees all of it; absent: each of its things needs an act of its own.
+    #[serde(flatten)]
+    pub act: Option<ActView<'a>>,
 }
 
 /// What one group adds up to.
@@ -66,7 +63,8 @@ struct Sum<'a> {
     memcgs: u64,
     /// Place of the memcg that was counted last.
     last: Option<usize>,
-    acts: BTreeSet<(Option<&'a str>, bool)>,
+    /// Of all its parts; `None`: they differ.
+    act: Option<ActView<'a>>,
 }
 
 /// Most references first.
@@ -75,7 +73,7 @@ pub(super) fn of<'a>(memcgs: &[ExplainedMemcg<'a>], by: ExplainBy) -> Vec<PinGro
     for (place, memcg) in memcgs.iter().enumerate() {
         for part in &memcg.parts {
             for of in common(memcg, part, by) {
-                let new = || Sum { refs: 0, memcgs: 0, last: None, acts: BTreeSet::new() };
+                let new = || Sum { refs: 0, memcgs: 0, last: None, act: Some(part.act) };
                 sums.entry(of).or_insert_with(new).add(place, part);
             }
         }
@@ -126,18 +124,11 @@ impl<'a> Sum<'a> {
             self.last = Some(memcg);
             self.memcgs += 1;
         }
-        // More than one says no more than two.
-        if self.acts.len() < 2 {
-            self.acts.insert((part.act, part.act_is_command));
-        }
+        self.act = self.act.filter(|act| *act == part.act);
     }
 
     fn group(self, of: InCommon<'a>) -> PinGroup<'a> {
-        let Self { refs, memcgs, acts, .. } = self;
-        let (act, act_is_command) = match acts.len() {
-            1 => acts.into_iter().next().unwrap_or_default(),
-            _ => (None, false),
-        };
-        PinGroup { of, refs, memcgs, act, act_is_command }
+        let Self { refs, memcgs, act, .. } = self;
+        PinGroup { of, refs, memcgs, act }
     }
 }

@@ -14,6 +14,8 @@ pub struct ReapedFile<'a> {
     pub inode: u64,
     /// Of dying memcgs to its folios.
     pub refs: u64,
+    /// Of these, the ones to folios that nobody maps, if it was not left alone.
+    pub refs_dropped: u64,
     /// Dying memcgs that it pins.
     pub memcgs: u64,
     /// Charged to these.

@@ -43,7 +43,7 @@ pub struct Pinned {
     /// Processes of the test, which may be ended.
     pub pids: Vec<u32>,
     _tasks: Vec<Forked>,
-    _removed: Option<Removed>,
+    _removed: Vec<Removed>,
     _segment: Option<SharedSegment>,
 }
 
@@ -66,6 +66,7 @@ const fn other(name: &'static str, pin: fn(&Cgroup, &Path) -> Pinned) -> Kind {
 pub const KINDS: &[Kind] = &[
     memory("tmpfs", tmpfs),
     memory("hostile", hostile),
+    memory("linked", linked),
     memory("page-cache", page_cache),
     memory("dirty", dirty),
     memory("deleted", deleted),
@@ -100,7 +101,7 @@ impl Drop for Removed {
 
 fn pinned(pin: &'static str, refs: RangeInclusive<u64>) -> Pinned {
     let expected = Expected { pin, refs, what: None, holder: None };
-    Pinned { expected, pids: Vec::new(), _tasks: Vec::new(), _removed: None, _segment: None }
+    Pinned { expected, pids: Vec::new(), _tasks: Vec::new(), _removed: Vec::new(), _segment: None }
 }
 
 impl Pinned {
@@ -117,7 +118,7 @@ impl Pinned {
     }
 
     fn removing(mut self, file: &Path) -> Self {
-        self._removed = Some(Removed(file.to_owned()));
+        self._removed.push(Removed(file.to_owned()));
         self
     }
 }
@@ -148,6 +149,14 @@ fn hostile(cgroup: &Cgroup, _: &Path) -> Pinned {
     let file = path_in("/dev/shm", cgroup, " $(touch canary)'\n;touch canary");
     write_in(cgroup, &file, &[]);
     pinned("tmpfs", PAGES..=PAGES).named(&file).removing(&file)
+}
+
+/// A file with two names, of which the kernel tells one.
+fn linked(cgroup: &Cgroup, _: &Path) -> Pinned {
+    let (file, link) = (path_in("/dev/shm", cgroup, ""), path_in("/dev/shm", cgroup, " link"));
+    write_in(cgroup, &file, &[]);
+    fs::hard_link(&file, &link).expect("a second name");
+    pinned("tmpfs", PAGES..=PAGES).removing(&file).removing(&link)
 }
 
 /// In folios of whatever size the file system likes.

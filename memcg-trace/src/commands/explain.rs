@@ -1,41 +1,28 @@
 //! `memcg-trace explain`: what pins dying memcgs, and what frees them.
 
-mod target;
+use std::io::{BufWriter, Write as _};
 
-use std::{
-    ffi::OsString,
-    io::{BufWriter, Write as _},
-    os::unix::ffi::OsStrExt as _,
-};
+use anyhow::{Context as _, Result};
 
-use anyhow::{Context as _, Result, bail};
-
-use self::target::Target;
 use super::{
-    args::{BtfArg, Format, NamesArgs, OutputArgs},
+    args::{BtfArg, Format, OutputArgs},
+    dying::{TargetArgs, WalkedMemcgs},
     progress::Progress,
 };
 use crate::{
-    attribution::Names,
     cause,
-    event::Key,
     exit::Exit,
     kernel::{
-        self, Kernel,
-        cgroupfs::hierarchy::Controller,
-        clock,
+        self, Kernel, clock,
         pins::{LookOptions, Pins, ScanMemory},
         privileges,
     },
     report::{
-        escape::Name,
         json, text,
         view::{ExplainBy, ExplainRequest, ExplainView, Explained, Viewpoint},
     },
-    session::names_of_all,
     source::take_walk,
     streams::Stdout,
-    tracker::{Memcg, State, Tracker},
     units::Count,
 };
 
@@ -50,9 +37,8 @@ use crate::{
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = HOW_TO_READ)]
 pub struct Args {
-    /// Cgroup path (and what was below it), container or pod by name or id, memcg ID, serial number, or css address (0x…)
-    #[arg(value_name = "PATH|CONTAINER|MEMCG ID|SERIAL")]
-    pub targets: Vec<OsString>,
+    #[command(flatten)]
+    pub targets: TargetArgs,
 
     /// List all memcgs and all that pins them, not only those with the most references
     #[arg(long, conflicts_with = "top")]
@@ -70,9 +56,6 @@ pub struct Args {
     /// stay unexplained; always: also compare it with what the lists have
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Auto)]
     pub scan_memory: When,
-
-    #[command(flatten)]
-    pub names: NamesArgs,
 
     #[command(flatten)]
     pub btf: BtfArg,
@@ -110,12 +93,6 @@ Examples:
   memcg-trace explain --by holder           which processes hold most
   memcg-trace explain --all -o json | jq -r 'select(.type == \"pin\" and .act_is_command) | .act'";
 
-/// The memcgs of one walk.
-struct WalkedMemcgs {
-    tracker: Tracker,
-    names: Names,
-}
-
 impl Args {
     /// Walks, picks, looks, prints.
     pub fn run(self) -> Result<Exit> {
@@ -124,13 +101,11 @@ impl Args {
         let pins = Pins::open(&kernel, self.btf.file());
         let mut pins = pins
             .context("cannot find out what pins memcgs; memcg-trace scan shows what they are charged for")?;
-        let resolver = self.names.resolver()?;
+        let resolver = self.targets.names.resolver()?;
         privileges::drop_unneeded();
 
-        let tracker = Tracker::of_walk(&take_walk(&mut walk)?);
-        let names = resolver.map(|resolver| names_of_all(&resolver, &tracker)).unwrap_or_default();
-        let walked = WalkedMemcgs { tracker, names };
-        let keys = self.select(&walked, &kernel.controller)?;
+        let walked = WalkedMemcgs::new(&take_walk(&mut walk)?, resolver);
+        let keys = walked.dying(&self.targets.targets, &kernel.controller)?;
 
         let look = {
             let memcgs = Count(keys.len() as u64);
@@ -154,40 +129,6 @@ impl Args {
         self.print(&walked, &explained)
     }
 
-    /// The dying memcgs that are meant.
-    fn select(&self, walked: &WalkedMemcgs, controller: &Controller) -> Result<Vec<Key>> {
-        let dying: Vec<_> = walked.tracker.dying().collect();
-        if self.targets.is_empty() {
-            return Ok(sorted(dying.iter().map(|memcg| memcg.key).collect()));
-        }
-        let mount = controller.mount.as_os_str().as_bytes();
-        let mut keys = Vec::new();
-        for query in &self.targets {
-            let target = Target::parse(query.as_bytes(), mount);
-            let meant = |memcg: &&Memcg| {
-                target.means(memcg, walked.names.container_of(&memcg.key, memcg.path.as_deref()).as_ref())
-            };
-            let found = keys.len();
-            keys.extend(dying.iter().copied().filter(meant).map(|memcg| memcg.key));
-            if keys.len() > found {
-                continue;
-            }
-            let query = Name(query.as_bytes());
-            let lives = walked.tracker.memcgs().filter(|memcg| memcg.state != State::Dying);
-            match lives.filter(meant).count() as u64 {
-                0 => bail!(
-                    "no dying memcg is {query}, be it path, container, pod, memcg ID, serial number or css address; \
-                     memcg-trace scan lists those that are"
-                ),
-                lives => bail!(
-                    "{query} is not dying ({} live); only what was removed can be explained, memcg-trace scan lists that",
-                    Count(lives)
-                ),
-            }
-        }
-        Ok(sorted(keys))
-    }
-
     fn print(&self, walked: &WalkedMemcgs, explained: &Explained) -> Result<Exit> {
         let most = match (self.top, self.output.format) {
             (None, Format::Text) if !self.all => Some(TOP),
@@ -199,9 +140,8 @@ impl Args {
             dying_unseen: Some(0),
         };
         let request = ExplainRequest { by: self.by, top: most };
-        let WalkedMemcgs { tracker, names } = walked;
-        let container = |memcg: &Memcg| names.container_of(&memcg.key, memcg.path.as_deref());
-        let view = ExplainView::new(explained, tracker, &viewpoint, request, container);
+        let container = |memcg: &_| walked.container_of(memcg);
+        let view = ExplainView::new(explained, &walked.tracker, &viewpoint, request, container);
         let mut out = BufWriter::new(Stdout::new());
         match self.output.format {
             Format::Text => text::explain(&mut out, &view, most, self.output.page())?,
@@ -210,11 +150,4 @@ impl Args {
         out.flush()?;
         Ok(if view.conclusive { Exit::Done } else { Exit::Inconclusive })
     }
-}
-
-/// In the order of their births, each once.
-fn sorted(mut keys: Vec<Key>) -> Vec<Key> {
-    keys.sort_unstable_by_key(|key| (key.serial, key.css));
-    keys.dedup();
-    keys
 }
