@@ -3,6 +3,7 @@
 use std::{
     io::{self, IsTerminal as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -11,6 +12,22 @@ use crate::{
     report::text::{Color, Page, ROWS},
     source::names::{NameSources, Resolver},
 };
+
+/// `90s`, `5m`, `1h 30m`; a number alone is seconds.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().map(Duration::from_secs);
+    seconds
+        .or_else(|_| humantime::parse_duration(text))
+        .map_err(|error| format!("{error}; for example 90s or 5m"))
+}
+
+/// The same, but not less than a second.
+pub fn interval(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        interval if interval < Duration::from_secs(1) => Err("it is a second at least".into()),
+        interval => Ok(interval),
+    }
+}
 
 /// `--btf`
 #[derive(Clone, Debug, clap::Args)]
@@ -147,5 +164,20 @@ impl NamesArgs {
             "cannot open the node's root directory {}; pass its path to --host-root",
             self.host.host_root.display()
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_alone_is_seconds() {
+        let table =
+            [("10", Some(10)), ("10s", Some(10)), ("1m 30s", Some(90)), ("10 parsecs", None), ("", None)];
+        for (text, expected) in table {
+            assert_eq!(duration(text).ok(), expected.map(Duration::from_secs), "{text}");
+        }
+        assert!(interval("0").is_err() && interval("10ms").is_err() && interval("1").is_ok());
     }
 }

@@ -5,6 +5,7 @@ use std::{io::BufWriter, path::PathBuf, time::Duration};
 use anyhow::Result;
 
 use super::{
+    args,
     follow::{Printer, Shown},
     recorded::{Recorded, WindowArgs},
 };
@@ -33,7 +34,7 @@ pub struct Args {
     pub window: WindowArgs,
 
     /// Time after which a removed memcg that is not freed counts as leaked [default: as recorded]
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = args::duration)]
     pub grace: Option<Duration>,
 
     /// Show only this many lines; the summary covers the whole run

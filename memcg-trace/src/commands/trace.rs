@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use super::{
     announce,
-    args::{BtfArg, NamesArgs},
+    args::{self, BtfArg, NamesArgs},
     flight::FlightArgs,
     follow::{Printer, Shown},
     queued::QueuedOutput,
@@ -33,11 +33,11 @@ const PERF_PAGES_MAX: usize = 1 << 16;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Time after which a removed memcg that is not freed, or a destroyed slab cache that is not released, counts as leaked
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = args::duration)]
     pub grace: Duration,
 
     /// Stop after this time, for example 60s or 10m
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = args::duration)]
     pub duration: Option<Duration>,
 
     /// Stop after this many lines

@@ -203,7 +203,7 @@ fn find(node: &Node) -> (String, &'static str, &'static str) {
         )
     } else if node.slab_caches.is_some_and(|caches| caches >= SLAB_CACHES_NOTE) {
         (
-            "memcg-trace slab; memcg-trace slab --watch 60",
+            "memcg-trace slab; memcg-trace slab --watch 1m",
             "says which slab caches there are many of, and who makes them",
         )
     } else {

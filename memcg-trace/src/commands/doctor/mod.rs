@@ -14,7 +14,7 @@ use anyhow::Result;
 
 use self::{abilities::Abilities, self_test::SelfTest};
 use super::{
-    args::{BtfArg, Format, HostRootArg, OutputArgs},
+    args::{self, BtfArg, Format, HostRootArg, OutputArgs},
     progress::Progress,
 };
 use crate::{
@@ -41,7 +41,7 @@ pub struct Args {
     pub self_test: bool,
 
     /// Time between the two examinations; from 10s on, trends are shown
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = args::duration)]
     pub watch: Duration,
 
     /// Call the node sick from this many persistently dying cgroups

@@ -6,7 +6,7 @@ mod printer;
 use std::time::Duration;
 
 pub use self::printer::Printer;
-use super::args::OutputArgs;
+use super::args::{self, OutputArgs};
 use crate::{
     attribution::ByOwner,
     report::view::EventKind,
@@ -21,7 +21,7 @@ pub struct Shown {
     pub cgroup: Option<CgroupGlob>,
 
     /// Show only events of memcgs that have been dying for at least this time
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = args::duration)]
     pub min_age: Duration,
 
     /// Show only these events

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 
 use self::watched::Watched;
 use super::{
-    args::{BtfArg, NamesArgs},
+    args::{self, BtfArg, NamesArgs},
     recorded::WindowArgs,
     text_file,
     trace::BackendChoice,
@@ -53,11 +53,11 @@ pub struct Args {
     pub output: Option<PathBuf>,
 
     /// Time after which a removed memcg that is not freed counts as leaked [default: as recorded; live: 30s]
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = args::duration)]
     pub grace: Option<Duration>,
 
     /// Trace this node for this time; Ctrl-C ends it earlier, with the page of what was seen
-    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = humantime::parse_duration, conflicts_with = "recording")]
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = args::duration, conflicts_with = "recording")]
     pub duration: Duration,
 
     /// Source of events, as for trace

@@ -26,7 +26,7 @@ use nix::sys::{
 use self::{board::Board, exporter::Exporter, notify::Notifier};
 use super::{
     announce,
-    args::{BtfArg, NamesArgs},
+    args::{self, BtfArg, NamesArgs},
     flight::FlightArgs,
     recorded::WindowArgs,
     trace::{BackendChoice, power_of_two},
@@ -60,7 +60,7 @@ pub struct Args {
         value_name = "TIME",
         env = "MEMCG_TRACE_GRACE",
         default_value = "30s",
-        value_parser = humantime::parse_duration
+        value_parser = args::duration
     )]
     pub grace: Duration,
 
@@ -75,7 +75,7 @@ pub struct Args {
         value_name = "TIME",
         env = "MEMCG_TRACE_REFRESH",
         default_value = "5m",
-        value_parser = humantime::parse_duration
+        value_parser = args::duration
     )]
     pub refresh: Duration,
 

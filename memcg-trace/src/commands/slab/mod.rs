@@ -7,7 +7,7 @@ use std::{io::BufWriter, time::Duration};
 use anyhow::{Context as _, Result};
 
 use super::{
-    args::{BtfArg, Format, OutputArgs, RowsArg},
+    args::{self, BtfArg, Format, OutputArgs, RowsArg},
     queued::RunOutput,
 };
 use crate::{
@@ -32,16 +32,16 @@ use crate::{
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_long_help = HOW_TO_READ)]
 pub struct Args {
-    /// Trace, and report changes every so many seconds; without kprobes, only compare the kernel's list
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
-    pub watch: Option<u64>,
+    /// Trace, and report changes that often, for example 10s or 1m; without kprobes, only compare the kernel's list
+    #[arg(long, value_name = "TIME", value_parser = args::interval)]
+    pub watch: Option<Duration>,
 
     /// Stop after this time, for example 60s or 10m
-    #[arg(long, value_name = "TIME", requires = "watch", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", requires = "watch", value_parser = args::duration)]
     pub duration: Option<Duration>,
 
     /// Time after which a destroyed cache that is not released counts as leaked
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = args::duration)]
     pub grace: Duration,
 
     /// List only caches that leaked
@@ -85,18 +85,18 @@ How to read it:
 Examples:
   memcg-trace slab --top 20                              where the memory is
   memcg-trace slab --by module                           which module owns them
-  memcg-trace slab --watch 10 --duration 10m --leaked    what leaks
-  memcg-trace slab --watch 60 --by creator               which call site keeps creating them";
+  memcg-trace slab --watch 10s --duration 10m --leaked    what leaks
+  memcg-trace slab --watch 1m --by creator               which call site keeps creating them";
 
 impl Args {
     /// Lists or traces.
     pub fn run(self) -> Result<Exit> {
         match self.watch {
             None => self.look(),
-            Some(seconds) => {
+            Some(interval) => {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 let runtime = runtime.context("cannot start the tokio runtime")?;
-                runtime.block_on(watch::watch(&self, Duration::from_secs(seconds)))
+                runtime.block_on(watch::watch(&self, interval))
             }
         }
     }

@@ -17,7 +17,7 @@ use anyhow::Result;
 use ratatui::layout::Rect;
 
 use super::{
-    args::{BtfArg, ColorArg, NamesArgs},
+    args::{self, BtfArg, ColorArg, NamesArgs},
     recorded::WindowArgs,
     trace::BackendChoice,
 };
@@ -42,7 +42,7 @@ pub struct Args {
     pub window: WindowArgs,
 
     /// Show the recording as of this time after its start
-    #[arg(long, value_name = "TIME", requires = "replay", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", requires = "replay", value_parser = args::duration)]
     pub at: Option<Duration>,
 
     /// Begin with this list
@@ -50,7 +50,7 @@ pub struct Args {
     pub tab: Tab,
 
     /// Time after which a removed memcg that is not freed counts as leaked
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = args::duration)]
     pub grace: Duration,
 
     /// Source of events; auto uses the best that this kernel supports

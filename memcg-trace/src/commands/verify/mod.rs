@@ -24,7 +24,7 @@ use self::{
 };
 use super::{
     announce,
-    args::{BtfArg, ColorArg},
+    args::{self, BtfArg, ColorArg},
     text_file,
     trace::BackendChoice,
 };
@@ -69,7 +69,7 @@ pub struct Args {
     pub cgroups: u64,
 
     /// How long to wait for memcgs to be freed: after removal, and after each further step
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = args::duration)]
     pub settle: Duration,
 
     /// Expected verdicts: clean, leak, or a file with "SCENARIO VERDICT" on each line
