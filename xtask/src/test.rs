@@ -82,6 +82,7 @@ const SELECTED: &[(&str, &[(&str, Cgroup)])] = &[
     ("blind", EACH),
     ("kprobes", EACH),
     ("swaps::", EACH),
+    ("merged::", &[("5.10", Cgroup::V1), ("6.1", Cgroup::V2), ("6.12", Cgroup::V2)]),
     // Charged from 6.7 on, pinning up to 7.0.
     ("hugetlb::", &[("6.12", Cgroup::V2)]),
     ("walks_", EACH),

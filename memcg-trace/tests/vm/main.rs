@@ -19,6 +19,7 @@ mod figures;
 mod hugetlb;
 mod kprobes;
 mod matrix;
+mod merged;
 mod pod;
 mod slabs;
 mod soak;

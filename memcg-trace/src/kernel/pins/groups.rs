@@ -24,8 +24,8 @@ pub(super) enum Whole {
     Mapping(u64),
     /// Address of a `struct anon_vma`.
     Anon(u64),
-    /// KSM's, shared by whoever has equal pages.
-    Ksm,
+    /// Address of a `struct ksm_stable_node`: one page, shared by whoever has equal ones.
+    Ksm(u64),
     /// Cut off, or not yet part of anything.
     Nothing,
 }
@@ -55,7 +55,7 @@ impl Whole {
             (0, 0) => Self::Nothing,
             (0, address) => Self::Mapping(address),
             (1, address) => Self::Anon(address),
-            (3, _) => Self::Ksm,
+            (3, address) => Self::Ksm(address),
             _ => Self::Nothing,
         }
     }

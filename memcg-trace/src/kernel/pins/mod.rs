@@ -17,6 +17,7 @@ mod files;
 mod folio;
 mod groups;
 mod ipc;
+mod ksm;
 mod laps;
 mod layout;
 mod lru;

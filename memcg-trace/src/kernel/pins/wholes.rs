@@ -7,7 +7,7 @@ use super::{
     fds::OpenFiles,
     files,
     groups::{Groups, Whole},
-    ipc,
+    ipc, ksm,
     laps::Laps,
     mounts::Mounts,
     pass::Pass,
@@ -59,12 +59,7 @@ pub(super) fn refer(
         holders.dedup();
         files.insert(*mapping, (file, holders));
     }
-    let anons: Vec<u64> = distinct(&groups, |whole| match whole {
-        Whole::Anon(address) => Some(address),
-        _ => None,
-    });
-    let processes = areas::of_anon(pass.memory, pass.layout, tasks, &anons)?;
-    let processes: HashMap<u64, Vec<Holder>> = anons.into_iter().zip(processes).collect();
+    let processes = of_anon(pass, &groups, tasks)?;
     let mut left: HashMap<Whole, usize> = HashMap::default();
     groups.iter().for_each(|((_, whole), _)| *left.entry(*whole).or_default() += 1);
     let mut anon = Anon::default();
@@ -85,11 +80,8 @@ pub(super) fn refer(
                     pass.refer(memcg, page.refs(&folios), Thing::Detached { folios }, Vec::new());
                 }
             }
-            Whole::Anon(_) | Whole::Ksm => {
-                let holders = match whole {
-                    Whole::Anon(address) => processes.get(&address).cloned().unwrap_or_default(),
-                    _ => Vec::new(),
-                };
+            Whole::Anon(_) | Whole::Ksm(_) => {
+                let holders = processes.get(&whole).cloned().unwrap_or_default();
                 super::folio::add(anon.entry((memcg, holders)).or_default(), &folios);
             }
             Whole::Nothing => pass.refer(memcg, page.refs(&folios), Thing::Detached { folios }, Vec::new()),
@@ -101,6 +93,37 @@ pub(super) fn refer(
         pass.refer(memcg, page.refs(&folios), Thing::Anon { folios }, holders);
     }
     Ok(())
+}
+
+/// The processes that have anonymous memory, and those that share what KSM merged.
+fn of_anon(
+    pass: &mut Pass<'_>,
+    groups: &[((usize, Whole), Folios)],
+    tasks: &Tasks,
+) -> Result<HashMap<Whole, Vec<Holder>>, MemoryError> {
+    let nodes: Vec<u64> = distinct(groups, |whole| match whole {
+        Whole::Ksm(node) => Some(node),
+        _ => None,
+    });
+    let sharers = ksm::sharers(pass.memory, pass.layout, &nodes)?;
+    let mut anons: Vec<u64> = distinct(groups, |whole| match whole {
+        Whole::Anon(address) => Some(address),
+        _ => None,
+    });
+    anons.extend(sharers.iter().flatten());
+    anons.sort_unstable();
+    anons.dedup();
+    let processes = areas::of_anon(pass.memory, pass.layout, tasks, &anons)?;
+    let mut holders: HashMap<Whole, Vec<Holder>> =
+        anons.into_iter().map(Whole::Anon).zip(processes).collect();
+    for (node, sharers) in nodes.into_iter().zip(sharers) {
+        let of = |anon: &u64| holders.get(&Whole::Anon(*anon)).into_iter().flatten().cloned();
+        let mut processes: Vec<Holder> = sharers.iter().flat_map(of).collect();
+        processes.sort_unstable();
+        processes.dedup();
+        holders.insert(Whole::Ksm(node), processes);
+    }
+    Ok(holders)
 }
 
 /// Pages of slab caches, by the names of the caches.

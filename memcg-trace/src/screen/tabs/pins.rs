@@ -84,6 +84,8 @@ struct PinRow {
     what: String,
     memcgs: u64,
     refs: u64,
+    /// Of some memcgs, more things than the one that is named have these references.
+    at_most: bool,
     unexplained: bool,
 }
 
@@ -100,10 +102,12 @@ pub fn rows(status: &Status, pins_by: PinsBy) -> ListRows {
             what: what.clone(),
             memcgs: 0,
             refs: 0,
+            at_most: false,
             unexplained: by.pin == Pin::Unexplained,
         });
         row.memcgs += 1;
         row.refs += by.refs;
+        row.at_most |= pins_by != PinsBy::Kind && by.things > 1;
         if row.what.is_empty() {
             row.what = example(pins_by, by);
         }
@@ -131,7 +135,7 @@ impl ListRow for PinRow {
     fn cells(&self, _: &Status) -> Vec<String> {
         vec![
             Count(self.memcgs).to_string(),
-            Count(self.refs).to_string(),
+            format!("{}{}", if self.at_most { "≤ " } else { "" }, Count(self.refs)),
             self.of.clone(),
             if self.what.is_empty() { "-".to_owned() } else { self.what.clone() },
         ]

@@ -36,3 +36,20 @@ offsets! {
         node: "rb",
     }
 }
+
+offsets! {
+    /// A page that KSM merged (mm/ksm.c); the structs have their prefix since 6.1 (21fbd59136e0).
+    KsmNodeLayout of "ksm_stable_node" | "stable_node" {
+        sharers: "hlist.first",
+    }
+}
+
+offsets! {
+    /// One of those that share it.
+    KsmItemLayout of "ksm_rmap_item" | "rmap_item" {
+        anon: "anon_vma",
+        /// The node in that list.
+        node: "hlist",
+        next: "hlist.next",
+    }
+}

@@ -23,7 +23,7 @@ pub(in crate::kernel::pins) use self::{
     },
     ipc::IpcLayout,
     lru::NodeLayout,
-    mm::{AnonLayout, AnonLinkLayout, AreaLayout, MmLayout, MmListLayout},
+    mm::{AnonLayout, AnonLinkLayout, AreaLayout, KsmItemLayout, KsmNodeLayout, MmLayout, MmListLayout},
     page::{PageLayout, PageWords, SlabCacheLayout, index, word},
     socket::{
         ControlLayout, MessageLayout, ProtocolLayout, RightsLayout, SockLayout, SocketLayout, TcpTableLayout,
@@ -42,7 +42,7 @@ use crate::kernel::layout::Types;
 /// Declares the offsets of a struct's members, by their paths in BTF; of several, separated by `|`, the first that this
 /// kernel has.
 macro_rules! offsets {
-    ($(#[$doc:meta])* $name:ident of $kernel:literal { $($(#[$member_doc:meta])* $member:ident: $($path:literal)|+,)+ }) => {
+    ($(#[$doc:meta])* $name:ident of $kernel:literal $(| $older:literal)* { $($(#[$member_doc:meta])* $member:ident: $($path:literal)|+,)+ }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
         pub(in crate::kernel::pins) struct $name {
@@ -51,10 +51,11 @@ macro_rules! offsets {
 
         impl $name {
             pub fn of(types: &crate::kernel::layout::Types<'_>) -> Self {
+                let names = [$kernel $(, $older)*];
                 Self {
                     $($member: [$($path),+]
                         .into_iter()
-                        .find_map(|path| types.offset($kernel, path))
+                        .find_map(|path| names.iter().find_map(|name| types.offset(name, path)))
                         .unwrap_or(memcg_trace_common::ABSENT),)+
                 }
             }
@@ -118,6 +119,8 @@ pub(super) struct PinLayout {
     pub area: AreaLayout,
     pub anon: AnonLayout,
     pub anon_link: AnonLinkLayout,
+    pub ksm_node: KsmNodeLayout,
+    pub ksm_item: KsmItemLayout,
 }
 
 impl PinLayout {
@@ -173,6 +176,8 @@ impl PinLayout {
             area: AreaLayout::of(types),
             anon: AnonLayout::of(types),
             anon_link: AnonLinkLayout::of(types),
+            ksm_node: KsmNodeLayout::of(types),
+            ksm_item: KsmItemLayout::of(types),
         }
     }
 }
