@@ -19,20 +19,13 @@ pub enum Reach {
 }
 
 impl Reach {
-    /// How to reach all names that `file` has: from the root of the mount on, by inode number.
-    pub fn each_name(file: &File) -> Self {
-        let root = file.mount.as_ref().and_then(|mount| seen_as(mount, &mount.root));
-        match root.and_then(|root| Word::path(&root)) {
-            Some(directory) => Self::Find { directory, inode: file.inode },
-            None => Self::Nowhere,
-        }
-    }
-
     /// How to reach `file`, unless it is deleted.
     pub fn of(file: &File) -> Self {
         let Some(mount) = &file.mount else { return Self::Nowhere };
         let inode = file.inode;
-        let Some(path) = &file.path else { return Self::each_name(file) };
+        let Some(path) = &file.path else {
+            return root_of(mount).map_or(Self::Nowhere, |directory| Self::Find { directory, inode });
+        };
         let Some(path) = seen_as(mount, path) else { return Self::Nowhere };
         if let Some(word) = Word::path(&path) {
             return Self::Path(word);
@@ -43,6 +36,11 @@ impl Reach {
         let directory = slashes.chain([mounted]).find_map(|at| Word::path(&path[..at]));
         directory.map_or(Self::Nowhere, |directory| Self::Find { directory, inode })
     }
+}
+
+/// What a mount shows at its top.
+pub(super) fn root_of(mount: &Mount) -> Option<Word> {
+    Word::path(&seen_as(mount, &mount.root)?)
 }
 
 /// The path of a file as this process can open it; `None`: nowhere that was seen.

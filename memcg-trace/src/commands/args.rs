@@ -13,12 +13,17 @@ use crate::{
     source::names::{NameSources, Resolver},
 };
 
+/// Longer is no time that anybody waits, and clocks overflow: 136 years.
+const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
+
 /// `90s`, `5m`, `1h 30m`; a number alone is seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().map(Duration::from_secs);
-    seconds
-        .or_else(|_| humantime::parse_duration(text))
-        .map_err(|error| format!("{error}; for example 90s or 5m"))
+    match seconds.or_else(|_| humantime::parse_duration(text)) {
+        Ok(duration) if duration > LONGEST => Err("it is 136 years at most".into()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("{error}; for example 90s or 5m")),
+    }
 }
 
 /// The same, but not less than a second.
@@ -173,8 +178,14 @@ mod tests {
 
     #[test]
     fn a_number_alone_is_seconds() {
-        let table =
-            [("10", Some(10)), ("10s", Some(10)), ("1m 30s", Some(90)), ("10 parsecs", None), ("", None)];
+        let table = [
+            ("10", Some(10)),
+            ("10s", Some(10)),
+            ("1m 30s", Some(90)),
+            ("10 parsecs", None),
+            ("18446744073709551615", None),
+            ("", None),
+        ];
         for (text, expected) in table {
             assert_eq!(duration(text).ok(), expected.map(Duration::from_secs), "{text}");
         }

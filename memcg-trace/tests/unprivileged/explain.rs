@@ -139,7 +139,9 @@ fn nothing_is_dying() {
 fn groups() {
     let shared = || file(FileKind::Tmpfs, "/shared", 5);
     let mine = || open(file(FileKind::Memfd, "memfd:x", 3), 42, 7);
-    let memcgs = || vec![memcg(21, vec![shared(), mine()]), memcg(22, vec![shared()])];
+    // Of the same process, which is ended once, and has two descriptors to close.
+    let other = || open(file(FileKind::Memfd, "memfd:y", 2), 42, 8);
+    let memcgs = || vec![memcg(21, vec![shared(), mine()]), memcg(22, vec![shared(), other()])];
     for (name, by) in [
         ("by-file", ExplainBy::File),
         ("by-pin", ExplainBy::Pin),

@@ -33,13 +33,16 @@ struct HugePages(PathBuf);
 
 impl HugePages {
     fn new() -> Self {
-        account("memory_hugetlb_accounting");
-        fs::write(POOL, (4 * PAGES).to_string()).expect("a pool of huge pages");
         let directory = PathBuf::from(format!("/tmp/memcg-trace-test-hugetlb-{}", process::id()));
         fs::create_dir(&directory).expect("a directory");
-        mount(Some("none"), &directory, Some("hugetlbfs"), MsFlags::empty(), None::<&str>)
+        let huge = Self(directory);
+        account("memory_hugetlb_accounting");
+        let pool = (4 * PAGES).to_string();
+        fs::write(POOL, &pool).expect("a pool of huge pages");
+        assert_eq!(fs::read_to_string(POOL).expect("the pool").trim(), pool, "huge pages of the VM");
+        mount(Some("none"), &huge.0, Some("hugetlbfs"), MsFlags::empty(), None::<&str>)
             .expect("mount hugetlbfs");
-        Self(directory)
+        huge
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Act, ActKind, holder, on_file};
 use crate::cause::{
     facts::{File, FileKind, Folios, Holder, How, IpcNamespace},
-    reach::Reach,
+    reach::{Reach, root_of},
     shell::Word,
 };
 
@@ -100,16 +100,26 @@ fn remove(file: &File, refs: u64, holders: &[Holder]) -> Act {
         _ if file.is_deleted() => holder::end(holders, refs),
         None => Act::unknown(&format!("{NOWHERE}; it goes with its last mount")),
         command => {
-            let advice =
-                hard_links(file).map(|links| format!("it has {links} names, and goes with the last"));
-            Act { kind: ActKind::Remove, command, advice, cost: CONTENTS, frees: refs }
+            // Of a file system that is mounted in part, the rest may have names of it.
+            let in_part = file.mount.as_ref().is_some_and(|mount| &*mount.root != b"/");
+            let advice = hard_links(file).map(|links| {
+                let outside = if in_part { "; there may be some that this mount does not show" } else { "" };
+                format!("it has {links} names, and goes with the last{outside}")
+            });
+            let frees = if in_part && advice.is_some() { 0 } else { refs };
+            Act { kind: ActKind::Remove, command, advice, cost: CONTENTS, frees }
         }
     }
 }
 
+/// Of several names, the kernel tells one; by that, and not by an inode number that another file may have, the rest is found.
 fn rm(file: &File) -> Option<String> {
-    let reach = hard_links(file).map_or_else(|| Reach::of(file), |_| Reach::each_name(file));
-    on_file(&reach, |path| format!("rm {path}"), "-delete")
+    let top = hard_links(file).and_then(|_| root_of(file.mount.as_ref()?));
+    let remove = |path: &Word| match &top {
+        Some(top) => format!("find {top} -xdev -samefile {path} -delete"),
+        None => format!("rm {path}"),
+    };
+    on_file(&Reach::of(file), remove, "-delete")
 }
 
 /// How many names it has, if more than one.

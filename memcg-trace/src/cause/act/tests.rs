@@ -152,6 +152,7 @@ fn shmem_goes_with_its_name_and_with_who_has_it() {
     let segment = || file(FileKind::SysvShm, "SYSV00000000");
     let segment_of = |namespace| File { ipc: Some(namespace), ..segment() };
     let other = Mount { point: bytes("/data"), pid: Some(9), root: bytes("/") };
+    let in_part = Mount { point: bytes("/mnt"), pid: None, root: bytes("/data") };
     let mapper = || holder(5, How::Mapped);
     let table = [
         (tmpfs("/a"), vec![], (Remove, "rm /mnt/a", 10)),
@@ -160,7 +161,16 @@ fn shmem_goes_with_its_name_and_with_who_has_it() {
         (File { mount: Some(other), ..tmpfs("/a") }, vec![], (Remove, "rm /proc/9/root/data/a", 10)),
         (File { mount: None, ..tmpfs("/a") }, vec![], (Unknown, "", 0)),
         // One name of three would free nothing.
-        (File { links: Some(3), ..tmpfs("/a/b") }, vec![], (Remove, "find /mnt -xdev -inum 77 -delete", 10)),
+        (
+            File { links: Some(3), ..tmpfs("/a/b") },
+            vec![],
+            (Remove, "find /mnt -xdev -samefile /mnt/a/b -delete", 10),
+        ),
+        (
+            File { links: Some(3), mount: Some(in_part), ..tmpfs("/data/a") },
+            vec![],
+            (Remove, "find /mnt -xdev -samefile /mnt/a -delete", 0),
+        ),
         (tmpfs("/a"), vec![open(5)], (Truncate, truncate, 10)),
         (tmpfs("/a"), vec![open(5), mapper()], (End, "rm /mnt/a; kill 5", 10)),
         (deleted(tmpfs("/a")), vec![open(5)], (Truncate, truncate, 10)),

@@ -85,7 +85,7 @@ How to read it:
 Examples:
   memcg-trace slab --top 20                              where the memory is
   memcg-trace slab --by module                           which module owns them
-  memcg-trace slab --watch 10s --duration 10m --leaked    what leaks
+  memcg-trace slab --watch 10s --duration 10m --leaked   what leaks
   memcg-trace slab --watch 1m --by creator               which call site keeps creating them";
 
 impl Args {

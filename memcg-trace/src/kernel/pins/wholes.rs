@@ -1,5 +1,7 @@
 //! Names for folios: files with the processes that have them open or mapped, anonymous memory with its processes.
 
+use std::collections::BTreeSet;
+
 use foldhash::HashMap;
 
 use super::{
@@ -59,7 +61,20 @@ pub(super) fn refer(
         holders.dedup();
         files.insert(*mapping, (file, holders));
     }
-    let processes = of_anon(pass, &groups, tasks)?;
+    let nodes = distinct(&groups, |whole| match whole {
+        Whole::Ksm(node) => Some(node),
+        _ => None,
+    });
+    let sharers = ksm::sharers(pass, &nodes)?;
+    let mut anons = distinct(&groups, |whole| match whole {
+        Whole::Anon(address) => Some(address),
+        _ => None,
+    });
+    anons.extend(sharers.values().flatten());
+    anons.sort_unstable();
+    anons.dedup();
+    let processes = areas::of_anon(pass.memory, pass.layout, tasks, &anons)?;
+    let processes: HashMap<u64, Vec<Holder>> = anons.into_iter().zip(processes).collect();
     let mut left: HashMap<Whole, usize> = HashMap::default();
     groups.iter().for_each(|((_, whole), _)| *left.entry(*whole).or_default() += 1);
     let mut anon = Anon::default();
@@ -81,7 +96,16 @@ pub(super) fn refer(
                 }
             }
             Whole::Anon(_) | Whole::Ksm(_) => {
-                let holders = processes.get(&whole).cloned().unwrap_or_default();
+                let holders = match whole {
+                    Whole::Ksm(node) => {
+                        let sharers = sharers.get(&node).into_iter().flatten();
+                        let of_each = sharers.filter_map(|anon| processes.get(anon)).flatten();
+                        let distinct: BTreeSet<Holder> = of_each.cloned().collect();
+                        distinct.into_iter().collect()
+                    }
+                    Whole::Anon(address) => processes.get(&address).cloned().unwrap_or_default(),
+                    _ => Vec::new(),
+                };
                 super::folio::add(anon.entry((memcg, holders)).or_default(), &folios);
             }
             Whole::Nothing => pass.refer(memcg, page.refs(&folios), Thing::Detached { folios }, Vec::new()),
@@ -93,37 +117,6 @@ pub(super) fn refer(
         pass.refer(memcg, page.refs(&folios), Thing::Anon { folios }, holders);
     }
     Ok(())
-}
-
-/// The processes that have anonymous memory, and those that share what KSM merged.
-fn of_anon(
-    pass: &mut Pass<'_>,
-    groups: &[((usize, Whole), Folios)],
-    tasks: &Tasks,
-) -> Result<HashMap<Whole, Vec<Holder>>, MemoryError> {
-    let nodes: Vec<u64> = distinct(groups, |whole| match whole {
-        Whole::Ksm(node) => Some(node),
-        _ => None,
-    });
-    let sharers = ksm::sharers(pass.memory, pass.layout, &nodes)?;
-    let mut anons: Vec<u64> = distinct(groups, |whole| match whole {
-        Whole::Anon(address) => Some(address),
-        _ => None,
-    });
-    anons.extend(sharers.iter().flatten());
-    anons.sort_unstable();
-    anons.dedup();
-    let processes = areas::of_anon(pass.memory, pass.layout, tasks, &anons)?;
-    let mut holders: HashMap<Whole, Vec<Holder>> =
-        anons.into_iter().map(Whole::Anon).zip(processes).collect();
-    for (node, sharers) in nodes.into_iter().zip(sharers) {
-        let of = |anon: &u64| holders.get(&Whole::Anon(*anon)).into_iter().flatten().cloned();
-        let mut processes: Vec<Holder> = sharers.iter().flat_map(of).collect();
-        processes.sort_unstable();
-        processes.dedup();
-        holders.insert(Whole::Ksm(node), processes);
-    }
-    Ok(holders)
 }
 
 /// Pages of slab caches, by the names of the caches.

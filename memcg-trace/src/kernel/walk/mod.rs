@@ -58,7 +58,7 @@ pub enum WalkError {
     NotMemory,
     #[error("{program}; and {kcore}")]
     Neither { program: Box<WalkError>, kcore: Box<WalkError> },
-    #[error("the walk could not follow a pointer at css id {0}")]
+    #[error("the walk could not follow the table of csses at css id {0}: is the BTF of this kernel?")]
     Broken(u64),
     #[error("what the walk found at css id {0} is no table of csses: the BTF is not of this kernel")]
     NoneThere(u64),
@@ -70,7 +70,7 @@ impl Lack for WalkError {
     fn next_step(&self) -> String {
         match self {
             Self::NoLayout => LayoutError::NoBtf.next_step(),
-            Self::NoTable | Self::NoneThere(_) => {
+            Self::NoTable | Self::NoneThere(_) | Self::Broken(_) => {
                 "provide a BTF file of exactly this kernel with --btf FILE".to_owned()
             }
             Self::Kcore(error) => error.next_step(),

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     attribution::{Container, Owner},
     cause::{MapCompared, Pin, RefCount},
-    report::view::{ActView, ExplainView, ExplainedMemcg, FileView, InCommon, PartView},
+    report::view::{ActView, ExplainView, ExplainedMemcg, FileView, InCommon, PartView, PinGroup},
     units::{Count, Time},
 };
 
@@ -94,14 +94,19 @@ fn row(out: &mut impl Write, part: &PartView<'_>, page: Page) -> io::Result<()> 
     if !held.is_empty() {
         beside(out, 9, "held by", &held)?;
     }
-    freeing(out, 9, &part.act)
+    let ActView { act, is_command, advice, .. } = part.act;
+    freeing(out, 9, is_command, [act, advice, part.act.costs()])
 }
 
 /// What frees it, what else helps, and what that costs. Never cut: it is to be pasted.
-fn freeing(out: &mut impl Write, width: usize, act: &ActView<'_>) -> io::Result<()> {
-    let name = if act.is_command { "free by" } else { "to free" };
-    let lines = [(name, act.act), ("", act.advice), ("costs", act.costs())];
-    let mut lines = lines.into_iter().filter_map(|(name, text)| Some((name, text?)));
+fn freeing(
+    out: &mut impl Write,
+    width: usize,
+    is_command: bool,
+    act_advice_costs: [Option<&str>; 3],
+) -> io::Result<()> {
+    let names = [if is_command { "free by" } else { "to free" }, "", "costs"];
+    let mut lines = names.into_iter().zip(act_advice_costs).filter_map(|(name, text)| Some((name, text?)));
     lines.try_for_each(|(name, text)| beside(out, width, name, text))
 }
 
@@ -131,9 +136,8 @@ fn grouped(out: &mut impl Write, page: Page, explain: &ExplainView<'_>) -> io::R
     for group in groups {
         let (refs, memcgs) = (Count(group.refs).to_string(), Count(group.memcgs).to_string());
         writeln!(out, "  {refs:>9}  {memcgs:>7}  {}", in_common(&group.of))?;
-        if let Some(act) = &group.act {
-            freeing(out, 18, act)?;
-        }
+        let PinGroup { act, act_is_command, act_advice, act_cost, .. } = group;
+        freeing(out, 18, *act_is_command, [*act, *act_advice, act_cost.as_deref()])?;
     }
     more(out, "group", explain.selected.saturating_sub(groups.len() as u64), "")
 }

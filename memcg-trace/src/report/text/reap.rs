@@ -27,7 +27,11 @@ pub fn reap(out: &mut impl Write, reap: &ReapView<'_>, page: impl Into<Page>) ->
             table.row([
                 Count(file.refs_dropped).to_string(),
                 Count(file.memcgs).to_string(),
-                Size { bytes: file.bytes }.to_string(),
+                format!(
+                    "{}{}",
+                    if file.refs_dropped < file.refs { "≤ " } else { "" },
+                    Size { bytes: file.bytes }
+                ),
                 or(file.path, UNKNOWN),
             ]);
         }

@@ -1,13 +1,16 @@
 //! Pins of all memcgs with something in common.
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap},
+};
 
 use serde::Serialize;
 
 use super::{ActView, ExplainedMemcg, HolderView, PartView, ProcessView};
 use crate::{
     attribution::{Owner, Workload},
-    cause::Pin,
+    cause::{ActKind, Pin},
     report::escape::Name,
 };
 
@@ -52,9 +55,13 @@ pub struct PinGroup<'a> {
     pub of: InCommon<'a>,
     pub refs: u64,
     pub memcgs: u64,
-    /// What frees all of it; absent: each of its things needs an act of its own.
-    #[serde(flatten)]
-    pub act: Option<ActView<'a>>,
+    /// What frees all of it; null: each of its things needs an act of its own.
+    pub act: Option<&'a str>,
+    pub act_is_command: bool,
+    /// What else helps, with all of it.
+    pub act_advice: Option<&'a str>,
+    /// What is lost by it; null: nothing.
+    pub act_cost: Option<String>,
 }
 
 /// What one group adds up to.
@@ -63,8 +70,11 @@ struct Sum<'a> {
     memcgs: u64,
     /// Place of the memcg that was counted last.
     last: Option<usize>,
-    /// Of all its parts; `None`: they differ.
-    act: Option<ActView<'a>>,
+    /// Of its first part, and whether it is that of all.
+    act: ActView<'a>,
+    same_act: bool,
+    same_advice: bool,
+    costs: BTreeSet<&'static str>,
 }
 
 /// Most references first.
@@ -73,7 +83,15 @@ pub(super) fn of<'a>(memcgs: &[ExplainedMemcg<'a>], by: ExplainBy) -> Vec<PinGro
     for (place, memcg) in memcgs.iter().enumerate() {
         for part in &memcg.parts {
             for of in common(memcg, part, by) {
-                let new = || Sum { refs: 0, memcgs: 0, last: None, act: Some(part.act) };
+                let new = || Sum {
+                    refs: 0,
+                    memcgs: 0,
+                    last: None,
+                    act: part.act,
+                    same_act: true,
+                    same_advice: true,
+                    costs: BTreeSet::new(),
+                };
                 sums.entry(of).or_insert_with(new).add(place, part);
             }
         }
@@ -124,11 +142,24 @@ impl<'a> Sum<'a> {
             self.last = Some(memcg);
             self.memcgs += 1;
         }
-        self.act = self.act.filter(|act| *act == part.act);
+        self.same_act &= (self.act.act, self.act.is_command) == (part.act.act, part.act.is_command);
+        self.same_advice &= self.act.advice == part.act.advice;
+        self.costs.extend(part.act.costs());
     }
 
     fn group(self, of: InCommon<'a>) -> PinGroup<'a> {
-        let Self { refs, memcgs, act, .. } = self;
-        PinGroup { of, refs, memcgs, act }
+        let Self { refs, memcgs, act, same_act, same_advice, costs, .. } = self;
+        // How many folios stay is told of one memcg.
+        let of_one = act.kind == ActKind::DropCache && memcgs > 1;
+        let costs = costs.into_iter().collect::<Vec<_>>().join("; ");
+        PinGroup {
+            of,
+            refs,
+            memcgs,
+            act: act.act.filter(|_| same_act),
+            act_is_command: act.is_command && same_act,
+            act_advice: act.advice.filter(|_| same_act && same_advice && !of_one),
+            act_cost: (same_act && !costs.is_empty()).then_some(costs),
+        }
     }
 }

@@ -29,7 +29,7 @@ pub struct ReapedFile<'a> {
 pub struct ReapView<'a> {
     /// Nothing was dropped, this is what would be.
     pub dry_run: bool,
-    /// Memcgs that were dying.
+    /// Dying memcgs that were looked at.
     pub dying: u64,
     pub files_dropped: u64,
     pub files_refused: u64,

@@ -48,6 +48,8 @@ offsets! {
     /// One of those that share it.
     KsmItemLayout of "ksm_rmap_item" | "rmap_item" {
         anon: "anon_vma",
+        /// The page's node, as long as it is in its list.
+        head: "head",
         /// The node in that list.
         node: "hlist",
         next: "hlist.next",
