@@ -25,6 +25,11 @@ impl Key {
         let css = event.css().filter(|&css| css != 0)?;
         Some(Self { css, serial: event.serial().unwrap_or(0) })
     }
+
+    /// `None`: this kernel has none (3.10), or it could not be read.
+    pub fn known_serial(&self) -> Option<u64> {
+        Some(self.serial).filter(|serial| *serial != 0)
+    }
 }
 
 /// The parent of the memcg that an event is about.

@@ -251,7 +251,7 @@ impl Tracker {
             totals.late_max_ns = totals.late_max_ns.max(dying_ns);
         }
         // Without serial numbers, the next memcg at this address looks the same.
-        if key.serial != 0 {
+        if key.known_serial().is_some() {
             self.freed.remember(*key, memcg.online_ns.is_none());
         }
         if let (Some(cgroup_id), Some(_)) = (memcg.cgroup_id, memcg.removed_ns) {

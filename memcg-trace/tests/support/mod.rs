@@ -16,6 +16,7 @@ pub mod file;
 pub mod forked;
 pub mod in_pod;
 pub mod kubelet;
+pub mod mapping;
 pub mod node;
 pub mod oracle;
 pub mod pins;

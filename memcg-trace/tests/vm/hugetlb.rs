@@ -4,14 +4,12 @@
 use std::{
     collections::BTreeSet,
     fs,
+    os::fd::AsRawFd as _,
     path::{Path, PathBuf},
-    process, ptr,
+    process,
 };
 
-use nix::{
-    mount::{MsFlags, mount, umount},
-    sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous},
-};
+use nix::mount::{MsFlags, mount, umount};
 
 use crate::{
     support::{
@@ -19,6 +17,7 @@ use crate::{
         eventually, evict_stocks,
         explain::{Explain, refs},
         forked::{Forked, ended_well},
+        mapping::filled,
     },
     vm,
 };
@@ -36,7 +35,7 @@ impl HugePages {
         let directory = PathBuf::from(format!("/tmp/memcg-trace-test-hugetlb-{}", process::id()));
         fs::create_dir(&directory).expect("a directory");
         let huge = Self(directory);
-        account("memory_hugetlb_accounting");
+        account("memory_hugetlb_accounting").expect("remount the hierarchy");
         let pool = (4 * PAGES).to_string();
         fs::write(POOL, &pool).expect("a pool of huge pages");
         assert_eq!(fs::read_to_string(POOL).expect("the pool").trim(), pool, "huge pages of the VM");
@@ -51,28 +50,14 @@ impl Drop for HugePages {
         let _ = umount(&self.0);
         let _ = fs::remove_dir(&self.0);
         let _ = fs::write(POOL, "0");
-        account("");
+        // Whoever panics already has said why.
+        let _ = account("");
     }
 }
 
 /// Mounts the hierarchy anew with these options.
-fn account(options: &str) {
+fn account(options: &str) -> nix::Result<()> {
     mount(None::<&str>, &hierarchy().1, None::<&str>, MsFlags::MS_REMOUNT, Some(options))
-        .expect("remount the hierarchy");
-}
-
-fn fill(flags: MapFlags, file: Option<&fs::File>) {
-    let length = (PAGES * HUGE).try_into().expect("a length");
-    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-    // SAFETY: a new mapping, where the kernel finds room for it.
-    let start = unsafe {
-        match file {
-            Some(file) => mmap(None, length, protection, flags, file, 0),
-            None => mmap_anonymous(None, length, protection, flags),
-        }
-    };
-    // SAFETY: it is that long, and writable.
-    unsafe { ptr::write_bytes(start.expect("map huge pages").cast::<u8>().as_ptr(), 1, PAGES * HUGE) };
 }
 
 #[test]
@@ -83,9 +68,13 @@ fn of_a_file_and_of_a_process() {
     let (of_file, of_process) = (home.child("file"), home.child("process"));
     let path = huge.0.join("file");
     let file = fs::File::options().read(true).write(true).create_new(true).open(&path).expect("a file");
-    ended_well(&of_file, || fill(MapFlags::MAP_SHARED, Some(&file)));
+    ended_well(&of_file, || {
+        filled(PAGES * HUGE, libc::MAP_SHARED, file.as_raw_fd());
+    });
     drop(file);
-    let task = Forked::new(Some(&of_process), || fill(MapFlags::MAP_PRIVATE | MapFlags::MAP_HUGETLB, None));
+    let task = Forked::new(Some(&of_process), || {
+        filled(PAGES * HUGE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_HUGETLB, -1);
+    });
     let task = task.move_to_root();
     let ids = [&of_file, &of_process].map(|cgroup| {
         let id = cgroup.id();

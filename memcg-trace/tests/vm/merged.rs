@@ -1,11 +1,12 @@
 //! Pages that KSM merged: one page of several processes, none of which it is part of by itself. Up to 7.0 it pins a memcg.
 
-use std::{collections::BTreeSet, fs, path::Path, ptr};
-
-use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use crate::{
-    support::{cgroup::Cgroup, eventually, evict_stocks, explain::Explain, forked::Forked, pins::PAGE},
+    support::{
+        cgroup::Cgroup, eventually, evict_stocks, explain::Explain, forked::Forked, mapping::filled,
+        pins::PAGE,
+    },
     vm,
 };
 
@@ -41,14 +42,10 @@ impl Drop for Ksm {
 /// All of them equal.
 fn mergeable() {
     let bytes = PAGES * PAGE as usize;
-    let length = bytes.try_into().expect("a length");
-    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-    // SAFETY: a new mapping, where the kernel finds room for it; it is that long, and writable.
-    unsafe {
-        let start = mmap_anonymous(None, length, protection, MapFlags::MAP_PRIVATE).expect("memory");
-        ptr::write_bytes(start.cast::<u8>().as_ptr(), b'm', bytes);
-        madvise(start, bytes, MmapAdvise::MADV_MERGEABLE).expect("let it be merged");
-    }
+    let address = filled(bytes, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1);
+    // SAFETY: it is that long.
+    let advised = unsafe { libc::madvise(address.cast(), bytes, libc::MADV_MERGEABLE) };
+    assert_eq!(advised, 0, "madvise: {}", std::io::Error::last_os_error());
 }
 
 #[test]

@@ -129,10 +129,9 @@ impl Act {
             Thing::ChargeStock { .. } => Self::wait("another memcg takes that slot of the CPU", refs),
             Thing::Child { key, dying, .. } => Self {
                 kind: ActKind::Explain,
-                // 3.10 has no serial numbers.
-                command: Some(match key.serial {
-                    0 => format!("memcg-trace explain {:#x}", key.css),
-                    serial => format!("memcg-trace explain {serial}"),
+                command: Some(match key.known_serial() {
+                    Some(serial) => format!("memcg-trace explain {serial}"),
+                    None => format!("memcg-trace explain {:#x}", key.css),
                 }),
                 advice: Some(match dying {
                     Some(false) => "the child is alive: it goes with the child's cgroup".into(),

@@ -66,13 +66,12 @@ pub(super) fn refer(
         _ => None,
     });
     let sharers = ksm::sharers(pass, &nodes)?;
-    let mut anons = distinct(&groups, |whole| match whole {
+    let anons = distinct(&groups, |whole| match whole {
         Whole::Anon(address) => Some(address),
         _ => None,
     });
-    anons.extend(sharers.values().flatten());
-    anons.sort_unstable();
-    anons.dedup();
+    let anons: BTreeSet<u64> = anons.into_iter().chain(sharers.values().flatten().copied()).collect();
+    let anons: Vec<u64> = anons.into_iter().collect();
     let processes = areas::of_anon(pass.memory, pass.layout, tasks, &anons)?;
     let processes: HashMap<u64, Vec<Holder>> = anons.into_iter().zip(processes).collect();
     let mut left: HashMap<Whole, usize> = HashMap::default();

@@ -95,18 +95,19 @@ fn row(out: &mut impl Write, part: &PartView<'_>, page: Page) -> io::Result<()> 
         beside(out, 9, "held by", &held)?;
     }
     let ActView { act, is_command, advice, .. } = part.act;
-    freeing(out, 9, is_command, [act, advice, part.act.costs()])
+    freeing(out, 9, (act, is_command), advice, part.act.costs())
 }
 
 /// What frees it, what else helps, and what that costs. Never cut: it is to be pasted.
 fn freeing(
     out: &mut impl Write,
     width: usize,
-    is_command: bool,
-    act_advice_costs: [Option<&str>; 3],
+    (act, is_command): (Option<&str>, bool),
+    advice: Option<&str>,
+    costs: Option<&str>,
 ) -> io::Result<()> {
-    let names = [if is_command { "free by" } else { "to free" }, "", "costs"];
-    let mut lines = names.into_iter().zip(act_advice_costs).filter_map(|(name, text)| Some((name, text?)));
+    let lines = [(if is_command { "free by" } else { "to free" }, act), ("", advice), ("costs", costs)];
+    let mut lines = lines.into_iter().filter_map(|(name, text)| Some((name, text?)));
     lines.try_for_each(|(name, text)| beside(out, width, name, text))
 }
 
@@ -137,7 +138,7 @@ fn grouped(out: &mut impl Write, page: Page, explain: &ExplainView<'_>) -> io::R
         let (refs, memcgs) = (Count(group.refs).to_string(), Count(group.memcgs).to_string());
         writeln!(out, "  {refs:>9}  {memcgs:>7}  {}", in_common(&group.of))?;
         let PinGroup { act, act_is_command, act_advice, act_cost, .. } = group;
-        freeing(out, 18, *act_is_command, [*act, *act_advice, act_cost.as_deref()])?;
+        freeing(out, 18, (*act, *act_is_command), *act_advice, act_cost.as_deref())?;
     }
     more(out, "group", explain.selected.saturating_sub(groups.len() as u64), "")
 }

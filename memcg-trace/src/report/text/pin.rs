@@ -150,7 +150,7 @@ fn of_thing(thing: &Thing) -> Vec<String> {
                 Some(false) => Some("alive"),
                 None => None,
             };
-            let serial = (key.serial != 0).then(|| format!("serial {}", key.serial));
+            let serial = key.known_serial().map(|serial| format!("serial {serial}"));
             serial.into_iter().chain(state.map(str::to_owned)).collect()
         }
         Thing::BpfMap { id, .. } => id.map(|id| format!("id {id}")).into_iter().collect(),

@@ -116,7 +116,7 @@ impl<'a> MemcgView<'a> {
         Self {
             css: memcg.key.css,
             // 0 stands for a serial number that could not be read.
-            serial: Some(memcg.key.serial).filter(|&serial| serial != 0),
+            serial: memcg.key.known_serial(),
             id,
             id_held,
             id_refs,

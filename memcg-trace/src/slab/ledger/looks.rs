@@ -97,7 +97,7 @@ impl SlabLedger {
         let mut dead = Vec::new();
         for cache in self.caches.values_mut().filter(|cache| cache.state == SlabState::Live) {
             let Some(key) = owners.get(&*cache.name) else { continue };
-            cache.memcg.get_or_insert((key.css, (key.serial != 0).then_some(key.serial)));
+            cache.memcg.get_or_insert((key.css, key.known_serial()));
             if self.config.hooked {
                 let dying_ns = self.dying.get(key).copied();
                 cache.memcg_offline_ns.get_or_insert(dying_ns.unwrap_or(t_ns));

@@ -23,6 +23,7 @@ use nix::{
 use crate::support::{
     cgroup::{Cgroup, Version, hierarchy},
     forked::{Forked, ended, ended_well, fork_in},
+    mapping::{filled, map},
     pins::PAGE,
 };
 
@@ -88,6 +89,7 @@ pub const KINDS: &[Kind] = &[
 ];
 
 const PAGES: u64 = 16;
+const BYTES: usize = (PAGES * PAGE) as usize;
 
 /// A file that goes with the test.
 struct Removed(PathBuf);
@@ -199,7 +201,7 @@ fn mapped(cgroup: &Cgroup, disk: &Path) -> Pinned {
     let open = fs::File::open(&file).expect("the file");
     open.sync_all().expect("write it to the disk");
     let fd = open.as_raw_fd();
-    let holder = Forked::new(None, move || touch(map(libc::MAP_SHARED, libc::PROT_READ, fd)));
+    let holder = Forked::new(None, move || touch(map(BYTES, libc::MAP_SHARED, libc::PROT_READ, fd)));
     drop(open);
     pinned("file", 1..=PAGES).named(&file).held_by(holder).removing(&file)
 }
@@ -225,26 +227,12 @@ fn sysv_shm(cgroup: &Cgroup, _: &Path) -> Pinned {
     Pinned { _segment: Some(segment), ..pinned }
 }
 
-/// Maps [`PAGES`] pages.
-fn map(flags: i32, protection: i32, fd: i32) -> *mut u8 {
-    // SAFETY: the kernel picks an address.
-    let address =
-        unsafe { libc::mmap(std::ptr::null_mut(), (PAGES * PAGE) as usize, protection, flags, fd, 0) };
-    assert_ne!(address, libc::MAP_FAILED, "mmap");
-    address.cast()
-}
-
 /// Reads each page.
 fn touch(address: *mut u8) {
     for page in 0..PAGES {
-        // SAFETY: `map` made it that long, and readable.
+        // SAFETY: it is that long, and readable.
         black_box(unsafe { address.add((page * PAGE) as usize).read_volatile() });
     }
-}
-
-fn fill(address: *mut u8) {
-    // SAFETY: `map` made it that long, and writable.
-    unsafe { libc::memset(address.cast(), 1, (PAGES * PAGE) as usize) };
 }
 
 /// A task that did something in the cgroup and was moved out; its memory stays.
@@ -252,26 +240,30 @@ fn moved(cgroup: &Cgroup, work: impl FnOnce()) -> Forked {
     Forked::new(Some(cgroup), work).move_to_root()
 }
 
-const WRITABLE: i32 = libc::PROT_READ | libc::PROT_WRITE;
+/// The same with [`PAGES`] pages of memory.
+fn in_memory(cgroup: &Cgroup, flags: i32) -> Forked {
+    moved(cgroup, || {
+        filled(BYTES, flags, -1);
+    })
+}
 
 fn shared_anon(cgroup: &Cgroup, _: &Path) -> Pinned {
     let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS;
-    pinned("shared_anon", PAGES..=PAGES).held_by(moved(cgroup, || fill(map(flags, WRITABLE, -1))))
+    pinned("shared_anon", PAGES..=PAGES).held_by(in_memory(cgroup, flags))
 }
 
 /// Beside pages of its stack and heap.
 fn anon(cgroup: &Cgroup, _: &Path) -> Pinned {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    pinned("anon", 1..=500).held_by(moved(cgroup, || fill(map(flags, WRITABLE, -1))))
+    pinned("anon", 1..=500).held_by(in_memory(cgroup, flags))
 }
 
 fn mlocked(cgroup: &Cgroup, _: &Path) -> Pinned {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     let task = moved(cgroup, || {
-        let address = map(flags, WRITABLE, -1);
-        fill(address);
-        // SAFETY: `map` made it that long.
-        assert_eq!(unsafe { libc::mlock(address.cast(), (PAGES * PAGE) as usize) }, 0, "mlock");
+        let address = filled(BYTES, flags, -1);
+        // SAFETY: it is that long.
+        assert_eq!(unsafe { libc::mlock(address.cast(), BYTES) }, 0, "mlock");
     });
     pinned("anon", PAGES..=500).held_by(task)
 }
